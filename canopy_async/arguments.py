@@ -1,0 +1,92 @@
+"""Checks of what callers pass, with errors that name the argument."""
+
+import unicodedata
+from collections.abc import Collection
+from typing import Any
+
+__all__ = [
+    "check_choice",
+    "check_integer",
+    "check_seconds",
+    "check_segment",
+    "check_text",
+]
+
+
+def check_integer(
+    name: str, value: Any, *, minimum: int, maximum: int | None = None
+) -> int:
+    """Return ``value`` if it is an int within the bounds.
+
+    Raises:
+        TypeError: It is not an int (a bool is none).
+        ValueError: It is out of bounds.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < minimum or (maximum is not None and value > maximum):
+        allowed = (
+            f"{minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
+        )
+        raise ValueError(f"{name} must be {allowed}, not {value}")
+    return value
+
+
+def check_seconds(name: str, value: Any) -> float:
+    """Return ``value`` as a float if it is a finite number above zero.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is zero, negative, infinite or not a number.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a finite number above 0, not {value}")
+    return float(value)
+
+
+def check_text(name: str, value: Any) -> str:
+    """Return ``value`` if it is text that can be sent.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It holds a lone surrogate, which UTF-8 can't carry.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if any(unicodedata.category(character) == "Cs" for character in value):
+        raise ValueError(f"{name} must be valid Unicode, without lone surrogates")
+    return value
+
+
+def check_segment(name: str, value: Any) -> str:
+    """Return ``value`` if it can stand as one segment of a path.
+
+    Any other character than a control character is allowed and is
+    percent-encoded later, the slash included.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It is empty, ``.``, ``..`` or holds a control character.
+    """
+    text = check_text(name, value)
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{name} must not be empty, '.' or '..', got {text!r}")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError(f"{name} must not hold control characters")
+    return text
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
+    """Return ``value`` if it is one of the choices.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It is none of the choices.
+    """
+    text = check_text(name, value)
+    if text not in choices:
+        allowed = ", ".join(repr(choice) for choice in sorted(choices))
+        raise ValueError(f"{name} must be one of {allowed}, not {text!r}")
+    return text

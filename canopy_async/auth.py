@@ -1,0 +1,208 @@
+"""Where bearer tokens come from, and how a rejected one is replaced."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NoReturn, Protocol, runtime_checkable
+
+__all__ = [
+    "Credential",
+    "RefreshingToken",
+    "StaticToken",
+    "TokenProvider",
+    "as_provider",
+]
+
+
+@runtime_checkable
+class TokenProvider(Protocol):
+    """Gives out the bearer token, and a new one when it was rejected."""
+
+    async def token(self) -> str:
+        """Return the current token; called before every request."""
+        ...
+
+    async def refresh(self, rejected: str) -> str:
+        """Return the token to use instead of one the server answered 401 to.
+
+        Called by every request that was rejected, possibly at once: only the
+        first of those that hold the current token should fetch a new one.
+        Returning ``rejected`` says that there is no other.
+        """
+        ...
+
+
+class Credential:
+    """A token that can be sent but is never shown, compared by value."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: Any) -> None:
+        self._token: Final = token
+
+    def __repr__(self) -> str:
+        """Show nothing of the token."""
+        return "<credential>"
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both hold the same token."""
+        return isinstance(other, Credential) and bool(self._token == other._token)
+
+    def __hash__(self) -> int:
+        """Hash as the token does."""
+        return hash(self._token)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise TypeError("a credential can't be pickled")
+
+    def reveal(self) -> Any:
+        """Return what was wrapped, to be passed on and never kept."""
+        return self._token
+
+    def header(self) -> str:
+        """Return the value of the ``Authorization`` header."""
+        return f"Bearer {self._token}"
+
+    def redact(self, body: bytes) -> bytes:
+        """Return ``body`` without the token, should a server have echoed it."""
+        return body.replace(str(self._token).encode(), b"<redacted>")
+
+    def check(self, name: str) -> None:
+        """Raise if the token can't be sent in a header.
+
+        Raises:
+            TypeError: It is not a str.
+            ValueError: It is empty, or holds anything but visible ASCII.
+        """
+        fault = self._fault()
+        if fault is not None:
+            raise fault(
+                f"{name} must be a str of visible ASCII characters,"
+                " without spaces or line breaks"
+            )
+
+    def _fault(self) -> type[Exception] | None:
+        if not isinstance(self._token, str):
+            return TypeError
+        if not self._token or not all("!" <= c <= "~" for c in self._token):
+            return ValueError
+        return None
+
+
+class StaticToken:
+    """One token for good; a 401 is final.
+
+    Args:
+        token: The bearer token.
+
+    Raises:
+        TypeError: The token is not a str.
+        ValueError: The token can't be sent in a header.
+    """
+
+    __slots__ = ("_credential",)
+
+    def __init__(self, token: str) -> None:
+        self._credential = Credential(token)
+        del token  # a traceback shows this frame's locals
+        self._credential.check("token")
+
+    def __repr__(self) -> str:
+        """Show nothing of the token."""
+        return "StaticToken(<redacted>)"
+
+    async def token(self) -> str:
+        """Return the token."""
+        return str(self._credential.reveal())
+
+    async def refresh(self, rejected: str) -> str:  # noqa: ARG002 - there is no other
+        """Return the same token: there is no other."""
+        return str(self._credential.reveal())
+
+
+class RefreshingToken:
+    """A token that is fetched when first needed and again after a 401.
+
+    However many requests wait for a token, ``fetch`` runs once at a time:
+    the others use what it brings. Where it raises, those who waited for that
+    call get its error too, and the next request tries again.
+
+    Args:
+        fetch: An async function that returns a valid token.
+
+    Example:
+        >>> async def log_in() -> str:
+        ...     return (await idp.client_credentials()).access_token
+        >>> session = CanopySession("acme", RefreshingToken(log_in))
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[str]]) -> None:
+        if not callable(fetch):
+            raise TypeError("fetch must be an async function that returns a token")
+        self._fetch = fetch
+        self._lock = asyncio.Lock()
+        self._current: Credential | None = None
+        self._calls = 0
+        self._error: Exception | None = None
+
+    def __repr__(self) -> str:
+        """Show nothing of the token."""
+        return "RefreshingToken(<redacted>)"
+
+    async def token(self) -> str:
+        """Return the current token, fetching the first one."""
+        if self._current is not None:
+            return str(self._current.reveal())
+        return str((await self._renew(None)).reveal())
+
+    async def refresh(self, rejected: str) -> str:
+        """Return a token other than ``rejected``, fetching it if need be."""
+        credential = Credential(rejected)
+        del rejected  # a traceback shows this frame's locals
+        return str((await self._renew(credential)).reveal())
+
+    async def _renew(self, rejected: Credential | None) -> Credential:
+        calls = self._calls
+        async with self._lock:
+            if self._current is not None and self._current != rejected:
+                return self._current
+            if self._calls != calls and self._error is not None:
+                raise self._error
+            self._current = await self._call()
+            return self._current
+
+    async def _call(self) -> Credential:
+        try:
+            fetched = Credential(await self._fetch())
+            fetched.check("the token that was fetched")
+        except Exception as error:
+            self._calls += 1
+            self._error = error
+            raise
+        self._calls += 1
+        self._error = None
+        return fetched
+
+
+def as_provider(token: Credential) -> TokenProvider:
+    """Return the provider for what a caller passed as ``token``.
+
+    Args:
+        token: A str, a `TokenProvider` or an async function that returns a
+            token; wrapped, so that no frame holds it bare.
+
+    Raises:
+        TypeError: It is none of these.
+        ValueError: It is a str that can't be sent in a header.
+    """
+    if isinstance(token.reveal(), TokenProvider):
+        provider: TokenProvider = token.reveal()
+        return provider
+    if isinstance(token.reveal(), str):
+        token.check("token")
+        return StaticToken(token.reveal())
+    if callable(token.reveal()):
+        return RefreshingToken(token.reveal())
+    raise TypeError(
+        "token must be a str, a TokenProvider or an async function that returns a str"
+    )

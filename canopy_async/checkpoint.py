@@ -1,0 +1,121 @@
+"""Where a read stands, as a small text that outlives the process."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Final, Self
+
+import attrs
+import msgspec
+
+from canopy_async.errors import CheckpointError
+from canopy_async.models import AwareDatetime
+
+__all__ = ["MAX_IDS", "Checkpoint", "scope_of"]
+
+VERSION: Final = 1
+MAX_IDS: Final = 10_000
+"""Ids that one checkpoint holds at most."""
+
+_MAX_TEXT: Final = 4 * 1024 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class Checkpoint:
+    """The place in a list right after the last row that was handed out.
+
+    It names a key and the rows at that key, not a row: rows may come, and may
+    go, the last one included. It holds no token, and can only be used on the
+    read that it came from: same server, account, list and query.
+
+    Attributes:
+        scope: A hash of that read.
+        order: ``asc`` or ``desc`` as seen in the rows, None where they did
+            not tell.
+        key: ``created_at`` of the last row, None before the first.
+        ids: The rows at ``key`` that were handed out already.
+        delivered: Rows handed out in all.
+
+    Example:
+        >>> text = run.checkpoint.dumps()
+        >>> stream = canopy.events("idn_1", order="asc", resume=text)
+    """
+
+    scope: str
+    order: str | None = None
+    key: datetime | None = None
+    ids: frozenset[str] = frozenset()
+    delivered: int = 0
+
+    def dumps(self) -> str:
+        """Return the checkpoint as JSON text.
+
+        Raises:
+            CheckpointError: More than `MAX_IDS` rows share the key.
+        """
+        if len(self.ids) > MAX_IDS:
+            raise CheckpointError(
+                f"{len(self.ids)} rows share one created_at; a checkpoint holds"
+                f" {MAX_IDS}"
+            )
+        return msgspec.json.encode(
+            _Text(
+                v=VERSION,
+                scope=self.scope,
+                order=self.order,
+                key=None if self.key is None else self.key.astimezone(UTC),
+                ids=sorted(self.ids),
+                delivered=self.delivered,
+            )
+        ).decode()
+
+    @classmethod
+    def loads(cls, text: str | bytes) -> Self:
+        """Return the checkpoint that `dumps` wrote.
+
+        Raises:
+            CheckpointError: The text is damaged, too long or of a version
+                that this library does not know.
+            TypeError: ``text`` is neither str nor bytes.
+        """
+        if not isinstance(text, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a checkpoint is text, not {type(text).__name__}")
+        if len(text) > _MAX_TEXT:
+            raise CheckpointError(f"a checkpoint has at most {_MAX_TEXT} characters")
+        try:
+            version = msgspec.json.decode(text, type=_Version).v
+            if version != VERSION:
+                raise CheckpointError(f"a checkpoint of version {version} is unknown")
+            read = msgspec.json.decode(text, type=_Text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise CheckpointError(f"not a checkpoint: {error}") from None
+        if read.order not in {"asc", "desc", None}:
+            raise CheckpointError("not a checkpoint: order must be asc, desc or null")
+        if len(read.ids) > MAX_IDS or read.delivered < 0:
+            raise CheckpointError("not a checkpoint: a number is out of bounds")
+        if (read.key is None) != (not read.ids):
+            raise CheckpointError("not a checkpoint: key and ids belong together")
+        return cls(
+            scope=read.scope,
+            order=read.order,
+            key=read.key,
+            ids=frozenset(read.ids),
+            delivered=read.delivered,
+        )
+
+
+class _Version(msgspec.Struct):
+    v: int
+
+
+class _Text(msgspec.Struct, forbid_unknown_fields=True):
+    v: int
+    scope: str
+    order: str | None
+    key: AwareDatetime | None
+    ids: list[str]
+    delivered: int
+
+
+def scope_of(url: str) -> str:
+    """Return the hash of a read, given its URL without page and take."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]

@@ -1,0 +1,269 @@
+"""Every error this library raises, in one tree.
+
+CanopyError
+├─ ApiError
+│  ├─ BadRequestError
+│  ├─ UnauthorizedError
+│  ├─ ForbiddenError
+│  ├─ NotFoundError
+│  ├─ RateLimitedError
+│  └─ ServerError
+├─ TransportError
+│  └─ RequestTimeoutError
+├─ ProtocolError
+├─ IncompleteReadError
+│  ├─ DriftTooFastError
+│  ├─ UnprovenTiesError
+│  ├─ UnorderedListError
+│  └─ RequestBudgetError
+├─ CheckpointError
+├─ FanOutError
+└─ SessionClosedError
+
+Bad arguments are not in it: they raise ``ValueError`` or ``TypeError`` at the
+call, before any request. Every error here can be pickled, and none holds a
+token or a header that was sent.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from canopy_async.checkpoint import Checkpoint
+    from canopy_async.report import ReadReport
+
+__all__ = [
+    "ApiError",
+    "BadRequestError",
+    "CanopyError",
+    "CheckpointError",
+    "DriftTooFastError",
+    "FanOutError",
+    "ForbiddenError",
+    "IncompleteReadError",
+    "NotFoundError",
+    "ProtocolError",
+    "RateLimitedError",
+    "RequestBudgetError",
+    "RequestTimeoutError",
+    "ServerError",
+    "SessionClosedError",
+    "TransportError",
+    "UnauthorizedError",
+    "UnorderedListError",
+    "UnprovenTiesError",
+]
+
+
+class CanopyError(Exception):
+    """The base of every error of this library.
+
+    Attributes:
+        checkpoint: Where to go on reading, set on an error that was raised
+            while iterating; None elsewhere.
+    """
+
+    checkpoint: "Checkpoint | None" = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by state, whatever the arguments of the class are."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    cls: type[CanopyError], args: tuple[Any, ...], state: dict[str, Any]
+) -> CanopyError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ApiError(CanopyError):
+    """The server answered with a status other than 200.
+
+    Attributes:
+        status: The HTTP status.
+        code: The API's stable dotted code, or None.
+        message: The server's message, or the reason phrase of the status.
+        details: What validation said, one text a fault; often empty.
+        request_id: The server's id of the request, or None.
+        retry_after: Seconds the server asked to wait, or None.
+        method: The HTTP method.
+        url: The URL asked for.
+        attempts: How many times the request was sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        details: tuple[str, ...] = (),
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        method: str = "GET",
+        url: str = "",
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.method = method
+        self.url = url
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        """Say status, message, details and where, in one line."""
+        parts = [f"{self.status}", f"[{self.code}]" if self.code else "", self.message]
+        text = " ".join(part for part in parts if part)
+        if self.details:
+            text += f" ({'; '.join(self.details)})"
+        if self.retry_after is not None:
+            text += f", retry after {self.retry_after:g} s"
+        text += f": {self.method} {self.url}"
+        if self.attempts > 1:
+            text += f" after {self.attempts} attempts"
+        if self.request_id:
+            text += f", request {self.request_id}"
+        return text
+
+
+class BadRequestError(ApiError):
+    """400 or 422: the server refused the query."""
+
+
+class UnauthorizedError(ApiError):
+    """401: the token is invalid or expired, also after one refresh."""
+
+
+class ForbiddenError(ApiError):
+    """403: the token belongs to the wrong kind of principal."""
+
+
+class NotFoundError(ApiError):
+    """404: no such account or identity."""
+
+
+class RateLimitedError(ApiError):
+    """429: throttled, after every retry or for longer than one may wait."""
+
+
+class ServerError(ApiError):
+    """5xx, after every retry."""
+
+
+class TransportError(CanopyError):
+    """No whole answer came: connecting, reading or decompressing failed.
+
+    Attributes:
+        method: The HTTP method.
+        url: The URL asked for.
+        attempts: How many times the request was sent.
+    """
+
+    def __init__(
+        self, message: str, *, method: str = "GET", url: str = "", attempts: int = 1
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.url = url
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        """Say what failed and where, in one line."""
+        text = f"{self.args[0]}: {self.method} {self.url}"
+        return f"{text} after {self.attempts} attempts" if self.attempts > 1 else text
+
+
+class RequestTimeoutError(TransportError):
+    """An answer took longer than the session's ``timeout``."""
+
+
+class ProtocolError(CanopyError):
+    """A 200 that breaks the contract of the API.
+
+    Attributes:
+        page: The page that was asked for, or None where no page was.
+        path: Where in the answer, such as ``items[3].created_at``.
+    """
+
+    def __init__(
+        self, message: str, *, page: int | None = None, path: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.page = page
+        self.path = path
+
+    def __str__(self) -> str:
+        """Say the page, the place in it and the fault, in one line."""
+        where = [
+            f"page {self.page}" if self.page is not None else "",
+            self.path,
+            str(self.args[0]),
+        ]
+        return ": ".join(part for part in where if part)
+
+
+class IncompleteReadError(CanopyError):
+    """A read that can't be proven complete.
+
+    What was handed out until then is right and in order; ``checkpoint``
+    says where it ends.
+
+    Attributes:
+        report: What is known of the read.
+        checkpoint: Where to go on.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        report: "ReadReport | None" = None,
+        checkpoint: "Checkpoint | None" = None,
+    ) -> None:
+        super().__init__(message)
+        self.report = report
+        self.checkpoint = checkpoint
+
+
+class DriftTooFastError(IncompleteReadError):
+    """The log moves by a page or more per round trip: a read can't keep up."""
+
+
+class UnprovenTiesError(IncompleteReadError):
+    """Too many rows share one ``created_at`` to prove that none was lost."""
+
+
+class UnorderedListError(IncompleteReadError):
+    """The server's list is not in the order that the proof needs."""
+
+
+class RequestBudgetError(IncompleteReadError):
+    """The read would send more requests than it may."""
+
+
+class CheckpointError(CanopyError):
+    """A checkpoint that is damaged, too new, or of another read."""
+
+
+class FanOutError(CanopyError):
+    """Some identities of a fan-out could not be read.
+
+    Attributes:
+        failures: The error of each identity that failed.
+    """
+
+    def __init__(self, message: str, *, failures: Mapping[str, CanopyError]) -> None:
+        super().__init__(message)
+        self.failures = dict(failures)
+
+
+class SessionClosedError(CanopyError):
+    """The session was closed, before the call or under it."""

@@ -1,0 +1,73 @@
+"""What a read can say of itself."""
+
+from enum import StrEnum
+
+import attrs
+
+__all__ = ["Progress", "Proof", "ReadReport"]
+
+
+class Proof(StrEnum):
+    """What stands behind ``ReadReport.complete``, the strongest first."""
+
+    STRICT_KEY = "strict-key"
+    SHARED_ID = "shared-id"
+    COUNT = "count"
+    FENCE = "fence"
+    NONE = "none"
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far a read is.
+
+    Attributes:
+        seen: Events handed out so far.
+        total: Events the read expects by the server's last count, or None
+            before the first answer. An estimate: the log moves.
+        requests: Requests sent so far, retries included.
+    """
+
+    seen: int = 0
+    total: int | None = None
+    requests: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class ReadReport:
+    """What one pass over a list read, and what it can prove.
+
+    Attributes:
+        complete: Whether the read reached its end and ``proof`` holds for all
+            of it. Never true where ``proof`` is ``none``.
+        proof: The weakest certificate that the read leans on.
+        expected: Rows the server counted when the read began, None before
+            the first answer.
+        delivered: Rows handed out.
+        duplicates: Rows that came again in an overlap and were dropped.
+        late: Rows that appeared behind the place already read; they were not
+            in the list when the read began, and were not handed out.
+        purged: Rows counted at the start that were gone before they could be
+            read: at least so many.
+        repairs: Seams that did not hold at first and were bridged.
+        requests: Requests sent, retries included.
+        retries: How many of the requests were repeats.
+        order_observed: ``asc`` or ``desc`` as seen in the rows, None where
+            they did not tell.
+        order_ignored: Whether the server kept another order than was asked.
+        warnings: What else is worth knowing, one sentence each.
+    """
+
+    complete: bool = False
+    proof: Proof = Proof.NONE
+    expected: int | None = None
+    delivered: int = 0
+    duplicates: int = 0
+    late: int = 0
+    purged: int = 0
+    repairs: int = 0
+    requests: int = 0
+    retries: int = 0
+    order_observed: str | None = None
+    order_ignored: bool = False
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,363 @@
+"""The session: what a user holds; it wires the rest and owns lifetimes."""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import aiohttp
+
+from canopy_async.arguments import (
+    check_integer,
+    check_seconds,
+    check_segment,
+    check_text,
+)
+from canopy_async.auth import Credential, TokenProvider, as_provider
+from canopy_async.gate import Gate, SessionStats
+from canopy_async.hooks import Hook, Hooks
+from canopy_async.models import AuditEvent, Identity, Page
+from canopy_async.retry import RetryPolicy
+from canopy_async.stream import EventStream, ReadOptions, Stream
+from canopy_async.transport import PageRequest, Transport
+from canopy_async.walk import PlainWalk, Walk
+from canopy_async.wire import (
+    MAX_TAKE,
+    Endpoint,
+    Query,
+    audit_endpoint,
+    decode_page,
+    identities_endpoint,
+    is_loopback,
+    parse_base_url,
+)
+
+__all__ = ["DEFAULT_BASE_URL", "CanopySession"]
+
+T = TypeVar("T")
+
+DEFAULT_BASE_URL: Final = "https://api.canopy.dev"
+
+
+class CanopySession:
+    """A client of one Canopy account.
+
+    Use it with ``async with``, or call `aclose` when done. One session is
+    meant to be shared by everything in an event loop that talks to the same
+    account: its limits hold over all of it.
+
+    Args:
+        account: The account's slug.
+        token: A bearer token, a `TokenProvider`, or an async function that
+            returns a token and is asked again when the server says 401.
+        base_url: Where the API is; https, or http on loopback.
+        concurrency: Requests in flight at most, over all reads.
+        max_rate: Requests started per second at most, None for no limit.
+        retry: How often and when a failed request is sent again.
+        timeout: Seconds for one attempt of a request.
+        hooks: Are told of requests, retries, cooldowns and pages.
+        http: An aiohttp session to use instead of an own one; it is not
+            closed with this session.
+        user_agent: Put before this library's own in ``User-Agent``.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of bounds; the message names it.
+
+    Example:
+        >>> async with CanopySession("acme", token) as canopy:
+        ...     async for event in canopy.events("idn_1"):
+        ...         print(event.created_at, event.action, event.outcome)
+    """
+
+    def __init__(
+        self,
+        account: str,
+        token: str | TokenProvider | Callable[[], Awaitable[str]],
+        *,
+        base_url: str = DEFAULT_BASE_URL,
+        concurrency: int = 8,
+        max_rate: float | None = None,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        timeout: float = 60.0,
+        hooks: Iterable[Hook] = (),
+        http: aiohttp.ClientSession | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        credential = Credential(token)
+        del token  # a traceback shows this frame's locals
+        self._account: Final = check_segment("account", account)
+        self._base_url: Final = parse_base_url(base_url)
+        self._concurrency: Final = check_integer("concurrency", concurrency, minimum=1)
+        if max_rate is not None:
+            max_rate = check_seconds("max_rate", max_rate)
+        _check_type("retry", retry, RetryPolicy)
+        if http is not None:
+            _check_type("http", http, aiohttp.ClientSession)
+        self._gate: Final = Gate(concurrency, max_rate=max_rate)
+        self._transport: Final = Transport(
+            base_url=self._base_url,
+            provider=as_provider(credential),
+            gate=self._gate,
+            retry=retry,
+            timeout=check_seconds("timeout", timeout),
+            hooks=Hooks(hooks),
+            headers=_headers(self._base_url, user_agent),
+            http=http,
+        )
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """Return a session configured by environment variables.
+
+        ``CANOPY_ACCOUNT`` and ``CANOPY_TOKEN`` are required unless given as
+        ``account`` and ``token``; ``CANOPY_BASE_URL`` is optional.
+
+        Args:
+            **overrides: Arguments of the class, which win over the variables.
+
+        Raises:
+            ValueError: A required variable is not set; the message names it.
+            TypeError: An argument has the wrong type.
+        """
+        for name, variable in _VARIABLES.items():
+            if name not in overrides and os.environ.get(variable):
+                overrides[name] = (
+                    Credential(os.environ[variable])
+                    if name == "token"
+                    else os.environ[variable]
+                )
+        for name in ("account", "token"):
+            if name not in overrides:
+                raise ValueError(f"set {_VARIABLES[name]}, or pass {name}")
+        return cls(**overrides)
+
+    def __repr__(self) -> str:
+        """Show where the session reads, and nothing secret."""
+        return f"CanopySession({self._account!r}, base_url={self._base_url!r})"
+
+    @property
+    def account(self) -> str:
+        """The account's slug."""
+        return self._account
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a trailing slash."""
+        return self._base_url
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._transport.closed
+
+    @property
+    def stats(self) -> SessionStats:
+        """What this session has done, and how wide it runs now."""
+        return self._gate.stats
+
+    async def __aenter__(self) -> Self:
+        """Return the session itself."""
+        self._transport.check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the session."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the session and its connections; safe to call twice.
+
+        Reads that are still running raise `SessionClosedError`.
+        """
+        await self._transport.aclose()
+
+    async def page(
+        self,
+        identity_id: str,
+        page: int = 1,
+        *,
+        take: int = 20,
+        q: str | None = None,
+        sort_by: str | None = None,
+        order: str | None = None,
+    ) -> Page[AuditEvent]:
+        """Return one page of an identity's audit log, as the server sends it.
+
+        Args:
+            identity_id: The identity; any characters but control characters.
+            page: The page's number, from 1.
+            take: Rows per page, 1 to 100.
+            q: Search term.
+            sort_by: The column to sort by, None for the server's default.
+            order: ``asc`` or ``desc``, None for the server's default.
+
+        Raises:
+            TypeError: At the call: an argument has the wrong type.
+            ValueError: At the call: an argument is out of bounds.
+            CanopyError: The request failed.
+
+        Example:
+            >>> page = await canopy.page("idn_1", take=50, order="desc")
+            >>> print(page.pagination.item_count)
+        """
+        self._transport.check_open()
+        endpoint = audit_endpoint(self._account, identity_id)
+        check_integer("page", page, minimum=1)
+        check_integer("take", take, minimum=1, maximum=MAX_TAKE)
+        query = Query(q=q, sort_by=sort_by, order=order)
+        request = PageRequest(endpoint=endpoint, query=query, page=page, take=take)
+        response = await self._transport.get(request)
+        return decode_page(endpoint, response.body, page=page)
+
+    def events(
+        self,
+        identity_id: str,
+        *,
+        q: str | None = None,
+        sort_by: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        take: int = MAX_TAKE,
+        concurrency: int | None = None,
+    ) -> EventStream:
+        """Return the audit events of an identity, to be read with ``async for``.
+
+        Nothing is sent before the stream is iterated. Pages are fetched
+        concurrently and events come out in list order.
+
+        Args:
+            identity_id: The identity; any characters but control characters.
+            q: Search term.
+            sort_by: The column to sort by, None for the server's default.
+            order: ``asc`` or ``desc``, None for the server's default.
+            limit: Events in all at most, None for no limit.
+            take: Events per page at most, 1 to 100.
+            concurrency: Requests in flight at most for this read; the
+                session's own limit by default.
+
+        Raises:
+            TypeError: At the call: an argument has the wrong type.
+            ValueError: At the call: an argument is out of bounds.
+            SessionClosedError: At the call, or while iterating when the
+                session is closed meanwhile.
+            CanopyError: While iterating; carries ``checkpoint``.
+
+        Example:
+            >>> latest = await canopy.events("idn_1", order="desc", limit=20).collect()
+        """
+        return self._stream(
+            audit_endpoint(self._account, identity_id),
+            Query(q=q, sort_by=sort_by, order=order),
+            limit=limit,
+            take=take,
+            concurrency=concurrency,
+        )
+
+    def identities(
+        self,
+        *,
+        q: str | None = None,
+        sort_by: str | None = None,
+        order: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        take: int = MAX_TAKE,
+        concurrency: int | None = None,
+    ) -> Stream[Identity]:
+        """Return the identities of the account, to be read with ``async for``.
+
+        Args:
+            q: Search term.
+            sort_by: The column to sort by, None for the server's default.
+            order: ``asc`` or ``desc``, None for the server's default.
+            status: ``active`` or ``inactive``, None for both.
+            limit: Identities in all at most, None for no limit.
+            take: Identities per page at most, 1 to 100.
+            concurrency: Requests in flight at most for this read; the
+                session's own limit by default.
+
+        Raises:
+            TypeError: At the call: an argument has the wrong type.
+            ValueError: At the call: an argument is out of bounds.
+            SessionClosedError: At the call, or while iterating when the
+                session is closed meanwhile.
+            CanopyError: While iterating; carries ``checkpoint``.
+
+        Example:
+            >>> ids = [who.id async for who in canopy.identities(status="active")]
+        """
+        return self._stream(
+            identities_endpoint(self._account),
+            Query(q=q, sort_by=sort_by, order=order, status=status),
+            limit=limit,
+            take=take,
+            concurrency=concurrency,
+        )
+
+    def _stream(
+        self,
+        endpoint: Endpoint[T],
+        query: Query,
+        *,
+        limit: int | None,
+        take: int,
+        concurrency: int | None,
+    ) -> Stream[T]:
+        self._transport.check_open()
+        if limit is not None:
+            check_integer("limit", limit, minimum=0)
+        if concurrency is None:
+            concurrency = self._concurrency
+        options = ReadOptions(
+            limit=limit,
+            take=check_integer("take", take, minimum=1, maximum=MAX_TAKE),
+            concurrency=check_integer("concurrency", concurrency, minimum=1),
+            lossless=False,
+        )
+        return Stream(
+            endpoint=endpoint,
+            query=query,
+            options=options,
+            transport=self._transport,
+            new_walk=_new_walk,
+        )
+
+
+_VARIABLES: Final = {
+    "account": "CANOPY_ACCOUNT",
+    "token": "CANOPY_TOKEN",
+    "base_url": "CANOPY_BASE_URL",
+}
+
+
+def _check_type(name: str, value: Any, cls: type) -> None:
+    if not isinstance(value, cls):
+        raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")
+
+
+def _new_walk(_query: Query, options: ReadOptions) -> Walk[Any]:
+    return PlainWalk(take=options.take, limit=options.limit)
+
+
+def _headers(base_url: str, user_agent: str | None) -> dict[str, str]:
+    try:
+        own = f"canopy-async/{version('canopy-async')}"
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        own = "canopy-async"
+    if user_agent is not None:
+        check_text("user_agent", user_agent)
+        if not user_agent.isprintable():
+            raise ValueError("user_agent must not hold control characters")
+    return {
+        "Accept": "application/json",
+        # Compression costs more than it saves where no network is in between.
+        "Accept-Encoding": "identity" if is_loopback(base_url) else "gzip",
+        "User-Agent": f"{user_agent} {own}" if user_agent else own,
+    }

@@ -1,0 +1,431 @@
+"""Streams: a description of a read, and one pass over it.
+
+A `Run` drives a `Walk` with tasks: it keeps requests in flight ahead of the
+reader, holds their answers as bytes, and lets the walk take them in its order.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
+
+import attrs
+
+from canopy_async.errors import (
+    BadRequestError,
+    CanopyError,
+    IncompleteReadError,
+    NotFoundError,
+    SessionClosedError,
+)
+from canopy_async.hooks import PageReceived
+from canopy_async.models import AuditEvent, Page, PageMeta
+from canopy_async.report import Progress, ReadReport
+from canopy_async.transport import PageRequest, Transport
+from canopy_async.walk import Walk, Window
+from canopy_async.wire import Endpoint, Query, Response, decode_page
+
+__all__ = ["EventStream", "ReadOptions", "Run", "Stream"]
+
+T = TypeVar("T")
+
+READY_BYTES: Final = 12 * 1024 * 1024
+"""Bytes of answers that one read holds ready at most."""
+
+READY_PER_REQUEST: Final = 8
+"""Answers held ready at most, for each request that may be in flight."""
+
+_Outcome: TypeAlias = Response | Exception
+
+
+@attrs.frozen(kw_only=True)
+class ReadOptions:
+    """How a list is read.
+
+    Attributes:
+        limit: Rows to hand out at most, None for all.
+        take: Rows per page at most.
+        concurrency: Requests in flight at most.
+        lossless: Whether the read is to be proven.
+    """
+
+    limit: int | None
+    take: int
+    concurrency: int
+    lossless: bool
+
+
+@attrs.frozen(eq=False)
+class Stream(Generic[T]):
+    """A list to be read: a description, which sends nothing by itself.
+
+    Each iteration is a pass of its own, from the start.
+
+    Example:
+        >>> async for event in session.events("idn_1"):
+        ...     print(event.action)
+    """
+
+    _endpoint: Endpoint[T] = attrs.field(alias="endpoint")
+    _query: Query = attrs.field(alias="query")
+    _options: ReadOptions = attrs.field(alias="options")
+    _transport: Transport = attrs.field(alias="transport", repr=False)
+    _new_walk: Callable[[Query, ReadOptions], Walk[T]] = attrs.field(
+        alias="new_walk", repr=False
+    )
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Yield the rows in list order.
+
+        Raises:
+            CanopyError: While iterating; carries ``checkpoint``.
+        """
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                for row in batch:
+                    yield row
+
+    def __iter__(self) -> Any:
+        """Refuse: this is read with ``async for``."""
+        raise TypeError("a Stream is read with 'async for'")
+
+    def open(self) -> "Run[T]":
+        """Return a new pass, to be used with ``async with``."""
+        return Run(
+            endpoint=self._endpoint,
+            query=self._query,
+            walk=self._new_walk(self._query, self._options),
+            transport=self._transport,
+            concurrency=self._options.concurrency,
+        )
+
+    async def pages(self) -> AsyncIterator[Page[T]]:
+        """Yield the rows page by page, as they come from the server.
+
+        ``items`` are the rows that the page added, never one twice;
+        ``pagination`` is what the server said.
+
+        Raises:
+            CanopyError: While iterating; carries ``checkpoint``.
+        """
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                yield Page(items=tuple(batch), pagination=run.pagination)
+
+    async def collect(self) -> list[T]:
+        """Return all rows in a list.
+
+        Raises:
+            CanopyError: The read failed; carries ``checkpoint``.
+        """
+        rows: list[T] = []
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                rows.extend(batch)
+        return rows
+
+    async def first(self) -> T | None:
+        """Return the first row, or None where there is none.
+
+        Raises:
+            CanopyError: The read failed.
+        """
+        options = attrs.evolve(self._options, limit=_least(self._options.limit, 1))
+        for row in await attrs.evolve(self, options=options).collect():
+            return row
+        return None
+
+    async def count(self) -> int:
+        """Return how many rows there are, as the server counts them now.
+
+        One request of one row; never more than ``limit``.
+
+        Raises:
+            CanopyError: The request failed.
+        """
+        if self._options.limit == 0:
+            return 0
+        response = await self._transport.get(
+            PageRequest(endpoint=self._endpoint, query=self._query, page=1, take=1)
+        )
+        page = decode_page(self._endpoint, response.body, page=1)
+        return _least(self._options.limit, page.pagination.item_count)
+
+
+EventStream: TypeAlias = Stream[AuditEvent]
+
+
+def _least(limit: int | None, value: int) -> int:
+    return value if limit is None else min(limit, value)
+
+
+class Run(Generic[T]):
+    """One pass over a list: an async iterator, and what there is to watch.
+
+    Use it with ``async with``: leaving the block ends its requests.
+
+    Example:
+        >>> async with session.events("idn_1").open() as run:
+        ...     async for event in run:
+        ...         print(run.progress.seen, event.action)
+        ...     print(run.report)
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint[T],
+        query: Query,
+        walk: Walk[T],
+        transport: Transport,
+        concurrency: int,
+    ) -> None:
+        self._endpoint: Final = endpoint
+        self._query: Final = query
+        self._walk: Final = walk
+        self._transport: Final = transport
+        self._concurrency: Final = concurrency
+        self._tasks: dict[Window, asyncio.Task[_Outcome]] = {}
+        self._in_flight = 0
+        self._ready_bytes = 0
+        self._requests = 0
+        self._retries = 0
+        self._batch: Sequence[T] = ()
+        self._next = 0
+        self._seen_before = 0
+        self._pagination: PageMeta | None = None
+        self._advancing = False
+        self._failing = False
+        self._closed = False
+
+    @property
+    def progress(self) -> Progress:
+        """How far this pass is."""
+        return Progress(
+            seen=self._seen_before + self._next,
+            total=self._walk.total,
+            requests=self._requests,
+        )
+
+    @property
+    def report(self) -> ReadReport:
+        """What this pass read so far, and what it can prove."""
+        return attrs.evolve(
+            self._walk.report(), requests=self._requests, retries=self._retries
+        )
+
+    @property
+    def pagination(self) -> PageMeta:
+        """What the server said with the latest page that was taken.
+
+        Raises:
+            RuntimeError: None was taken yet.
+        """
+        if self._pagination is None:
+            raise RuntimeError("no page was taken yet")
+        return self._pagination
+
+    async def __aenter__(self) -> Self:
+        """Return the run itself; nothing is sent before it is iterated."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the requests that are still running."""
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        """Return the run itself: there is one pass."""
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next row.
+
+        Raises:
+            CanopyError: The read failed; carries ``checkpoint``.
+        """
+        if self._next >= len(self._batch):
+            if await self.next_batch() is None:
+                raise StopAsyncIteration
+            self._next = 0
+        row = self._batch[self._next]
+        self._next += 1
+        return row
+
+    async def next_batch(self) -> Sequence[T] | None:
+        """Return the next rows in list order, those of one page at most.
+
+        Returns:
+            At least one row, or None at the end.
+
+        Raises:
+            CanopyError: The read failed; carries ``checkpoint``.
+            RuntimeError: Another task is waiting for rows of this run.
+        """
+        if self._advancing:
+            raise RuntimeError("this run is being read by another task")
+        self._seen_before += len(self._batch)
+        self._batch, self._next = (), 0
+        if self._closed:
+            return None
+        self._advancing = True
+        try:
+            while not self._walk.done:
+                self._batch = await self._advance()
+                if self._batch:
+                    self._next = len(self._batch)
+                    return self._batch
+        except CanopyError as error:
+            self._explain(error)
+            await self.aclose()
+            raise
+        finally:
+            self._advancing = False
+        await self.aclose()
+        return None
+
+    async def aclose(self) -> None:
+        """Cancel the requests that are still running, and await them."""
+        self._closed = True
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        await _cancel(tasks)
+
+    async def _advance(self) -> Sequence[T]:
+        """Let the walk take the page it waits for; return what it hands out."""
+        self._transport.check_open()
+        self._top_up()
+        window = self._walk.windows[0]
+        task = self._tasks[window]
+        if not task.done():
+            await asyncio.wait((task,))
+        self._transport.check_open()
+        del self._tasks[window]
+        if task.cancelled():
+            raise SessionClosedError("the request was cancelled from outside")
+        outcome = task.result()
+        if isinstance(outcome, Response):
+            self._ready_bytes -= len(outcome.body)
+        rows = self._take(window, outcome)
+        await self._drop_unwanted()
+        return rows
+
+    def _take(self, window: Window, outcome: _Outcome) -> Sequence[T]:
+        if isinstance(outcome, Response):
+            page = decode_page(self._endpoint, outcome.body, page=window.page)
+            self._pagination = page.pagination
+            self._tell_received(window, page)
+            return self._walk.take(page)
+        if isinstance(outcome, NotFoundError) and window.page > 1:
+            self._walk.take_missing()
+            return ()
+        if isinstance(outcome, BadRequestError) and self._walk.refused():
+            return ()
+        raise outcome
+
+    def _top_up(self) -> None:
+        """Ask for windows ahead, as far as there is room."""
+        windows = self._walk.windows
+        if windows and windows[0] not in self._tasks:
+            self._start(windows[0], urgent=True)
+        while self._has_room():
+            window = self._walk.plan()
+            if window is None:
+                return
+            self._start(window, urgent=False)
+
+    def _has_room(self) -> bool:
+        ready = len(self._tasks) - self._in_flight
+        return (
+            not self._failing
+            and self._in_flight < self._concurrency
+            and ready < READY_PER_REQUEST * self._concurrency
+            and (self._ready_bytes < READY_BYTES or not self._tasks)
+        )
+
+    def _start(self, window: Window, *, urgent: bool) -> None:
+        query = self._query
+        if not self._walk.sends_sort_by:
+            query = attrs.evolve(query, sort_by=None)
+        request = PageRequest(
+            endpoint=self._endpoint,
+            query=query,
+            page=window.page,
+            take=window.take,
+            urgent=urgent,
+        )
+        task = asyncio.create_task(self._fetch(request))
+        self._tasks[window] = task
+        self._in_flight += 1
+        self._requests += 1
+        task.add_done_callback(self._fetched)
+
+    async def _fetch(self, request: PageRequest) -> _Outcome:
+        # Returned, not raised: whether an error matters is known when the walk
+        # takes the window, and a task nobody awaits must not be loud about it.
+        try:
+            return await self._transport.get(request)
+        except Exception as error:  # noqa: BLE001 - see above
+            return error
+
+    def _fetched(self, task: asyncio.Task[_Outcome]) -> None:
+        self._in_flight -= 1
+        if task.cancelled():
+            return
+        outcome = task.result()
+        repeats = getattr(outcome, "attempts", 1) - 1
+        self._requests += repeats
+        self._retries += repeats
+        if isinstance(outcome, Response):
+            self._ready_bytes += len(outcome.body)
+        elif not isinstance(outcome, NotFoundError):
+            self._failing = True
+        if not self._closed:
+            self._top_up()
+
+    async def _drop_unwanted(self) -> None:
+        if len(self._tasks) <= len(self._walk.windows):
+            return
+        wanted = set(self._walk.windows)
+        unwanted = [window for window in self._tasks if window not in wanted]
+        tasks = [self._tasks.pop(window) for window in unwanted]
+        for task in tasks:
+            if task.done() and isinstance(outcome := task.result(), Response):
+                self._ready_bytes -= len(outcome.body)
+        await _cancel(tasks)
+
+    def _tell_received(self, window: Window, page: Page[T]) -> None:
+        if not self._transport.hooks:
+            return
+        self._transport.hooks(
+            PageReceived(
+                path=self._endpoint.template,
+                page=window.page,
+                take=window.take,
+                rows=len(page.items),
+                item_count=page.pagination.item_count,
+            )
+        )
+
+    def _explain(self, error: CanopyError) -> None:
+        """Add to an error what this run knows."""
+        if isinstance(error, IncompleteReadError):
+            error.report = self.report
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and await their end, also when cancelled meanwhile."""
+    for task in tasks:
+        task.cancel()
+    interrupted: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted

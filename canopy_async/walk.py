@@ -1,0 +1,193 @@
+"""How a list is read, without I/O: which windows to ask for, what to make of them.
+
+A walk is a state machine over windows. Whoever drives it asks `Walk.plan` for
+windows as long as it has room to fetch, and gives the answers back with
+`Walk.take`, in the order of `Walk.windows`, whatever order they arrived in.
+The walk hands out rows, and knows when it is done. It has no network, no clock
+and no tasks, so that it can be tested on simulated lists.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Generic, Protocol, TypeVar
+
+import attrs
+
+from canopy_async.models import Page
+from canopy_async.report import Proof, ReadReport
+
+__all__ = ["PlainWalk", "Walk", "Window"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@attrs.frozen(eq=False)
+class Window:
+    """Rows ``start`` to ``end`` of the list, as one page of the API.
+
+    Attributes:
+        page: The page's number, from 1.
+        take: Rows per page.
+    """
+
+    page: int
+    take: int
+
+    @property
+    def start(self) -> int:
+        """Position of the first row, from 0."""
+        return (self.page - 1) * self.take
+
+    @property
+    def end(self) -> int:
+        """Position after the last row."""
+        return self.page * self.take
+
+
+class Walk(Protocol[T]):
+    """What drives and is driven by `canopy_async.stream.Run`."""
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """The windows whose pages are still wanted, in the order of taking."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is wanted."""
+        ...
+
+    @property
+    def total(self) -> int | None:
+        """Rows that the walk expects to hand out, None before it knows."""
+        ...
+
+    @property
+    def sends_sort_by(self) -> bool:
+        """Whether requests are to carry ``sort_by``."""
+        ...
+
+    def plan(self) -> Window | None:
+        """Append the next window to `windows` and return it.
+
+        Returns:
+            None where no window beyond those in `windows` is wanted for now.
+            Never None while `windows` is empty and the walk is not `done`.
+        """
+        ...
+
+    def take(self, page: Page[T]) -> Sequence[T]:
+        """Take the page of the first of `windows`; return the rows to hand out.
+
+        Windows may leave `windows` here, or new ones come first.
+        """
+        ...
+
+    def take_missing(self) -> None:
+        """Take it that the first of `windows`, not page 1, was a 404."""
+        ...
+
+    def refused(self) -> bool:
+        """Take it that the first of `windows` was a 400 or 422.
+
+        Returns:
+            Whether the walk goes on all the same, asking differently.
+        """
+        ...
+
+    def report(self) -> ReadReport:
+        """Return what is known; requests and retries are not the walk's."""
+        ...
+
+
+class PlainWalk(Generic[T]):
+    """Pages 1 to ``page_count`` as page 1 told it, each asked for once.
+
+    Nothing is proven: rows are lost or repeated where the list moves.
+
+    Args:
+        take: Rows per page.
+        limit: Rows to hand out at most.
+    """
+
+    def __init__(self, *, take: int, limit: int | None = None) -> None:
+        self._take: Final = take if limit is None else min(take, max(limit, 1))
+        self._limit: Final = limit
+        self._windows: deque[Window] = deque()
+        self._planned = 0
+        self._taken = 0
+        self._pages: int | None = None
+        self._expected: int | None = None
+        self._delivered = 0
+        self._ended = limit == 0
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """The pages asked for and not taken yet."""
+        return self._windows
+
+    @property
+    def done(self) -> bool:
+        """Whether the last page was taken, or ``limit`` reached."""
+        return self._ended
+
+    @property
+    def total(self) -> int | None:
+        """Rows counted by page 1, as far as ``limit`` wants them."""
+        if self._expected is None or self._limit is None:
+            return self._expected
+        return min(self._expected, self._limit)
+
+    @property
+    def sends_sort_by(self) -> bool:
+        """Always: a plain read asks as it was told."""
+        return True
+
+    def plan(self) -> Window | None:
+        """Append the next page, page 1 alone until its answer is taken."""
+        last = 1 if self._pages is None else self._pages
+        if self._ended or self._planned >= last:
+            return None
+        self._planned += 1
+        window = Window(self._planned, self._take)
+        self._windows.append(window)
+        return window
+
+    def take(self, page: Page[T]) -> Sequence[T]:
+        """Hand out the page's rows as they are."""
+        self._windows.popleft()
+        self._taken += 1
+        if self._pages is None:
+            self._pages = self._last_page(page)
+            self._expected = page.pagination.item_count
+        rows: Sequence[T] = page.items
+        if self._limit is not None:
+            rows = rows[: self._limit - self._delivered]
+        self._delivered += len(rows)
+        self._ended = self._taken >= self._pages or self._delivered == self._limit
+        if self._ended:
+            self._windows.clear()
+        return rows
+
+    def take_missing(self) -> None:
+        """Take a page past the end as an empty one."""
+        self._windows.popleft()
+        self._taken += 1
+        self._ended = self._pages is not None and self._taken >= self._pages
+
+    def refused(self) -> bool:
+        """Never go on: there is nothing to ask differently."""
+        return False
+
+    def report(self) -> ReadReport:
+        """Say what was read; a plain read proves nothing."""
+        return ReadReport(
+            proof=Proof.NONE, expected=self._expected, delivered=self._delivered
+        )
+
+    def _last_page(self, page: Page[T]) -> int:
+        pages = page.pagination.page_count
+        if self._limit is None:
+            return pages
+        return min(pages, -(-self._limit // self._take))

@@ -1,0 +1,375 @@
+"""The wire format, without I/O: queries to URLs, answers to pages or errors."""
+
+import email.utils
+import ipaddress
+import json
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+import attrs
+import msgspec
+
+from canopy_async.arguments import check_choice, check_segment, check_text
+from canopy_async.errors import (
+    ApiError,
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    UnauthorizedError,
+)
+from canopy_async.models import AuditEvent, Identity, Page
+
+__all__ = [
+    "MAX_TAKE",
+    "ORDERS",
+    "Endpoint",
+    "Query",
+    "Response",
+    "audit_endpoint",
+    "build_url",
+    "decode_page",
+    "error_from",
+    "identities_endpoint",
+    "is_loopback",
+    "parse_base_url",
+    "retry_after_seconds",
+]
+
+T = TypeVar("T")
+
+MAX_TAKE: Final = 100
+"""The most rows that the API sends in a page."""
+
+ORDERS: Final = ("asc", "desc")
+
+_MAX_MESSAGE: Final = 500
+_MAX_DETAILS: Final = 20
+
+
+@attrs.frozen(eq=False)
+class Endpoint(Generic[T]):
+    """A page-based endpoint with its path filled in.
+
+    Attributes:
+        row: The class of its rows.
+        template: The path with placeholders, which is what may be logged.
+        path: The percent-encoded path.
+    """
+
+    row: type[T]
+    template: str
+    path: str
+
+
+@attrs.frozen(kw_only=True)
+class Query:
+    """What is asked of a list, the same for each of its pages."""
+
+    q: str | None = None
+    sort_by: str | None = None
+    order: str | None = None
+    status: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check each argument that was given, by name."""
+        for name in ("q", "sort_by"):
+            if getattr(self, name) is not None:
+                check_text(name, getattr(self, name))
+        if self.order is not None:
+            check_choice("order", self.order, ORDERS)
+        if self.status is not None:
+            check_choice("status", self.status, ("active", "inactive"))
+
+    def parameters(self) -> dict[str, str]:
+        """Return what to send, without what was not given."""
+        given = {
+            "q": self.q,
+            "sort_by": self.sort_by,
+            "order": self.order,
+            "status": self.status,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@attrs.frozen(kw_only=True)
+class Response:
+    """One whole answer: its body read and decompressed.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The answer's headers, case-insensitive.
+        body: The bytes of the body.
+        url: The URL that was asked for.
+        attempts: How many requests it took to get this answer.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    url: str
+    attempts: int = 1
+
+
+def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
+    """Return the audit log of one identity."""
+    check_segment("identity_id", identity_id)
+    return Endpoint(
+        AuditEvent,
+        "/portal/v1/accounts/{account}/identities/{id}/audit",
+        f"/portal/v1/accounts/{quote(account, safe='')}"
+        f"/identities/{quote(identity_id, safe='')}/audit",
+    )
+
+
+def identities_endpoint(account: str) -> Endpoint[Identity]:
+    """Return the identity list of an account."""
+    return Endpoint(
+        Identity,
+        "/portal/v1/accounts/{account}/identities",
+        f"/portal/v1/accounts/{quote(account, safe='')}/identities",
+    )
+
+
+def parse_base_url(base_url: Any) -> str:
+    """Return ``base_url`` without a trailing slash, if it may be used.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It is not an absolute https URL (or http on loopback), or
+            it holds credentials, a query or a fragment.
+    """
+    text = check_text("base_url", base_url)
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"base_url is not a URL: {error}") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValueError("base_url must be an absolute https URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("base_url must not hold credentials")
+    if parts.query or parts.fragment or any(c.isspace() for c in text):
+        raise ValueError("base_url must not hold a query, a fragment or spaces")
+    if parts.scheme == "http" and not is_loopback(text):
+        raise ValueError("base_url must be https: http is for loopback hosts only")
+    return text.rstrip("/")
+
+
+def is_loopback(base_url: str) -> bool:
+    """Tell whether a URL's host is this machine."""
+    host = urlsplit(base_url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def build_url(
+    base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
+) -> str:
+    """Return the URL of one page, percent-encoded once and for all."""
+    parameters = {"page": str(page), "take": str(take), **query.parameters()}
+    return f"{base_url}{endpoint.path}?{urlencode(parameters, quote_via=quote)}"
+
+
+def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
+    """Return the page that ``body`` holds.
+
+    Args:
+        endpoint: Where the body is from.
+        body: UTF-8 JSON.
+        page: The page that was asked for, named in errors.
+
+    Raises:
+        ProtocolError: The body breaks the contract; names page, row, field.
+    """
+    codec = _codec(endpoint.row)
+    try:
+        decoded = codec.decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # Imported where it is needed: cattrs doubles the time of an import.
+        from canopy_async.conversion import structure_page  # noqa: PLC0415
+
+        return structure_page(endpoint.row, body, page=page)
+    if codec.may_hold_unknown_fields(body, len(decoded.items), page=page):
+        codec.keep_unknown_fields(body, decoded)
+    return decoded
+
+
+class _Codec(Generic[T]):
+    """The fast path of one row class: bytes to typed rows.
+
+    msgspec drops fields that it doesn't know, so they are looked for on their
+    own. A server that sends every known field, null or not, has one shape of
+    row, and the first row speaks for its page. Where fields come and go, on
+    the first page, on a short one, and once an unknown field was seen, each
+    row is looked at.
+    """
+
+    _SHORT: Final = 20
+    _PROBE: Final = 8192
+
+    def __init__(self, row: type[T]) -> None:
+        fields = attrs.fields(cast("type[attrs.AttrsInstance]", row))
+        names = [field.name for field in fields if field.name != "extra"]
+        raw_row = msgspec.defstruct(
+            f"Raw{row.__name__}",
+            [(name, msgspec.Raw, msgspec.Raw()) for name in names],
+            forbid_unknown_fields=True,
+        )
+        raw_page = msgspec.defstruct("RawPage", [("items", list[raw_row])])  # type: ignore[valid-type]
+        page: Any = Page[row]  # type: ignore[valid-type]
+        self.decoder: Final[msgspec.json.Decoder[Page[T]]] = msgspec.json.Decoder(page)
+        self._known: Final = frozenset(names)
+        self._only_known: Final = msgspec.json.Decoder(raw_page)
+        self._first_value: Final = json.JSONDecoder().raw_decode
+        self._seen_unknown = False
+
+    def may_hold_unknown_fields(self, body: bytes, rows: int, *, page: int) -> bool:
+        """Tell whether some row holds a field that its class does not."""
+        if not rows:
+            return False
+        if not self._seen_unknown:
+            long = rows > self._SHORT and page > 1
+            if long and self._first_keys(body) == self._known:
+                return False
+            try:
+                self._only_known.decode(body)
+            except msgspec.ValidationError:
+                self._seen_unknown = True
+            else:
+                return False
+        return True
+
+    def keep_unknown_fields(self, body: bytes, page: Page[T]) -> None:
+        """Put each row's unknown fields into its ``extra``."""
+        rows = msgspec.json.decode(body)["items"]
+        for typed, row in zip(page.items, rows, strict=True):
+            extra = {name: row[name] for name in row if name not in self._known}
+            # The rows are frozen for their users; these are not handed out yet.
+            object.__setattr__(typed, "extra", extra)
+
+    def _first_keys(self, body: bytes) -> AbstractSet[str]:
+        start = body.find(b"{", body.find(b'"items"') + 1)
+        text = body[start : start + self._PROBE].decode(errors="replace")
+        try:
+            row, _ = self._first_value(text)
+        except ValueError:  # longer than the probe
+            return frozenset()
+        return cast("dict[str, Any]", row).keys()
+
+
+_CODECS: Final[dict[type, _Codec[Any]]] = {}
+
+
+def _codec(row: type[T]) -> _Codec[T]:
+    codec = _CODECS.get(row)
+    if codec is None:
+        codec = _CODECS[row] = _Codec(row)
+    return codec
+
+
+def error_from(response: Response, *, method: str = "GET") -> ApiError:
+    """Return the error that an answer other than 200 stands for.
+
+    The documented envelope is read where there is one; a proxy's HTML page or
+    an empty body is tolerated and not quoted.
+    """
+    status = response.status
+    code, message, details = _envelope(response.body)
+    if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+        message = "redirects are not followed"
+    return _error_class(status)(
+        message or _reason(status),
+        status=status,
+        code=code,
+        details=details,
+        request_id=response.headers.get("x-request-id")
+        or response.headers.get("request-id"),
+        retry_after=retry_after_seconds(response.headers),
+        method=method,
+        url=response.url,
+        attempts=response.attempts,
+    )
+
+
+def retry_after_seconds(
+    headers: Mapping[str, str], *, now: datetime | None = None
+) -> float | None:
+    """Return how long ``Retry-After`` asks to wait, from now, or None.
+
+    A date is compared with the answer's own ``Date``, so that the clocks need
+    not agree; with ``now`` where there is none.
+    """
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        then = _http_date(value)
+        if then is None:
+            return None
+        sent = _http_date(headers.get("Date")) or now or datetime.now(UTC)
+        return max(0.0, (then - sent).total_seconds())
+    return seconds if 0 <= seconds < math.inf else None
+
+
+def _http_date(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _error_class(status: int) -> type[ApiError]:
+    if status in _ERROR_CLASSES:
+        return _ERROR_CLASSES[status]
+    return ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ApiError
+
+
+_ERROR_CLASSES: Final[dict[int, type[ApiError]]] = {
+    HTTPStatus.BAD_REQUEST: BadRequestError,
+    HTTPStatus.UNAUTHORIZED: UnauthorizedError,
+    HTTPStatus.FORBIDDEN: ForbiddenError,
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.UNPROCESSABLE_ENTITY: BadRequestError,
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimitedError,
+}
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unexpected status"
+
+
+def _envelope(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
+    try:
+        decoded = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None, "", ()
+    inner = decoded.get("error")
+    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else decoded
+    code, message = fields.get("code"), fields.get("message")
+    details = cast("list[Any]", fields.get("details"))
+    return (
+        code if isinstance(code, str) else None,
+        message[:_MAX_MESSAGE] if isinstance(message, str) else "",
+        tuple(str(detail)[:_MAX_MESSAGE] for detail in details[:_MAX_DETAILS])
+        if isinstance(details, list)
+        else (),
+    )
