@@ -1,5 +1,6 @@
 """Checks of what callers pass, with errors that name the argument."""
 
+import sys
 import unicodedata
 from collections.abc import Collection
 from typing import Any
@@ -41,7 +42,7 @@ def check_seconds(name: str, value: Any) -> float:
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    if not 0 < value < float("inf"):
+    if not 0 < value <= sys.float_info.max:
         raise ValueError(f"{name} must be a finite number above 0, not {value}")
     return float(value)
 

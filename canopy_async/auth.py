@@ -37,7 +37,7 @@ class Credential:
     __slots__ = ("_token",)
 
     def __init__(self, token: Any) -> None:
-        self._token: Final = token
+        self._token: Final = token.reveal() if isinstance(token, Credential) else token
 
     def __repr__(self) -> str:
         """Show nothing of the token."""
@@ -168,6 +168,8 @@ class RefreshingToken:
                 return self._current
             if self._calls != calls and self._error is not None:
                 raise self._error
+            if self._calls != calls and self._current is not None:
+                return self._current  # the rejected one again: there is no other
             self._current = await self._call()
             return self._current
 

@@ -38,11 +38,12 @@ def make_converter() -> cattrs.Converter:
     made = cattrs.Converter()
     for scalar in (str, int, float, bool):
         made.register_structure_hook(scalar, _exactly(scalar))
+    # For the class: hooks of classes go before predicates, and an enum is a str.
+    made.register_structure_hook(OpenEnum, _structure_enum)
+    made.register_unstructure_hook(OpenEnum, str)
     made.register_structure_hook_func(_is_json_object, _structure_object)
     made.register_structure_hook_func(_is_datetime, _structure_datetime)
     made.register_unstructure_hook_func(_is_datetime, _unstructure_datetime)
-    made.register_structure_hook_func(_is_open_enum, _structure_enum)
-    made.register_unstructure_hook_func(_is_open_enum, str)
     for row in (AuditEvent, Identity):
         _register_row(made, row)
     return made
@@ -75,7 +76,7 @@ def structure_page(row: type[T], body: bytes, *, page: int) -> Page[T]:
     return Page(
         items=tuple(
             _structure(row, item, f"items[{index}]", page)
-            for index, item in enumerate(cast("list[Any]", items))
+            for index, item in enumerate(cast("list[object]", items))
         ),
         pagination=meta,
     )
@@ -141,10 +142,6 @@ def _is_json_object(cls: Any) -> bool:
 
 def _is_datetime(cls: Any) -> bool:
     return cls is datetime or cls == AwareDatetime
-
-
-def _is_open_enum(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, OpenEnum)
 
 
 def _structure_enum(value: Any, cls: type[OpenEnum]) -> OpenEnum:

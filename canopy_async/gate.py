@@ -64,6 +64,7 @@ class Gate:
         self._spacing: Final = 0.0 if max_rate is None else 1.0 / max_rate
         self._width = float(concurrency)
         self._in_flight = 0
+        self._urgent: deque[asyncio.Future[float]] = deque()
         self._waiters: deque[asyncio.Future[float]] = deque()
         self._not_before = float("-inf")
         self._next_start = float("-inf")
@@ -85,7 +86,11 @@ class Gate:
             in_flight=self._in_flight,
             peak_in_flight=self._peak,
             width=int(self._width),
-            waiting=sum(not waiter.done() for waiter in self._waiters),
+            waiting=sum(
+                not waiter.done()
+                for queue in (self._urgent, self._waiters)
+                for waiter in queue
+            ),
         )
 
     async def acquire(self, *, urgent: bool = False) -> float:
@@ -94,21 +99,18 @@ class Gate:
         Every return must be followed by one `release`.
 
         Args:
-            urgent: Go before those that wait already: for a retry, or for a
-                page that others wait behind.
+            urgent: Go before those that are not: for a retry, or for a page
+                that others wait behind.
 
         Returns:
             The instant of admission, to be given to `strained`.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if not self._waiters and self._may_start(now):
+        if not self._urgent and not self._waiters and self._may_start(now):
             return self._start(now)
         waiter: asyncio.Future[float] = loop.create_future()
-        if urgent:
-            self._waiters.appendleft(waiter)
-        else:
-            self._waiters.append(waiter)
+        (self._urgent if urgent else self._waiters).append(waiter)
         self._pump()
         try:
             return await waiter
@@ -178,11 +180,7 @@ class Gate:
 
     def _pump(self) -> None:
         """Admit whom the rules allow, and wake up when time allows more."""
-        waiters = self._waiters
-        while waiters:
-            if waiters[0].done():
-                waiters.popleft()
-                continue
+        while (queue := self._queue()) is not None:
             if self._in_flight >= int(self._width):
                 break
             loop = asyncio.get_running_loop()
@@ -191,10 +189,19 @@ class Gate:
             if now < ready:
                 self._wake_at(loop, ready)
                 return
-            waiters.popleft().set_result(self._start(now))
+            queue.popleft().set_result(self._start(now))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _queue(self) -> deque[asyncio.Future[float]] | None:
+        """Return the queue whose head is next, or None where nobody waits."""
+        for queue in (self._urgent, self._waiters):
+            while queue and queue[0].done():  # cancelled
+                queue.popleft()
+            if queue:
+                return queue
+        return None
 
     def _wake_at(self, loop: asyncio.AbstractEventLoop, instant: float) -> None:
         if self._timer is not None:

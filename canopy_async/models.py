@@ -53,7 +53,7 @@ class OpenEnum(StrEnum):
     @property
     def is_known(self) -> bool:
         """Whether this value is one of those listed in the class."""
-        return self.name in type(self).__members__
+        return type(self).__members__.get(self.name) == self
 
 
 class ActorType(OpenEnum):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -15,6 +16,7 @@ from canopy_async.arguments import (
     check_text,
 )
 from canopy_async.auth import Credential, TokenProvider, as_provider
+from canopy_async.chain import OverlapChain
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.models import AuditEvent, Identity, Page
@@ -226,6 +228,7 @@ class CanopySession:
         limit: int | None = None,
         take: int = MAX_TAKE,
         concurrency: int | None = None,
+        lossless: bool = True,
     ) -> EventStream:
         """Return the audit events of an identity, to be read with ``async for``.
 
@@ -241,6 +244,9 @@ class CanopySession:
             take: Events per page at most, 1 to 100.
             concurrency: Requests in flight at most for this read; the
                 session's own limit by default.
+            lossless: Whether the read is proven complete; without it, pages
+                1 to ``page_count`` are each read once, and rows are lost or
+                repeated where the log moves meanwhile.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
@@ -258,6 +264,7 @@ class CanopySession:
             limit=limit,
             take=take,
             concurrency=concurrency,
+            lossless=lossless,
         )
 
     def identities(
@@ -270,6 +277,7 @@ class CanopySession:
         limit: int | None = None,
         take: int = MAX_TAKE,
         concurrency: int | None = None,
+        lossless: bool = True,
     ) -> Stream[Identity]:
         """Return the identities of the account, to be read with ``async for``.
 
@@ -282,6 +290,9 @@ class CanopySession:
             take: Identities per page at most, 1 to 100.
             concurrency: Requests in flight at most for this read; the
                 session's own limit by default.
+            lossless: Whether the read is proven complete; without it, pages
+                1 to ``page_count`` are each read once, and rows are lost or
+                repeated where the log moves meanwhile.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
@@ -299,6 +310,7 @@ class CanopySession:
             limit=limit,
             take=take,
             concurrency=concurrency,
+            lossless=lossless,
         )
 
     def _stream(
@@ -309,6 +321,7 @@ class CanopySession:
         limit: int | None,
         take: int,
         concurrency: int | None,
+        lossless: bool,
     ) -> Stream[T]:
         self._transport.check_open()
         if limit is not None:
@@ -319,14 +332,14 @@ class CanopySession:
             limit=limit,
             take=check_integer("take", take, minimum=1, maximum=MAX_TAKE),
             concurrency=check_integer("concurrency", concurrency, minimum=1),
-            lossless=False,
+            lossless=lossless,
         )
         return Stream(
             endpoint=endpoint,
             query=query,
             options=options,
             transport=self._transport,
-            new_walk=_new_walk,
+            new_walk=partial(_new_walk, endpoint.row),
         )
 
 
@@ -342,8 +355,17 @@ def _check_type(name: str, value: Any, cls: type) -> None:
         raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")
 
 
-def _new_walk(_query: Query, options: ReadOptions) -> Walk[Any]:
-    return PlainWalk(take=options.take, limit=options.limit)
+def _new_walk(row: type, query: Query, options: ReadOptions) -> Walk[Any]:
+    if not options.lossless:
+        return PlainWalk(take=options.take, limit=options.limit)
+    return OverlapChain(
+        take=options.take,
+        limit=options.limit,
+        order=query.order,
+        sort_by=query.sort_by,
+        # Which order identities come in by default is nowhere said.
+        accept_unordered=row is Identity,
+    )
 
 
 def _headers(base_url: str, user_agent: str | None) -> dict[str, str]:

@@ -178,7 +178,8 @@ class Transport:
         self._closed = True
         now = asyncio.get_running_loop().time()
         if self._scopes:
-            self._drained = asyncio.Event()
+            # Whoever else is closing waits for the same event.
+            self._drained = self._drained or asyncio.Event()
             for scope in self._scopes:
                 if not scope.expired():
                     scope.reschedule(now)

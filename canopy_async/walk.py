@@ -11,38 +11,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
-import attrs
-
 from canopy_async.models import Page
+from canopy_async.planner import Window
 from canopy_async.report import Proof, ReadReport
 
 __all__ = ["PlainWalk", "Walk", "Window"]
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-@attrs.frozen(eq=False)
-class Window:
-    """Rows ``start`` to ``end`` of the list, as one page of the API.
-
-    Attributes:
-        page: The page's number, from 1.
-        take: Rows per page.
-    """
-
-    page: int
-    take: int
-
-    @property
-    def start(self) -> int:
-        """Position of the first row, from 0."""
-        return (self.page - 1) * self.take
-
-    @property
-    def end(self) -> int:
-        """Position after the last row."""
-        return self.page * self.take
 
 
 class Walk(Protocol[T]):
@@ -109,11 +84,19 @@ class PlainWalk(Generic[T]):
     Args:
         take: Rows per page.
         limit: Rows to hand out at most.
+        warnings: What the report is to say.
     """
 
-    def __init__(self, *, take: int, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        take: int,
+        limit: int | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
         self._take: Final = take if limit is None else min(take, max(limit, 1))
         self._limit: Final = limit
+        self._warnings: Final = warnings
         self._windows: deque[Window] = deque()
         self._planned = 0
         self._taken = 0
@@ -183,7 +166,10 @@ class PlainWalk(Generic[T]):
     def report(self) -> ReadReport:
         """Say what was read; a plain read proves nothing."""
         return ReadReport(
-            proof=Proof.NONE, expected=self._expected, delivered=self._delivered
+            proof=Proof.NONE,
+            expected=self._expected,
+            delivered=self._delivered,
+            warnings=self._warnings,
         )
 
     def _last_page(self, page: Page[T]) -> int:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar, cast
@@ -155,8 +156,10 @@ def parse_base_url(base_url: Any) -> str:
         raise ValueError("base_url must be an absolute https URL")
     if parts.username is not None or parts.password is not None:
         raise ValueError("base_url must not hold credentials")
-    if parts.query or parts.fragment or any(c.isspace() for c in text):
+    if not set("?# ").isdisjoint(text):  # urlsplit hides an empty query
         raise ValueError("base_url must not hold a query, a fragment or spaces")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("base_url must be printable ASCII: encode its other parts")
     if parts.scheme == "http" and not is_loopback(text):
         raise ValueError("base_url must be https: http is for loopback hosts only")
     return text.rstrip("/")
@@ -193,16 +196,16 @@ def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
         ProtocolError: The body breaks the contract; names page, row, field.
     """
     codec = _codec(endpoint.row)
-    try:
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         decoded = codec.decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        # Imported where it is needed: cattrs doubles the time of an import.
-        from canopy_async.conversion import structure_page  # noqa: PLC0415
+        # What the decoder skips it does not check: this may fail on its own.
+        if codec.may_hold_unknown_fields(body, len(decoded.items), page=page):
+            codec.keep_unknown_fields(body, decoded)
+        return decoded
+    # Imported where it is needed: cattrs doubles the time of an import.
+    from canopy_async.conversion import structure_page  # noqa: PLC0415
 
-        return structure_page(endpoint.row, body, page=page)
-    if codec.may_hold_unknown_fields(body, len(decoded.items), page=page):
-        codec.keep_unknown_fields(body, decoded)
-    return decoded
+    return structure_page(endpoint.row, body, page=page)
 
 
 class _Codec(Generic[T]):
@@ -329,7 +332,7 @@ def _http_date(value: str | None) -> datetime | None:
         return None
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
@@ -365,11 +368,14 @@ def _envelope(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
     inner = decoded.get("error")
     fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else decoded
     code, message = fields.get("code"), fields.get("message")
-    details = cast("list[Any]", fields.get("details"))
+    details = fields.get("details")
     return (
         code if isinstance(code, str) else None,
         message[:_MAX_MESSAGE] if isinstance(message, str) else "",
-        tuple(str(detail)[:_MAX_MESSAGE] for detail in details[:_MAX_DETAILS])
+        tuple(
+            str(detail)[:_MAX_MESSAGE]
+            for detail in cast("list[object]", details)[:_MAX_DETAILS]
+        )
         if isinstance(details, list)
         else (),
     )

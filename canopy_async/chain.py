@@ -1,0 +1,453 @@
+"""The overlap chain: a concurrent read of a moving list that proves itself.
+
+Windows of varying take overlap by at least two rows. A window is accepted only
+if it certifies its seam with what is covered (`canopy_async.cover`); a seam
+that does not hold is bridged by windows fetched for it (`canopy_async.repair`)
+while those in flight stay valid evidence. The read ends with a window that
+proves to reach the end of the list, or past a bound.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+from canopy_async.cover import Accepted, Cover, IdCover, KeyCover
+from canopy_async.errors import (
+    DriftTooFastError,
+    ProtocolError,
+    RequestBudgetError,
+    UnorderedListError,
+    UnprovenTiesError,
+)
+from canopy_async.fence import FencedWalk
+from canopy_async.ledger import Ledger
+from canopy_async.models import Page
+from canopy_async.planner import Window, plan_window
+from canopy_async.repair import Seek
+from canopy_async.report import Proof, ReadReport
+from canopy_async.ties import TieRun
+from canopy_async.view import Row, View, check_page
+from canopy_async.walk import PlainWalk, Walk
+
+__all__ = ["OverlapChain"]
+
+R = TypeVar("R", bound=Row)
+
+OVERLAP: Final = 2
+"""Rows that planned windows share: one to be strictly before the cover."""
+
+_EMPTY_FIRST_PAGES: Final = 3
+_SPARE_REQUESTS: Final = 64
+_MAX_PROBES: Final = 40
+_MAX_FILLS: Final = 3
+
+
+class OverlapChain(Generic[R]):
+    """A walk that proves its read complete, or says why it can't.
+
+    Args:
+        take: Rows per page at most.
+        limit: Rows to hand out at most.
+        order: The order that is asked for, to be compared with what comes.
+        sort_by: The column that is asked for.
+        accept_unordered: Whether a list that is not sorted by ``created_at``
+            is read by the shared-id certificate instead of raising.
+    """
+
+    def __init__(
+        self,
+        *,
+        take: int,
+        limit: int | None = None,
+        order: str | None = None,
+        sort_by: str | None = None,
+        accept_unordered: bool = False,
+    ) -> None:
+        self._first_take: Final = take if limit is None else min(take, max(limit, 1))
+        self._take = take
+        self._limit: Final = limit
+        self._sort_by: Final = sort_by
+        self._sends_sort_by = True
+        self._accept_unordered: Final = accept_unordered
+        self._ledger: Final = Ledger(order)
+        self._keys: KeyCover[R] = KeyCover()
+        self._cover: Cover[R] = self._keys
+        self._windows: deque[Window] = deque()
+        # What the first window is for, where it is not one of the plan.
+        self._errand: Callable[[View[R] | None], list[R]] | None = None
+        self._held: View[R] | None = None
+        self._ties: TieRun[R] | None = None
+        self._overlap = OVERLAP
+        self._planned_end = 0
+        self._requests = 0
+        self._empty_pages = 0
+        self._accepted = 0
+        self._end_probe_at = 0
+        self._head: list[datetime | None] = []
+        self._weak = False
+        self._done = limit == 0
+        self._ledger.complete = self._done
+        self._successor: Walk[R] | None = None
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """The windows whose pages are still wanted, in the order of taking."""
+        return self._successor.windows if self._successor else self._windows
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is wanted."""
+        return self._successor.done if self._successor else self._done
+
+    @property
+    def total(self) -> int | None:
+        """Rows counted by page 1, as far as ``limit`` wants them."""
+        expected = self._ledger.expected
+        if expected is None or self._limit is None:
+            return expected
+        return min(expected, self._limit)
+
+    @property
+    def sends_sort_by(self) -> bool:
+        """Whether the server has not refused ``sort_by``."""
+        return self._sends_sort_by
+
+    def report(self) -> ReadReport:
+        """Return what is known so far."""
+        if self._successor:
+            return self._successor.report()
+        return self._ledger.report(proof=self._proof(), order=self._cover.order)
+
+    def plan(self) -> Window | None:
+        """Append the next planned window, and return it."""
+        if self._successor:
+            return self._successor.plan()
+        if self._done:
+            return None
+        if self._ledger.expected is None:
+            return None if self._windows else self._ask(Window(1, self._first_take))
+        if self._planned_end >= self._horizon():
+            if self._windows:
+                return None
+            # All that was planned is taken, and the end is not proven.
+            self._planned_end = max(self._overlap + 1, self._cover.end)
+        window = plan_window(
+            self._planned_end - self._overlap, self._take, reach=self._limit_end()
+        )
+        self._planned_end = max(window.end, self._planned_end + 1)
+        return self._ask(window)
+
+    def take(self, page: Page[R]) -> Sequence[R]:
+        """Take the page of the first window; return the rows to hand out."""
+        if self._successor:
+            return self._successor.take(page)
+        window = self._windows.popleft()
+        check_page(page, window)
+        self._ledger.learn(page, window)
+        view = View(page, window)
+        if self._ledger.expected is None:
+            rows = self._begin(page, view)
+        else:
+            rows = self._continue(view) if page.pagination.take <= window.take else []
+        if page.pagination.take > window.take:
+            self._fence(page.pagination.take)
+        else:
+            self._learn_take(window.take, page.pagination.take, view)
+        return rows
+
+    def take_missing(self) -> None:
+        """Take the first window, a 404 past page 1, as an empty page."""
+        if self._successor:
+            self._successor.take_missing()
+            return
+        self._windows.popleft()
+        self._continue(None)
+
+    def refused(self) -> bool:
+        """Go on without ``sort_by``, once, if that may be what was refused."""
+        if self._ledger.expected is not None or self._sort_by is None:
+            return False
+        if not self._sends_sort_by:
+            return False
+        self._sends_sort_by = False
+        self._windows.clear()
+        self._ledger.warn(f"the server refused sort_by={self._sort_by!r}")
+        return True
+
+    def _begin(self, page: Page[R], view: View[R]) -> Sequence[R]:
+        """Take page 1: it says how long the list is, and in which order."""
+        if not view.rows and not view.is_end:
+            self._empty_pages += 1
+            if self._empty_pages > _EMPTY_FIRST_PAGES:
+                raise ProtocolError(
+                    f"no rows, though {view.count} are counted", page=1, path="items"
+                )
+            return ()
+        if None in view.keys:
+            return self._go_on_unproven(page)
+        self._ledger.expected = view.count
+        self._head = view.keys
+        self._planned_end = view.end
+        self._end_probe_at = view.count + self._take
+        self._choose_cover(view)
+        if not view.rows:
+            self._finish()
+            return ()
+        return self._accept(view)
+
+    def _go_on_unproven(self, page: Page[R]) -> Sequence[R]:
+        plain = PlainWalk[R](
+            take=self._first_take,
+            limit=self._limit,
+            warnings=("rows without created_at: nothing can be proven",),
+        )
+        plain.plan()
+        self._successor = plain
+        return plain.take(page)
+
+    def _choose_cover(self, view: View[R]) -> None:
+        if self._sort_by in {None, "created_at"} or not self._sends_sort_by:
+            try:
+                self._cover.check(view)
+            except UnorderedListError:
+                if not self._accept_unordered:
+                    raise
+            else:
+                return
+        self._cover = IdCover()
+        self._ledger.warn(
+            "not read by created_at: complete if the server keeps one fixed order"
+        )
+
+    def _continue(self, view: View[R] | None) -> list[R]:
+        """Take any page but the first; None is a page that is not there."""
+        if view is not None and view.rows:
+            self._cover.check(view)
+            self._cover.bound_growth(view)
+        errand, self._errand = self._errand, None
+        if errand is not None:
+            return errand(view)
+        return self._settle(view)
+
+    def _settle(self, view: View[R] | None) -> list[R]:
+        """Accept a planned window, or begin to bridge the gap before it."""
+        if view is not None and view.rows:
+            if self._cover.certifies(view):
+                self._overlap = max(OVERLAP, self._overlap - 1)
+                return self._accept(view)
+            if self._ties and self._ties.continues_in(view):
+                return self._accept_tied(self._ties, view)
+            self._held = view
+        self._overlap = min(2 * self._overlap, max(OVERLAP, self._take // 2))
+        self._begin_seek()
+        return []
+
+    def _begin_seek(self) -> None:
+        self._ledger.repairs += 1
+        seek = Seek(self._cover, self._ledger.latest, self._take)
+        self._look_inside_ties(seek)
+        self._ask_next(seek)
+
+    def _ask_next(self, seek: Seek) -> None:
+        if seek.probes >= _MAX_PROBES:
+            raise self._lost()
+        self._send(seek.next_window(), partial(self._probe, seek))
+
+    def _probe(self, seek: Seek, view: View[R] | None) -> list[R]:
+        """Take a window that was fetched to bridge a gap."""
+        cover = self._cover
+        if view is None or not view.rows:
+            if view is not None and view.is_first and view.is_end:
+                self._finish()  # all that was left is gone
+                return []
+            seek.found_nothing(self._ledger.latest)
+        elif cover.certifies(view):
+            if cover.has_new(view) or view.is_end:
+                return self._accept(view) + self._reconsider()
+            seek.ended_before(cover, view)
+            self._look_inside_ties(seek)
+        elif self._ties and self._ties.continues_in(view):
+            return self._accept_tied(self._ties, view) + self._reconsider()
+        else:
+            seek.began_past(cover, view)
+        self._ask_next(seek)
+        return []
+
+    def _reconsider(self) -> list[R]:
+        """Look again at the window whose seam did not hold."""
+        held = self._held
+        if held is None or self._done or self._errand is not None:
+            return []
+        self._held = None
+        if self._cover.certifies(held):
+            return self._accept(held)
+        if not self._cover.has_new(held):
+            return []
+        if self._ties and self._ties.continues_in(held):
+            return self._accept_tied(self._ties, held)
+        self._held = held
+        self._begin_seek()
+        return []
+
+    def _look_inside_ties(self, seek: Seek) -> None:
+        """Give up starting before a run that no window can bridge."""
+        if self._cover is not self._keys:
+            return
+        keys = self._keys
+        known = self._ties is not None and self._ties.key == keys.key
+        head_room = 0 if keys.position == 0 else 1
+        too_long = len(keys.at) + head_room >= self._take
+        if not (known or too_long or seek.fills >= _MAX_FILLS):
+            return
+        if not known:
+            self._ties = TieRun(keys, self._take)
+        seek.look_inside(keys.end - self._overlap)
+
+    def _accept(self, view: View[R]) -> list[R]:
+        rows = self._hand_out(self._cover.accept(view))
+        reached_limit = self._ledger.delivered == self._limit
+        if view.is_end or reached_limit or self._cover.is_past_bound:
+            self._ledger.to_the_end = view.is_end and not reached_limit
+            self._finish()
+        elif self._is_chasing():
+            self._end_probe_at = self._ledger.delivered + self._take
+            page = self._ledger.latest // self._take + 1
+            self._send(Window(page, self._take), self._saw_end)
+        return rows
+
+    def _accept_tied(self, ties: TieRun[R], view: View[R]) -> list[R]:
+        """Accept a window inside a run of ties by the rows that it shares."""
+        self._weak = True
+        if self._ledger.steady and ties.closes_in(view):
+            ties.closing = view
+            return self._complete_ties(ties, view)
+        return self._accept(view)
+
+    def _complete_ties(self, ties: TieRun[R], view: View[R] | None) -> list[R]:
+        """Sample a run again until no row of it is missing."""
+        closing = ties.closing
+        if closing is None:
+            return []
+        rows: list[R] = []
+        if view is not None:
+            rows = self._hand_out(self._keys.accept_run(view))
+        if self._ledger.steady and ties.missing_after(closing) > 0:
+            sample = ties.next_sample()
+            if sample is not None:
+                self._send(sample, partial(self._complete_ties, ties))
+                return rows
+        ties.closing = None
+        return rows + self._accept(closing) + self._reconsider()
+
+    def _is_chasing(self) -> bool:
+        """Whether the end has moved on by more than a page since the start."""
+        return (
+            self._cover.order == "asc"
+            and self._ledger.delivered >= self._end_probe_at
+            and self._errand is None
+        )
+
+    def _saw_end(self, _view: View[R] | None) -> list[R]:
+        if self._cover.is_past_bound:
+            self._finish()
+        return []
+
+    def _hand_out(self, accepted: Accepted[R]) -> list[R]:
+        self._ledger.duplicates += accepted.duplicates
+        self._ledger.late += accepted.late
+        self._accepted += len(accepted.rows)
+        rows = accepted.rows
+        if self._limit is not None:
+            rows = rows[: self._limit - self._ledger.delivered]
+        self._ledger.delivered += len(rows)
+        return rows
+
+    def _finish(self) -> None:
+        self._windows.clear()
+        self._held = None
+        self._errand = None
+        if not self._weak:
+            self._done = self._ledger.complete = True
+            return
+        if not self._ledger.steady or self._accepted != self._cover.end:
+            raise self._unproven_ties()
+        self._send(Window(1, self._first_take), self._saw_head)
+
+    def _saw_head(self, view: View[R] | None) -> list[R]:
+        """Conclude that the list held still, or that nothing is proven."""
+        if view is None or not self._ledger.steady or view.keys != self._head:
+            raise self._unproven_ties()
+        self._windows.clear()
+        self._done = self._ledger.complete = True
+        return []
+
+    def _lost(self) -> Exception:
+        if self._ties is not None and self._ties.key == self._keys.key:
+            return self._unproven_ties()
+        return DriftTooFastError(
+            "the list moves by a page or more per round trip: the place where the"
+            f" read stood was not found again in {_MAX_PROBES} requests"
+        )
+
+    def _unproven_ties(self) -> UnprovenTiesError:
+        return UnprovenTiesError(
+            "more rows share one created_at than fit into a page, and the list moved"
+            " while they were read"
+        )
+
+    def _learn_take(self, asked: int, said: int, view: View[R]) -> None:
+        """Plan with what the server sends at most, said or not."""
+        take = said if said < asked else self._take
+        if 0 < len(view.rows) < said and not view.is_end:
+            take = min(take, len(view.rows))
+        if take < self._take:
+            self._take = take
+            self._planned_end = self._cover.end
+            if self._errand is None:
+                self._windows.clear()
+
+    def _fence(self, size: int) -> None:
+        """Go on with a server that has one page size and ignores ``take``."""
+        if self._done:
+            return
+        self._successor = FencedWalk(
+            cover=self._cover, ledger=self._ledger, size=size, limit=self._limit
+        )
+
+    def _proof(self) -> Proof:
+        if not self._weak:
+            return self._cover.proof
+        return Proof.COUNT if self._ledger.complete else Proof.SHARED_ID
+
+    def _horizon(self) -> int:
+        """The position that planned windows must reach to prove the end."""
+        end = self._limit_end()
+        beyond = self._ledger.latest + 1
+        return beyond if end is None else min(beyond, end)
+
+    def _limit_end(self) -> int | None:
+        if self._limit is None:
+            return None
+        return self._cover.end + self._limit - self._ledger.delivered
+
+    def _send(
+        self, window: Window, errand: Callable[[View[R] | None], list[R]]
+    ) -> None:
+        """Ask for a window before all that is planned."""
+        self._errand = errand
+        self._ask(window)
+        self._windows.rotate(1)
+
+    def _ask(self, window: Window) -> Window:
+        self._requests += 1
+        rows = max(self._ledger.expected or 0, self._ledger.latest)
+        allowed = 2 * -(-rows // self._take) + _SPARE_REQUESTS
+        if self._requests > allowed:
+            raise RequestBudgetError(
+                f"the read would take more than {allowed} requests for a list of"
+                f" {rows} rows"
+            )
+        self._windows.append(window)
+        return window

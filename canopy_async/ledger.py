@@ -1,0 +1,72 @@
+"""What a walk counts while it reads, for its report."""
+
+from typing import TypeVar
+
+import attrs
+
+from canopy_async.models import Page
+from canopy_async.planner import Window
+from canopy_async.report import Proof, ReadReport
+
+__all__ = ["Ledger"]
+
+T = TypeVar("T")
+
+
+@attrs.define
+class Ledger:
+    """The counts of one walk.
+
+    Attributes:
+        asked_order: The order that was asked for.
+        expected: Rows that page 1 counted.
+        latest: Rows that the latest page counted.
+        steady: Whether every page counted the same.
+    """
+
+    asked_order: str | None = None
+    expected: int | None = None
+    latest: int = 0
+    steady: bool = True
+    delivered: int = 0
+    duplicates: int = 0
+    late: int = 0
+    repairs: int = 0
+    complete: bool = False
+    to_the_end: bool = False
+    _warnings: dict[str, None] = attrs.field(factory=dict[str, None])
+
+    def learn(self, page: Page[T], window: Window) -> None:
+        """Note what a page says of the list."""
+        meta = page.pagination
+        self.latest = meta.item_count
+        if self.expected is not None and meta.item_count != self.expected:
+            self.steady = False
+        if meta.page_count != -(-meta.item_count // meta.take):
+            self.warn("page_count does not follow from item_count and take")
+        if meta.take < window.take:
+            self.warn(f"the server sends {meta.take} rows per page at most")
+
+    def warn(self, sentence: str) -> None:
+        """Note something worth knowing, once."""
+        self._warnings[sentence] = None
+
+    def report(self, *, proof: Proof, order: str | None) -> ReadReport:
+        """Return the report of what was read so far."""
+        ignored = None not in {self.asked_order, order} and self.asked_order != order
+        purged = 0
+        if self.to_the_end and self.expected is not None:
+            purged = max(0, self.expected - self.delivered)
+        return ReadReport(
+            complete=self.complete and proof is not Proof.NONE,
+            proof=proof,
+            expected=self.expected,
+            delivered=self.delivered,
+            duplicates=self.duplicates,
+            late=self.late,
+            purged=purged,
+            repairs=self.repairs,
+            order_observed=order,
+            order_ignored=ignored,
+            warnings=tuple(self._warnings),
+        )

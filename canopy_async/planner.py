@@ -1,0 +1,65 @@
+"""Which page and take cover a place in the list."""
+
+from functools import lru_cache
+
+import attrs
+
+__all__ = ["Window", "plan_window"]
+
+
+@attrs.frozen(eq=False)
+class Window:
+    """Rows ``start`` to ``end`` of the list, as one page of the API.
+
+    Attributes:
+        page: The page's number, from 1.
+        take: Rows per page.
+    """
+
+    page: int
+    take: int
+
+    @property
+    def start(self) -> int:
+        """Position of the first row, from 0."""
+        return (self.page - 1) * self.take
+
+    @property
+    def end(self) -> int:
+        """Position after the last row."""
+        return self.page * self.take
+
+
+def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
+    """Return the window that starts at ``bound`` or before and ends last.
+
+    Pages are aligned to their take, so the end depends on how well some take
+    divides the bound. Taking the furthest end each time is optimal: whatever
+    window may follow a nearer end may follow a further one too.
+
+    Args:
+        bound: The position, from 0, that the window must not start after.
+        take: Rows per page at most.
+        reach: A position that is far enough: of the windows that reach it,
+            the nearest end is taken.
+    """
+    page, size = _best(max(bound, 0), take, reach)
+    return Window(page, size)
+
+
+@lru_cache(maxsize=4096)
+def _best(bound: int, take: int, reach: int | None) -> tuple[int, int]:
+    best = (1, 1)
+    best_end = 0
+    for size in range(take, 0, -1):
+        if best_end >= bound + size:  # no smaller take can end later
+            break
+        page = bound // size + 1
+        if page * size > best_end:
+            best, best_end = (page, size), page * size
+    if reach is None or best_end <= reach:
+        return best
+    ends = ((bound // size + 1) * size for size in range(1, take + 1))
+    nearest = min(end for end in ends if end >= reach)
+    size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
+    return bound // size + 1, size

@@ -1,0 +1,288 @@
+"""From a request to an answer: the rules of the API, and the faults on the way."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict, deque
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from canopy_async.testing import answers
+from canopy_async.testing.content import IDENTITIES, log_of, merged
+from canopy_async.testing.faults import Dice, Failure, Faults, RetryAfter
+from canopy_async.testing.instants import Clock
+from canopy_async.testing.paging import (
+    EVENT_COLUMNS,
+    IDENTITY_COLUMNS,
+    PageQuery,
+    RefusedError,
+    page_meta,
+    parse_query,
+    refuse_repeated,
+    window,
+)
+from canopy_async.testing.recording import (
+    AUDIT_PATH,
+    RecordedRequest,
+    RequestLog,
+    SlidingWindow,
+)
+from canopy_async.testing.store import Row, View, as_json
+from canopy_async.testing.tokens import Tokens
+
+if TYPE_CHECKING:
+    from canopy_async.testing.server import LocalCanopy
+
+_SHARE_BEFORE = {"arrival": 0.0, "middle": 0.5, "departure": 1.0}
+_HALFWAY = ("truncate", "stall")
+_OWN_TRACE = {"action": "audit.query.executed", "category": "audit"}
+
+
+class Portal:
+    """Answers the requests of a `LocalCanopy`."""
+
+    def __init__(
+        self,
+        server: "LocalCanopy",
+        *,
+        log: RequestLog,
+        tokens: Tokens,
+        dice: Dice,
+        clock: Clock,
+        page_limit: int,
+    ) -> None:
+        self.queued: deque[Failure] = deque()
+        self._server = server
+        self._log = log
+        self._tokens = tokens
+        self._dice = dice
+        self._clock = clock
+        self._page_limit = page_limit
+        self._window = SlidingWindow()
+        self._counts: defaultdict[tuple[str, View], deque[int]] = defaultdict(deque)
+        self._inserts = _Share()
+        self._deletes = _Share()
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request and keeps the record of it."""
+        record = self._log.open(request)
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        try:
+            response = await self._answer(request, record)
+            record.status = response.status
+        finally:
+            self._log.close(record)
+            if task is not None:
+                self._tasks.discard(task)
+        return response
+
+    async def cancel(self) -> None:
+        """Gives up every request in flight."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _answer(
+        self, request: web.BaseRequest, record: RecordedRequest
+    ) -> web.StreamResponse:
+        faults = self._server.faults.applying_to(record)
+        try:
+            return await self._served(request, record, faults)
+        except RefusedError as problem:
+            now = self._clock()
+            return answers.answer(
+                request,
+                problem.status,
+                answers.envelope(problem, request=request, now=now),
+                _request_id(record) | problem.headers,
+            )
+
+    async def _served(
+        self, request: web.BaseRequest, record: RecordedRequest, faults: Faults
+    ) -> web.StreamResponse:
+        self._throttle(record, faults)
+        failure = self._next_failure(record, faults)
+        delay = faults.draw_delay(self._dice)
+        if failure is not None and failure.kind not in _HALFWAY:
+            await _pause(delay)
+            return await self._fail(request, record, failure)
+        if faults.redirect is not None:
+            await _pause(delay)
+            headers = _request_id(record) | {"Location": faults.redirect}
+            return web.Response(status=302, headers=headers)
+        body = await self._page(request, record, faults, delay)
+        if failure is not None:
+            await answers.send_half(
+                request,
+                body,
+                _request_id(record),
+                chunked=faults.truncate_mode == "chunked",
+                hang_up=failure.kind == "truncate",
+            )
+        return answers.answer(request, 200, body, _request_id(record))
+
+    def _throttle(self, record: RecordedRequest, faults: Faults) -> None:
+        if faults.rate_limit is None:
+            return
+        wait = self._window.wait(faults.rate_limit, record.started)
+        if wait <= 0:
+            return
+        record.failure = "throttle"
+        headers = self._retry_after(faults.retry_after, wait)
+        raise RefusedError(
+            429, "Too many requests", code="rate.limited", headers=headers
+        )
+
+    def _next_failure(self, record: RecordedRequest, faults: Faults) -> Failure | None:
+        failure = self._take_queued(record) or faults.draw_failure(self._dice)
+        if failure is not None:
+            record.failure = failure.kind
+        return failure
+
+    def _take_queued(self, record: RecordedRequest) -> Failure | None:
+        for failure in self.queued:
+            if failure.only is None or failure.only(record):
+                self.queued.remove(failure)
+                return failure
+        return None
+
+    async def _fail(
+        self, request: web.BaseRequest, record: RecordedRequest, failure: Failure
+    ) -> web.StreamResponse:
+        match failure.kind:
+            case "reset":
+                return await answers.reset(request)
+            case "hang":
+                return await answers.never()
+            case "html" | "empty":
+                return answers.proxy_page(failure, _request_id(record))
+            case _:
+                headers = self._retry_after(failure.retry_after, 0.0)
+                raise RefusedError(failure.status, "Ordered to fail", headers=headers)
+
+    def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
+        return answers.retry_after_header(wanted, wait=wait, now=self._clock())
+
+    async def _page(
+        self,
+        request: web.BaseRequest,
+        record: RecordedRequest,
+        faults: Faults,
+        delay: float,
+    ) -> bytes:
+        departure = time.monotonic() + delay
+        try:
+            query = self._admit(request, record, faults)
+            await _pause(delay * _SHARE_BEFORE[faults.serve_at])
+            body = self._read(record, query, faults)
+        except RefusedError:
+            await _pause(departure - time.monotonic())
+            raise
+        await _pause(departure - time.monotonic())
+        return body
+
+    def _admit(
+        self, request: web.BaseRequest, record: RecordedRequest, faults: Faults
+    ) -> PageQuery:
+        if record.path_template is None:
+            raise RefusedError(404, f"Cannot {record.method} {record.path}")
+        if record.method != "GET":
+            raise RefusedError(405, "Method not allowed", headers={"Allow": "GET"})
+        self._tokens.check(request.headers.get("Authorization"))
+        if record.account != self._server.account:
+            raise RefusedError(404, "Account not found", code="account.not_found")
+        refuse_repeated(request)
+        is_log = record.path_template == AUDIT_PATH
+        return parse_query(
+            record.query,
+            columns=EVENT_COLUMNS if is_log else IDENTITY_COLUMNS,
+            page_limit=self._page_limit,
+            faults=faults,
+        )
+
+    def _read(self, record: RecordedRequest, query: PageQuery, faults: Faults) -> bytes:
+        name = IDENTITIES if record.identity is None else log_of(record.identity)
+        store = self._server.store
+        self._write("before", record, faults)
+        self._require_identity(record.identity)
+        count = len(store.order(name, query.view))
+        self._write("between", record, faults)
+        entries = store.order(name, query.view)
+        rows = store.rows(window(entries, query, faults=faults, dice=self._dice))
+        self._write("after", record, faults)
+        if query.offset >= max(count, 1) and faults.past_end == "404":
+            raise RefusedError(404, "Page not found", code="page.not_found")
+        count = self._lagging((name, query.view), count, faults.count_lag)
+        return _rendered(rows, page_meta(query, count, faults), faults)
+
+    def _require_identity(self, identity: str | None) -> None:
+        if identity is not None and not self._server.has_identity(identity):
+            raise RefusedError(404, "Identity not found", code="identity.not_found")
+
+    def _write(self, moment: str, record: RecordedRequest, faults: Faults) -> None:
+        if faults.write_at != moment:
+            return
+        if faults.mutate is not None:
+            faults.mutate(self._server, record)
+        identity = record.identity
+        if identity is None or not self._server.has_identity(identity):
+            return
+        deletes = self._deletes.due(faults.delete_per_request)
+        if deletes:
+            self._server.delete_oldest(identity, deletes)
+        inserts = self._inserts.due(faults.insert_per_request)
+        if inserts:
+            self._server.add_events(identity, repeat({}, inserts))
+        if faults.writes_on_read:
+            self._server.add_event(identity, **_OWN_TRACE)
+
+    def _lagging(self, key: tuple[str, View], count: int, lag: int) -> int:
+        if not lag:
+            return count
+        counts = self._counts[key]
+        counts.append(count)
+        while len(counts) > lag + 1:
+            counts.popleft()
+        return counts[0]
+
+
+class _Share:
+    """Adds up fractions, and says how many whole ones are due."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def due(self, amount: float) -> int:
+        self._due += amount
+        whole = int(self._due)
+        self._due -= whole
+        return whole
+
+
+def _rendered(rows: list[str], meta: Row, faults: Faults) -> bytes:
+    if faults.body is not None:
+        return faults.body
+    text = f'{{"items":[{",".join(rows)}],"pagination":{as_json(meta)}}}'
+    if faults.bad_row is None and faults.tamper is None:
+        return text.encode()
+    page: Row = json.loads(text)
+    if faults.bad_row is not None and page["items"]:
+        page["items"][-1] = merged(page["items"][-1], faults.bad_row)
+    served = page if faults.tamper is None else faults.tamper(page)
+    return as_json(served).encode()
+
+
+def _request_id(record: RecordedRequest) -> dict[str, str]:
+    return {"x-request-id": f"req-{record.number:06d}"}
+
+
+async def _pause(seconds: float) -> None:
+    if seconds > 0:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,253 @@
+"""`LocalCanopy`: the audit API on a port of this machine."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from aiohttp import web
+
+from canopy_async.testing.content import Content
+from canopy_async.testing.faults import (
+    NO_FAULTS,
+    Dice,
+    Failure,
+    FailureKind,
+    Faults,
+    RetryAfter,
+    Selector,
+)
+from canopy_async.testing.instants import Clock, utc_now
+from canopy_async.testing.portal import Portal
+from canopy_async.testing.recording import RecordedRequest, RequestLog
+from canopy_async.testing.tokens import Principal, Tokens
+
+_PATIENCE = 0.05
+
+
+class LocalCanopy(Content):
+    """A server of the audit API, real HTTP over SQLite, with faults to order.
+
+    It knows the two page-based endpoints: the audit log of an identity and the
+    list of identities. Everything random comes from ``seed``.
+
+    Attributes:
+        faults: What goes wrong from now on; may be set at any time.
+        token: An admin's bearer token that does not expire.
+
+    Args:
+        account: The account slug that is served.
+        faults: What goes wrong from the start.
+        path: The SQLite database; a file keeps its rows between servers.
+        seed: Where data, faults and tokens are derived from.
+        page_limit: The largest ``take`` that is allowed.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        clock: The wall clock, for new events and for the expiry of tokens.
+
+    Example:
+        ```python
+        async with LocalCanopy(faults=Faults(error_rate=0.1)) as server:
+            server.seed_events("idn_1", 500)
+            session = CanopySession(
+                server.account, server.token, base_url=server.base_url
+            )
+        ```
+    """
+
+    def __init__(
+        self,
+        account: str = "acme",
+        *,
+        faults: Faults = NO_FAULTS,
+        path: str = ":memory:",
+        seed: int = 0,
+        page_limit: int = 100,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock = utc_now,
+    ) -> None:
+        super().__init__(account=account, path=path, seed=seed, clock=clock)
+        self.faults = faults
+        self._host = host
+        self._port = port
+        self._log = RequestLog()
+        self._tokens = Tokens(account=account, seed=seed, clock=clock)
+        self._portal = Portal(
+            self,
+            log=self._log,
+            tokens=self._tokens,
+            dice=Dice(f"faults of {seed}"),
+            clock=clock,
+            page_limit=page_limit,
+        )
+        self._runner: web.ServerRunner | None = None
+        self.token = self.issue_token()
+
+    async def __aenter__(self) -> Self:
+        """Starts the server."""
+        return await self.start()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Stops the server."""
+        await self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """Where the server listens, without a slash at the end.
+
+        Raises:
+            RuntimeError: If it has not been started.
+        """
+        if not self._port:
+            raise RuntimeError("this LocalCanopy has not been started")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The requests that arrived, in the order of arrival."""
+        return self._log.requests
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered."""
+        return self._log.in_flight
+
+    @property
+    def peak_in_flight(self) -> int:
+        """The most requests that were being answered at once."""
+        return self._log.peak_in_flight
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections clients hold open."""
+        server = self._runner.server if self._runner is not None else None
+        return 0 if server is None else len(server.connections)
+
+    async def start(self) -> Self:
+        """Listens; ``async with`` does it for you.
+
+        Returns:
+            The server itself.
+
+        Raises:
+            RuntimeError: If it listens already, or has been stopped.
+            OSError: If the port is taken.
+        """
+        if self._runner is not None:
+            raise RuntimeError("this LocalCanopy listens already")
+        self.open_store()
+        runner = web.ServerRunner(
+            web.Server(self._portal.handle, handler_cancellation=True, access_log=None),
+            shutdown_timeout=_PATIENCE,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._port = runner.addresses[0][1]
+        self._runner = runner
+        return self
+
+    async def stop(self) -> None:
+        """Gives up what is in flight, stops listening and closes the database.
+
+        It may be called more than once. The records of requests stay readable.
+        """
+        await self._stop_listening()
+        self.close_store()
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncGenerator[None]:
+        """Refuses connections for a while, then listens on the same port again.
+
+        Yields:
+            Nothing; the server is down inside the block.
+
+        Example:
+            ```python
+            async with server.outage():
+                ...  # every connection is refused
+            ```
+        """
+        await self._stop_listening()
+        try:
+            yield
+        finally:
+            await self.start()
+
+    def issue_token(
+        self,
+        principal: Principal = "admin",
+        *,
+        valid: bool = True,
+        lifetime: float | None = None,
+        uses: int | None = None,
+    ) -> str:
+        """Makes another bearer token.
+
+        Args:
+            principal: An ``identity``'s token is answered 403.
+            valid: False makes one that is expired: 401.
+            lifetime: After how many seconds of the server's clock it expires; None
+                is never.
+            uses: After how many requests it expires; None is never.
+
+        Returns:
+            The token.
+
+        Example:
+            ```python
+            short = server.issue_token(uses=3)
+            ```
+        """
+        if not valid:
+            lifetime = -1.0
+        return self._tokens.issue(principal, lifetime=lifetime, uses=uses)
+
+    def revoke_token(self, token: str) -> None:
+        """Makes a token invalid: 401 from now on."""
+        self._tokens.revoke(token)
+
+    def fail_next(
+        self,
+        n: int = 1,
+        *,
+        status: int = 503,
+        retry_after: RetryAfter = None,
+        kind: FailureKind = "status",
+        only: Selector | None = None,
+    ) -> None:
+        """Orders the next requests to fail, once each, before any other fault.
+
+        Args:
+            n: How many of them.
+            status: The status to answer with.
+            retry_after: As in `Faults`.
+            kind: As in `Failure`.
+            only: Which requests; None is any.
+
+        Example:
+            ```python
+            server.fail_next(2, status=429, retry_after=1)
+            server.fail_next(kind="reset", only=lambda request: request.page == 3)
+            ```
+        """
+        failure = Failure(kind=kind, status=status, retry_after=retry_after, only=only)
+        self._portal.queued.extend([failure] * n)
+
+    def reset_requests(self) -> None:
+        """Forgets the requests so far, and the failures still queued."""
+        self._log.reset()
+        self._portal.queued.clear()
+
+    async def _stop_listening(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in runner.sites:
+            await site.stop()
+        await self._portal.cancel()
+        await runner.cleanup()

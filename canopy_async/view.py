@@ -1,0 +1,107 @@
+"""One answer as evidence: its rows, and where in the list they stood."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Generic, Protocol, TypeVar
+
+from canopy_async.errors import ProtocolError
+from canopy_async.models import Page
+from canopy_async.planner import Window
+
+__all__ = ["Row", "View", "check_page"]
+
+
+class Row(Protocol):
+    """What a proof needs of a row."""
+
+    @property
+    def id(self) -> str:
+        """Unique in the list."""
+        ...
+
+    @property
+    def created_at(self) -> datetime | None:
+        """What the list is sorted by; it never changes."""
+        ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+class View(Generic[R]):
+    """A contiguous slice of the list at one instant.
+
+    Attributes:
+        rows: The rows.
+        ids: Their ids.
+        keys: Their ``created_at``.
+        index: The place of each id in ``rows``.
+        start: Position of the first row.
+        end: Position after the last row.
+        count: How many rows the server counted, about then.
+        is_first: Whether it begins at the head of the list.
+        is_end: Whether it proves to reach the end of the list: it is short,
+            says that nothing comes next, and nothing is counted beyond it.
+            Any two of these may be wrong where rows move between COUNT and
+            SELECT, or where a server cuts pages without saying so.
+    """
+
+    __slots__ = ("count", "end", "ids", "index", "is_end", "is_first", "keys",
+                 "rows", "start")  # fmt: skip
+
+    def __init__(self, page: Page[R], window: Window) -> None:
+        meta = page.pagination
+        rows = page.items
+        take = meta.take
+        self.rows: Final[Sequence[R]] = rows
+        self.ids: Final = [row.id for row in rows]
+        self.keys: Final = [row.created_at for row in rows]
+        self.index: Final = {id_: at for at, id_ in enumerate(self.ids)}
+        self.start: Final = (window.page - 1) * take
+        self.end: Final = self.start + len(rows)
+        self.count: Final = meta.item_count
+        self.is_first: Final = window.page == 1
+        self.is_end: Final = (
+            len(rows) < take and not meta.has_next_page and self.end >= self.count
+        )
+
+
+def check_page(page: Page[R], window: Window) -> None:
+    """Raise where a page contradicts what was asked, or itself.
+
+    Raises:
+        ProtocolError: Names the page and the field.
+    """
+    meta = page.pagination
+    number = window.page
+    for name, value in (
+        ("item_count", meta.item_count),
+        ("page_count", meta.page_count),
+    ):
+        if value < 0:
+            raise ProtocolError("is negative", page=number, path=f"pagination.{name}")
+    if meta.take < 1:
+        raise ProtocolError("is below 1", page=number, path="pagination.take")
+    if meta.page != number:
+        raise ProtocolError(
+            f"the server answered with page {meta.page}",
+            page=number,
+            path="pagination.page",
+        )
+    if number == 1 and meta.has_previous_page:
+        raise ProtocolError(
+            "the first page claims to have one before it",
+            page=number,
+            path="pagination.has_previous_page",
+        )
+    if len(page.items) > max(meta.take, window.take):
+        raise ProtocolError("more rows than were asked for", page=number, path="items")
+    if len({row.id for row in page.items}) == len(page.items):
+        return
+    seen: set[str] = set()
+    for at, row in enumerate(page.items):
+        if row.id in seen:
+            raise ProtocolError(
+                "the id occurs twice in one page", page=number, path=f"items[{at}].id"
+            )
+        seen.add(row.id)
