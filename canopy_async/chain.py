@@ -13,6 +13,8 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Generic, TypeVar
 
+import attrs
+
 from canopy_async.cover import Accepted, Cover, IdCover, KeyCover
 from canopy_async.errors import (
     DriftTooFastError,
@@ -42,6 +44,8 @@ _EMPTY_FIRST_PAGES: Final = 3
 _SPARE_REQUESTS: Final = 64
 _MAX_PROBES: Final = 40
 _MAX_FILLS: Final = 3
+_CUT_SHORT: Final = 2
+_END_PROBES: Final = 4
 
 
 class OverlapChain(Generic[R]):
@@ -74,6 +78,7 @@ class OverlapChain(Generic[R]):
         self._ledger: Final = Ledger(order)
         self._keys: KeyCover[R] = KeyCover()
         self._cover: Cover[R] = self._keys
+        self._by_key = True
         self._windows: deque[Window] = deque()
         # What the first window is for, where it is not one of the plan.
         self._errand: Callable[[View[R] | None], list[R]] | None = None
@@ -83,7 +88,8 @@ class OverlapChain(Generic[R]):
         self._planned_end = 0
         self._requests = 0
         self._empty_pages = 0
-        self._accepted = 0
+        self._longest = 0
+        self._cut_short = 0
         self._end_probe_at = 0
         self._head: list[datetime | None] = []
         self._weak = False
@@ -128,11 +134,12 @@ class OverlapChain(Generic[R]):
             return None
         if self._ledger.expected is None:
             return None if self._windows else self._ask(Window(1, self._first_take))
-        if self._planned_end >= self._horizon():
-            if self._windows:
-                return None
-            # All that was planned is taken, and the end is not proven.
-            self._planned_end = max(self._overlap + 1, self._cover.end)
+        if not self._windows:
+            # Nothing is under way: go on from where the cover is, not from
+            # where it was expected.
+            self._planned_end = max(self._overlap + 1, self._cover.track.end)
+        elif self._planned_end >= self._horizon():
+            return None
         window = plan_window(
             self._planned_end - self._overlap, self._take, reach=self._limit_end()
         )
@@ -217,6 +224,7 @@ class OverlapChain(Generic[R]):
             else:
                 return
         self._cover = IdCover()
+        self._by_key = False
         self._ledger.warn(
             "not read by created_at: complete if the server keeps one fixed order"
         )
@@ -240,13 +248,16 @@ class OverlapChain(Generic[R]):
             if self._ties and self._ties.continues_in(view):
                 return self._accept_tied(self._ties, view)
             self._held = view
-        self._overlap = min(2 * self._overlap, max(OVERLAP, self._take // 2))
+        if view is None or not self._cover.touches(view):
+            self._overlap = min(2 * self._overlap, max(OVERLAP, self._take // 2))
         self._begin_seek()
         return []
 
     def _begin_seek(self) -> None:
         self._ledger.repairs += 1
-        seek = Seek(self._cover, self._ledger.latest, self._take)
+        seek = Seek(
+            self._cover, self._ledger.latest, take=self._take, slack=self._overlap
+        )
         self._look_inside_ties(seek)
         self._ask_next(seek)
 
@@ -282,28 +293,31 @@ class OverlapChain(Generic[R]):
             return []
         self._held = None
         if self._cover.certifies(held):
-            return self._accept(held)
-        if not self._cover.has_new(held):
+            rows = self._accept(held)
+        elif not self._cover.has_new(held):
             return []
-        if self._ties and self._ties.continues_in(held):
-            return self._accept_tied(self._ties, held)
-        self._held = held
-        self._begin_seek()
-        return []
+        elif self._ties and self._ties.continues_in(held):
+            rows = self._accept_tied(self._ties, held)
+        else:
+            self._held = held
+            self._begin_seek()
+            return []
+        return rows
 
     def _look_inside_ties(self, seek: Seek) -> None:
         """Give up starting before a run that no window can bridge."""
-        if self._cover is not self._keys:
-            return
         keys = self._keys
+        if not self._by_key:
+            return
         known = self._ties is not None and self._ties.key == keys.key
-        head_room = 0 if keys.position == 0 else 1
-        too_long = len(keys.at) + head_room >= self._take
+        before = plan_window(keys.track.position - 1, self._take)
+        fills = before.end <= keys.track.position + len(keys.at)
+        too_long = len(keys.at) >= self._take or (fills and self._ledger.steady)
         if not (known or too_long or seek.fills >= _MAX_FILLS):
             return
         if not known:
             self._ties = TieRun(keys, self._take)
-        seek.look_inside(keys.end - self._overlap)
+        seek.look_inside(keys.track.end - self._overlap)
 
     def _accept(self, view: View[R]) -> list[R]:
         rows = self._hand_out(self._cover.accept(view))
@@ -313,8 +327,7 @@ class OverlapChain(Generic[R]):
             self._finish()
         elif self._is_chasing():
             self._end_probe_at = self._ledger.delivered + self._take
-            page = self._ledger.latest // self._take + 1
-            self._send(Window(page, self._take), self._saw_end)
+            self._look_for_end(pace=0, tries=_END_PROBES)
         return rows
 
     def _accept_tied(self, ties: TieRun[R], view: View[R]) -> list[R]:
@@ -347,17 +360,26 @@ class OverlapChain(Generic[R]):
             self._cover.order == "asc"
             and self._ledger.delivered >= self._end_probe_at
             and self._errand is None
+            and not self._cover.is_bounded
         )
 
-    def _saw_end(self, _view: View[R] | None) -> list[R]:
+    def _look_for_end(self, pace: int, tries: int) -> None:
+        """Ask for the window where the list should end by the time it is served."""
+        counted = self._ledger.latest
+        window = plan_window(counted + pace - OVERLAP, self._take)
+        self._send(window, partial(self._saw_end, counted, tries))
+
+    def _saw_end(self, counted: int, tries: int, _view: View[R] | None) -> list[R]:
         if self._cover.is_past_bound:
             self._finish()
+        elif not self._cover.is_bounded and tries > 1:
+            pace = max(0, self._ledger.latest - counted)
+            self._look_for_end(pace, tries - 1)
         return []
 
     def _hand_out(self, accepted: Accepted[R]) -> list[R]:
         self._ledger.duplicates += accepted.duplicates
         self._ledger.late += accepted.late
-        self._accepted += len(accepted.rows)
         rows = accepted.rows
         if self._limit is not None:
             rows = rows[: self._limit - self._ledger.delivered]
@@ -371,7 +393,10 @@ class OverlapChain(Generic[R]):
         if not self._weak:
             self._done = self._ledger.complete = True
             return
-        if not self._ledger.steady or self._accepted != self._cover.end:
+        if (
+            not self._ledger.steady
+            or self._cover.track.accepted != self._cover.track.end
+        ):
             raise self._unproven_ties()
         self._send(Window(1, self._first_take), self._saw_head)
 
@@ -399,12 +424,17 @@ class OverlapChain(Generic[R]):
 
     def _learn_take(self, asked: int, said: int, view: View[R]) -> None:
         """Plan with what the server sends at most, said or not."""
-        take = said if said < asked else self._take
+        take = min(self._take, said) if said < asked else self._take
+        self._longest = max(self._longest, len(view.rows))
         if 0 < len(view.rows) < said and not view.is_end:
-            take = min(take, len(view.rows))
+            # Cut without a word, or rows moved between COUNT and SELECT. Only
+            # the former happens again, and no page was ever longer then.
+            self._cut_short += 1
+            if self._cut_short >= _CUT_SHORT or view.claims_more:
+                take = min(take, self._longest)
         if take < self._take:
             self._take = take
-            self._planned_end = self._cover.end
+            self._planned_end = self._cover.track.end
             if self._errand is None:
                 self._windows.clear()
 
@@ -430,7 +460,7 @@ class OverlapChain(Generic[R]):
     def _limit_end(self) -> int | None:
         if self._limit is None:
             return None
-        return self._cover.end + self._limit - self._ledger.delivered
+        return self._cover.track.end + self._limit - self._ledger.delivered
 
     def _send(
         self, window: Window, errand: Callable[[View[R] | None], list[R]]
@@ -442,12 +472,13 @@ class OverlapChain(Generic[R]):
 
     def _ask(self, window: Window) -> Window:
         self._requests += 1
-        rows = max(self._ledger.expected or 0, self._ledger.latest)
+        rows = self._ledger.expected or 0
         allowed = 2 * -(-rows // self._take) + _SPARE_REQUESTS
         if self._requests > allowed:
             raise RequestBudgetError(
                 f"the read would take more than {allowed} requests for a list of"
                 f" {rows} rows"
             )
+        window = attrs.evolve(window, number=self._requests)
         self._windows.append(window)
         return window

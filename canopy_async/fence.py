@@ -44,7 +44,7 @@ class FencedWalk(Generic[R]):
         self._limit: Final = limit
         self._windows: deque[Window] = deque()
         self._page = 1
-        self._head = cover.head
+        self._head = cover.track.head
         self._fenced = False
         self._done = False
         ledger.warn(f"the server sends {size} rows per page and ignores take")

@@ -123,9 +123,14 @@ class Gate:
             raise
 
     def release(self) -> None:
-        """Say that an admitted request has ended, however it did."""
+        """Say that an admitted request has ended, however it did.
+
+        Others are admitted in the loop's next turn, when the gate has heard what
+        came of this one: nobody slips through before a cooldown.
+        """
         self._in_flight -= 1
-        self._pump()
+        if self._queue() is not None:
+            asyncio.get_running_loop().call_soon(self._pump)
 
     def succeeded(self) -> None:
         """Widen a little, and earn a part of a retry."""

@@ -118,7 +118,10 @@ class Hooks:
     __slots__ = ("_failed", "_hooks")
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
-        self._hooks = tuple(hooks)
+        try:
+            self._hooks = tuple(hooks)
+        except TypeError:
+            raise TypeError("hooks must be functions of one record") from None
         self._failed: set[int] = set()
         if not all(callable(hook) for hook in self._hooks):
             raise TypeError("hooks must be functions of one record")

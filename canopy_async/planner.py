@@ -14,10 +14,12 @@ class Window:
     Attributes:
         page: The page's number, from 1.
         take: Rows per page.
+        number: How many windows were asked for before it.
     """
 
     page: int
     take: int
+    number: int = 0
 
     @property
     def start(self) -> int:

@@ -19,17 +19,19 @@ class Seek:
     the next is added, since the answer will be later than the question.
 
     Args:
-        cover: What is covered; its ``position`` is looked for.
+        cover: What is covered; the place where it ends is looked for.
         latest: What the server counted last.
         take: Rows per page at most.
+        slack: Rows that the list is likely to move before an answer.
     """
 
-    def __init__(self, cover: Cover[R], latest: int, take: int) -> None:
+    def __init__(self, cover: Cover[R], latest: int, *, take: int, slack: int) -> None:
         self._take: Final = take
-        grown = latest - cover.count
+        grown = latest - cover.track.count
         self._drift: Final = min(0, grown) if cover.order == "asc" else max(0, grown)
-        self._estimate = cover.position + self._drift
-        self._bound = self._estimate - 1
+        self._estimate = cover.track.position + self._drift
+        # Ascending, rows move towards the head: what comes is further on.
+        self._bound = self._estimate - (slack if cover.order == "asc" else 1)
         self._step = max(1, take // 4)
         self.probes = 0
         self.fills = 0
@@ -53,8 +55,7 @@ class Seek:
 
     def ended_before(self, cover: Cover[R], view: View[R]) -> None:
         """Learn from a view that added nothing to the cover."""
-        if not cover.is_behind(view):
-            self.fills += 1
+        self.fills += cover.fills(view)
         before = self._bound
         if not self._aim(cover, view) or self._bound <= before:
             self._bound = max(before + 1, view.end - 1)
@@ -64,7 +65,7 @@ class Seek:
         self._bound = min(self._bound, latest) - max(1, self._take // 2)
 
     def _aim(self, cover: Cover[R], view: View[R]) -> bool:
-        estimate = cover.locate(view)
+        estimate = cover.track.locate(view)
         if estimate is None:
             return False
         pace = estimate - self._estimate

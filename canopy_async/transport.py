@@ -167,6 +167,7 @@ class Transport:
                 self._gate.strained(made.started)
             wait = self._wait_before_retry(error, attempt, clock() - began)
             if wait is None:
+                self._heed(error)
                 raise error
             self._tell_retry(request, error, attempt, wait)
             if not self._cool_down(error, wait):
@@ -301,6 +302,12 @@ class Transport:
         if self._gate.cool_down(seconds) and self.hooks:
             self.hooks(CooldownStarted(seconds=seconds, status=error.status))
         return True
+
+    def _heed(self, error: CanopyError) -> None:
+        """Let the others wait as long as a server asked one that gives up."""
+        seconds = error.retry_after if isinstance(error, ApiError) else None
+        if seconds and seconds <= self._retry.max_retry_after:
+            self._cool_down(error, seconds)
 
     def _tell_finished(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from canopy_async.errors import ProtocolError
 from canopy_async.models import Page
@@ -39,6 +39,9 @@ class View(Generic[R]):
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
+        page: The page's number.
+        number: How many windows were asked for before it.
+        claims_more: Whether the server says that another page follows.
         is_first: Whether it begins at the head of the list.
         is_end: Whether it proves to reach the end of the list: it is short,
             says that nothing comes next, and nothing is counted beyond it.
@@ -46,8 +49,20 @@ class View(Generic[R]):
             SELECT, or where a server cuts pages without saying so.
     """
 
-    __slots__ = ("count", "end", "ids", "index", "is_end", "is_first", "keys",
-                 "rows", "start")  # fmt: skip
+    __slots__ = (
+        "claims_more",
+        "count",
+        "end",
+        "ids",
+        "index",
+        "is_end",
+        "is_first",
+        "keys",
+        "number",
+        "page",
+        "rows",
+        "start",
+    )
 
     def __init__(self, page: Page[R], window: Window) -> None:
         meta = page.pagination
@@ -55,14 +70,17 @@ class View(Generic[R]):
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
         self.ids: Final = [row.id for row in rows]
-        self.keys: Final = [row.created_at for row in rows]
-        self.index: Final = {id_: at for at, id_ in enumerate(self.ids)}
+        self.keys: Final[list[Any]] = [row.created_at for row in rows]
+        self.index: Final = dict(zip(self.ids, range(len(rows)), strict=True))
         self.start: Final = (window.page - 1) * take
         self.end: Final = self.start + len(rows)
         self.count: Final = meta.item_count
+        self.claims_more: Final = meta.has_next_page
+        self.page: Final = window.page
+        self.number: Final = window.number
         self.is_first: Final = window.page == 1
         self.is_end: Final = (
-            len(rows) < take and not meta.has_next_page and self.end >= self.count
+            len(rows) < take and not self.claims_more and self.end >= self.count
         )
 
 
@@ -74,12 +92,8 @@ def check_page(page: Page[R], window: Window) -> None:
     """
     meta = page.pagination
     number = window.page
-    for name, value in (
-        ("item_count", meta.item_count),
-        ("page_count", meta.page_count),
-    ):
-        if value < 0:
-            raise ProtocolError("is negative", page=number, path=f"pagination.{name}")
+    if min(meta.item_count, meta.page_count) < 0:
+        raise ProtocolError("a count is negative", page=number, path="pagination")
     if meta.take < 1:
         raise ProtocolError("is below 1", page=number, path="pagination.take")
     if meta.page != number:

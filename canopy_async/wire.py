@@ -296,8 +296,7 @@ def error_from(response: Response, *, method: str = "GET") -> ApiError:
         status=status,
         code=code,
         details=details,
-        request_id=response.headers.get("x-request-id")
-        or response.headers.get("request-id"),
+        request_id=_request_id(response.headers),
         retry_after=retry_after_seconds(response.headers),
         method=method,
         url=response.url,
@@ -351,6 +350,14 @@ _ERROR_CLASSES: Final[dict[int, type[ApiError]]] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: BadRequestError,
     HTTPStatus.TOO_MANY_REQUESTS: RateLimitedError,
 }
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    value = headers.get("x-request-id") or headers.get("request-id")
+    if value is None:
+        return None
+    # A header may hold any bytes, which arrive as surrogates.
+    return value[:_MAX_MESSAGE].encode("ascii", "backslashreplace").decode()
 
 
 def _reason(status: int) -> str:

@@ -1,0 +1,30 @@
+"""The command line, ``canopy-async``; needs the extra ``canopy-async[cli]``."""
+
+import sys
+from importlib import import_module
+
+__all__ = ["main"]
+
+_EXTRA = ("rich", "typer")
+
+
+def main() -> None:
+    """Run the command line and exit with its status.
+
+    The status is 0 when all went well, 1 after an error of the API, the
+    network or this machine, 2 for wrong usage, 130 when interrupted, and 141
+    when the reader of the output went away.
+    """
+    try:
+        for name in _EXTRA:
+            import_module(name)
+    except ModuleNotFoundError:
+        sys.exit(
+            "canopy-async: the command line needs typer and rich:"
+            " pip install 'canopy-async[cli]'"
+        )
+    # Not at the top: these import what was just looked for.
+    from canopy_async.cli.app import app  # noqa: PLC0415
+    from canopy_async.cli.running import guarded  # noqa: PLC0415
+
+    sys.exit(guarded(app))

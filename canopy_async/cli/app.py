@@ -1,0 +1,221 @@
+"""The commands and their options; what a command does is imported when it runs."""
+
+from typing import Annotated
+
+import typer
+
+import canopy_async
+from canopy_async.cli.running import run
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="canopy-async",
+    help="Read Canopy's audit events, from a terminal or into a pipe.",
+    epilog=(
+        "Exit status: 0; 1 for an error of the API or the network; 2 for wrong"
+        " usage; 130 when interrupted; 141 when the reader of the output left."
+    ),
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+_CONNECTION = "Connection"
+
+AccountOption = Annotated[
+    str,
+    typer.Option(
+        "--account",
+        envvar="CANOPY_ACCOUNT",
+        show_default=False,
+        rich_help_panel=_CONNECTION,
+        help="The account's slug.",
+    ),
+]
+TokenOption = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        envvar="CANOPY_TOKEN",
+        show_default=False,
+        rich_help_panel=_CONNECTION,
+        help="The bearer token. The variable keeps it out of the process list.",
+    ),
+]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        envvar="CANOPY_BASE_URL",
+        show_default=False,
+        rich_help_panel=_CONNECTION,
+        help="Where the API is, if not at Canopy itself.",
+    ),
+]
+SearchOption = Annotated[str | None, typer.Option("--q", help="Search term.")]
+OrderOption = Annotated[
+    str | None, typer.Option("--order", help="asc or desc; the server's own if none.")
+]
+SortOption = Annotated[
+    str | None, typer.Option("--sort-by", help="The column to sort by.")
+]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", help="How many rows in all at most.")
+]
+TakeOption = Annotated[int, typer.Option("--take", help="Rows per request, 1 to 100.")]
+ConcurrencyOption = Annotated[
+    int, typer.Option("--concurrency", help="Requests in flight at most.")
+]
+JsonOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--json/--table",
+        show_default=False,
+        help="JSON lines or a table; a table only on a terminal if not given.",
+    ),
+]
+LatencyOption = Annotated[
+    float,
+    typer.Option("--latency", min=0, help="Milliseconds that each answer takes."),
+]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if wanted:
+        typer.echo(f"canopy-async {canopy_async.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Read Canopy's audit events, from a terminal or into a pipe."""
+
+
+@app.command()
+def events(
+    identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Its id.")],
+    *,
+    account: AccountOption,
+    token: TokenOption,
+    base_url: BaseUrlOption = None,
+    q: SearchOption = None,
+    order: OrderOption = None,
+    sort_by: SortOption = None,
+    limit: LimitOption = None,
+    take: TakeOption = 100,
+    concurrency: ConcurrencyOption = 8,
+    as_json: JsonOption = None,
+) -> None:
+    """Read the audit events of one identity."""
+    from canopy_async.cli import reading  # noqa: PLC0415 - for the others' speed
+
+    read = reading.read_events(
+        reading.Account(slug=account, token=token, base_url=base_url),
+        identity,
+        as_json=as_json,
+        q=q,
+        order=order,
+        sort_by=sort_by,
+        limit=limit,
+        take=take,
+        concurrency=concurrency,
+    )
+    run(read, secret=token)
+
+
+@app.command()
+def identities(
+    *,
+    account: AccountOption,
+    token: TokenOption,
+    base_url: BaseUrlOption = None,
+    q: SearchOption = None,
+    order: OrderOption = None,
+    sort_by: SortOption = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="active or inactive; both if none.")
+    ] = None,
+    limit: LimitOption = None,
+    take: TakeOption = 100,
+    concurrency: ConcurrencyOption = 8,
+    as_json: JsonOption = None,
+) -> None:
+    """List the identities of the account."""
+    from canopy_async.cli import reading  # noqa: PLC0415 - for the others' speed
+
+    read = reading.read_identities(
+        reading.Account(slug=account, token=token, base_url=base_url),
+        as_json=as_json,
+        q=q,
+        order=order,
+        sort_by=sort_by,
+        status=status,
+        limit=limit,
+        take=take,
+        concurrency=concurrency,
+    )
+    run(read, secret=token)
+
+
+@app.command()
+def demo(
+    *,
+    events: Annotated[
+        int, typer.Option("--events", min=0, help="How many to make and read.")
+    ] = 50_000,
+    concurrency: ConcurrencyOption = 8,
+    latency: LatencyOption = 5.0,
+) -> None:
+    """Read from a local server made up for it: no account, no network."""
+    from canopy_async.cli.demo import run_demo  # noqa: PLC0415 - for the others' speed
+
+    run(run_demo(events=events, concurrency=concurrency, latency_ms=latency))
+
+
+@app.command()
+def serve(
+    *,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="0 for a free one.")
+    ] = 8787,
+    events: Annotated[
+        int, typer.Option("--events", min=0, help="Events of each identity.")
+    ] = 1_000,
+    identities: Annotated[
+        int, typer.Option("--identities", min=0, help="How many identities.")
+    ] = 5,
+    latency: LatencyOption = 0.0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="The same seed makes the same rows.")
+    ] = 0,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            "--path", help="The SQLite file; one with identities is served as it is."
+        ),
+    ] = None,
+) -> None:
+    """Serve a local Canopy until Ctrl-C, which ends it with status 0."""
+    from canopy_async.cli import serving  # noqa: PLC0415 - for the others' speed
+
+    options = serving.ServeOptions(
+        port=port,
+        identities=identities,
+        events=events,
+        latency_ms=latency,
+        seed=seed,
+        path=path,
+    )
+    run(serving.serve(options), ends_by_signal=True)

@@ -1,0 +1,215 @@
+"""What a row looks like: a line of JSON, or a line of a table.
+
+Everything a server sent passes `visible` or `json_lines` on its way out, so
+that no control character of it reaches a terminal.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import msgspec
+
+from canopy_async import AuditEvent, Identity, Proof, ReadReport
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = [
+    "event_table",
+    "identity_table",
+    "in_words",
+    "json_lines",
+    "one_line",
+    "visible",
+]
+
+_LONGEST_LINE: Final = 1000
+_JOINERS: Final = "\u200c\u200d"
+"""What some scripts and emoji need between characters; they move nothing."""
+
+
+def visible(text: str) -> str:
+    r"""Return ``text`` with every character that shows as none written out.
+
+    Control characters, bidirectional overrides and line separators become
+    escapes such as ``\x1b``; spaces of any kind become a plain space.
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` as one visible line of bounded length."""
+    line = visible(text)
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+
+
+def json_lines(rows: Iterable[AuditEvent | Identity]) -> bytes:
+    """Return the wire form of each row as a line of JSON, in UTF-8.
+
+    What JSON allows raw and a terminal obeys (DEL, C1, bidirectional
+    overrides, line separators) is escaped as well: it parses to the same.
+    """
+    return b"".join(map(_json_line, rows))
+
+
+def event_table(
+    events: Iterable[AuditEvent], *, width: int, header: bool = True
+) -> "Table":
+    """Return events as a table whose columns depend on ``width`` alone."""
+    columns = _EVENT_COLUMNS if width >= _WIDE else _EVENT_COLUMNS[:-1]
+    return _table(columns, events, header=header)
+
+
+def identity_table(
+    identities: Iterable[Identity], *, width: int, header: bool = True
+) -> "Table":
+    """Return identities as a table whose columns depend on ``width`` alone."""
+    columns = _IDENTITY_COLUMNS if width >= _WIDE else _IDENTITY_COLUMNS[:-1]
+    return _table(columns, identities, header=header)
+
+
+def in_words(report: ReadReport) -> str:
+    """Say in a sentence what a read can prove."""
+    if report.complete:
+        return f"complete: {_PROOFS[report.proof]}"
+    if report.proof is Proof.NONE:
+        return "not proven: plain pages do not show what moved between them"
+    return f"not complete: up to here, {_PROOFS[report.proof]}"
+
+
+_PROOFS: Final = {
+    Proof.STRICT_KEY: (
+        "every page overlaps the next one in strict order of time, so no event"
+        " can have slipped between them"
+    ),
+    Proof.SHARED_ID: "every page shares an event with the one before it",
+    Proof.COUNT: "as many different events as the server counted, all through",
+    Proof.FENCE: "the first page read again at the end was still the same",
+    Proof.NONE: "nothing to lean on",
+}
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    if unicodedata.category(character) == "Zs":
+        return " "
+    return character.encode("unicode_escape").decode()
+
+
+def _json_line(row: AuditEvent | Identity) -> bytes:
+    names, values = _FIELDS[type(row)]
+    # As canopy_async.converter unstructures it, at half the price.
+    wire = {**row.extra, **dict(zip(names, values(row), strict=True))}
+    line = msgspec.json.encode(wire)
+    if line.isascii() and b"\x7f" not in line:  # the encoder escapes the rest
+        return line + b"\n"
+    text = line.decode()
+    if not text.isprintable():
+        text = "".join(map(_json_visible, text))
+    return text.encode() + b"\n"
+
+
+def _json_visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(
+        f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)
+    )
+
+
+def _fields_of(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
+    names = tuple(field.name for field in attrs.fields(cls) if field.name != "extra")
+    return names, attrgetter(*names)
+
+
+_FIELDS: Final = {cls: _fields_of(cls) for cls in (AuditEvent, Identity)}
+
+
+@attrs.frozen
+class _Column:
+    """A column: of a fixed width, or a share of what is left."""
+
+    name: str
+    value: Callable[[Any], object]
+    width: int | None = None
+    share: int | None = None
+    styles: dict[str, str] = attrs.field(factory=dict[str, str])
+
+
+def _instant(row: AuditEvent | Identity) -> str | None:
+    moment: datetime | None = row.created_at
+    if moment is None:
+        return None
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+def _actor(event: AuditEvent) -> str:
+    return event.actor_label or event.actor_id or event.actor_type
+
+
+def _resource(event: AuditEvent) -> str | None:
+    return event.resource_id or event.resource_label or event.resource_type
+
+
+def _name(identity: Identity) -> str:
+    return " ".join(filter(None, (identity.first_name, identity.last_name)))
+
+
+def _activity(identity: Identity) -> str | None:
+    if identity.is_active is None:
+        return None
+    return "active" if identity.is_active else "inactive"
+
+
+_WIDE: Final = 100
+_OUTCOMES: Final = {"success": "green", "failure": "red", "denied": "magenta"}
+_SEVERITIES: Final = {"notice": "cyan", "warning": "yellow", "critical": "bold red"}
+_EVENT_COLUMNS: Final[Sequence[_Column]] = (
+    _Column("created_at", _instant, width=20),
+    _Column("action", attrgetter("action"), share=4),
+    _Column("outcome", attrgetter("outcome"), width=7, styles=_OUTCOMES),
+    _Column("severity", attrgetter("severity"), width=8, styles=_SEVERITIES),
+    _Column("actor", _actor, share=3),
+    _Column("resource", _resource, share=3),
+)
+_IDENTITY_COLUMNS: Final[Sequence[_Column]] = (
+    _Column("id", attrgetter("id"), share=3),
+    _Column("email", attrgetter("email"), share=4),
+    _Column("status", _activity, width=8, styles={"inactive": "yellow"}),
+    _Column("created_at", _instant, width=20),
+    _Column("name", _name, share=3),
+)
+
+
+def _table(columns: Sequence[_Column], rows: Iterable[Any], *, header: bool) -> "Table":
+    from rich.table import Table  # noqa: PLC0415 - costs time that JSON does not need
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    table = Table(box=None, expand=True, pad_edge=False, show_header=header)
+    for column in columns:
+        table.add_column(
+            column.name,
+            width=column.width,
+            ratio=column.share,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for row in rows:
+        values = [(column, _shown(column.value(row))) for column in columns]
+        # Text, because a plain str would be read as markup.
+        table.add_row(
+            *(Text(value, column.styles.get(value, "")) for column, value in values)
+        )
+    return table
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else visible(str(value))

@@ -1,0 +1,174 @@
+"""How a command ends: signals, one line for an error, the exit status."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TextIO
+
+import typer
+
+from canopy_async import CanopyError
+from canopy_async.cli.render import one_line
+
+__all__ = ["argument_checks", "complain", "end_at_closed_pipe", "guarded", "run"]
+
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+CLOSED_PIPE: Final = 141
+"""What a shell says of a program that SIGPIPE ended: the output is not whole."""
+
+_FLAGS: Final = {
+    "account": "--account",
+    "token": "--token",
+    "base_url": "--base-url",
+    "identity_id": "IDENTITY",
+    "q": "--q",
+    "order": "--order",
+    "sort_by": "--sort-by",
+    "status": "--status",
+    "limit": "--limit",
+    "take": "--take",
+    "concurrency": "--concurrency",
+}
+
+
+def guarded(app: Callable[[], object]) -> int:
+    """Run ``app`` and return the status to exit with.
+
+    Args:
+        app: Ends with ``SystemExit``, as a typer app does.
+    """
+    for stream in _standard_streams():
+        _escape_what_cannot_be_encoded(stream)
+    try:
+        status = _status(app)
+        for stream in _standard_streams():
+            stream.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return CLOSED_PIPE
+    except OSError as error:
+        _drop_output()
+        complain(_reason(error))
+        return FAILED
+    return status
+
+
+def run(
+    main: Coroutine[Any, Any, None], *, secret: str = "", ends_by_signal: bool = False
+) -> None:
+    """Run ``main`` in an event loop until it ends or a signal cancels it.
+
+    Args:
+        main: Cleans up when it is cancelled, by SIGINT or SIGTERM.
+        secret: What no error line may show.
+        ends_by_signal: Whether a signal is the way it is meant to end.
+
+    Raises:
+        typer.Exit: It did not end well; standard error says why.
+    """
+    try:
+        received = asyncio.run(_until_signal(main))
+    except BrokenPipeError:
+        end_at_closed_pipe()
+    except (CanopyError, OSError, sqlite3.Error) as error:
+        complain(_reason(error), secret=secret)
+        raise typer.Exit(FAILED) from None
+    else:
+        if received and not ends_by_signal:
+            raise typer.Exit(128 + received)
+
+
+def end_at_closed_pipe() -> None:
+    """End the command because the reader of its output went away.
+
+    Raises:
+        typer.Exit: Always.
+    """
+    _drop_output()
+    raise typer.Exit(CLOSED_PIPE) from None
+
+
+def complain(message: str, *, secret: str = "") -> None:
+    """Write one line to standard error, whatever ``message`` holds."""
+    if secret:
+        message = message.replace(secret, "<redacted>")
+    with suppress(OSError):
+        typer.echo(f"canopy-async: {one_line(message)}", err=True)
+
+
+@contextmanager
+def argument_checks() -> Generator[None, None, None]:
+    """Turn what the library says of an argument into wrong usage of its flag."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = str(error)
+        name, _, rest = message.partition(" ")
+        flag = _FLAGS.get(name)
+        text = one_line(rest if flag else message)
+        raise typer.BadParameter(text, param_hint=flag) from None
+
+
+async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
+    """Return the number of the signal that ended ``main``, if one did."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(main)
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        received.append(number)
+        task.cancel()
+        # A second one ends us at once: cleaning up must not trap anyone.
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:  # as a shell's background jobs
+            continue
+        # Windows has no such handlers; asyncio.run itself cancels on Ctrl-C.
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop, number)
+    try:
+        await task
+    except (asyncio.CancelledError, Exception):
+        if not received:
+            raise
+    return received[0] if received else None
+
+
+def _status(app: Callable[[], object]) -> int:
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    return 0
+
+
+def _reason(error: Exception) -> str:
+    strerror: str | None = getattr(error, "strerror", None)
+    return strerror or str(error) or type(error).__name__
+
+
+def _standard_streams() -> list[TextIO]:
+    # Python sets those that were closed from the start to None.
+    streams: list[TextIO | None] = [sys.stdout, sys.stderr]
+    return [stream for stream in streams if stream is not None]
+
+
+def _escape_what_cannot_be_encoded(stream: Any) -> None:
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, so that exiting can't fail on it."""
+    with suppress(OSError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,114 @@
+"""Where rows stood when they were last seen: hints, and never a proof."""
+
+from collections import deque
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from canopy_async.errors import ProtocolError
+from canopy_async.view import Row, View
+
+__all__ = ["Track"]
+
+R = TypeVar("R", bound=Row)
+
+_REMEMBERED_VIEWS = 4
+
+
+class Track(Generic[R]):
+    """The views accepted last, and the place in the list they led to.
+
+    Each row handed out has a rank, counted from the first. Two rows stay as
+    many places apart as their ranks are, while the list moves as a whole, so
+    a view that holds any remembered row tells where the others are by now.
+
+    Attributes:
+        position: Where the row that is looked for next stood when last seen.
+        end: Position after the last row accepted, as of then.
+        count: What the server counted then.
+        rank: The rank of the row at ``position``.
+        accepted: How many rows were accepted in all.
+        head: The first of them.
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.end = 0
+        self.count = 0
+        self.rank = 0
+        self.accepted = 0
+        self.head: str | None = None
+        self._newest = 0
+        self._views: deque[tuple[View[R], int, int]] = deque(maxlen=_REMEMBERED_VIEWS)
+
+    def add(self, view: View[R], *, begin: int, rows: int, place: int | None) -> None:
+        """Note an accepted view.
+
+        Args:
+            view: The view.
+            begin: Where in it the rows begin that were new.
+            rows: How many those were.
+            place: Where in it the row is that is looked for next, None if
+                that is the same row as before.
+        """
+        self._views.append((view, begin, self.accepted))
+        self.head = self.head or view.ids[0]
+        rank = self.rank
+        if place is not None:
+            rank = self.accepted + place - begin
+        self.accepted += rows
+        if view.number >= self._newest:
+            self._newest = view.number
+            self.end = view.end
+            self.count = view.count
+            self.position = view.start + place if place is not None else self.position
+        else:  # it is older than what is known of the place
+            self.end += rows
+            self.position += rank - self.rank
+        self.rank = rank
+
+    def knows(self, id_: str) -> bool:
+        """Tell whether a row is in one of the views remembered."""
+        return any(id_ in view.index for view, _, _ in self._views)
+
+    def oldest_key(self) -> datetime | None:
+        """Return the first key of the views remembered."""
+        return self._views[0][0].keys[0] if self._views else None
+
+    def locate(self, view: View[R]) -> int | None:
+        """Return where the row looked for was when a view was served."""
+        for at in range(len(view.ids) - 1, -1, -1):
+            rank = self._rank_of(view.ids[at])
+            if rank is not None:
+                return view.start + at + self.rank - rank
+        return None
+
+    def places_of(self, view: View[R]) -> list[tuple[int, int]]:
+        """Return, for the rows of a view that are known, which view and where."""
+        return [
+            (number, earlier.index[id_])
+            for id_ in view.ids
+            for number, (earlier, _, _) in enumerate(self._views)
+            if id_ in earlier.index
+        ]
+
+    def check_keys(self, view: View[R]) -> None:
+        """Raise if a row changed its key: then no place in the list is safe.
+
+        Raises:
+            ProtocolError: A row came with another ``created_at`` than before.
+        """
+        for earlier, _, _ in self._views:
+            for id_ in earlier.index.keys() & view.index.keys():
+                if earlier.keys[earlier.index[id_]] != view.keys[view.index[id_]]:
+                    raise ProtocolError(
+                        "created_at of a row changed while the list was read",
+                        page=view.page,
+                        path=f"items[{view.index[id_]}].created_at",
+                    )
+
+    def _rank_of(self, id_: str) -> int | None:
+        for view, begin, rank in reversed(self._views):
+            at = view.index.get(id_)
+            if at is not None:
+                return rank + at - begin
+        return None

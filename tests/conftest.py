@@ -1,0 +1,47 @@
+"""Fixtures of the whole suite."""
+
+import pytest
+from hypothesis import settings
+
+import canopy_async
+from canopy_async.testing import LocalCanopy
+
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
+
+
+@pytest.fixture
+async def server():
+    """A running local server of the API, empty."""
+    async with LocalCanopy() as local:
+        yield local
+
+
+@pytest.fixture
+async def connect(server):
+    """Makes sessions on ``server``, closed after the test."""
+    sessions = []
+
+    def make(token=None, **options):
+        options.setdefault("base_url", server.base_url)
+        session = canopy_async.CanopySession(
+            server.account, token or server.token, **options
+        )
+        sessions.append(session)
+        return session
+
+    yield make
+    for session in sessions:
+        await session.aclose()
+
+
+@pytest.fixture
+async def session(connect):
+    """A session on ``server``."""
+    return connect()
+
+
+@pytest.fixture
+def quick():
+    """Retries that lose no time."""
+    return canopy_async.RetryPolicy(base=0.001, throttled_base=0.001)

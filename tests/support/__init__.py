@@ -1,0 +1,1 @@
+"""What the tests lean on: virtual time, wire samples, a scripted wire, leak checks."""

@@ -1,0 +1,85 @@
+"""A wire without sockets: aioresponses, with answers written as functions.
+
+aioresponses 0.7.9 builds a `ClientResponse` by hand, with ``writer=None`` and
+without the ``stream_writer`` that aiohttp has required since 3.14: where the
+request was sent whole, the response reads the size of it there. `_Answer` gives
+it one, so that ``response_class`` is all that a test needs to know of this.
+"""
+
+import inspect
+import re
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import aiohttp
+import attrs
+from aioresponses import CallbackResult, aioresponses
+from yarl import URL
+
+from support.samples import page_body
+from support.virtual import now
+
+_NEEDS_WRITER = "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters
+
+
+class _Answer(aiohttp.ClientResponse):
+    def __init__(self, *args, **kwargs):
+        if _NEEDS_WRITER:
+            kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+@attrs.frozen
+class Call:
+    """One request as aiohttp was told to send it."""
+
+    number: int
+    url: URL
+    options: dict
+    at: float
+
+    @property
+    def headers(self):
+        return self.options["headers"]
+
+    @property
+    def page(self):
+        return int(self.url.query["page"])
+
+    @property
+    def token(self):
+        return self.headers["Authorization"].removeprefix("Bearer ")
+
+
+def answer(status=200, body=None, headers=None):
+    """An answer; a page of one event by default."""
+    body = page_body() if body is None else body
+    return CallbackResult(
+        status=status, body=body, headers=headers, response_class=_Answer
+    )
+
+
+@contextmanager
+def scripted(script):
+    """Answer every request with what ``script`` makes of its `Call`.
+
+    ``script`` may return an answer, a status, or bytes; it may raise, and it
+    may be async. Yields the list of calls so far.
+    """
+    calls = []
+
+    async def respond(url, **options):
+        call = Call(len(calls) + 1, url, options, now())
+        calls.append(call)
+        made = script(call)
+        if inspect.isawaitable(made):
+            made = await made
+        if isinstance(made, int):
+            made = answer(made, b"" if made != 200 else None)
+        if isinstance(made, bytes):
+            made = answer(body=made)
+        return made
+
+    with aioresponses() as mock:
+        mock.get(re.compile(".*"), callback=respond, repeat=True)
+        yield calls

@@ -1,0 +1,216 @@
+"""What a user writes, as type checkers see it: never run, only checked."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Any, assert_type
+
+import aiohttp
+import cattrs
+
+from canopy_async import (
+    ActorType,
+    ApiError,
+    AuditEvent,
+    CanopyError,
+    CanopySession,
+    Category,
+    CooldownStarted,
+    EventStream,
+    FanOutError,
+    Hook,
+    HookRecord,
+    Identity,
+    IncompleteReadError,
+    LoggingHook,
+    Outcome,
+    Page,
+    PageMeta,
+    PageReceived,
+    Progress,
+    Proof,
+    ProtocolError,
+    RateLimitedError,
+    ReadReport,
+    RefreshingToken,
+    RequestFinished,
+    RequestTimeoutError,
+    RetryPolicy,
+    RetryScheduled,
+    Run,
+    SessionStats,
+    Severity,
+    StaticToken,
+    Stream,
+    TokenProvider,
+    TransportError,
+    __version__,
+    converter,
+)
+
+
+async def log_in() -> str:
+    return "token"
+
+
+class Vault:
+    async def token(self) -> str:
+        return "token"
+
+    async def refresh(self, rejected: str) -> str:
+        return rejected[::-1]
+
+
+def watch(record: HookRecord) -> None:
+    match record:
+        case RequestFinished():
+            assert_type(record.status, int | None)
+        case RetryScheduled():
+            assert_type(record.wait, float)
+        case CooldownStarted():
+            assert_type(record.seconds, float)
+        case PageReceived():
+            assert_type(record.item_count, int)
+
+
+async def sessions(http: aiohttp.ClientSession) -> None:
+    provider: TokenProvider = Vault()
+    function: Callable[[], Awaitable[str]] = log_in
+    hook: Hook = watch
+    for token in (
+        "token",
+        provider,
+        function,
+        log_in,
+        StaticToken("token"),
+        RefreshingToken(log_in),
+    ):
+        CanopySession("acme", token)
+    session = CanopySession(
+        "acme",
+        "token",
+        base_url="https://api.canopy.dev",
+        concurrency=4,
+        max_rate=10,
+        retry=RetryPolicy(attempts=2, jitter=lambda bound: bound / 2),
+        timeout=30,
+        hooks=[hook, LoggingHook()],
+        http=http,
+        user_agent="exporter/1",
+    )
+    assert_type(CanopySession.from_env(concurrency=2), CanopySession)
+    assert_type(session.account, str)
+    assert_type(session.base_url, str)
+    assert_type(session.closed, bool)
+    assert_type(session.stats, SessionStats)
+    assert_type(session.stats.width, int)
+    async with session as entered:
+        assert_type(entered, CanopySession)
+    assert_type(await session.aclose(), None)
+
+
+async def pages(canopy: CanopySession) -> None:
+    page = await canopy.page(
+        "idn_1", 2, take=50, q="login", sort_by="created_at", order="desc"
+    )
+    assert_type(page, Page[AuditEvent])
+    assert_type(page.items, tuple[AuditEvent, ...])
+    assert_type(page.pagination, PageMeta)
+    assert_type(page.pagination.item_count, int)
+    assert_type(page.pagination.has_next_page, bool)
+
+
+async def streams(canopy: CanopySession) -> None:
+    stream = canopy.events(
+        "idn_1",
+        q=None,
+        sort_by=None,
+        order="asc",
+        limit=None,
+        take=100,
+        concurrency=4,
+        lossless=False,
+    )
+    assert_type(stream, Stream[AuditEvent])
+    alias: EventStream = stream
+    async for event in alias:
+        assert_type(event, AuditEvent)
+    assert_type(await stream.collect(), list[AuditEvent])
+    assert_type(await stream.first(), AuditEvent | None)
+    assert_type(await stream.count(), int)
+    found: AsyncIterator[Page[AuditEvent]] = stream.pages()
+    async for page in found:
+        assert_type(page, Page[AuditEvent])
+    assert_type([event.id async for event in stream], list[str])
+
+
+async def identities(canopy: CanopySession) -> None:
+    stream = canopy.identities(status="active", q="ada", order="asc", limit=5, take=5)
+    assert_type(stream, Stream[Identity])
+    async for identity in stream:
+        assert_type(identity.email, str | None)
+        assert_type(identity.is_active, bool | None)
+        assert_type(identity.created_at, datetime | None)
+
+
+async def runs(canopy: CanopySession) -> None:
+    async with canopy.events("idn_1").open() as run:
+        assert_type(run, Run[AuditEvent])
+        async for event in run:
+            assert_type(event, AuditEvent)
+        assert_type(await anext(run), AuditEvent)
+        assert_type(run.progress, Progress)
+        assert_type(run.progress.total, int | None)
+        assert_type(run.report, ReadReport)
+        assert_type(run.report.proof, Proof)
+        assert_type(run.report.complete, bool)
+        assert_type(run.report.warnings, tuple[str, ...])
+    assert_type(await run.aclose(), None)
+
+
+def rows(event: AuditEvent) -> None:
+    assert_type(event.id, str)
+    assert_type(event.created_at, datetime)
+    assert_type(event.actor_type, ActorType)
+    assert_type(event.outcome, Outcome)
+    assert_type(event.severity, Severity)
+    assert_type(event.category, Category | None)
+    assert_type(event.actor_id, str | None)
+    assert_type(event.metadata, dict[str, Any])
+    assert_type(event.extra, dict[str, Any])
+    assert_type(event.customer_visible, bool)
+    assert_type(Outcome("partial"), Outcome)
+    assert_type(event.outcome.is_known, bool)
+    text: str = event.outcome
+    assert_type(text.upper(), str)
+
+
+def conversion(row: dict[str, Any]) -> None:
+    assert_type(converter, cattrs.Converter)
+    assert_type(converter.structure(row, AuditEvent), AuditEvent)
+    assert_type(converter.structure(row, Identity), Identity)
+    assert_type(__version__, str)
+
+
+async def errors(canopy: CanopySession) -> None:
+    try:
+        await canopy.page("idn_1")
+    except RateLimitedError as error:
+        assert_type(error.retry_after, float | None)
+    except ApiError as error:
+        assert_type(error.status, int)
+        assert_type(error.details, tuple[str, ...])
+        assert_type(error.code, str | None)
+        assert_type(error.request_id, str | None)
+    except RequestTimeoutError as error:
+        assert_type(error.attempts, int)
+    except TransportError as error:
+        assert_type(error.url, str)
+    except ProtocolError as error:
+        assert_type(error.page, int | None)
+        assert_type(error.path, str)
+    except IncompleteReadError as error:
+        assert_type(error.report, ReadReport | None)
+    except FanOutError as error:
+        assert_type(error.failures, dict[str, CanopyError])
+    except CanopyError as error:
+        assert_type(error.checkpoint.dumps() if error.checkpoint else None, str | None)
