@@ -88,6 +88,7 @@ class OverlapChain(Generic[R]):
         self._planned_end = 0
         self._requests = 0
         self._empty_pages = 0
+        self._accepted_end = 0
         self._longest = 0
         self._cut_short = 0
         self._end_probe_at = 0
@@ -245,8 +246,9 @@ class OverlapChain(Generic[R]):
             if self._cover.certifies(view):
                 self._overlap = max(OVERLAP, self._overlap - 1)
                 return self._accept(view)
-            if self._ties and self._ties.continues_in(view):
-                return self._accept_tied(self._ties, view)
+            ties = self._ties_here(fills=0)
+            if ties is not None and ties.continues_in(view):
+                return self._accept_tied(ties, view)
             self._held = view
         if view is None or not self._cover.touches(view):
             self._overlap = min(2 * self._overlap, max(OVERLAP, self._take // 2))
@@ -304,23 +306,33 @@ class OverlapChain(Generic[R]):
             return []
         return rows
 
-    def _look_inside_ties(self, seek: Seek) -> None:
-        """Give up starting before a run that no window can bridge."""
+    def _ties_here(self, fills: int) -> TieRun[R] | None:
+        """Return the run at the cover if no window can bridge it.
+
+        Args:
+            fills: How many probes the run has filled to the end.
+        """
         keys = self._keys
         if not self._by_key:
-            return
-        known = self._ties is not None and self._ties.key == keys.key
-        before = plan_window(keys.track.position - 1, self._take)
-        fills = before.end <= keys.track.position + len(keys.at)
-        too_long = len(keys.at) >= self._take or (fills and self._ledger.steady)
-        if not (known or too_long or seek.fills >= _MAX_FILLS):
-            return
-        if not known:
+            return None
+        if self._ties is not None and self._ties.key == keys.key:
+            return self._ties
+        bridge = plan_window(keys.track.position - 1, self._take)
+        filled = bridge.end <= keys.track.position + len(keys.at)
+        too_long = len(keys.at) >= self._take or (filled and self._ledger.steady)
+        if too_long or fills >= _MAX_FILLS:
             self._ties = TieRun(keys, self._take)
-        seek.look_inside(keys.track.end - self._overlap)
+            return self._ties
+        return None
+
+    def _look_inside_ties(self, seek: Seek) -> None:
+        """Give up starting before a run that no window can bridge."""
+        if self._ties_here(seek.fills) is not None:
+            seek.look_inside(self._cover.track.end - self._overlap)
 
     def _accept(self, view: View[R]) -> list[R]:
         rows = self._hand_out(self._cover.accept(view))
+        self._accepted_end = view.end
         reached_limit = self._ledger.delivered == self._limit
         if view.is_end or reached_limit or self._cover.is_past_bound:
             self._ledger.to_the_end = view.is_end and not reached_limit
@@ -393,10 +405,8 @@ class OverlapChain(Generic[R]):
         if not self._weak:
             self._done = self._ledger.complete = True
             return
-        if (
-            not self._ledger.steady
-            or self._cover.track.accepted != self._cover.track.end
-        ):
+        seen_all = self._cover.track.accepted == self._accepted_end
+        if not self._ledger.steady or not seen_all:
             raise self._unproven_ties()
         self._send(Window(1, self._first_take), self._saw_head)
 

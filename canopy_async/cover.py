@@ -108,6 +108,12 @@ class KeyCover(Generic[R]):
         key: The key up to which rows are covered, None at the start.
         at: The rows at ``key`` that were handed out.
         order: ``asc`` or ``desc`` where it is known.
+
+    Attributes:
+        key: The key up to which rows are covered.
+        at: The rows at ``key`` that were handed out.
+        run_start: Position of the first row at ``key`` in the view that led
+            there: as exact as that view is recent.
     """
 
     proof = Proof.STRICT_KEY
@@ -121,6 +127,7 @@ class KeyCover(Generic[R]):
     ) -> None:
         self.key: Any = key
         self.at: set[str] = set(at)
+        self.run_start = 0
         self.track: Track[R] = Track()
         self._order = order
         self._bound: datetime | None = None
@@ -226,6 +233,8 @@ class KeyCover(Generic[R]):
             self.at.update(view.ids[begin:tied])
             if begin < tied and (begin > 0 or view.is_first):
                 place = begin
+        if place is not None:
+            self.run_start = view.start + place
         self.track.add(view, begin=length - len(rows), rows=len(rows), place=place)
         return Accepted(rows, length - len(rows) - late, late)
 

@@ -52,13 +52,13 @@ class TieRun(Generic[R]):
         ]
         first = view.keys.index(self.key) if run else 0
         end = view.start + first + len(run)
-        return end - self._cover.track.position - len(self._cover.at.union(run))
+        return end - self._cover.run_start - len(self._cover.at.union(run))
 
     def next_sample(self) -> Window | None:
         """Return the next window into the run, or None after enough of them."""
         if self._samples >= self.MAX_SAMPLES or self.closing is None:
             return None
-        length = max(1, self.closing.end - self._cover.track.position)
+        length = max(1, self.closing.end - self._cover.run_start)
         offset = self._samples * max(1, self._take // 2) % length
         self._samples += 1
-        return plan_window(self._cover.track.position + offset, self._take)
+        return plan_window(self._cover.run_start + offset, self._take)
