@@ -7,11 +7,11 @@ while those in flight stay valid evidence. The read ends with a window that
 proves to reach the end of the list, or past a bound.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
@@ -32,6 +32,7 @@ from canopy_async.report import Proof, ReadReport
 from canopy_async.ties import TieRun
 from canopy_async.view import Row, View, check_page
 from canopy_async.walk import PlainWalk, Walk
+from canopy_async.wire import MAX_TAKE
 
 __all__ = ["OverlapChain"]
 
@@ -39,6 +40,9 @@ R = TypeVar("R", bound=Row)
 
 OVERLAP: Final = 2
 """Rows that planned windows share: one to be strictly before the cover."""
+
+MIN_TAKE: Final = 4
+"""Rows per page below which windows can't overlap and get on."""
 
 _EMPTY_FIRST_PAGES: Final = 3
 _SPARE_REQUESTS: Final = 64
@@ -52,7 +56,8 @@ class OverlapChain(Generic[R]):
     """A walk that proves its read complete, or says why it can't.
 
     Args:
-        take: Rows per page at most.
+        take: Rows per page at most, for the windows that are planned.
+        max_take: The same for windows that bridge a gap, where more rows help.
         limit: Rows to hand out at most.
         order: The order that is asked for, to be compared with what comes.
         sort_by: The column that is asked for.
@@ -64,13 +69,15 @@ class OverlapChain(Generic[R]):
         self,
         *,
         take: int,
+        max_take: int = MAX_TAKE,
         limit: int | None = None,
         order: str | None = None,
         sort_by: str | None = None,
         accept_unordered: bool = False,
     ) -> None:
         self._first_take: Final = take if limit is None else min(take, max(limit, 1))
-        self._take = take
+        self._take = min(max(take, MIN_TAKE), max_take)
+        self._max_take = max_take
         self._limit: Final = limit
         self._sort_by: Final = sort_by
         self._sends_sort_by = True
@@ -92,7 +99,7 @@ class OverlapChain(Generic[R]):
         self._longest = 0
         self._cut_short = 0
         self._end_probe_at = 0
-        self._head: list[datetime | None] = []
+        self._head: list[Any] = []
         self._weak = False
         self._done = limit == 0
         self._ledger.complete = self._done
@@ -258,7 +265,7 @@ class OverlapChain(Generic[R]):
     def _begin_seek(self) -> None:
         self._ledger.repairs += 1
         seek = Seek(
-            self._cover, self._ledger.latest, take=self._take, slack=self._overlap
+            self._cover, self._ledger.latest, take=self._max_take, slack=self._overlap
         )
         self._look_inside_ties(seek)
         self._ask_next(seek)
@@ -317,11 +324,11 @@ class OverlapChain(Generic[R]):
             return None
         if self._ties is not None and self._ties.key == keys.key:
             return self._ties
-        bridge = plan_window(keys.track.position - 1, self._take)
+        bridge = plan_window(keys.track.position - 1, self._max_take)
         filled = bridge.end <= keys.track.position + len(keys.at)
-        too_long = len(keys.at) >= self._take or (filled and self._ledger.steady)
+        too_long = len(keys.at) >= self._max_take or (filled and self._ledger.steady)
         if too_long or fills >= _MAX_FILLS:
-            self._ties = TieRun(keys, self._take)
+            self._ties = TieRun(keys, self._max_take)
             return self._ties
         return None
 
@@ -434,16 +441,17 @@ class OverlapChain(Generic[R]):
 
     def _learn_take(self, asked: int, said: int, view: View[R]) -> None:
         """Plan with what the server sends at most, said or not."""
-        take = min(self._take, said) if said < asked else self._take
+        sent = said if said < asked else self._max_take
         self._longest = max(self._longest, len(view.rows))
         if 0 < len(view.rows) < said and not view.is_end:
             # Cut without a word, or rows moved between COUNT and SELECT. Only
             # the former happens again, and no page was ever longer then.
             self._cut_short += 1
             if self._cut_short >= _CUT_SHORT or view.claims_more:
-                take = min(take, self._longest)
-        if take < self._take:
-            self._take = take
+                sent = self._longest
+        self._max_take = min(self._max_take, sent)
+        if self._max_take < self._take:
+            self._take = self._max_take
             self._planned_end = self._cover.track.end
             if self._errand is None:
                 self._windows.clear()
@@ -483,7 +491,7 @@ class OverlapChain(Generic[R]):
     def _ask(self, window: Window) -> Window:
         self._requests += 1
         rows = self._ledger.expected or 0
-        allowed = 2 * -(-rows // self._take) + _SPARE_REQUESTS
+        allowed = _SPARE_REQUESTS + int(2 * rows / _mean_advance(self._take))
         if self._requests > allowed:
             raise RequestBudgetError(
                 f"the read would take more than {allowed} requests for a list of"
@@ -492,3 +500,8 @@ class OverlapChain(Generic[R]):
         window = attrs.evolve(window, number=self._requests)
         self._windows.append(window)
         return window
+
+
+def _mean_advance(take: int) -> float:
+    """Return about how many new rows a planned window brings."""
+    return max(1.0, take - OVERLAP - math.sqrt(math.pi * take / 2))

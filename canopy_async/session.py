@@ -123,6 +123,8 @@ class CanopySession:
             ValueError: A required variable is not set; the message names it.
             TypeError: An argument has the wrong type.
         """
+        if "token" in overrides:  # a traceback shows this frame's locals
+            overrides["token"] = Credential(overrides["token"])
         for name, variable in _VARIABLES.items():
             if name not in overrides and os.environ.get(variable):
                 overrides[name] = (
@@ -137,7 +139,9 @@ class CanopySession:
 
     def __repr__(self) -> str:
         """Show where the session reads, and nothing secret."""
-        return f"CanopySession({self._account!r}, base_url={self._base_url!r})"
+        # A traceback may show a session whose making has failed.
+        account, base_url = vars(self).get("_account"), vars(self).get("_base_url")
+        return f"CanopySession({account!r}, base_url={base_url!r})"
 
     @property
     def account(self) -> str:

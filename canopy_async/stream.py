@@ -186,6 +186,7 @@ class Run(Generic[T]):
         self._transport: Final = transport
         self._concurrency: Final = concurrency
         self._tasks: dict[Window, asyncio.Task[_Outcome]] = {}
+        self._dropped: set[asyncio.Task[_Outcome]] = set()
         self._in_flight = 0
         self._ready_bytes = 0
         self._requests = 0
@@ -291,7 +292,7 @@ class Run(Generic[T]):
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
         self._closed = True
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._dropped]
         self._tasks.clear()
         await _cancel(tasks)
 
@@ -311,7 +312,7 @@ class Run(Generic[T]):
         if isinstance(outcome, Response):
             self._ready_bytes -= len(outcome.body)
         rows = self._take(window, outcome)
-        await self._drop_unwanted()
+        self._drop_unwanted()
         return rows
 
     def _take(self, window: Window, outcome: _Outcome) -> Sequence[T]:
@@ -380,6 +381,8 @@ class Run(Generic[T]):
         repeats = getattr(outcome, "attempts", 1) - 1
         self._requests += repeats
         self._retries += repeats
+        if task in self._dropped:
+            return
         if isinstance(outcome, Response):
             self._ready_bytes += len(outcome.body)
         elif not isinstance(outcome, NotFoundError):
@@ -387,16 +390,28 @@ class Run(Generic[T]):
         if not self._closed:
             self._top_up()
 
-    async def _drop_unwanted(self) -> None:
+    def _drop_unwanted(self) -> None:
+        """Cancel the requests whose answers the walk no longer waits for."""
         if len(self._tasks) <= len(self._walk.windows):
             return
         wanted = set(self._walk.windows)
-        unwanted = [window for window in self._tasks if window not in wanted]
-        tasks = [self._tasks.pop(window) for window in unwanted]
-        for task in tasks:
-            if task.done() and isinstance(outcome := task.result(), Response):
-                self._ready_bytes -= len(outcome.body)
-        await _cancel(tasks)
+        for window in [window for window in self._tasks if window not in wanted]:
+            task = self._tasks.pop(window)
+            if task.done():
+                self._forget(task)
+            else:
+                # Awaited in aclose(): rows that were just taken must not wait.
+                task.cancel()
+                self._dropped.add(task)
+                task.add_done_callback(self._dropped.discard)
+
+    def _forget(self, task: asyncio.Task[_Outcome]) -> None:
+        """Take a finished request off the books."""
+        outcome = None if task.cancelled() else task.result()
+        if isinstance(outcome, Response):
+            self._ready_bytes -= len(outcome.body)
+        elif isinstance(outcome, Exception):
+            self._failing = False
 
     def _tell_received(self, window: Window, page: Page[T]) -> None:
         if not self._transport.hooks:

@@ -202,7 +202,7 @@ class Transport:
                 started = await self._gate.acquire(urgent=urgent)
                 admitted = True
                 credential = await self._credential()
-                scope.reschedule(started + self._timeout)
+                scope.reschedule(asyncio.get_running_loop().time() + self._timeout)
                 outcome = await self._send(url, credential, attempt)
         except TimeoutError:
             if not scope.expired():

@@ -376,6 +376,8 @@ def _envelope(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
     fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else decoded
     code, message = fields.get("code"), fields.get("message")
     details = fields.get("details")
+    if isinstance(message, list):  # as the framework sends validation faults
+        message, details = "", cast("list[object]", message)
     return (
         code if isinstance(code, str) else None,
         message[:_MAX_MESSAGE] if isinstance(message, str) else "",

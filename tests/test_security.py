@@ -173,7 +173,6 @@ def test_a_token_of_the_environment_is_in_no_frame_of_ours(monkeypatch):
     assert_secret_kept(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="from_env keeps its overrides in a local")
 def test_a_token_passed_over_the_environment_is_in_no_frame_of_ours():
     with pytest.raises(ValueError, match="must") as caught:
         CanopySession.from_env(account="..", token=SECRET)

@@ -47,10 +47,6 @@ async def test_events_come_in_list_order_whatever_order_pages_arrive_in(
     assert ids(await stream.collect()) == log.event_ids("idn_1", order=order)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the chain raises UnprovenTiesError on a quiet log without ties",
-)
 @pytest.mark.parametrize("take", [1, 2, 3, 5, 7])
 async def test_a_small_take_is_as_good_as_any(server, session, take):
     server.seed_events("idn_1", 60, tie_probability=0)

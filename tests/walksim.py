@@ -291,7 +291,9 @@ def _top_up(walk: Walk[SimRow], network: _Network, concurrency: int) -> None:
 
 def proven(scenario: Scenario) -> Walk[SimRow]:
     """Return the walk under test."""
-    return OverlapChain(take=scenario.take, order=scenario.order)
+    return OverlapChain(
+        take=scenario.take, max_take=scenario.take, order=scenario.order
+    )
 
 
 def naive(scenario: Scenario) -> Walk[SimRow]:
