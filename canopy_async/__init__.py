@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
+from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
@@ -63,6 +64,7 @@ __all__ = [
     "CanopyError",
     "CanopySession",
     "Category",
+    "Checkpoint",
     "CheckpointError",
     "CooldownStarted",
     "DriftTooFastError",

@@ -3,10 +3,13 @@
 import sys
 import unicodedata
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 __all__ = [
     "check_choice",
+    "check_flag",
+    "check_instant",
     "check_integer",
     "check_seconds",
     "check_segment",
@@ -58,6 +61,31 @@ def check_text(name: str, value: Any) -> str:
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     if any(unicodedata.category(character) == "Cs" for character in value):
         raise ValueError(f"{name} must be valid Unicode, without lone surrogates")
+    return value
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return ``value`` if it is a bool.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+    return value
+
+
+def check_instant(name: str, value: Any) -> datetime:
+    """Return ``value`` if it is a datetime that names one instant.
+
+    Raises:
+        TypeError: It is not a datetime.
+        ValueError: It has no UTC offset.
+    """
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise ValueError(f"{name} must have a UTC offset: it is naive")
     return value
 
 

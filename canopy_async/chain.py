@@ -17,6 +17,7 @@ import attrs
 
 from canopy_async.cover import Accepted, Cover, IdCover, KeyCover
 from canopy_async.errors import (
+    CheckpointError,
     DriftTooFastError,
     ProtocolError,
     RequestBudgetError,
@@ -29,6 +30,8 @@ from canopy_async.models import Page
 from canopy_async.planner import Window, plan_window
 from canopy_async.repair import Seek
 from canopy_async.report import Proof, ReadReport
+from canopy_async.search import Search
+from canopy_async.span import WHOLE, Span
 from canopy_async.ties import TieRun
 from canopy_async.view import Row, View, check_page
 from canopy_async.walk import PlainWalk, Walk
@@ -61,6 +64,7 @@ class OverlapChain(Generic[R]):
         limit: Rows to hand out at most.
         order: The order that is asked for, to be compared with what comes.
         sort_by: The column that is asked for.
+        span: The part of the list that is wanted.
         accept_unordered: Whether a list that is not sorted by ``created_at``
             is read by the shared-id certificate instead of raising.
     """
@@ -73,6 +77,7 @@ class OverlapChain(Generic[R]):
         limit: int | None = None,
         order: str | None = None,
         sort_by: str | None = None,
+        span: Span = WHOLE,
         accept_unordered: bool = False,
     ) -> None:
         self._first_take: Final = take if limit is None else min(take, max(limit, 1))
@@ -81,7 +86,11 @@ class OverlapChain(Generic[R]):
         self._limit: Final = limit
         self._sort_by: Final = sort_by
         self._sends_sort_by = True
+        self._span: Final = span
         self._accept_unordered: Final = accept_unordered
+        self._search: Search[R] | None = None
+        self._to_bound: int | None = None
+        self._base: int | None = None
         self._ledger: Final = Ledger(order)
         self._keys: KeyCover[R] = KeyCover()
         self._cover: Cover[R] = self._keys
@@ -101,6 +110,7 @@ class OverlapChain(Generic[R]):
         self._end_probe_at = 0
         self._head: list[Any] = []
         self._weak = False
+        self._inherited: Final = span.inherited_proof
         self._done = limit == 0
         self._ledger.complete = self._done
         self._successor: Walk[R] | None = None
@@ -118,7 +128,7 @@ class OverlapChain(Generic[R]):
     @property
     def total(self) -> int | None:
         """Rows counted by page 1, as far as ``limit`` wants them."""
-        expected = self._ledger.expected
+        expected = self._ledger.expected if self._span.is_whole else None
         if expected is None or self._limit is None:
             return expected
         return min(expected, self._limit)
@@ -128,11 +138,17 @@ class OverlapChain(Generic[R]):
         """Whether the server has not refused ``sort_by``."""
         return self._sends_sort_by
 
+    @property
+    def position(self) -> int:
+        """About where in the list the rows handed out end."""
+        return self._cover.track.end
+
     def report(self) -> ReadReport:
         """Return what is known so far."""
         if self._successor:
             return self._successor.report()
-        return self._ledger.report(proof=self._proof(), order=self._cover.order)
+        report = self._ledger.report(proof=self._proof(), order=self._cover.order)
+        return report if self._span.is_whole else attrs.evolve(report, expected=None)
 
     def plan(self) -> Window | None:
         """Append the next planned window, and return it."""
@@ -142,6 +158,9 @@ class OverlapChain(Generic[R]):
             return None
         if self._ledger.expected is None:
             return None if self._windows else self._ask(Window(1, self._first_take))
+        if self._search is not None:
+            window = self._search.next_window()
+            return None if window is None else self._ask(window)
         if not self._windows:
             # Nothing is under way: go on from where the cover is, not from
             # where it was expected.
@@ -162,23 +181,22 @@ class OverlapChain(Generic[R]):
         check_page(page, window)
         self._ledger.learn(page, window)
         view = View(page, window)
-        if self._ledger.expected is None:
-            rows = self._begin(page, view)
-        else:
-            rows = self._continue(view) if page.pagination.take <= window.take else []
-        if page.pagination.take > window.take:
-            self._fence(page.pagination.take)
-        else:
-            self._learn_take(window.take, page.pagination.take, view)
+        size = page.pagination.take
+        first = self._ledger.expected is None
+        if size <= window.take:
+            self._learn_take(window.take, size, view)
+            return self._begin(page, view) if first else self._continue(view)
+        rows = self._begin(page, view) if first else ()
+        if self._ledger.expected is not None and not self._done:
+            self._fence(size)
         return rows
 
-    def take_missing(self) -> None:
+    def take_missing(self) -> Sequence[R]:
         """Take the first window, a 404 past page 1, as an empty page."""
         if self._successor:
-            self._successor.take_missing()
-            return
+            return self._successor.take_missing()
         self._windows.popleft()
-        self._continue(None)
+        return self._continue(None)
 
     def refused(self) -> bool:
         """Go on without ``sort_by``, once, if that may be what was refused."""
@@ -210,9 +228,14 @@ class OverlapChain(Generic[R]):
         if not view.rows:
             self._finish()
             return ()
-        return self._accept(view)
+        if self._cover.has_new(view) or view.is_end:
+            return self._accept(view)
+        self._begin_search(view)
+        return ()
 
     def _go_on_unproven(self, page: Page[R]) -> Sequence[R]:
+        if not self._span.is_whole:
+            raise UnorderedListError("rows without created_at have no place in time")
         plain = PlainWalk[R](
             take=self._first_take,
             limit=self._limit,
@@ -230,18 +253,72 @@ class OverlapChain(Generic[R]):
                 if not self._accept_unordered:
                     raise
             else:
+                self._start_at_span(view)
                 return
+        if not self._span.is_whole:
+            raise UnorderedListError(
+                "a part of a list can only be read by created_at, not by"
+                f" {self._sort_by!r}"
+            )
         self._cover = IdCover()
         self._by_key = False
         self._ledger.warn(
             "not read by created_at: complete if the server keeps one fixed order"
         )
 
+    def _start_at_span(self, view: View[R]) -> None:
+        """Begin with what comes before the wanted part as covered."""
+        span, order = self._span, self._keys.order
+        if span.is_whole:
+            return
+        resume = span.resume
+        if order is None:  # one key all along: either order is as good as any
+            order = (resume and resume.order) or self._ledger.asked_order or "asc"
+        if resume is not None and resume.order not in {None, order}:
+            raise CheckpointError(
+                f"the list is in {order} order now; it was in {resume.order} order"
+            )
+        keys: KeyCover[R] = KeyCover(
+            key=span.first_key(order),
+            at=resume.ids if resume is not None else frozenset(),
+            order=order,
+            bound=span.last_key(order),
+        )
+        keys.check(view)
+        self._cover = self._keys = keys
+
+    def _begin_search(self, first: View[R]) -> None:
+        """Look for where the wanted part begins, which is not in page 1."""
+        resume = self._span.resume
+        self._search = Search(
+            self._keys,
+            low=first.end,
+            high=self._ledger.latest,
+            take=self._max_take,
+            guess=resume.position if resume is not None else None,
+        )
+
+    def _find(self, search: Search[R], view: View[R] | None) -> list[R]:
+        """Take a probe of the search; begin to read where it ends."""
+        search.learn(view)
+        found = view is not None and self._cover.certifies(view)
+        if found and view is not None and self._cover.has_new(view):
+            self._search = None
+            self._windows.clear()
+            return self._accept(view)
+        if search.is_over:
+            self._search = None
+            self._keys.track.found(search.place, self._ledger.latest)
+            self._begin_seek()
+        return []
+
     def _continue(self, view: View[R] | None) -> list[R]:
         """Take any page but the first; None is a page that is not there."""
         if view is not None and view.rows:
             self._cover.check(view)
             self._cover.bound_growth(view)
+        if self._search is not None:
+            return self._find(self._search, view)
         errand, self._errand = self._errand, None
         if errand is not None:
             return errand(view)
@@ -259,11 +336,11 @@ class OverlapChain(Generic[R]):
             self._held = view
         if view is None or not self._cover.touches(view):
             self._overlap = min(2 * self._overlap, max(OVERLAP, self._take // 2))
+        self._ledger.repairs += 1
         self._begin_seek()
         return []
 
     def _begin_seek(self) -> None:
-        self._ledger.repairs += 1
         seek = Seek(
             self._cover, self._ledger.latest, take=self._max_take, slack=self._overlap
         )
@@ -309,6 +386,7 @@ class OverlapChain(Generic[R]):
             rows = self._accept_tied(self._ties, held)
         else:
             self._held = held
+            self._ledger.repairs += 1
             self._begin_seek()
             return []
         return rows
@@ -338,11 +416,17 @@ class OverlapChain(Generic[R]):
             seek.look_inside(self._cover.track.end - self._overlap)
 
     def _accept(self, view: View[R]) -> list[R]:
-        rows = self._hand_out(self._cover.accept(view))
+        accepted = self._cover.accept(view)
+        if self._base is None:
+            self._base = view.end - len(accepted.rows)
+            self._end_probe_at -= self._base
         self._accepted_end = view.end
+        self._to_bound = self._cover.rows_to_bound(view)
+        rows = self._hand_out(accepted)
         reached_limit = self._ledger.delivered == self._limit
         if view.is_end or reached_limit or self._cover.is_past_bound:
-            self._ledger.to_the_end = view.is_end and not reached_limit
+            whole = self._span.is_whole and not reached_limit
+            self._ledger.to_the_end = view.is_end and whole
             self._finish()
         elif self._is_chasing():
             self._end_probe_at = self._ledger.delivered + self._take
@@ -394,12 +478,12 @@ class OverlapChain(Generic[R]):
         elif not self._cover.is_bounded and tries > 1:
             pace = max(0, self._ledger.latest - counted)
             self._look_for_end(pace, tries - 1)
-        return []
+        return self._reconsider()
 
     def _hand_out(self, accepted: Accepted[R]) -> list[R]:
         self._ledger.duplicates += accepted.duplicates
         self._ledger.late += accepted.late
-        rows = accepted.rows
+        rows = self._cover.wanted(accepted.rows)
         if self._limit is not None:
             rows = rows[: self._limit - self._ledger.delivered]
         self._ledger.delivered += len(rows)
@@ -409,10 +493,12 @@ class OverlapChain(Generic[R]):
         self._windows.clear()
         self._held = None
         self._errand = None
+        if self._inherited is Proof.SHARED_ID:
+            raise self._unproven_ties()
         if not self._weak:
             self._done = self._ledger.complete = True
             return
-        seen_all = self._cover.track.accepted == self._accepted_end
+        seen_all = self._cover.track.accepted == self._accepted_end - (self._base or 0)
         if not self._ledger.steady or not seen_all:
             raise self._unproven_ties()
         self._send(Window(1, self._first_take), self._saw_head)
@@ -458,22 +544,27 @@ class OverlapChain(Generic[R]):
 
     def _fence(self, size: int) -> None:
         """Go on with a server that has one page size and ignores ``take``."""
-        if self._done:
-            return
         self._successor = FencedWalk(
             cover=self._cover, ledger=self._ledger, size=size, limit=self._limit
         )
 
     def _proof(self) -> Proof:
+        if self._inherited is not None:
+            return self._inherited
         if not self._weak:
             return self._cover.proof
         return Proof.COUNT if self._ledger.complete else Proof.SHARED_ID
 
     def _horizon(self) -> int:
         """The position that planned windows must reach to prove the end."""
-        end = self._limit_end()
-        beyond = self._ledger.latest + 1
-        return beyond if end is None else min(beyond, end)
+        ends = [self._ledger.latest + 1]
+        if self._limit is not None:
+            ends.append(self._cover.track.end + self._limit - self._ledger.delivered)
+        if self._to_bound is not None:
+            # An estimate: a quarter more, so as to be past it more often.
+            margin = self._to_bound // 4 + self._overlap
+            ends.append(self._cover.track.end + self._to_bound + margin)
+        return min(ends)
 
     def _limit_end(self) -> int | None:
         if self._limit is None:

@@ -1,16 +1,19 @@
 """Where a read stands, as a small text that outlives the process."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, Self
+from itertools import takewhile
+from typing import Any, Final, Self
 
 import attrs
 import msgspec
 
 from canopy_async.errors import CheckpointError
 from canopy_async.models import AwareDatetime
+from canopy_async.report import Proof, ReadReport
 
-__all__ = ["MAX_IDS", "Checkpoint", "scope_of"]
+__all__ = ["MAX_IDS", "Checkpoint", "Place", "scope_of"]
 
 VERSION: Final = 1
 MAX_IDS: Final = 10_000
@@ -33,7 +36,10 @@ class Checkpoint:
             not tell.
         key: ``created_at`` of the last row, None before the first.
         ids: The rows at ``key`` that were handed out already.
+        position: Where in the list the place was when last seen, a hint.
         delivered: Rows handed out in all.
+        proof: What stands behind them: a read that goes on from here can't
+            be proven complete where they are not.
 
     Example:
         >>> text = run.checkpoint.dumps()
@@ -44,7 +50,9 @@ class Checkpoint:
     order: str | None = None
     key: datetime | None = None
     ids: frozenset[str] = frozenset()
+    position: int = 0
     delivered: int = 0
+    proof: Proof = Proof.NONE
 
     def dumps(self) -> str:
         """Return the checkpoint as JSON text.
@@ -64,7 +72,9 @@ class Checkpoint:
                 order=self.order,
                 key=None if self.key is None else self.key.astimezone(UTC),
                 ids=sorted(self.ids),
+                position=self.position,
                 delivered=self.delivered,
+                proof=self.proof,
             )
         ).decode()
 
@@ -90,7 +100,7 @@ class Checkpoint:
             raise CheckpointError(f"not a checkpoint: {error}") from None
         if read.order not in {"asc", "desc", None}:
             raise CheckpointError("not a checkpoint: order must be asc, desc or null")
-        if len(read.ids) > MAX_IDS or read.delivered < 0:
+        if len(read.ids) > MAX_IDS or min(read.delivered, read.position) < 0:
             raise CheckpointError("not a checkpoint: a number is out of bounds")
         if (read.key is None) != (not read.ids):
             raise CheckpointError("not a checkpoint: key and ids belong together")
@@ -99,8 +109,54 @@ class Checkpoint:
             order=read.order,
             key=read.key,
             ids=frozenset(read.ids),
+            position=read.position,
             delivered=read.delivered,
+            proof=read.proof,
         )
+
+
+class Place:
+    """Where a pass over a list stands, row by row.
+
+    Args:
+        scope: The hash of the read.
+        resume: The checkpoint that the pass began with, if any.
+    """
+
+    def __init__(self, scope: str, resume: Checkpoint | None = None) -> None:
+        self._scope: Final = scope
+        self._key = None if resume is None else resume.key
+        self._ids = frozenset[str]() if resume is None else resume.ids
+        self._before: Final = 0 if resume is None else resume.delivered
+        self._delivered = 0
+
+    def advance(self, rows: Sequence[Any]) -> None:
+        """Move past rows that were handed out."""
+        if not rows:
+            return
+        self._key, self._ids = self._after(rows)
+        self._delivered += len(rows)
+
+    def checkpoint(
+        self, rows: Sequence[Any], report: ReadReport, *, position: int
+    ) -> Checkpoint:
+        """Return the place after rows that were handed out since `advance`."""
+        key, ids = self._after(rows) if rows else (self._key, self._ids)
+        return Checkpoint(
+            scope=self._scope,
+            order=report.order_observed,
+            key=key,
+            ids=ids,
+            position=max(0, position),
+            delivered=self._before + self._delivered + len(rows),
+            proof=report.proof,
+        )
+
+    def _after(self, rows: Sequence[Any]) -> tuple[datetime | None, frozenset[str]]:
+        key = rows[-1].created_at
+        ids = {row.id for row in takewhile(lambda r: r.created_at == key, rows[::-1])}
+        earlier = self._ids if key == self._key else frozenset[str]()
+        return key, earlier.union(ids)
 
 
 class _Version(msgspec.Struct):
@@ -113,7 +169,9 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
     order: str | None
     key: AwareDatetime | None
     ids: list[str]
+    position: int
     delivered: int
+    proof: Proof
 
 
 def scope_of(url: str) -> str:

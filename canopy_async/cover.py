@@ -26,6 +26,8 @@ from canopy_async.view import Row, View
 
 __all__ = ["Accepted", "Cover", "IdCover", "KeyCover"]
 
+_FEW_KEYS = 2
+
 R = TypeVar("R", bound=Row)
 
 
@@ -88,12 +90,20 @@ class Cover(Protocol[R]):
         """Tell whether accepting a view would hand out rows."""
         ...
 
+    def wanted(self, rows: list[R]) -> list[R]:
+        """Return the rows, in list order, up to where the list is wanted."""
+        ...
+
+    def rows_to_bound(self, view: View[R]) -> int | None:
+        """Return about how many rows are left up to there, None if unbounded."""
+        ...
+
     def touches(self, view: View[R]) -> bool:
         """Tell whether a view begins in a run of ties at the cover."""
         ...
 
-    def fills(self, view: View[R]) -> bool:
-        """Tell whether a run of ties at the cover takes up most of a view."""
+    def stops_at(self, view: View[R]) -> bool:
+        """Tell whether a view ends in a run of ties at the cover."""
         ...
 
     def accept(self, view: View[R]) -> Accepted[R]:
@@ -108,6 +118,7 @@ class KeyCover(Generic[R]):
         key: The key up to which rows are covered, None at the start.
         at: The rows at ``key`` that were handed out.
         order: ``asc`` or ``desc`` where it is known.
+        bound: The last key that is wanted, None for no bound.
 
     Attributes:
         key: The key up to which rows are covered.
@@ -124,13 +135,15 @@ class KeyCover(Generic[R]):
         key: datetime | None = None,
         at: frozenset[str] = frozenset(),
         order: str | None = None,
+        bound: datetime | None = None,
     ) -> None:
         self.key: Any = key
         self.at: set[str] = set(at)
         self.run_start = 0
         self.track: Track[R] = Track()
         self._order = order
-        self._bound: datetime | None = None
+        self._bound = bound
+        self._growth_bound: datetime | None = None
 
     @property
     def order(self) -> str | None:
@@ -140,16 +153,36 @@ class KeyCover(Generic[R]):
     @property
     def is_bounded(self) -> bool:
         """Whether it is known how far the list is wanted."""
-        return self._bound is not None
+        return self._growth_bound is not None
 
     @property
     def is_past_bound(self) -> bool:
-        """Whether the cover is strictly after the bound."""
-        return (
-            self._bound is not None
-            and self.key is not None
-            and self.precedes(self._bound, self.key)
+        """Whether the cover is strictly after a bound."""
+        return self.key is not None and any(
+            bound is not None and self.precedes(bound, self.key)
+            for bound in (self._bound, self._growth_bound)
         )
+
+    def wanted(self, rows: list[R]) -> list[R]:
+        """Return the rows, in list order, up to the bound."""
+        if self._bound is None:
+            return rows
+        wanted = len(rows)
+        while wanted and self.precedes(self._bound, self._key_of(rows[wanted - 1])):
+            wanted -= 1
+        return rows[:wanted]
+
+    def rows_to_bound(self, view: View[R]) -> int | None:
+        """Return about how many rows are left up to the bound, None if unbounded."""
+        if self._bound is None or len(view.keys) < _FEW_KEYS:
+            return None
+        covered = abs(view.keys[-1] - view.keys[0])
+        if not covered:
+            return None
+        return int(len(view.keys) * (abs(self._bound - view.keys[-1]) / covered))
+
+    def _key_of(self, row: R) -> Any:
+        return row.created_at
 
     def precedes(self, key: datetime, other: datetime) -> bool:
         """Tell whether ``key`` is strictly earlier in the list."""
@@ -179,8 +212,10 @@ class KeyCover(Generic[R]):
         In ascending order, no row of the list as it was at the start can come
         after the last row that it had at any later instant.
         """
-        if self._bound is None and self._order == "asc" and view.is_end and view.rows:
-            self._bound = view.keys[-1]
+        if self._growth_bound is not None or self._order != "asc":
+            return
+        if view.is_end and view.rows:
+            self._growth_bound = view.keys[-1]
 
     def certifies(self, view: View[R]) -> bool:
         """Tell whether a view begins strictly before the cover, or the list."""
@@ -206,13 +241,9 @@ class KeyCover(Generic[R]):
         """Tell whether a view begins in the run at the cover."""
         return view.keys[:1] == [self.key]
 
-    def fills(self, view: View[R]) -> bool:
-        """Tell whether the run at the cover takes up half of a view's end."""
-        length = len(view.keys)
-        return (
-            view.keys[-1] == self.key
-            and 2 * (length - view.keys.index(self.key)) >= length
-        )
+    def stops_at(self, view: View[R]) -> bool:
+        """Tell whether a view ends in the run at the cover."""
+        return view.keys[-1:] == [self.key]
 
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out what a certified view adds, and move to its last key."""
@@ -315,11 +346,19 @@ class IdCover(Generic[R]):
         last = self._last_shared(view)
         return len(view.rows) > (0 if last is None else last + 1)
 
+    def wanted(self, rows: list[R]) -> list[R]:
+        """Return all rows: this cover knows of no bounds."""
+        return rows
+
+    def rows_to_bound(self, view: View[R]) -> int | None:  # noqa: ARG002 - see above
+        """Return None: this cover knows of no bounds."""
+        return None
+
     def touches(self, view: View[R]) -> bool:  # noqa: ARG002 - one for all covers
         """Never: this cover knows of no ties."""
         return False
 
-    def fills(self, view: View[R]) -> bool:  # noqa: ARG002 - one for all covers
+    def stops_at(self, view: View[R]) -> bool:  # noqa: ARG002 - one for all covers
         """Never: this cover knows of no ties."""
         return False
 

@@ -92,14 +92,20 @@ class FencedWalk(Generic[R]):
             return ()
         return self._accept(view)
 
-    def take_missing(self) -> None:
+    def take_missing(self) -> Sequence[R]:
         """Take a page past the end as the end."""
         self._windows.popleft()
         self._fenced = True
+        return ()
 
     def refused(self) -> bool:
         """Never go on: page 1 was not refused."""
         return False
+
+    @property
+    def position(self) -> int:
+        """About where in the list the rows handed out end."""
+        return self._cover.track.end
 
     def report(self) -> ReadReport:
         """Return what is known so far."""
@@ -112,13 +118,12 @@ class FencedWalk(Generic[R]):
         accepted = self._cover.accept(view)
         self._ledger.duplicates += accepted.duplicates
         self._ledger.late += accepted.late
-        rows = accepted.rows
+        rows = self._cover.wanted(accepted.rows)
         if self._limit is not None:
             rows = rows[: self._limit - self._ledger.delivered]
         self._ledger.delivered += len(rows)
         reached_limit = self._ledger.delivered == self._limit
-        self._fenced = view.is_end or reached_limit
-        self._ledger.to_the_end = self._fenced and not reached_limit
+        self._fenced = view.is_end or reached_limit or self._cover.is_past_bound
         return rows
 
     def _check_fence(self, view: View[R]) -> None:

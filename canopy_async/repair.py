@@ -55,10 +55,14 @@ class Seek:
 
     def ended_before(self, cover: Cover[R], view: View[R]) -> None:
         """Learn from a view that added nothing to the cover."""
-        self.fills += cover.fills(view)
         before = self._bound
-        if not self._aim(cover, view) or self._bound <= before:
-            self._bound = max(before + 1, view.end - 1)
+        aimed = self._aim(cover, view)
+        if aimed and self._bound > before:
+            return
+        if aimed and cover.stops_at(view):
+            self.fills += 1  # no window from there gets past the run
+            return
+        self._bound = max(before + 1, view.end - 1)
 
     def found_nothing(self, latest: int) -> None:
         """Learn that the list ends before the place that was looked at."""

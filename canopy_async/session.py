@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import aiohttp
+import attrs
 
 from canopy_async.arguments import (
+    check_flag,
     check_integer,
     check_seconds,
     check_segment,
@@ -17,10 +20,13 @@ from canopy_async.arguments import (
 )
 from canopy_async.auth import Credential, TokenProvider, as_provider
 from canopy_async.chain import OverlapChain
+from canopy_async.checkpoint import Checkpoint, scope_of
+from canopy_async.errors import CheckpointError
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
+from canopy_async.span import WHOLE, Span
 from canopy_async.stream import EventStream, ReadOptions, Stream
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import PlainWalk, Walk
@@ -29,6 +35,7 @@ from canopy_async.wire import (
     Endpoint,
     Query,
     audit_endpoint,
+    build_url,
     decode_page,
     identities_endpoint,
     is_loopback,
@@ -229,10 +236,13 @@ class CanopySession:
         q: str | None = None,
         sort_by: str | None = None,
         order: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int | None = None,
         take: int = MAX_TAKE,
         concurrency: int | None = None,
         lossless: bool = True,
+        resume: Checkpoint | str | None = None,
     ) -> EventStream:
         """Return the audit events of an identity, to be read with ``async for``.
 
@@ -244,6 +254,8 @@ class CanopySession:
             q: Search term.
             sort_by: The column to sort by, None for the server's default.
             order: ``asc`` or ``desc``, None for the server's default.
+            since: The earliest ``created_at`` that is wanted, inclusive; aware.
+            until: The first that is not wanted; aware.
             limit: Events in all at most, None for no limit.
             take: Events per page at most, 1 to 100.
             concurrency: Requests in flight at most for this read; the
@@ -251,10 +263,15 @@ class CanopySession:
             lossless: Whether the read is proven complete; without it, pages
                 1 to ``page_count`` are each read once, and rows are lost or
                 repeated where the log moves meanwhile.
+            resume: A checkpoint of an earlier read with the same arguments, or
+                its text: this read begins after the last event of that one.
+                ``limit`` counts from there.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
             ValueError: At the call: an argument is out of bounds.
+            CheckpointError: At the call: ``resume`` is damaged or of another
+                read.
             SessionClosedError: At the call, or while iterating when the
                 session is closed meanwhile.
             CanopyError: While iterating; carries ``checkpoint``.
@@ -262,13 +279,22 @@ class CanopySession:
         Example:
             >>> latest = await canopy.events("idn_1", order="desc", limit=20).collect()
         """
+        endpoint = audit_endpoint(self._account, identity_id)
+        query = Query(q=q, sort_by=sort_by, order=order)
+        span = Span(since=since, until=until)
+        if resume is not None:
+            scope = self._scope(endpoint, query, span)
+            span = attrs.evolve(span, resume=_checked(resume, scope))
+        if not (lossless or span.is_whole):
+            raise ValueError("lossless must be True with since, until or resume")
         return self._stream(
-            audit_endpoint(self._account, identity_id),
-            Query(q=q, sort_by=sort_by, order=order),
+            endpoint,
+            query,
             limit=limit,
             take=take,
             concurrency=concurrency,
             lossless=lossless,
+            span=span,
         )
 
     def identities(
@@ -326,6 +352,7 @@ class CanopySession:
         take: int,
         concurrency: int | None,
         lossless: bool,
+        span: Span = WHOLE,
     ) -> Stream[T]:
         self._transport.check_open()
         if limit is not None:
@@ -336,7 +363,9 @@ class CanopySession:
             limit=limit,
             take=check_integer("take", take, minimum=1, maximum=MAX_TAKE),
             concurrency=check_integer("concurrency", concurrency, minimum=1),
-            lossless=lossless,
+            lossless=check_flag("lossless", lossless),
+            span=span,
+            scope=self._scope(endpoint, query, span),
         )
         return Stream(
             endpoint=endpoint,
@@ -346,12 +375,27 @@ class CanopySession:
             new_walk=partial(_new_walk, endpoint.row),
         )
 
+    def _scope(self, endpoint: Endpoint[Any], query: Query, span: Span) -> str:
+        """Return the hash of what a checkpoint of this read may be used for."""
+        url = build_url(self._base_url, endpoint, query, page=1, take=1)
+        return scope_of(f"{url} {span.since} {span.until}")
+
 
 _VARIABLES: Final = {
     "account": "CANOPY_ACCOUNT",
     "token": "CANOPY_TOKEN",
     "base_url": "CANOPY_BASE_URL",
 }
+
+
+def _checked(resume: Checkpoint | str, scope: str) -> Checkpoint:
+    checkpoint = resume if isinstance(resume, Checkpoint) else Checkpoint.loads(resume)
+    if checkpoint.scope != scope:
+        raise CheckpointError(
+            "the checkpoint is of another read: server, account, identity, q,"
+            " sort_by, order, since and until must be the same"
+        )
+    return checkpoint
 
 
 def _check_type(name: str, value: Any, cls: type) -> None:
@@ -367,6 +411,7 @@ def _new_walk(row: type, query: Query, options: ReadOptions) -> Walk[Any]:
         limit=options.limit,
         order=query.order,
         sort_by=query.sort_by,
+        span=options.span,
         # Which order identities come in by default is nowhere said.
         accept_unordered=row is Identity,
     )

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import attrs
 
+from canopy_async.checkpoint import Checkpoint, Place
 from canopy_async.errors import (
     BadRequestError,
     CanopyError,
@@ -21,6 +22,7 @@ from canopy_async.errors import (
 from canopy_async.hooks import PageReceived
 from canopy_async.models import AuditEvent, Page, PageMeta
 from canopy_async.report import Progress, ReadReport
+from canopy_async.span import Span
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import Walk, Window
 from canopy_async.wire import Endpoint, Query, Response, decode_page
@@ -47,12 +49,16 @@ class ReadOptions:
         take: Rows per page at most.
         concurrency: Requests in flight at most.
         lossless: Whether the read is to be proven.
+        span: The part of the list that is wanted.
+        scope: The hash of the read, for its checkpoints.
     """
 
     limit: int | None
     take: int
     concurrency: int
     lossless: bool
+    span: Span
+    scope: str
 
 
 @attrs.frozen(eq=False)
@@ -96,7 +102,7 @@ class Stream(Generic[T]):
             query=self._query,
             walk=self._new_walk(self._query, self._options),
             transport=self._transport,
-            concurrency=self._options.concurrency,
+            options=self._options,
         )
 
     async def pages(self) -> AsyncIterator[Page[T]]:
@@ -136,15 +142,19 @@ class Stream(Generic[T]):
         return None
 
     async def count(self) -> int:
-        """Return how many rows there are, as the server counts them now.
+        """Return how many rows there are now.
 
-        One request of one row; never more than ``limit``.
+        One request of one row, to see what the server counts, and never more
+        than ``limit``. The server can't count a part of a list: with
+        ``since``, ``until`` or ``resume``, the rows are read.
 
         Raises:
             CanopyError: The request failed.
         """
         if self._options.limit == 0:
             return 0
+        if not self._options.span.is_whole:
+            return len(await self.collect())
         response = await self._transport.get(
             PageRequest(endpoint=self._endpoint, query=self._query, page=1, take=1)
         )
@@ -178,13 +188,14 @@ class Run(Generic[T]):
         query: Query,
         walk: Walk[T],
         transport: Transport,
-        concurrency: int,
+        options: ReadOptions,
     ) -> None:
         self._endpoint: Final = endpoint
         self._query: Final = query
         self._walk: Final = walk
         self._transport: Final = transport
-        self._concurrency: Final = concurrency
+        self._concurrency: Final = options.concurrency
+        self._place: Final = Place(options.scope, options.span.resume)
         self._tasks: dict[Window, asyncio.Task[_Outcome]] = {}
         self._dropped: set[asyncio.Task[_Outcome]] = set()
         self._in_flight = 0
@@ -206,6 +217,20 @@ class Run(Generic[T]):
             seen=self._seen_before + self._next,
             total=self._walk.total,
             requests=self._requests,
+        )
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where to go on after the last row that was handed out.
+
+        Whatever is in flight or held ready, a read with ``resume`` set to it
+        begins with the next row, and repeats none.
+        """
+        left = len(self._batch) - self._next
+        return self._place.checkpoint(
+            self._batch[: self._next],
+            self._walk.report(),
+            position=self._walk.position - left,
         )
 
     @property
@@ -270,6 +295,7 @@ class Run(Generic[T]):
         if self._advancing:
             raise RuntimeError("this run is being read by another task")
         self._seen_before += len(self._batch)
+        self._place.advance(self._batch)
         self._batch, self._next = (), 0
         if self._closed:
             return None
@@ -322,8 +348,7 @@ class Run(Generic[T]):
             self._tell_received(window, page)
             return self._walk.take(page)
         if isinstance(outcome, NotFoundError) and window.page > 1:
-            self._walk.take_missing()
-            return ()
+            return self._walk.take_missing()
         if isinstance(outcome, BadRequestError) and self._walk.refused():
             return ()
         raise outcome
@@ -428,6 +453,7 @@ class Run(Generic[T]):
 
     def _explain(self, error: CanopyError) -> None:
         """Add to an error what this run knows."""
+        error.checkpoint = self.checkpoint
         if isinstance(error, IncompleteReadError):
             error.report = self.report
 

@@ -66,6 +66,11 @@ class Track(Generic[R]):
             self.position += rank - self.rank
         self.rank = rank
 
+    def found(self, position: int, count: int) -> None:
+        """Note where the row looked for is, where none was accepted yet."""
+        self.position = self.end = position
+        self.count = count
+
     def knows(self, id_: str) -> bool:
         """Tell whether a row is in one of the views remembered."""
         return any(id_ in view.index for view, _, _ in self._views)

@@ -202,6 +202,7 @@ class Transport:
                 started = await self._gate.acquire(urgent=urgent)
                 admitted = True
                 credential = await self._credential()
+                self.check_open()  # its deadline, now past, must not be moved
                 scope.reschedule(asyncio.get_running_loop().time() + self._timeout)
                 outcome = await self._send(url, credential, attempt)
         except TimeoutError:

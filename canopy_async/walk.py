@@ -59,7 +59,7 @@ class Walk(Protocol[T]):
         """
         ...
 
-    def take_missing(self) -> None:
+    def take_missing(self) -> Sequence[T]:
         """Take it that the first of `windows`, not page 1, was a 404."""
         ...
 
@@ -69,6 +69,11 @@ class Walk(Protocol[T]):
         Returns:
             Whether the walk goes on all the same, asking differently.
         """
+        ...
+
+    @property
+    def position(self) -> int:
+        """About where in the list the rows handed out end: a hint."""
         ...
 
     def report(self) -> ReadReport:
@@ -153,15 +158,21 @@ class PlainWalk(Generic[T]):
             self._windows.clear()
         return rows
 
-    def take_missing(self) -> None:
+    def take_missing(self) -> Sequence[T]:
         """Take a page past the end as an empty one."""
         self._windows.popleft()
         self._taken += 1
         self._ended = self._pages is not None and self._taken >= self._pages
+        return ()
 
     def refused(self) -> bool:
         """Never go on: there is nothing to ask differently."""
         return False
+
+    @property
+    def position(self) -> int:
+        """Where the pages taken so far end."""
+        return self._taken * self._take
 
     def report(self) -> ReadReport:
         """Say what was read; a plain read proves nothing."""

@@ -1,0 +1,105 @@
+"""Finding by bisection where in a list a key begins."""
+
+from collections import deque
+from typing import Final, Generic, TypeVar
+
+from canopy_async.cover import KeyCover
+from canopy_async.planner import Window, plan_window
+from canopy_async.view import Row, View
+
+__all__ = ["Search"]
+
+R = TypeVar("R", bound=Row)
+
+PROBES: Final = 3
+"""Probes that are under way together: each round quarters what is left."""
+
+
+class Search(Generic[R]):
+    """The search for the first row that is not before a cover's key.
+
+    The list may move meanwhile. What the search ends with is only where to
+    look: the window that is found there has to certify itself like any other.
+
+    Args:
+        cover: The cover that the read starts from.
+        low: A position that the row is not before.
+        high: A position that it is not after.
+        take: Rows per page at most.
+        guess: Where it was when last seen, None if it never was.
+    """
+
+    def __init__(
+        self,
+        cover: KeyCover[R],
+        *,
+        low: int,
+        high: int,
+        take: int,
+        guess: int | None,
+    ) -> None:
+        self._cover: Final = cover
+        self._low = low
+        self._high = max(low, high)
+        self._take: Final = take
+        self._pending: deque[Window] = deque()
+        self._under_way = 0
+        if guess is not None:
+            guess = min(max(guess, self._low), self._high)
+            self._add(guess)
+        else:
+            self._divide()
+
+    @property
+    def place(self) -> int:
+        """Where the row should be, once the search is over."""
+        return self._low
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no probe is left to ask for or to be taken."""
+        return not self._pending and not self._under_way
+
+    def next_window(self) -> Window | None:
+        """Return the next probe, None while answers are awaited."""
+        if not self._pending:
+            return None
+        self._under_way += 1
+        return self._pending.popleft()
+
+    def learn(self, view: View[R] | None) -> None:
+        """Narrow the search by the answer to a probe, None for a missing page."""
+        self._under_way -= 1
+        if view is not None:
+            self._narrow(view)
+        if self.is_over and self._high - self._low > self._take // 2:
+            self._divide()
+
+    def _narrow(self, view: View[R]) -> None:
+        key = self._cover.key
+        if not view.rows:
+            self._high = max(self._low, min(self._high, view.count))
+            return
+        before = 0
+        for row_key in view.keys:
+            if not self._cover.precedes(row_key, key):
+                break
+            before += 1
+        place = view.start + before
+        if before:
+            self._low = max(self._low, place)
+        if before < len(view.keys):
+            self._high = min(self._high, place)
+        # Where rows moved between two answers, both bounds are off a little.
+        self._high = max(self._low, self._high)
+
+    def _divide(self) -> None:
+        width = self._high - self._low
+        for part in range(1, PROBES + 1):
+            self._add(self._low + width * part // (PROBES + 1))
+
+    def _add(self, position: int) -> None:
+        window = plan_window(max(0, position - self._take // 2), self._take)
+        asked = {(other.page, other.take) for other in self._pending}
+        if (window.page, window.take) not in asked:
+            self._pending.append(window)
