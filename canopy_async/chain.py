@@ -7,8 +7,6 @@ while those in flight stay valid evidence. The read ends with a window that
 proves to reach the end of the list, or past a bound.
 """
 
-import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -20,14 +18,13 @@ from canopy_async.errors import (
     CheckpointError,
     DriftTooFastError,
     ProtocolError,
-    RequestBudgetError,
     UnorderedListError,
     UnprovenTiesError,
 )
 from canopy_async.fence import FencedWalk
 from canopy_async.ledger import Ledger
 from canopy_async.models import Page
-from canopy_async.planner import Window, plan_window
+from canopy_async.planner import OVERLAP, Planner, Window, plan_window
 from canopy_async.repair import Seek
 from canopy_async.report import Proof, ReadReport
 from canopy_async.search import Search
@@ -41,17 +38,9 @@ __all__ = ["OverlapChain"]
 
 R = TypeVar("R", bound=Row)
 
-OVERLAP: Final = 2
-"""Rows that planned windows share: one to be strictly before the cover."""
-
-MIN_TAKE: Final = 4
-"""Rows per page below which windows can't overlap and get on."""
-
 _EMPTY_FIRST_PAGES: Final = 3
-_SPARE_REQUESTS: Final = 64
 _MAX_PROBES: Final = 40
 _MAX_FILLS: Final = 3
-_CUT_SHORT: Final = 2
 _END_PROBES: Final = 4
 
 
@@ -81,8 +70,7 @@ class OverlapChain(Generic[R]):
         accept_unordered: bool = False,
     ) -> None:
         self._first_take: Final = take if limit is None else min(take, max(limit, 1))
-        self._take = min(max(take, MIN_TAKE), max_take)
-        self._max_take = max_take
+        self._plan: Final = Planner(take, max_take)
         self._limit: Final = limit
         self._sort_by: Final = sort_by
         self._sends_sort_by = True
@@ -95,20 +83,14 @@ class OverlapChain(Generic[R]):
         self._keys: KeyCover[R] = KeyCover()
         self._cover: Cover[R] = self._keys
         self._by_key = True
-        self._windows: deque[Window] = deque()
         # What the first window is for, where it is not one of the plan.
         self._errand: Callable[[View[R] | None], list[R]] | None = None
         self._held: View[R] | None = None
         self._ties: TieRun[R] | None = None
-        self._overlap = OVERLAP
-        self._planned_end = 0
-        self._requests = 0
         self._empty_pages = 0
         self._accepted_end = 0
-        self._longest = 0
-        self._cut_short = 0
         self._end_probe_at = 0
-        self._head: list[Any] = []
+        self._head: View[R] | None = None
         self._weak = False
         self._inherited: Final = span.inherited_proof
         self._done = limit == 0
@@ -118,7 +100,7 @@ class OverlapChain(Generic[R]):
     @property
     def windows(self) -> Sequence[Window]:
         """The windows whose pages are still wanted, in the order of taking."""
-        return self._successor.windows if self._successor else self._windows
+        return self._successor.windows if self._successor else self._plan.windows
 
     @property
     def done(self) -> bool:
@@ -157,34 +139,34 @@ class OverlapChain(Generic[R]):
         if self._done:
             return None
         if self._ledger.expected is None:
-            return None if self._windows else self._ask(Window(1, self._first_take))
+            if self._plan.windows:
+                return None
+            return self._plan.ask(Window(1, self._first_take))
         if self._search is not None:
             window = self._search.next_window()
-            return None if window is None else self._ask(window)
-        if not self._windows:
-            # Nothing is under way: go on from where the cover is, not from
-            # where it was expected.
-            self._planned_end = max(self._overlap + 1, self._cover.track.end)
-        elif self._planned_end >= self._horizon():
-            return None
-        window = plan_window(
-            self._planned_end - self._overlap, self._take, reach=self._limit_end()
+            return None if window is None else self._plan.ask(window)
+        return self._plan.plan(
+            covered=self._cover.track.end,
+            horizon=self._horizon(),
+            reach=self._limit_end(),
         )
-        self._planned_end = max(window.end, self._planned_end + 1)
-        return self._ask(window)
 
     def take(self, page: Page[R]) -> Sequence[R]:
         """Take the page of the first window; return the rows to hand out."""
         if self._successor:
             return self._successor.take(page)
-        window = self._windows.popleft()
+        with self._ledger.handing_out():
+            return self._take(page)
+
+    def _take(self, page: Page[R]) -> Sequence[R]:
+        window = self._plan.windows.popleft()
         check_page(page, window)
         self._ledger.learn(page, window)
-        view = View(page, window)
+        view = View(page, window, longest=self._plan.longest)
         size = page.pagination.take
         first = self._ledger.expected is None
         if size <= window.take:
-            self._learn_take(window.take, size, view)
+            self._learn_size(window.take, size, view)
             return self._begin(page, view) if first else self._continue(view)
         rows = self._begin(page, view) if first else ()
         if self._ledger.expected is not None and not self._done:
@@ -195,8 +177,9 @@ class OverlapChain(Generic[R]):
         """Take the first window, a 404 past page 1, as an empty page."""
         if self._successor:
             return self._successor.take_missing()
-        self._windows.popleft()
-        return self._continue(None)
+        self._plan.windows.popleft()
+        with self._ledger.handing_out():
+            return self._continue(None)
 
     def refused(self) -> bool:
         """Go on without ``sort_by``, once, if that may be what was refused."""
@@ -205,7 +188,7 @@ class OverlapChain(Generic[R]):
         if not self._sends_sort_by:
             return False
         self._sends_sort_by = False
-        self._windows.clear()
+        self._plan.windows.clear()
         self._ledger.warn(f"the server refused sort_by={self._sort_by!r}")
         return True
 
@@ -221,9 +204,10 @@ class OverlapChain(Generic[R]):
         if None in view.keys:
             return self._go_on_unproven(page)
         self._ledger.expected = view.count
-        self._head = view.keys
-        self._planned_end = view.end
-        self._end_probe_at = view.count + self._take
+        self._head = view
+        self._plan.rows = view.count
+        self._plan.end = view.end
+        self._end_probe_at = view.count + self._plan.take
         self._choose_cover(view)
         if not view.rows:
             self._finish()
@@ -294,7 +278,7 @@ class OverlapChain(Generic[R]):
             self._keys,
             low=first.end,
             high=self._ledger.latest,
-            take=self._max_take,
+            take=self._plan.max_take,
             guess=resume.position if resume is not None else None,
         )
 
@@ -304,7 +288,7 @@ class OverlapChain(Generic[R]):
         found = view is not None and self._cover.certifies(view)
         if found and view is not None and self._cover.has_new(view):
             self._search = None
-            self._windows.clear()
+            self._plan.windows.clear()
             return self._accept(view)
         if search.is_over:
             self._search = None
@@ -328,21 +312,24 @@ class OverlapChain(Generic[R]):
         """Accept a planned window, or begin to bridge the gap before it."""
         if view is not None and view.rows:
             if self._cover.certifies(view):
-                self._overlap = max(OVERLAP, self._overlap - 1)
+                self._plan.tighten()
                 return self._accept(view)
             ties = self._ties_here(fills=0)
             if ties is not None and ties.continues_in(view):
                 return self._accept_tied(ties, view)
             self._held = view
         if view is None or not self._cover.touches(view):
-            self._overlap = min(2 * self._overlap, max(OVERLAP, self._take // 2))
+            self._plan.loosen()
         self._ledger.repairs += 1
         self._begin_seek()
         return []
 
     def _begin_seek(self) -> None:
         seek = Seek(
-            self._cover, self._ledger.latest, take=self._max_take, slack=self._overlap
+            self._cover,
+            self._ledger.latest,
+            take=self._plan.max_take,
+            slack=self._plan.overlap,
         )
         self._look_inside_ties(seek)
         self._ask_next(seek)
@@ -402,18 +389,20 @@ class OverlapChain(Generic[R]):
             return None
         if self._ties is not None and self._ties.key == keys.key:
             return self._ties
-        bridge = plan_window(keys.track.position - 1, self._max_take)
+        bridge = plan_window(keys.track.position - 1, self._plan.max_take)
         filled = bridge.end <= keys.track.position + len(keys.at)
-        too_long = len(keys.at) >= self._max_take or (filled and self._ledger.steady)
+        too_long = len(keys.at) >= self._plan.max_take or (
+            filled and self._ledger.steady
+        )
         if too_long or fills >= _MAX_FILLS:
-            self._ties = TieRun(keys, self._max_take)
+            self._ties = TieRun(keys, self._plan.max_take)
             return self._ties
         return None
 
     def _look_inside_ties(self, seek: Seek) -> None:
         """Give up starting before a run that no window can bridge."""
         if self._ties_here(seek.fills) is not None:
-            seek.look_inside(self._cover.track.end - self._overlap)
+            seek.look_inside(self._cover.track.end - self._plan.overlap)
 
     def _accept(self, view: View[R]) -> list[R]:
         accepted = self._cover.accept(view)
@@ -429,7 +418,7 @@ class OverlapChain(Generic[R]):
             self._ledger.to_the_end = view.is_end and whole
             self._finish()
         elif self._is_chasing():
-            self._end_probe_at = self._ledger.delivered + self._take
+            self._end_probe_at = self._ledger.delivered + self._plan.take
             self._look_for_end(pace=0, tries=_END_PROBES)
         return rows
 
@@ -469,7 +458,7 @@ class OverlapChain(Generic[R]):
     def _look_for_end(self, pace: int, tries: int) -> None:
         """Ask for the window where the list should end by the time it is served."""
         counted = self._ledger.latest
-        window = plan_window(counted + pace - OVERLAP, self._take)
+        window = plan_window(counted + pace - OVERLAP, self._plan.take)
         self._send(window, partial(self._saw_end, counted, tries))
 
     def _saw_end(self, counted: int, tries: int, _view: View[R] | None) -> list[R]:
@@ -490,7 +479,7 @@ class OverlapChain(Generic[R]):
         return rows
 
     def _finish(self) -> None:
-        self._windows.clear()
+        self._plan.windows.clear()
         self._held = None
         self._errand = None
         if self._inherited is Proof.SHARED_ID:
@@ -505,11 +494,19 @@ class OverlapChain(Generic[R]):
 
     def _saw_head(self, view: View[R] | None) -> list[R]:
         """Conclude that the list held still, or that nothing is proven."""
-        if view is None or not self._ledger.steady or view.keys != self._head:
+        if view is None or not self._ledger.steady or not self._is_head(view):
             raise self._unproven_ties()
-        self._windows.clear()
+        self._plan.windows.clear()
         self._done = self._ledger.complete = True
         return []
+
+    def _is_head(self, view: View[R]) -> bool:
+        """Tell whether nothing moved at the head of the list."""
+        head = self._head
+        if head is None or view.keys != head.keys:
+            return False
+        # Where all keys are one, rows may have come or gone without a trace.
+        return view.keys[0] != view.keys[-1] or view.index.keys() == head.index.keys()
 
     def _lost(self) -> Exception:
         if self._ties is not None and self._ties.key == self._keys.key:
@@ -525,22 +522,15 @@ class OverlapChain(Generic[R]):
             " while they were read"
         )
 
-    def _learn_take(self, asked: int, said: int, view: View[R]) -> None:
+    def _learn_size(self, asked: int, said: int, view: View[R]) -> None:
         """Plan with what the server sends at most, said or not."""
-        sent = said if said < asked else self._max_take
-        self._longest = max(self._longest, len(view.rows))
-        if 0 < len(view.rows) < said and not view.is_end:
-            # Cut without a word, or rows moved between COUNT and SELECT. Only
-            # the former happens again, and no page was ever longer then.
-            self._cut_short += 1
-            if self._cut_short >= _CUT_SHORT or view.claims_more:
-                sent = self._longest
-        self._max_take = min(self._max_take, sent)
-        if self._max_take < self._take:
-            self._take = self._max_take
-            self._planned_end = self._cover.track.end
-            if self._errand is None:
-                self._windows.clear()
+        short = 0 < len(view.rows) < said and not view.is_end
+        said_less = self._plan.learn_take(asked, said)
+        cut = self._plan.learn_length(
+            len(view.rows), short=short, claims_more=view.claims_more
+        )
+        if (said_less or cut) and self._errand is None and self._search is None:
+            self._plan.windows.clear()
 
     def _fence(self, size: int) -> None:
         """Go on with a server that has one page size and ignores ``take``."""
@@ -562,7 +552,7 @@ class OverlapChain(Generic[R]):
             ends.append(self._cover.track.end + self._limit - self._ledger.delivered)
         if self._to_bound is not None:
             # An estimate: a quarter more, so as to be past it more often.
-            margin = self._to_bound // 4 + self._overlap
+            margin = self._to_bound // 4 + self._plan.overlap
             ends.append(self._cover.track.end + self._to_bound + margin)
         return min(ends)
 
@@ -576,23 +566,4 @@ class OverlapChain(Generic[R]):
     ) -> None:
         """Ask for a window before all that is planned."""
         self._errand = errand
-        self._ask(window)
-        self._windows.rotate(1)
-
-    def _ask(self, window: Window) -> Window:
-        self._requests += 1
-        rows = self._ledger.expected or 0
-        allowed = _SPARE_REQUESTS + int(2 * rows / _mean_advance(self._take))
-        if self._requests > allowed:
-            raise RequestBudgetError(
-                f"the read would take more than {allowed} requests for a list of"
-                f" {rows} rows"
-            )
-        window = attrs.evolve(window, number=self._requests)
-        self._windows.append(window)
-        return window
-
-
-def _mean_advance(take: int) -> float:
-    """Return about how many new rows a planned window brings."""
-    return max(1.0, take - OVERLAP - math.sqrt(math.pi * take / 2))
+        self._plan.ask_first(window)

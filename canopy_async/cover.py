@@ -221,9 +221,11 @@ class KeyCover(Generic[R]):
         """Tell whether a view begins strictly before the cover, or the list."""
         if not view.rows:
             return False
-        if view.is_first or self.key is None:
+        if self.key is None:
             return view.is_first
-        return self.precedes(view.keys[0], self.key)
+        if self._order is None:  # other keys may come before the cover or after
+            return view.is_first and view.keys[0] == self.key
+        return view.is_first or self.precedes(view.keys[0], self.key)
 
     def shares_run(self, view: View[R]) -> bool:
         """Tell whether a view holds a row handed out at the cover itself."""
@@ -256,7 +258,8 @@ class KeyCover(Generic[R]):
         rows += view.rows[tied:]
         late = self._count_late(view, begin)
         place: int | None = None
-        if tied < length:
+        is_new = tied < length
+        if is_new:
             self.key = view.keys[-1]
             place = view.keys.index(self.key)
             self.at = set(view.ids[place:])
@@ -266,7 +269,7 @@ class KeyCover(Generic[R]):
                 place = begin
         if place is not None:
             self.run_start = view.start + place
-        self.track.add(view, begin=length - len(rows), rows=len(rows), place=place)
+        self.track.add(view, rows=len(rows), place=place, is_new=is_new)
         return Accepted(rows, length - len(rows) - late, late)
 
     def accept_run(self, view: View[R]) -> Accepted[R]:
@@ -369,7 +372,7 @@ class IdCover(Generic[R]):
         known = sum(self.track.knows(id_) for id_ in view.ids[:begin])
         rows = list(view.rows[begin:])
         place = len(view.rows) - 1 if rows else None
-        self.track.add(view, begin=begin, rows=len(rows), place=place)
+        self.track.add(view, rows=len(rows), place=place, is_new=True)
         return Accepted(rows, known, begin - known)
 
     def _last_shared(self, view: View[R]) -> int | None:

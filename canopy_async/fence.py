@@ -84,7 +84,7 @@ class FencedWalk(Generic[R]):
         window = self._windows.popleft()
         check_page(page, window)
         self._ledger.learn(page, window)
-        view = View(page, window)
+        view = View(page, window, longest=self._size)
         if view.rows:
             self._cover.check(view)
         if self._fenced:

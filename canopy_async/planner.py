@@ -1,10 +1,22 @@
 """Which page and take cover a place in the list."""
 
+import math
+from collections import deque
 from functools import lru_cache
+from typing import Final
 
 import attrs
 
-__all__ = ["Window", "plan_window"]
+from canopy_async.errors import RequestBudgetError
+
+__all__ = ["OVERLAP", "Planner", "Window", "plan_window"]
+
+OVERLAP: Final = 2
+"""Rows that planned windows share: one to be strictly before the cover."""
+
+_MIN_TAKE: Final = 4  # smaller windows can't overlap and get on
+_SPARE_REQUESTS: Final = 64
+_CUT_SHORT: Final = 2
 
 
 @attrs.frozen(eq=False)
@@ -65,3 +77,130 @@ def _best(bound: int, take: int, reach: int | None) -> tuple[int, int]:
     nearest = min(end for end in ends if end >= reach)
     size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
     return bound // size + 1, size
+
+
+class Planner:
+    """The windows of one walk: which are asked for, how large, how near.
+
+    Args:
+        take: Rows per page at most, for the windows that are planned.
+        max_take: The same for windows that bridge a gap, where more rows help.
+
+    Attributes:
+        windows: What is asked for and not taken yet, in the order of taking.
+        take: Rows per page of planned windows; what the server sends at most
+            is learnt.
+        max_take: The same for windows that bridge a gap.
+        overlap: Rows that planned windows share: more while the list moves.
+        end: The position that the plan reaches.
+        rows: Rows that the walk is about, which bounds its requests.
+        longest: The most rows that any page had so far.
+    """
+
+    def __init__(self, take: int, max_take: int) -> None:
+        self.windows: deque[Window] = deque()
+        self.take = min(max(take, _MIN_TAKE), max_take)
+        self.max_take = max_take
+        self.overlap = OVERLAP
+        self.end = 0
+        self.rows = 0
+        self._asked = 0
+        self.longest = 0
+        self._cut_short = 0
+
+    def plan(self, *, covered: int, horizon: int, reach: int | None) -> Window | None:
+        """Ask for the next window of the plan.
+
+        Args:
+            covered: The position where the cover ends.
+            horizon: The position that the plan must reach.
+            reach: The last position that is wanted, None for no limit.
+
+        Returns:
+            None where the windows that are asked for suffice for now.
+        """
+        if not self.windows:
+            # Nothing is under way: go on from where the cover is, not from
+            # where it was expected.
+            self.end = max(self.overlap + 1, covered)
+        elif self.end >= horizon:
+            return None
+        window = plan_window(self.end - self.overlap, self.take, reach=reach)
+        self.end = max(window.end, self.end + 1)
+        return self.ask(window)
+
+    def ask(self, window: Window) -> Window:
+        """Ask for a window after all others.
+
+        Raises:
+            RequestBudgetError: The walk has asked for too many.
+        """
+        self._asked += 1
+        allowed = _SPARE_REQUESTS + int(2 * self.rows / _mean_advance(self.take))
+        if self._asked > allowed:
+            raise RequestBudgetError(
+                f"the read would take more than {allowed} requests for a list of"
+                f" {self.rows} rows"
+            )
+        window = attrs.evolve(window, number=self._asked)
+        self.windows.append(window)
+        return window
+
+    def ask_first(self, window: Window) -> None:
+        """Ask for a window before all others.
+
+        Raises:
+            RequestBudgetError: The walk has asked for too many.
+        """
+        self.ask(window)
+        self.windows.rotate(1)
+
+    def tighten(self) -> None:
+        """Overlap less: a seam held."""
+        self.overlap = max(OVERLAP, self.overlap - 1)
+
+    def loosen(self) -> None:
+        """Overlap more: a seam broke, as the list had moved."""
+        self.overlap = min(2 * self.overlap, max(OVERLAP, self.take // 2))
+
+    def learn_take(self, asked: int, said: int) -> bool:
+        """Learn what the server sends at most, where it says so.
+
+        Returns:
+            Whether the windows that are asked for are too large.
+        """
+        return self._shrink(said) if said < asked else False
+
+    def learn_length(self, rows: int, *, short: bool, claims_more: bool) -> bool:
+        """Learn from the rows of a page what the server sends at most.
+
+        Args:
+            rows: How many there were.
+            short: Whether those are fewer than there should be. Either the
+                server cuts pages without a word, or rows moved between COUNT
+                and SELECT; only the former happens again, and no page was ever
+                longer then.
+            claims_more: Whether the server says that another page follows.
+
+        Returns:
+            Whether the windows that are asked for are too large.
+        """
+        self.longest = max(self.longest, rows)
+        if not short:
+            return False
+        self._cut_short += 1
+        if self._cut_short < _CUT_SHORT and not claims_more:
+            return False
+        return self._shrink(self.longest)
+
+    def _shrink(self, sent: int) -> bool:
+        self.max_take = min(self.max_take, sent)
+        if self.max_take >= self.take:
+            return False
+        self.take = self.max_take
+        return True
+
+
+def _mean_advance(take: int) -> float:
+    """Return about how many new rows a planned window brings."""
+    return max(1.0, take - OVERLAP - math.sqrt(math.pi * take / 2))

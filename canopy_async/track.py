@@ -40,20 +40,21 @@ class Track(Generic[R]):
         self._newest = 0
         self._views: deque[tuple[View[R], int, int]] = deque(maxlen=_REMEMBERED_VIEWS)
 
-    def add(self, view: View[R], *, begin: int, rows: int, place: int | None) -> None:
+    def add(self, view: View[R], *, rows: int, place: int | None, is_new: bool) -> None:
         """Note an accepted view.
 
         Args:
             view: The view.
-            begin: Where in it the rows begin that were new.
-            rows: How many those were.
-            place: Where in it the row is that is looked for next, None if
-                that is the same row as before.
+            rows: How many rows it added; they are its last.
+            place: Where in it the row is that is looked for next, None where
+                it does not show.
+            is_new: Whether that is another row than before.
         """
+        begin = len(view.rows) - rows
         self._views.append((view, begin, self.accepted))
         self.head = self.head or view.ids[0]
         rank = self.rank
-        if place is not None:
+        if is_new and place is not None:
             rank = self.accepted + place - begin
         self.accepted += rows
         if view.number >= self._newest:

@@ -46,7 +46,15 @@ class View(Generic[R]):
         is_end: Whether it proves to reach the end of the list: it is short,
             says that nothing comes next, and nothing is counted beyond it.
             Any two of these may be wrong where rows move between COUNT and
-            SELECT, or where a server cuts pages without saying so.
+            SELECT. Where a server cuts pages without saying so, all three
+            may be, but for page 1: a page then begins elsewhere than its
+            number says. So it must be short as well by what was sent before.
+
+    Args:
+        page: The answer.
+        window: What was asked for.
+        longest: How many rows any page had so far: as many are sent at least,
+            and a page with fewer was not cut.
     """
 
     __slots__ = (
@@ -64,7 +72,7 @@ class View(Generic[R]):
         "start",
     )
 
-    def __init__(self, page: Page[R], window: Window) -> None:
+    def __init__(self, page: Page[R], window: Window, *, longest: int) -> None:
         meta = page.pagination
         rows = page.items
         take = meta.take
@@ -80,7 +88,10 @@ class View(Generic[R]):
         self.number: Final = window.number
         self.is_first: Final = window.page == 1
         self.is_end: Final = (
-            len(rows) < take and not self.claims_more and self.end >= self.count
+            len(rows) < take
+            and not self.claims_more
+            and self.end >= self.count
+            and (self.is_first or take <= longest or len(rows) < longest)
         )
 
 

@@ -357,6 +357,299 @@ def hard() -> Iterator[Scenario]:
             yield Scenario(name=name, order=order, **options)  # type: ignore[arg-type]
 
 
+# The adversary: small lists, and whatever may happen between any two answers.
+
+
+@attrs.frozen(kw_only=True)
+class Torment:
+    """How one adversary behaves; everything else it draws as it goes.
+
+    Attributes:
+        order: The order of the list.
+        take: Rows per page that the walk is made with.
+        max_take: Rows per page that the server allows.
+        limit: As in `OverlapChain`.
+        rows: Rows to begin with.
+        width: Requests in flight at most.
+        kinds: What may happen to the list between two answers.
+        restless: How likely something happens, each time something may.
+        burst: Rows that one event touches at most.
+        ties: How likely a new row ties with the one before it.
+        unstable: Whether ties come in another order each time.
+        race: Whether counts may be those of up to three changes ago.
+        cap: What a page is cut to.
+        cap_said: Whether a cut ``take`` is echoed.
+        cap_counted: Whether ``page_count`` follows from the cut ``take``.
+        missing: Whether a page past the end is a 404.
+        size: The page size of a server that ignores ``take``.
+    """
+
+    order: str = "desc"
+    take: int = 4
+    max_take: int = 6
+    limit: int | None = None
+    rows: int = 12
+    width: int = 3
+    kinds: tuple[str, ...] = ()
+    restless: float = 0.3
+    burst: int = 1
+    ties: float = 0.0
+    unstable: bool = False
+    race: bool = False
+    cap: int | None = None
+    cap_said: bool = True
+    cap_counted: bool = True
+    missing: bool = False
+    size: int | None = None
+
+    @property
+    def keeps_to_its_ends(self) -> bool:
+        """Whether rows come at the newest end and go at the oldest only."""
+        return set(self.kinds) <= {"insert", "purge", "ring"}
+
+
+KINDS = ("insert", "purge", "ring", "late", "remove", "swap", "clear", "tie")
+
+
+def draw_torment(rng: random.Random) -> Torment:
+    """Draw an adversary, simple ones more often than not."""
+    take = rng.choice((1, 2, 3, 4, 5, 6, 8))
+    size = rng.choice((1, 2, 3, 5, 7)) if rng.random() < 0.06 else None
+    kinds = tuple(kind for kind in KINDS if rng.random() < 0.35)
+    if rng.random() < 0.2:
+        kinds = rng.choice(((), ("insert",), ("purge",), ("ring",), ("late", "remove")))
+    return Torment(
+        order=rng.choice(("asc", "desc")),
+        take=take,
+        max_take=take + rng.choice((0, 0, 1, 3, 10)),
+        limit=rng.choice((None, None, None, rng.randint(1, 30))),
+        rows=rng.choice((0, 1, take, take + 1, 2 * take, rng.randint(0, 60))),
+        width=rng.choice((1, 2, 3, 8)),
+        kinds=kinds,
+        restless=rng.choice((0.05, 0.2, 0.5, 0.8)),
+        burst=rng.choice((1, 1, 2, 5, 12)),
+        ties=rng.choice((0.0, 0.0, 0.1, 0.4, 0.8, 0.97)),
+        unstable=rng.random() < 0.4,
+        race=rng.random() < 0.25,
+        cap=rng.randint(1, 6) if rng.random() < 0.2 else None,
+        cap_said=rng.random() < 0.4,
+        cap_counted=rng.random() < 0.5,
+        missing=rng.random() < 0.3,
+        size=size,
+    )
+
+
+class Adversary:
+    """A list that changes between any two answers, as a random source says."""
+
+    def __init__(self, torment: Torment, rng: random.Random) -> None:
+        self.torment = torment
+        self.rng = rng
+        self.rows: list[tuple[int, str]] = []
+        self.objects: dict[str, SimRow] = {}
+        self.counts = [0]
+        self._clock = 1000
+        for _ in range(torment.rows):
+            self._append()
+
+    def _append(self) -> None:
+        if self.rng.random() >= self.torment.ties:
+            self._clock += 10
+        self._insert(self._clock)
+
+    def _insert(self, key: int) -> None:
+        # Ids whose order says nothing about the rows.
+        number = len(self.objects)
+        id_ = f"{number * 7919 % 10007:05d}-{number}"
+        bisect.insort(self.rows, (key, id_))
+        self.objects[id_] = SimRow(id_, EPOCH + timedelta(milliseconds=key))
+        self.counts.append(len(self.rows))
+
+    def _remove(self, at: int) -> None:
+        del self.rows[at]
+        self.counts.append(len(self.rows))
+
+    def may_move(self) -> None:
+        """Let things happen, or not."""
+        torment, rng = self.torment, self.rng
+        while torment.kinds and rng.random() < torment.restless:
+            kind = rng.choice(torment.kinds)
+            if kind == "clear":
+                if rng.random() < 0.02:
+                    self.rows.clear()
+                    self.counts.append(0)
+                continue
+            for _ in range(rng.randint(1, torment.burst)):
+                self._happen(kind)
+
+    def _happen(self, kind: str) -> None:
+        rng = self.rng
+        if kind in {"insert", "ring"}:
+            self._append()
+        if not self.rows:
+            return
+        if kind in {"purge", "ring"}:
+            self._remove(0)
+        elif kind in {"remove", "swap"}:
+            self._remove(rng.randrange(len(self.rows)))
+        if kind in {"late", "swap"}:
+            low, high = min(self.rows, default=(1, ""))[0], self._clock
+            self._insert(rng.randint(low, max(low, high)))
+        if kind == "tie":
+            self._insert(rng.choice(self.rows)[0])
+
+    def serve(self, window: Window) -> Page[SimRow] | None:
+        """Return a page, or None for a 404."""
+        torment, rng = self.torment, self.rng
+        take = said = window.take
+        if torment.size is not None:
+            take = said = torment.size
+        elif torment.cap is not None:
+            take = min(take, torment.cap)
+            said = take if torment.cap_said else said
+        start = (window.page - 1) * take
+        rows = self.rows
+        if torment.unstable:
+            rows = sorted(rows, key=lambda row: (row[0], rng.random()))
+        if torment.order == "desc":
+            rows = rows[::-1]
+        rows = rows[start : start + take]
+        if not rows and torment.missing and window.page > 1:
+            return None
+        count = rng.choice(self.counts[-4:]) if torment.race else len(self.rows)
+        pages = -(-count // (take if torment.cap_counted else said))
+        return Page(
+            items=tuple(self.objects[id_] for _, id_ in rows),
+            pagination=PageMeta(
+                page=window.page,
+                take=said,
+                item_count=count,
+                page_count=pages,
+                has_previous_page=window.page > 1,
+                has_next_page=window.page < pages,
+            ),
+        )
+
+    def ids(self) -> set[str]:
+        """Return the ids in the list now."""
+        return {id_ for _, id_ in self.rows}
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What a walk made of an adversary.
+
+    Attributes:
+        wrong: What it got wrong without saying so, None if nothing.
+        raised: The error that it raised.
+        report: What it said.
+        requests: How many windows it asked for.
+    """
+
+    wrong: str | None
+    raised: str | None
+    report: ReadReport
+    requests: int
+
+
+def torment(torment: Torment, rng: random.Random, walk: Walk[SimRow]) -> Verdict:
+    """Drive a walk while an adversary moves the list, and judge it.
+
+    Any window in flight may be served at any instant, and the list may change
+    between any two of them.
+    """
+    server = Adversary(torment, rng)
+    pages: dict[Window, Page[SimRow] | None] = {}
+    read: list[SimRow] = []
+    was_there: set[str] = set()
+    raised: str | None = None
+    requests = 0
+    try:
+        while not walk.done:
+            begun = walk.report().expected is not None
+            while len(walk.windows) - len(pages) < torment.width:
+                if walk.plan() is None:
+                    break
+                requests += 1
+            wanted = set(walk.windows)
+            pages = {window: pages[window] for window in pages if window in wanted}
+            waiting = [window for window in walk.windows if window not in pages]
+            head = walk.windows[0]
+            if waiting and (head not in pages or rng.random() < 0.7):
+                server.may_move()
+                window = rng.choice(waiting)
+                if not begun:
+                    was_there = server.ids()
+                pages[window] = server.serve(window)
+                continue
+            page = pages.pop(head)
+            read.extend(walk.take_missing() or () if page is None else walk.take(page))
+    except CanopyError as error:
+        raised = type(error).__name__
+    server.may_move()
+    wrong = _judge(torment, server, read, was_there, walk.report(), raised)
+    return Verdict(wrong=wrong, raised=raised, report=walk.report(), requests=requests)
+
+
+def _judge(
+    torment: Torment,
+    server: Adversary,
+    read: list[SimRow],
+    was_there: set[str],
+    report: ReadReport,
+    raised: str | None,
+) -> str | None:
+    ids = [row.id for row in read]
+    keys = [row.created_at for row in read]
+    if len(ids) != len(set(ids)):
+        return "a row twice"
+    if keys != sorted(keys, reverse=torment.order == "desc"):
+        return "out of order"
+    if report.delivered != len(read):
+        return "rows miscounted in the report"
+    if raised is not None:
+        return "complete, though it raised" if report.complete else None
+    if not report.complete:
+        return "ended, and not complete"
+    owed = was_there & server.ids() - set(ids)
+    if torment.limit is not None and len(read) == torment.limit:
+        last = keys[-1] if keys else None
+        owed = {
+            id_
+            for id_ in owed
+            if (server.objects[id_].created_at > last)
+            == (torment.order == "desc")
+            and server.objects[id_].created_at != last
+        }
+    elif torment.limit is not None and len(read) > torment.limit:
+        return "more rows than the limit"
+    return f"{len(owed)} lost" if owed else None
+
+
+def chain_for(torment: Torment) -> Walk[SimRow]:
+    """Return the walk under test for an adversary."""
+    return OverlapChain(
+        take=torment.take,
+        max_take=torment.max_take,
+        limit=torment.limit,
+        order=torment.order,
+    )
+
+
+def promised(torment: Torment, report: ReadReport) -> bool:
+    """Whether the certificate of a report holds in the world of an adversary.
+
+    The strict-key certificate holds in all of them. Counting tells that a list
+    held still unless rows come and go in its middle in equal numbers, and a
+    fence sees what moves at the ends of a list only.
+    """
+    if report.proof == "count":
+        return torment.keeps_to_its_ends and not torment.race
+    if report.proof == "fence":
+        return torment.keeps_to_its_ends
+    return True
+
+
 def _row(scenario: Scenario, runs: int, seed: int) -> tuple[str, int, int]:
     cells = [f"{scenario.name:28}{scenario.order:5}"]
     plain = [
