@@ -52,7 +52,7 @@ def typing(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build both distributions, and test the wheel with the source out of reach."""
     session.install("build")
-    made = Path(session.create_tmp()) / "dist"
+    made = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(made, ignore_errors=True)
     # The wheel is built from the sdist, so this tries both.
     session.run("python", "-m", "build", "--outdir", str(made))
@@ -80,7 +80,7 @@ assert "site-packages" in canopy_async.__file__, canopy_async.__file__
 
 def _copy_for_tests(session: nox.Session) -> Path:
     """Return a directory with the tests and what they look at, but no package."""
-    target = Path(session.create_tmp()) / "elsewhere"
+    target = Path(session.create_tmp()).resolve() / "elsewhere"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for name in NEEDED_BY_TESTS:

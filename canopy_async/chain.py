@@ -9,7 +9,7 @@ proves to reach the end of the list, or past a bound.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
@@ -136,15 +136,16 @@ class OverlapChain(Generic[R]):
         """Append the next planned window, and return it."""
         if self._successor:
             return self._successor.plan()
-        if self._done:
-            return None
-        if self._ledger.expected is None:
-            if self._plan.windows:
-                return None
-            return self._plan.ask(Window(1, self._first_take))
+        return None if self._done else self._plan_next()
+
+    def _plan_next(self) -> Window | None:
         if self._search is not None:
-            window = self._search.next_window()
-            return None if window is None else self._plan.ask(window)
+            probe = self._search.next_window()
+            return None if probe is None else self._plan.ask(probe)
+        if self._base is None and self._plan.windows:
+            return None  # all depends on the answer that is under way
+        if self._ledger.expected is None:
+            return self._plan.ask(Window(1, self._first_take))
         return self._plan.plan(
             covered=self._cover.track.end,
             horizon=self._horizon(),

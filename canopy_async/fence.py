@@ -5,7 +5,9 @@ one page after the other, and to look at page 1 again at the end. Newest first,
 rows added meanwhile only push rows to later pages: they come twice, and none
 is lost. Oldest first, rows removed at the head pull rows forward past the
 reader: page 1 shows whether that happened. Both hold as long as rows are added
-at the newest end only and removed at the oldest end only.
+at the newest end only and removed at the oldest end only, and ties keep their
+order. Where a page begins among ties, and the list seems to hold still, or
+where its order is unknown, the rows are counted as well.
 """
 
 from collections import deque
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from canopy_async.cover import Cover
-from canopy_async.errors import IncompleteReadError
+from canopy_async.errors import IncompleteReadError, RequestBudgetError
 from canopy_async.ledger import Ledger
 from canopy_async.models import Page
 from canopy_async.planner import Window
@@ -23,6 +25,8 @@ from canopy_async.view import Row, View, check_page
 __all__ = ["FencedWalk"]
 
 R = TypeVar("R", bound=Row)
+
+_SPARE_PAGES = 64
 
 
 class FencedWalk(Generic[R]):
@@ -46,6 +50,11 @@ class FencedWalk(Generic[R]):
         self._page = 1
         self._head = cover.track.head
         self._fenced = False
+        self._fence_page = 0
+        self._pages = 0
+        self._weak = cover.proof is Proof.SHARED_ID
+        self._end = cover.track.end
+        self._skipped = 0 if cover.track.accepted else None
         self._done = False
         ledger.warn(f"the server sends {size} rows per page and ignores take")
 
@@ -73,9 +82,17 @@ class FencedWalk(Generic[R]):
         """Append the next page, alone."""
         if self._done or self._windows:
             return None
-        if not self._fenced:
+        self._pages += 1
+        allowed = _SPARE_PAGES + 2 * (self._ledger.expected or 0) // self._size
+        if self._pages > allowed:
+            raise RequestBudgetError(
+                f"the read would take more than {allowed} pages of {self._size} rows"
+            )
+        if self._fenced:
+            self._fence_page += 1
+        else:
             self._page += 1
-        window = Window(1 if self._fenced else self._page, self._size)
+        window = Window(self._fence_page or self._page, self._size)
         self._windows.append(window)
         return window
 
@@ -95,6 +112,8 @@ class FencedWalk(Generic[R]):
     def take_missing(self) -> Sequence[R]:
         """Take a page past the end as the end."""
         self._windows.popleft()
+        if self._fenced:
+            raise self._moved()
         self._fenced = True
         return ()
 
@@ -115,7 +134,15 @@ class FencedWalk(Generic[R]):
         if not view.rows:
             self._fenced = True
             return []
+        tied = self._cover.touches(view)
+        by_key = self._cover.proof is Proof.STRICT_KEY
+        if by_key and self._cover.order is None and not tied:
+            raise self._moved()  # one key after another, and no telling which way
+        self._weak |= tied
+        self._end = view.end
         accepted = self._cover.accept(view)
+        if self._skipped is None:
+            self._skipped = view.end - len(accepted.rows)
         self._ledger.duplicates += accepted.duplicates
         self._ledger.late += accepted.late
         rows = self._cover.wanted(accepted.rows)
@@ -132,15 +159,25 @@ class FencedWalk(Generic[R]):
         Raises:
             IncompleteReadError: They may have.
         """
-        # Newest first, page 1 may have been pushed down; it must still show.
-        held = self._head is None or (
-            self._head in view.index
-            if self._cover.order == "desc"
-            else view.ids[:1] == [self._head]
-        )
-        if not held:
-            raise IncompleteReadError(
-                "the list moved while a server that ignores take was read: rows may"
-                " have been passed by"
-            )
+        if self._cover.order == "desc":
+            held = self._head in view.index
+            if not held and view.rows and not view.is_end:
+                return  # pushed down, further than a page: it must still show
+        else:
+            held = view.ids[:1] == [self._head]
+        if not (self._head is None or held) or not self._adds_up():
+            raise self._moved()
         self._done = self._ledger.complete = True
+
+    def _adds_up(self) -> bool:
+        """Tell whether no row is missing, as far as that can be counted."""
+        if not self._weak or (self._cover.order and not self._ledger.steady):
+            return True
+        seen = self._cover.track.accepted + (self._skipped or 0)
+        return self._ledger.steady and seen == self._end
+
+    def _moved(self) -> IncompleteReadError:
+        return IncompleteReadError(
+            "the list moved while a server that ignores take was read: rows may"
+            " have been passed by"
+        )

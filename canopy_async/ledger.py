@@ -1,5 +1,7 @@
 """What a walk counts while it reads, for its report."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import attrs
@@ -46,6 +48,16 @@ class Ledger:
             self.warn("page_count does not follow from item_count and take")
         if meta.take < window.take:
             self.warn(f"the server sends {meta.take} rows per page at most")
+
+    @contextmanager
+    def handing_out(self) -> Iterator[None]:
+        """Count rows as delivered unless the block raises: then none get out."""
+        before = self.delivered
+        try:
+            yield
+        except BaseException:
+            self.delivered = before
+            raise
 
     def warn(self, sentence: str) -> None:
         """Note something worth knowing, once."""

@@ -205,9 +205,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Parts of moving lists.")
     parser.add_argument("--runs", type=int, default=50)
     options = parser.parse_args()
-    print(
-        "part    schedule                     order  lost   rep   dis   out raised% requests"
-    )
+    heads = "  lost   rep   dis   out raised% requests"
+    print(f"{'part':7} {'schedule':28} order {heads}")
     total = 0
     for name, trial in (("range", read_range), ("resume", cut_and_resume)):
         for scenario in scenarios():

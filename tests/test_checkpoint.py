@@ -1,0 +1,126 @@
+"""Checkpoints as text, and the place they are taken from."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from walksim import SimRow
+
+from canopy_async import Checkpoint, CheckpointError, Proof, ReadReport
+from canopy_async.checkpoint import MAX_IDS, Place, scope_of
+
+KEY = datetime(2026, 4, 20, 12, tzinfo=UTC)
+ids = st.frozensets(st.text(max_size=20), min_size=1, max_size=20)
+instants = st.datetimes(
+    min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1)  # noqa: DTZ001
+).map(lambda naive: naive.replace(tzinfo=UTC))
+checkpoints = st.builds(
+    Checkpoint,
+    scope=st.text(max_size=16),
+    order=st.sampled_from(["asc", "desc", None]),
+    key=instants,
+    ids=ids,
+    position=st.integers(0, 10**9),
+    delivered=st.integers(0, 10**12),
+    proof=st.sampled_from(list(Proof)),
+)
+
+
+def a_checkpoint(**fields):
+    return Checkpoint(scope="s", order="asc", key=KEY, ids=frozenset({"a"}), **fields)
+
+
+@given(checkpoints)
+def test_text_and_back_is_the_same_checkpoint(checkpoint):
+    assert checkpoint == Checkpoint.loads(checkpoint.dumps())
+    assert checkpoint == Checkpoint.loads(checkpoint.dumps().encode())
+
+
+@given(st.text() | st.binary())
+def test_anything_else_is_refused_with_a_checkpoint_error(text):
+    with pytest.raises(CheckpointError):
+        Checkpoint.loads(text)
+
+
+@given(checkpoints, st.data())
+def test_damaged_text_is_never_taken_for_another_place(checkpoint, data):
+    text = checkpoint.dumps()
+    cut = data.draw(st.integers(0, len(text) - 1))
+    with pytest.raises(CheckpointError):
+        Checkpoint.loads(text[:cut])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("v", 2),
+        ("v", "1"),
+        ("order", "up"),
+        ("key", "2026-04-20T12:00:00"),
+        ("key", None),
+        ("ids", []),
+        ("ids", [1]),
+        ("position", -1),
+        ("delivered", -1),
+        ("proof", "faith"),
+        ("token", "secret"),
+    ],
+)
+def test_text_with_a_wrong_field_is_refused(field, value):
+    fields = json.loads(a_checkpoint().dumps())
+    fields[field] = value
+    with pytest.raises(CheckpointError):
+        Checkpoint.loads(json.dumps(fields))
+
+
+def test_text_that_is_too_long_is_refused_unread():
+    with pytest.raises(CheckpointError, match="at most"):
+        Checkpoint.loads(" " * (5 * 1024 * 1024))
+
+
+def test_what_is_no_text_is_a_type_error():
+    with pytest.raises(TypeError, match="NoneType"):
+        Checkpoint.loads(None)
+
+
+def test_more_ids_than_a_checkpoint_holds_are_refused():
+    many = frozenset(str(n) for n in range(MAX_IDS + 1))
+    with pytest.raises(CheckpointError, match="share one created_at"):
+        Checkpoint(scope="s", key=KEY, ids=many).dumps()
+
+
+def test_the_instant_is_kept_whatever_its_offset():
+    key = KEY.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    checkpoint = Checkpoint(scope="s", key=key, ids=frozenset({"a"}))
+    assert Checkpoint.loads(checkpoint.dumps()).key == KEY
+
+
+def test_scopes_tell_reads_apart():
+    assert scope_of("https://a/x?page=1") != scope_of("https://a/y?page=1")
+
+
+def rows(*names):
+    return [
+        SimRow(name, KEY + timedelta(seconds=int(name.split("-")[0])))
+        for name in names
+    ]
+
+
+def test_a_place_keeps_the_rows_at_its_key_over_batches():
+    place = Place("s")
+    place.advance(rows("1-a", "2-a", "2-b"))
+    place.advance(rows("2-c"))
+    report = ReadReport(proof=Proof.STRICT_KEY, order_observed="asc")
+    checkpoint = place.checkpoint(rows("2-d"), report, position=5)
+    assert frozenset({"2-a", "2-b", "2-c", "2-d"}) == checkpoint.ids
+    assert checkpoint.delivered == 5
+    later = place.checkpoint(rows("2-d", "3-a"), report, position=6)
+    assert frozenset({"3-a"}) == later.ids
+
+
+def test_a_place_counts_on_from_where_it_was_resumed():
+    place = Place("s", a_checkpoint(delivered=7))
+    same = place.checkpoint((), ReadReport(), position=0)
+    assert (same.key, same.ids, same.delivered) == (KEY, frozenset({"a"}), 7)
