@@ -1,7 +1,7 @@
-"""Finding by bisection where in a list a key begins."""
+"""Finding where in a list a key begins: by interpolation, else by division."""
 
 from collections import deque
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from canopy_async.cover import KeyCover
 from canopy_async.planner import Window, plan_window
@@ -13,6 +13,8 @@ R = TypeVar("R", bound=Row)
 
 PROBES: Final = 3
 """Probes that are under way together: each round quarters what is left."""
+
+_MARGIN: Final = 16
 
 
 class Search(Generic[R]):
@@ -44,6 +46,10 @@ class Search(Generic[R]):
         self._take: Final = take
         self._pending: deque[Window] = deque()
         self._under_way = 0
+        self._low_key: Any = None
+        self._high_key: Any = None
+        self._width = self._high - self._low
+        self._interpolates = True
         if guess is not None:
             guess = min(max(guess, self._low), self._high)
             self._add(guess)
@@ -72,8 +78,13 @@ class Search(Generic[R]):
         self._under_way -= 1
         if view is not None:
             self._narrow(view)
-        if self.is_over and self._high - self._low > self._take // 2:
-            self._divide()
+        width = self._high - self._low
+        if not self.is_over or width <= self._take // 2:
+            return
+        # Where rows are not spread evenly over time, division is the faster.
+        self._interpolates = width * (PROBES + 1) <= self._width
+        self._width = width
+        self._divide()
 
     def _narrow(self, view: View[R]) -> None:
         key = self._cover.key
@@ -86,17 +97,33 @@ class Search(Generic[R]):
                 break
             before += 1
         place = view.start + before
-        if before:
-            self._low = max(self._low, place)
-        if before < len(view.keys):
-            self._high = min(self._high, place)
+        if before and place >= self._low:
+            self._low, self._low_key = place, view.keys[before - 1]
+        if before < len(view.keys) and place <= self._high:
+            self._high, self._high_key = place, view.keys[before]
         # Where rows moved between two answers, both bounds are off a little.
         self._high = max(self._low, self._high)
 
     def _divide(self) -> None:
         width = self._high - self._low
-        for part in range(1, PROBES + 1):
-            self._add(self._low + width * part // (PROBES + 1))
+        guess = self._interpolate() if self._interpolates else None
+        if guess is None:
+            for part in range(1, PROBES + 1):
+                self._add(self._low + width * part // (PROBES + 1))
+            return
+        margin = max(self._take, width // _MARGIN)
+        for position in (guess - margin, guess, guess + margin):
+            self._add(min(max(position, self._low), self._high))
+
+    def _interpolate(self) -> int | None:
+        """Return where the row is if rows are spread evenly over time."""
+        if self._low_key is None or self._high_key is None:
+            return None
+        span = self._high_key - self._low_key
+        if not span:
+            return None
+        part = (self._cover.key - self._low_key) / span
+        return self._low + int(part * (self._high - self._low))
 
     def _add(self, position: int) -> None:
         window = plan_window(max(0, position - self._take // 2), self._take)

@@ -220,8 +220,7 @@ async def test_every_position_can_be_resumed_from(server, connect):
     checkpoints = []
     async with session.events("idn_1", order="asc").open() as run:
         checkpoints.append(run.checkpoint)
-        async for _ in run:
-            checkpoints.append(run.checkpoint)
+        checkpoints.extend([run.checkpoint async for _ in run])
     for position, checkpoint in enumerate(checkpoints):
         stream = session.events("idn_1", order="asc", resume=checkpoint)
         assert ids(await stream.collect()) == everything[position:]
