@@ -485,10 +485,12 @@ class OverlapChain(Generic[R]):
         self._errand = None
         if self._inherited is Proof.SHARED_ID:
             raise self._unproven_ties()
+        seen_all = self._cover.track.accepted == self._accepted_end - (self._base or 0)
+        if not self._by_key and self._ledger.steady and not seen_all:
+            raise UnorderedListError("rows are missing: the list has no fixed order")
         if not self._weak:
             self._done = self._ledger.complete = True
             return
-        seen_all = self._cover.track.accepted == self._accepted_end - (self._base or 0)
         if not self._ledger.steady or not seen_all:
             raise self._unproven_ties()
         self._send(Window(1, self._first_take), self._saw_head)

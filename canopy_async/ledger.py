@@ -1,6 +1,6 @@
 """What a walk counts while it reads, for its report."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -50,7 +50,7 @@ class Ledger:
             self.warn(f"the server sends {meta.take} rows per page at most")
 
     @contextmanager
-    def handing_out(self) -> Iterator[None]:
+    def handing_out(self) -> Generator[None]:
         """Count rows as delivered unless the block raises: then none get out."""
         before = self.delivered
         try:

@@ -125,7 +125,10 @@ class Planner:
             self.end = max(self.overlap + 1, covered)
         elif self.end >= horizon:
             return None
-        window = plan_window(self.end - self.overlap, self.take, reach=reach)
+        bound = self.end - self.overlap
+        window = plan_window(bound, self.take, reach=reach)
+        if window.end <= self.end:  # pages of few rows all begin or end there
+            window = plan_window(bound, self.max_take, reach=reach)
         self.end = max(window.end, self.end + 1)
         return self.ask(window)
 

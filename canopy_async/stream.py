@@ -350,11 +350,14 @@ class Run(Generic[T]):
         if isinstance(outcome, NotFoundError) and window.page > 1:
             return self._walk.take_missing()
         if isinstance(outcome, BadRequestError) and self._walk.refused():
+            self._failing = False
             return ()
         raise outcome
 
     def _top_up(self) -> None:
         """Ask for windows ahead, as far as there is room."""
+        if not self._walk.windows and not self._walk.done:
+            self._walk.plan()
         windows = self._walk.windows
         if windows and windows[0] not in self._tasks:
             self._start(windows[0], urgent=True)
@@ -399,6 +402,8 @@ class Run(Generic[T]):
             return error
 
     def _fetched(self, task: asyncio.Task[_Outcome]) -> None:
+        if task in self._dropped:
+            return
         self._in_flight -= 1
         if task.cancelled():
             return
@@ -406,14 +411,16 @@ class Run(Generic[T]):
         repeats = getattr(outcome, "attempts", 1) - 1
         self._requests += repeats
         self._retries += repeats
-        if task in self._dropped:
-            return
         if isinstance(outcome, Response):
             self._ready_bytes += len(outcome.body)
         elif not isinstance(outcome, NotFoundError):
             self._failing = True
-        if not self._closed:
+        if self._closed or self._failing:
+            return
+        try:
             self._top_up()
+        except CanopyError:
+            self._failing = True  # raised again when the reader gets there
 
     def _drop_unwanted(self) -> None:
         """Cancel the requests whose answers the walk no longer waits for."""
@@ -426,8 +433,9 @@ class Run(Generic[T]):
                 self._forget(task)
             else:
                 # Awaited in aclose(): rows that were just taken must not wait.
-                task.cancel()
+                self._in_flight -= 1
                 self._dropped.add(task)
+                task.cancel()
                 task.add_done_callback(self._dropped.discard)
 
     def _forget(self, task: asyncio.Task[_Outcome]) -> None:

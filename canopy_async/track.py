@@ -1,8 +1,9 @@
 """Where rows stood when they were last seen: hints, and never a proof."""
 
 from collections import deque
-from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import attrs
 
 from canopy_async.errors import ProtocolError
 from canopy_async.view import Row, View
@@ -12,6 +13,16 @@ __all__ = ["Track"]
 R = TypeVar("R", bound=Row)
 
 _REMEMBERED_VIEWS = 4
+
+
+@attrs.frozen
+class _Seen:
+    """What is remembered of a view; its rows are not, which saves memory."""
+
+    index: dict[str, int]
+    keys: list[Any]
+    begin: int
+    rank: int
 
 
 class Track(Generic[R]):
@@ -38,7 +49,7 @@ class Track(Generic[R]):
         self.accepted = 0
         self.head: str | None = None
         self._newest = 0
-        self._views: deque[tuple[View[R], int, int]] = deque(maxlen=_REMEMBERED_VIEWS)
+        self._seen: deque[_Seen] = deque(maxlen=_REMEMBERED_VIEWS)
 
     def add(self, view: View[R], *, rows: int, place: int | None, is_new: bool) -> None:
         """Note an accepted view.
@@ -51,7 +62,7 @@ class Track(Generic[R]):
             is_new: Whether that is another row than before.
         """
         begin = len(view.rows) - rows
-        self._views.append((view, begin, self.accepted))
+        self._seen.append(_Seen(view.index, view.keys, begin, self.accepted))
         self.head = self.head or view.ids[0]
         rank = self.rank
         if is_new and place is not None:
@@ -74,11 +85,11 @@ class Track(Generic[R]):
 
     def knows(self, id_: str) -> bool:
         """Tell whether a row is in one of the views remembered."""
-        return any(id_ in view.index for view, _, _ in self._views)
+        return any(id_ in seen.index for seen in self._seen)
 
-    def oldest_key(self) -> datetime | None:
-        """Return the first key of the views remembered."""
-        return self._views[0][0].keys[0] if self._views else None
+    def oldest_key(self) -> Any:
+        """Return the first key of the views remembered, None if there is none."""
+        return self._seen[0].keys[0] if self._seen else None
 
     def locate(self, view: View[R]) -> int | None:
         """Return where the row looked for was when a view was served."""
@@ -91,10 +102,10 @@ class Track(Generic[R]):
     def places_of(self, view: View[R]) -> list[tuple[int, int]]:
         """Return, for the rows of a view that are known, which view and where."""
         return [
-            (number, earlier.index[id_])
+            (number, seen.index[id_])
             for id_ in view.ids
-            for number, (earlier, _, _) in enumerate(self._views)
-            if id_ in earlier.index
+            for number, seen in enumerate(self._seen)
+            if id_ in seen.index
         ]
 
     def check_keys(self, view: View[R]) -> None:
@@ -103,9 +114,9 @@ class Track(Generic[R]):
         Raises:
             ProtocolError: A row came with another ``created_at`` than before.
         """
-        for earlier, _, _ in self._views:
-            for id_ in earlier.index.keys() & view.index.keys():
-                if earlier.keys[earlier.index[id_]] != view.keys[view.index[id_]]:
+        for seen in self._seen:
+            for id_ in seen.index.keys() & view.index.keys():
+                if seen.keys[seen.index[id_]] != view.keys[view.index[id_]]:
                     raise ProtocolError(
                         "created_at of a row changed while the list was read",
                         page=view.page,
@@ -113,8 +124,8 @@ class Track(Generic[R]):
                     )
 
     def _rank_of(self, id_: str) -> int | None:
-        for view, begin, rank in reversed(self._views):
-            at = view.index.get(id_)
+        for seen in reversed(self._seen):
+            at = seen.index.get(id_)
             if at is not None:
-                return rank + at - begin
+                return seen.rank + at - seen.begin
         return None

@@ -187,4 +187,5 @@ class PlainWalk(Generic[T]):
         pages = page.pagination.page_count
         if self._limit is None:
             return pages
-        return min(pages, -(-self._limit // self._take))
+        size = max(1, min(self._take, page.pagination.take))  # it may be cut
+        return min(pages, -(-self._limit // size))

@@ -1,0 +1,749 @@
+"""The overlap chain on scripted pages: every oddity a server may have, one by one."""
+
+from datetime import timedelta
+
+import attrs
+import pytest
+from walksim import EPOCH, SimRow
+
+from canopy_async.chain import OverlapChain
+from canopy_async.errors import (
+    DriftTooFastError,
+    IncompleteReadError,
+    ProtocolError,
+    RequestBudgetError,
+    UnorderedListError,
+    UnprovenTiesError,
+)
+from canopy_async.models import Page, PageMeta
+from canopy_async.report import Proof
+
+TAKE = 100
+DENIED = object()
+
+
+def row(key, id_=None):
+    instant = None if key is None else EPOCH + timedelta(seconds=key)
+    return SimRow(f"r{key}" if id_ is None else id_, instant)
+
+
+def log(count, order="asc"):
+    rows = [row(key) for key in range(count)]
+    return rows if order == "asc" else rows[::-1]
+
+
+def tied(count, key, name="t"):
+    return [row(key, f"{name}{number}") for number in range(count)]
+
+
+def page_of(rows, window, *, cut=None, said=None, count=None, pages=None, **meta):
+    """The page of a well-behaved server, but for what is said otherwise."""
+    take = window.take if cut is None else cut
+    said = take if said is None else said
+    start = (window.page - 1) * take
+    items = tuple(rows[start : start + take])
+    count = len(rows) if count is None else count
+    pages = -(-count // take) if pages is None else pages
+    page = PageMeta(
+        page=window.page,
+        take=said,
+        item_count=count,
+        page_count=pages,
+        has_previous_page=window.page > 1,
+        has_next_page=window.page < pages,
+    )
+    return Page(items=items, pagination=attrs.evolve(page, **meta))
+
+
+class Reader:
+    """Drives a walk; ``serve`` makes a page, None or ``DENIED`` of each window."""
+
+    def __init__(self, serve, *, take=TAKE, width=1, most=2000, **options):
+        self.walk = OverlapChain(take=take, **options)
+        self.asked = []
+        self.read = []
+        self._serve = serve
+        self._width = width
+        self._most = most
+
+    def run(self):
+        walk, answers = self.walk, {}
+        while not walk.done:
+            while len(walk.windows) < self._width and (window := walk.plan()):
+                self._ask(window, answers)
+            head = walk.windows[0]
+            if head not in answers:
+                self._ask(head, answers)
+            self.read += self._take(answers.pop(head))
+        return self
+
+    def _ask(self, window, answers):
+        assert len(self.asked) < self._most, "it asks for ever"
+        self.asked.append(window)
+        answers[window] = self._serve(window)
+
+    def _take(self, page):
+        if page is None:
+            return self.walk.take_missing()
+        if page is DENIED:
+            assert self.walk.refused()
+            return ()
+        return self.walk.take(page)
+
+    def fails(self, error, match=None):
+        with pytest.raises(error, match=match):
+            self.run()
+        assert not self.report.complete
+        assert self.report.delivered == len(self.read)
+        return self
+
+    @property
+    def report(self):
+        return self.walk.report()
+
+
+def read(rows, **options):
+    """Read a list that holds still, from a server with ``page_of``'s oddities."""
+    ours = {"take", "width", "limit", "order", "sort_by", "accept_unordered"}
+    oddities = {k: options.pop(k) for k in set(options) - ours}
+    return Reader(lambda window: page_of(rows, window, **oddities), **options).run()
+
+
+def assert_all(reader, rows, proof=Proof.STRICT_KEY):
+    assert [r.id for r in reader.read] == [r.id for r in rows]
+    assert reader.report.complete
+    assert reader.report.proof == proof
+    assert reader.report.delivered == len(rows)
+
+
+@pytest.fixture(params=["asc", "desc"])
+def order(request):
+    return request.param
+
+
+@pytest.fixture(params=[1, 4, 16])
+def width(request):
+    return request.param
+
+
+# The size of lists
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 98, 99, 100, 101, 197, 198, 199, 200])
+def test_lists_of_any_size_are_read_whole(count, order, width):
+    rows = log(count, order)
+    reader = read(rows, order=order, width=width)
+    assert_all(reader, rows)
+    assert reader.report.expected == count
+    assert reader.report.order_observed == (order if count > 1 else None)
+    assert not reader.report.order_ignored
+
+
+@pytest.mark.parametrize("count", [0, 1, 50, 99])
+def test_a_log_of_up_to_99_rows_is_one_request(count, order, width):
+    assert len(read(log(count, order), width=width).asked) == 1
+
+
+def test_a_full_page_is_no_proof_of_the_end(order, width):
+    assert len(read(log(100, order), width=width).asked) == 2
+
+
+@pytest.mark.parametrize("take", [1, 2, 3, 4, 5, 7, 50])
+def test_any_take_will_do(take, order, width):
+    rows = log(60, order)
+    assert_all(read(rows, take=take, width=width), rows)
+
+
+# limit
+
+
+@pytest.mark.parametrize("limit", [1, 20, 99, 100])
+def test_a_limit_within_a_page_is_one_request_of_as_many_rows(limit, order, width):
+    rows = log(1000, order)
+    reader = read(rows, limit=limit, width=width)
+    assert_all(reader, rows[:limit])
+    assert [(w.page, w.take) for w in reader.asked] == [(1, limit)]
+
+
+@pytest.mark.parametrize("limit", [101, 150, 250, 999, 1000])
+def test_windows_hardly_reach_past_a_limit(limit, order, width):
+    rows = log(1000, order)
+    reader = read(rows, limit=limit, width=width)
+    assert_all(reader, rows[:limit])
+    assert max(window.start for window in reader.asked) < limit
+    assert sum(window.end >= limit for window in reader.asked) == 1
+
+
+def test_a_limit_past_the_end_reads_all(order):
+    rows = log(250, order)
+    assert_all(read(rows, limit=1000), rows)
+
+
+def test_a_limit_of_none_asks_nothing():
+    assert read(log(5), limit=0).asked == []
+
+
+# take that is cut
+
+
+@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("cut", [12, 50])
+@pytest.mark.parametrize("count", [30, 100, 250])
+def test_a_take_that_is_cut_and_said_so_is_kept_to(count, cut, order, width):
+    rows = log(count, order)
+
+    def serve(window):
+        return page_of(rows, window, cut=min(cut, window.take))
+
+    reader = Reader(serve, width=width)
+    reader.run()
+    assert_all(reader, rows)
+    if cut < 100:
+        assert f"the server sends {cut} rows per page at most" in (
+            reader.report.warnings
+        )
+
+
+@pytest.mark.parametrize("pages_by", ["cut", "said"])
+@pytest.mark.parametrize("cut", [12, 50])
+@pytest.mark.parametrize("count", [30, 98, 100, 250])
+@pytest.mark.parametrize("take", [20, 100])
+def test_a_take_that_is_cut_silently_loses_nothing(count, cut, pages_by, take, order):
+    # page_count by what was asked: page 2 of 98 claims to end a list of 100,
+    # and holds rows 12 to 23.
+    rows = log(count, order)
+
+    def serve(window):
+        size = min(cut, window.take)
+        pages = -(-count // (size if pages_by == "cut" else window.take))
+        return page_of(rows, window, cut=size, said=window.take, pages=pages)
+
+    for width in (1, 2, 8):
+        assert_all(Reader(serve, take=take, width=width).run(), rows)
+
+
+# Lists that shrink
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_page_past_the_end_means_that_the_list_shrank(missing, order, width):
+    rows = log(500, order)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        if len(asked) == 3:
+            del rows[200:]
+        page = page_of(rows, window)
+        return None if missing and not page.items and window.page > 1 else page
+
+    reader = Reader(serve, width=width)
+    reader.run()
+    ids = [r.id for r in reader.read]
+    assert ids[:200] == [r.id for r in log(500, order)[:200]]
+    assert reader.report.complete
+    assert reader.report.purged == 500 - len(ids)
+
+
+def test_a_404_past_page_1_is_never_an_end(order):
+    rows = log(300, order)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        return None if len(asked) in {2, 4, 5} else page_of(rows, window)
+
+    assert_all(Reader(serve).run(), rows)
+
+
+def test_a_list_that_is_emptied_ends():
+    rows = log(250)
+
+    def serve(window):
+        page = page_of(rows, window)
+        rows.clear()
+        return page
+
+    reader = Reader(serve)
+    reader.run()
+    assert len(reader.read) == 100
+    assert reader.report.complete
+
+
+# Counts that race
+
+
+@pytest.mark.parametrize("empties", [1, 2, 3])
+def test_an_empty_page_1_that_counts_rows_is_asked_again(empties, order):
+    rows = log(120, order)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        return page_of([] if len(asked) <= empties else rows, window, count=120)
+
+    assert_all(Reader(serve).run(), rows)
+
+
+def test_a_page_1_that_stays_empty_while_it_counts_rows_is_an_error():
+    reader = Reader(lambda window: page_of([], window, count=9))
+    reader.fails(ProtocolError, "no rows, though 9 are counted")
+    assert len(reader.asked) == 4
+
+
+def test_an_empty_page_1_of_a_server_that_ignores_take_is_asked_again():
+    rows = log(45)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        return page_of([] if len(asked) == 1 else rows, window, cut=20, count=45)
+
+    assert_all(Reader(serve, take=10).run(), rows, Proof.FENCE)
+
+
+def test_a_short_page_is_no_end_while_more_is_counted(order, width):
+    rows = log(250, order)
+
+    def serve(window):  # the COUNT saw a row that the SELECT did not
+        return page_of(rows, window, count=251 if len(reader.asked) < 6 else 250)
+
+    reader = Reader(serve, width=width)
+    assert_all(reader.run(), rows)
+
+
+def test_a_count_of_too_few_is_no_end(order, width):
+    rows = log(250, order)
+    reader = Reader(lambda window: page_of(rows, window, count=200), width=width)
+    assert_all(reader.run(), rows)
+
+
+def test_a_full_last_page_with_a_late_row_loses_nothing():
+    # N = 200 exactly: COUNT, a row comes, SELECT. Newest first, the oldest row
+    # is pushed past the last page that anybody who believes counts would read.
+    rows = log(200, "desc")
+
+    def serve(window):
+        count = len(rows)
+        rows.insert(0, row(count, f"new{count}"))
+        return page_of(rows, window, count=count)
+
+    reader = Reader(serve)
+    reader.run()
+    assert reader.read[-1].id == "r0"
+    assert {f"r{key}" for key in range(200)} <= {r.id for r in reader.read}
+
+
+def test_another_page_that_never_comes_is_bounded_by_the_budget(order, width):
+    rows = log(250, order)
+    reader = Reader(
+        lambda window: page_of(rows, window, has_next_page=True), width=width
+    )
+    reader.fails((RequestBudgetError, DriftTooFastError))
+    assert [r.id for r in reader.read] == [r.id for r in rows]
+    assert len(reader.asked) < 80
+
+
+def test_a_wrong_page_count_is_told_and_not_believed(order):
+    rows = log(250, order)
+    reader = read(rows, page_count=77)
+    assert_all(reader, rows)
+    assert any("page_count" in warning for warning in reader.report.warnings)
+
+
+# sort_by and order
+
+
+def test_a_refused_sort_by_is_left_out_once():
+    rows = log(150)
+
+    def serve(window):
+        return DENIED if reader.walk.sends_sort_by else page_of(rows, window)
+
+    reader = Reader(serve, sort_by="created_at")
+    assert_all(reader.run(), rows)
+    assert not reader.walk.sends_sort_by
+    assert "the server refused sort_by='created_at'" in reader.report.warnings
+    assert not reader.walk.refused()
+
+
+def test_a_refusal_is_final_where_there_is_no_sort_by():
+    walk = OverlapChain(take=TAKE)
+    walk.plan()
+    assert not walk.refused()
+
+
+def test_a_refusal_is_final_after_page_1():
+    rows = log(150)
+    walk = OverlapChain(take=TAKE, sort_by="created_at")
+    walk.take(page_of(rows, walk.plan()))
+    walk.plan()
+    assert not walk.refused()
+
+
+def test_an_order_that_is_ignored_is_told(order, width):
+    rows = log(250, order)
+    asked = "asc" if order == "desc" else "desc"
+    reader = read(rows, order=asked, width=width)
+    assert_all(reader, rows)
+    assert reader.report.order_observed == order
+    assert reader.report.order_ignored
+
+
+def test_a_list_in_no_order_is_refused():
+    rows = [row(key * 37 % 101, f"r{key}") for key in range(250)]
+    Reader(lambda window: page_of(rows, window)).fails(UnorderedListError)
+
+
+def test_a_list_whose_order_turns_is_refused():
+    rows = [*log(150), *(row(key, f"back{key}") for key in range(149, 0, -1))]
+    Reader(lambda window: page_of(rows, window)).fails(UnorderedListError)
+
+
+def test_a_list_in_no_order_is_read_by_shared_rows_on_request(width):
+    rows = [row(key * 37 % 101, f"r{key}") for key in range(250)]
+    reader = read(rows, accept_unordered=True, width=width)
+    assert_all(reader, rows, Proof.SHARED_ID)
+    assert any("one fixed order" in warning for warning in reader.report.warnings)
+
+
+def test_another_sort_by_is_read_by_shared_rows(width):
+    rows = log(250)
+    assert_all(read(rows, sort_by="action", width=width), rows, Proof.SHARED_ID)
+
+
+def test_an_order_that_changes_is_seen_in_shared_rows():
+    rows = log(250)
+
+    def serve(window):
+        page = page_of(rows, window)
+        rows.reverse()
+        return page
+
+    Reader(serve, sort_by="action").fails(
+        (UnorderedListError, DriftTooFastError, RequestBudgetError)
+    )
+
+
+def test_rows_that_change_places_between_windows_are_missed_by_the_count():
+    # What the windows share keeps its order, and yet row 100 is not handed out.
+    rows = log(250)
+
+    def serve(window):
+        page = page_of(rows, window)
+        rows[99:101] = row(100), row(99)
+        return page
+
+    reader = Reader(serve, sort_by="action")
+    reader.fails(UnorderedListError, "rows are missing")
+
+
+# created_at
+
+
+def test_rows_without_created_at_are_read_plainly():
+    rows = [row(None, f"r{number}") for number in range(250)]
+    reader = read(rows)
+    assert [r.id for r in reader.read] == [r.id for r in rows]
+    assert not reader.report.complete
+    assert reader.report.proof == Proof.NONE
+    assert reader.report.warnings == ("rows without created_at: nothing can be proven",)
+    assert len(reader.asked) == 3
+
+
+def test_rows_without_created_at_and_take_ignored_are_read_plainly():
+    rows = [row(None, f"r{number}") for number in range(50)]
+    reader = read(rows, take=10, cut=20)
+    assert [r.id for r in reader.read] == [r.id for r in rows]
+    assert reader.report.proof == Proof.NONE
+
+
+def test_a_later_row_without_created_at_ends_the_read():
+    rows = log(250)
+    rows[180] = row(None, "none")
+    Reader(lambda window: page_of(rows, window)).fails(UnorderedListError)
+
+
+def test_a_row_that_changes_its_created_at_ends_the_read(order):
+    rows = log(250, order)
+
+    def serve(window):
+        page = page_of(rows, window)
+        step = 0.5 if order == "asc" else -0.5
+        rows[99] = row(rows[98].created_at.timestamp() - EPOCH.timestamp() + step, "m")
+        rows[99] = attrs.evolve(rows[99], id=page.items[-1].id)
+        return page
+
+    Reader(serve).fails(ProtocolError, "created_at of a row changed")
+
+
+# What contradicts itself
+
+
+@pytest.mark.parametrize(
+    ("meta", "says"),
+    [
+        ({"page": 7}, "answered with page 7"),
+        ({"item_count": -1}, "negative"),
+        ({"page_count": -1}, "negative"),
+        ({"take": 0}, "below 1"),
+        ({"has_previous_page": True}, "one before it"),
+    ],
+)
+def test_page_1_that_contradicts_itself_is_an_error(meta, says):
+    reader = Reader(lambda window: page_of(log(9), window, **meta))
+    reader.fails(ProtocolError, says)
+
+
+@pytest.mark.parametrize("meta", [{"page": 1}, {"item_count": -1}, {"take": 0}])
+def test_a_later_page_that_contradicts_itself_is_an_error(meta):
+    rows = log(250)
+
+    def serve(window):
+        return page_of(rows, window, **(meta if window.page > 1 else {}))
+
+    Reader(serve).fails(ProtocolError)
+
+
+def test_more_rows_than_asked_for_are_an_error():
+    def serve(window):
+        page = page_of(log(9), window)
+        return attrs.evolve(page, items=tuple(log(101)))
+
+    Reader(serve).fails(ProtocolError, "more rows")
+
+
+def test_an_id_twice_in_a_page_is_an_error():
+    rows = [*log(5), row(5, "r3")]
+    Reader(lambda window: page_of(rows, window)).fails(ProtocolError, "occurs twice")
+
+
+# Ties
+
+
+@pytest.mark.parametrize("run", [2, 40, 60])
+def test_a_run_of_ties_that_fits_into_a_window_is_proven(run, order, width):
+    rows = log(400, order)
+    rows[150 : 150 + run] = tied(run, 399 - 150 if order == "desc" else 150)
+    assert_all(read(rows, width=width), rows)
+
+
+@pytest.mark.parametrize("place", [0, 130, 400])
+def test_a_run_longer_than_any_window_is_counted(place, order, width):
+    rows = log(400, order)
+    key = 399.5 - place if order == "desc" else place - 0.5
+    rows[place:place] = tied(250, key)
+    assert_all(read(rows, width=width), rows, Proof.COUNT)
+
+
+def test_a_list_that_is_one_run_is_counted(width):
+    rows = tied(250, 1)
+    reader = read(rows, width=width)
+    assert_all(reader, rows, Proof.COUNT)
+    assert reader.report.order_observed is None
+
+
+def test_a_long_run_in_a_list_that_moves_is_not_proven(order, width):
+    rows = log(400, order)
+    rows[130:130] = tied(250, 269.5 if order == "desc" else 129.5)
+
+    def serve(window):
+        page = page_of(rows, window)
+        rows.insert(0 if order == "desc" else len(rows), row(1000 + len(reader.asked)))
+        return page
+
+    reader = Reader(serve, width=width)
+    reader.fails((UnprovenTiesError, RequestBudgetError))
+
+
+def test_a_run_at_the_head_that_loses_a_row_unseen_is_not_proven():
+    # Oldest first, the head is one run. A row of it is read and then purged, a
+    # new one comes at the end, another is hidden by a shuffle: every count
+    # agrees, and page 1 has the same keys as before.
+    rows = [*tied(150, 0), *log(100)[1:]]
+
+    def serve(window):
+        page = page_of(rows, window)
+        if len(reader.asked) == 1:
+            del rows[0]  # t0, which was read
+            rows.append(row(1000))
+            # t120 takes the place that t1 had, which the next window begins after
+            rows.insert(0, rows.pop(rows.index(row(0, "t120"))))
+        return page
+
+    reader = Reader(serve)
+    reader.fails(UnprovenTiesError)
+
+
+# The direction, while nothing tells
+
+
+def test_page_1_again_with_other_keys_is_not_taken_for_what_comes_next():
+    # Newest first. All of page 1 has one key; before anything shows the order,
+    # a burst of newer rows fills page 1. They are not what comes next.
+    rows = [*tied(4, 50), *log(3, "desc")]
+
+    def serve(window):
+        page = page_of(rows, window)
+        if len(reader.asked) == 1:
+            rows[:0] = tied(40, 60, "new")
+        return page
+
+    reader = Reader(serve, take=4, max_take=4)
+    reader.fails(IncompleteReadError)
+    keys = [r.created_at for r in reader.read]
+    assert keys == sorted(keys, reverse=True)
+    assert len({r.id for r in reader.read}) == len(keys)
+
+
+# Drift
+
+
+def test_rows_that_come_in_between_are_bridged(order, width):
+    rows = log(600, order)
+    owed = {r.id for r in rows}
+
+    def serve(window):
+        page = page_of(rows, window)
+        if order == "desc":
+            rows[:0] = [row(1000 + 10 * len(reader.asked) + n) for n in (9, 5, 1)]
+        else:
+            owed.difference_update(r.id for r in rows[:3])
+            del rows[:3]
+        return page
+
+    reader = Reader(serve, width=width)
+    reader.run()
+    ids = [r.id for r in reader.read]
+    assert owed <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert reader.report.complete
+    if order == "asc":
+        assert reader.report.repairs > 0
+    else:  # served in the order of asking, rows come twice and none is passed by
+        assert reader.report.duplicates > 0
+
+
+def test_a_list_that_moves_a_page_per_request_is_given_up_not_lost():
+    rows = log(600, "desc")
+
+    def serve(window):
+        page = page_of(rows, window)
+        base = 1000 * (len(reader.asked) + 1)
+        rows[:0] = [row(base + 200 - n) for n in range(200)]
+        return page
+
+    reader = Reader(serve)
+    reader.fails((DriftTooFastError, RequestBudgetError))
+    assert len(reader.asked) < 100
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 350, 2000])
+def test_reads_that_write_to_the_log_end(count, order, width):
+    rows = log(count, order)
+    owed = [r.id for r in rows]
+
+    def serve(window):
+        rows.insert(0 if order == "desc" else len(rows), row(5000 + len(reader.asked)))
+        return page_of(rows, window)
+
+    reader = Reader(serve, width=width)
+    reader.run()
+    ids = [r.id for r in reader.read]
+    assert [i for i in ids if i in set(owed)] == owed
+    assert len(ids) == len(set(ids))
+    assert reader.report.complete
+
+
+def test_rows_that_come_late_behind_the_cover_are_counted(order):
+    rows = log(300, order)
+    late = row(95.5 if order == "asc" else 299 - 95.5, "late")
+
+    def serve(window):
+        page = page_of(rows, window)
+        if len(reader.asked) == 1:
+            rows.insert(96, late)
+        return page
+
+    reader = Reader(serve)
+    reader.run()
+    assert "late" not in {r.id for r in reader.read}
+    assert reader.report.late <= 1
+    assert reader.report.complete
+
+
+# One page size, whatever is asked for
+
+
+@pytest.mark.parametrize("count", [30, 40, 41, 60, 250])
+def test_a_server_that_ignores_take_is_read_behind_a_fence(count, order, width):
+    rows = log(count, order)
+    reader = read(rows, take=10, cut=20, width=width)
+    assert_all(reader, rows, Proof.FENCE)
+    # One after the other; a full page is no end; page 1 again at last.
+    assert [w.page for w in reader.asked] == [*range(1, count // 20 + 2), 1]
+    assert any("ignores take" in warning for warning in reader.report.warnings)
+
+
+def test_a_fence_holds_while_reads_write(order):
+    rows = log(900, order)
+
+    def serve(window):
+        rows.insert(0 if order == "desc" else len(rows), row(5000 + len(reader.asked)))
+        return page_of(rows, window, cut=20)
+
+    reader = Reader(serve, take=10)
+    reader.run()
+    assert {f"r{key}" for key in range(900)} <= {r.id for r in reader.read}
+    assert reader.report.complete
+
+
+def test_a_fence_falls_where_the_oldest_rows_go_oldest_first():
+    rows = log(100)
+
+    def serve(window):
+        page = page_of(rows, window, cut=20)
+        del rows[0]
+        return page
+
+    Reader(serve, take=10).fails(IncompleteReadError, "passed by")
+
+
+def test_a_fence_ends_with_a_404():
+    rows = log(40)
+
+    def serve(window):
+        page = page_of(rows, window, cut=20)
+        return page if page.items else None
+
+    assert_all(Reader(serve, take=10).run(), rows, Proof.FENCE)
+
+
+def test_ties_shuffled_across_pages_of_a_fence_are_missed_by_the_count():
+    rows = [*log(19), *tied(2, 50), *log(100)[51:]]
+
+    def serve(window):
+        if window.page == 2:
+            rows[19:21] = rows[20], rows[19]
+        return page_of(rows, window, cut=20)
+
+    Reader(serve, take=10).fails(IncompleteReadError)
+
+
+def test_a_fence_asks_for_a_bounded_number_of_pages():
+    rows = log(40, "desc")
+
+    def serve(window):
+        rows[:0] = [row(1000 * (len(reader.asked) + 1) + 30 - n) for n in range(30)]
+        return page_of(rows, window, cut=20)
+
+    reader = Reader(serve, take=10)
+    reader.fails((RequestBudgetError, IncompleteReadError))
+    assert len(reader.asked) < 100
+
+
+def test_a_fence_keeps_to_a_limit(order):
+    rows = log(100, order)
+    reader = read(rows, take=10, cut=20, limit=50)
+    assert_all(reader, rows[:50], Proof.FENCE)
