@@ -25,6 +25,13 @@ from canopy_async.errors import (
     UnorderedListError,
     UnprovenTiesError,
 )
+from canopy_async.fanout import (
+    FanOut,
+    FanOutProgress,
+    IdentityBatch,
+    IdentityEvent,
+)
+from canopy_async.follow import Follower
 from canopy_async.gate import SessionStats
 from canopy_async.hooks import (
     CooldownStarted,
@@ -48,7 +55,9 @@ from canopy_async.models import (
 from canopy_async.report import Progress, Proof, ReadReport
 from canopy_async.retry import RetryPolicy
 from canopy_async.session import CanopySession
+from canopy_async.store import CheckpointStore
 from canopy_async.stream import EventStream, Run, Stream
+from canopy_async.watermark import Batch, FollowCheckpoint, Gap
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -61,19 +70,28 @@ __all__ = [
     "ApiError",
     "AuditEvent",
     "BadRequestError",
+    "Batch",
     "CanopyError",
     "CanopySession",
     "Category",
     "Checkpoint",
     "CheckpointError",
+    "CheckpointStore",
     "CooldownStarted",
     "DriftTooFastError",
     "EventStream",
+    "FanOut",
     "FanOutError",
+    "FanOutProgress",
+    "FollowCheckpoint",
+    "Follower",
     "ForbiddenError",
+    "Gap",
     "Hook",
     "HookRecord",
     "Identity",
+    "IdentityBatch",
+    "IdentityEvent",
     "IncompleteReadError",
     "LoggingHook",
     "NotFoundError",

@@ -1,6 +1,7 @@
 """Where bearer tokens come from, and how a rejected one is replaced."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
@@ -11,6 +12,8 @@ __all__ = [
     "TokenProvider",
     "as_provider",
 ]
+
+_VISIBLE: Final = re.compile(r"[!-~]+")
 
 
 @runtime_checkable
@@ -84,9 +87,7 @@ class Credential:
     def _fault(self) -> type[Exception] | None:
         if not isinstance(self._token, str):
             return TypeError
-        if not self._token or not all("!" <= c <= "~" for c in self._token):
-            return ValueError
-        return None
+        return None if _VISIBLE.fullmatch(self._token) else ValueError
 
 
 class StaticToken:

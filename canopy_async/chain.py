@@ -13,9 +13,8 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from canopy_async.cover import Accepted, Cover, IdCover, KeyCover
+from canopy_async.cover import Accepted, Cover, KeyCover
 from canopy_async.errors import (
-    CheckpointError,
     DriftTooFastError,
     ProtocolError,
     UnorderedListError,
@@ -24,6 +23,7 @@ from canopy_async.errors import (
 from canopy_async.fence import FencedWalk
 from canopy_async.ledger import Ledger
 from canopy_async.models import Page
+from canopy_async.opening import open_cover
 from canopy_async.planner import OVERLAP, Planner, Window, plan_window
 from canopy_async.repair import Seek
 from canopy_async.report import Proof, ReadReport
@@ -39,6 +39,7 @@ __all__ = ["OverlapChain"]
 R = TypeVar("R", bound=Row)
 
 _EMPTY_FIRST_PAGES: Final = 3
+_STRAY_TIES: Final = 1
 _MAX_PROBES: Final = 40
 _MAX_FILLS: Final = 3
 _END_PROBES: Final = 4
@@ -207,6 +208,8 @@ class OverlapChain(Generic[R]):
         self._ledger.expected = view.count
         self._head = view
         self._plan.rows = view.count
+        if len(view.keys) - len(set(view.keys)) > _STRAY_TIES:
+            self._plan.expect_ties()
         self._plan.end = view.end
         self._end_probe_at = view.count + self._plan.take
         self._choose_cover(view)
@@ -231,46 +234,21 @@ class OverlapChain(Generic[R]):
         return plain.take(page)
 
     def _choose_cover(self, view: View[R]) -> None:
-        if self._sort_by in {None, "created_at"} or not self._sends_sort_by:
-            try:
-                self._cover.check(view)
-            except UnorderedListError:
-                if not self._accept_unordered:
-                    raise
-            else:
-                self._start_at_span(view)
-                return
-        if not self._span.is_whole:
-            raise UnorderedListError(
-                "a part of a list can only be read by created_at, not by"
-                f" {self._sort_by!r}"
-            )
-        self._cover = IdCover()
+        cover = open_cover(
+            view,
+            span=self._span,
+            sort_by=self._sort_by if self._sends_sort_by else None,
+            asked_order=self._ledger.asked_order,
+            accept_unordered=self._accept_unordered,
+        )
+        self._cover = cover
+        if isinstance(cover, KeyCover):
+            self._keys = cover
+            return
         self._by_key = False
         self._ledger.warn(
             "not read by created_at: complete if the server keeps one fixed order"
         )
-
-    def _start_at_span(self, view: View[R]) -> None:
-        """Begin with what comes before the wanted part as covered."""
-        span, order = self._span, self._keys.order
-        if span.is_whole:
-            return
-        resume = span.resume
-        if order is None:  # one key all along: either order is as good as any
-            order = (resume and resume.order) or self._ledger.asked_order or "asc"
-        if resume is not None and resume.order not in {None, order}:
-            raise CheckpointError(
-                f"the list is in {order} order now; it was in {resume.order} order"
-            )
-        keys: KeyCover[R] = KeyCover(
-            key=span.first_key(order),
-            at=resume.ids if resume is not None else frozenset(),
-            order=order,
-            bound=span.last_key(order),
-        )
-        keys.check(view)
-        self._cover = self._keys = keys
 
     def _begin_search(self, first: View[R]) -> None:
         """Look for where the wanted part begins, which is not in page 1."""

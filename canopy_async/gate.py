@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import deque
+from itertools import takewhile
 from typing import Final
 
 import attrs
@@ -16,6 +17,24 @@ RETRY_EARNED: Final = 0.5
 """Retries that one success earns."""
 
 _COOLDOWN_SPREAD: Final = 0.1
+
+_REPEATED: Final = 10.0
+"""Seconds within which a second refusal is no longer taken for chance."""
+
+_EVIDENCE: Final = 10
+"""Successes without which no rate is learnt."""
+
+_STALE: Final = 2.0
+"""Seconds without a success after which a limit is none per second."""
+
+_PLATEAU: Final = 30.0
+"""Seconds until a learnt rate is tried again."""
+
+_DIP: Final = 0.05
+"""How far below the learnt rate requests start again."""
+
+_FORGOTTEN: Final = 4.0
+"""Plateaus after the first until the learnt rate is forgotten."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +50,8 @@ class SessionStats:
         width: How many may be in flight now; it adapts between 1 and the
             session's ``concurrency``.
         waiting: Requests that wait to be admitted.
+        rate: Requests per second that are kept to because the server refused
+            more, None where it has not.
     """
 
     requests: int = 0
@@ -40,6 +61,68 @@ class SessionStats:
     peak_in_flight: int = 0
     width: int = 0
     waiting: int = 0
+    rate: float | None = None
+
+
+class _Pace:
+    """The rate that a server was seen to allow, learnt from its refusals.
+
+    A width can't hold a rate: what one request in flight makes of it depends on
+    how fast answers come. From the second refusal on, starts are therefore
+    spaced, a little below the rate that succeeded; they come back to it along a
+    cubic, stay about there, and rise ever faster if nothing is refused, until
+    the limit is forgotten (as CUBIC does it: Ha, Rhee and Xu, 2008).
+
+    Attributes:
+        rate: Requests to start per second, as of the latest `advance`; None
+            for any number.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._limit = 0.0
+        self._refused_at = float("-inf")
+        self._successes: Final[deque[float]] = deque(maxlen=4096)
+
+    def succeeded(self, now: float) -> None:
+        """Note that a request came through."""
+        self._successes.append(now)
+
+    def refused(self, now: float) -> None:
+        """Note that the server asked for fewer requests."""
+        is_chance = self.rate is None and now - self._refused_at > _REPEATED
+        self._refused_at = now
+        seen = self._seen(now)
+        if is_chance or seen is None:
+            return
+        if self.rate is not None:
+            # What was seen may be low only because little was asked for.
+            seen = min(self.rate, max(seen, self.rate / 2))
+        self._limit = seen
+        self.rate = self._limit * (1.0 - _DIP)
+
+    def advance(self, now: float) -> None:
+        """Let the rate rise with time."""
+        if self.rate is None:
+            return
+        age = (now - self._refused_at) / _PLATEAU - 1.0
+        is_over = age > _FORGOTTEN
+        self.rate = None if is_over else self._limit * (1.0 + _DIP * age**3)
+
+    def _seen(self, now: float) -> float | None:
+        """Return the rate of the latest successes, None if they were few."""
+        if not self._successes:
+            return None
+        last = self._successes[-1]
+        if now - last < _STALE:
+            newest = reversed(self._successes)
+            second = sum(1 for _ in takewhile(lambda at: at > last - 1.0, newest))
+            if second >= _EVIDENCE:
+                return second - 1.0  # answers come less evenly than requests went
+        before = [at for at in self._successes if at > now - _REPEATED]
+        if len(before) < _EVIDENCE:
+            return None
+        return len(before) / (now - before[0])
 
 
 class Gate:
@@ -49,7 +132,8 @@ class Gate:
     runs, and ``max_rate`` allows. The width grows by about one a round trip
     while all is well and is halved when the server shows strain, once for all
     requests that were in flight together (additive increase, multiplicative
-    decrease: Chiu and Jain, 1989).
+    decrease: Chiu and Jain, 1989). Where the server refuses requests by their
+    rate, the gate learns that rate too.
 
     Time is the running loop's.
 
@@ -69,6 +153,8 @@ class Gate:
         self._not_before = float("-inf")
         self._next_start = float("-inf")
         self._last_cut = float("-inf")
+        self._pace: Final = _Pace()
+        self._next_paced = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._budget = RETRY_BUDGET
         self._requests = 0
@@ -91,6 +177,7 @@ class Gate:
                 for queue in (self._urgent, self._waiters)
                 for waiter in queue
             ),
+            rate=self._pace.rate,
         )
 
     async def acquire(self, *, urgent: bool = False) -> float:
@@ -134,15 +221,23 @@ class Gate:
 
     def succeeded(self) -> None:
         """Widen a little, and earn a part of a retry."""
+        self._pace.succeeded(asyncio.get_running_loop().time())
         self._width = min(self._ceiling, self._width + 1.0 / self._width)
         self._budget = min(RETRY_BUDGET, self._budget + RETRY_EARNED)
 
-    def strained(self, started: float) -> None:
-        """Halve the width, unless that was done since ``started``."""
+    def strained(self, started: float, *, refused: bool = False) -> None:
+        """Halve the width, unless that was done since ``started``.
+
+        Args:
+            started: When the request was admitted that shows the strain.
+            refused: Whether the server said that there are too many requests.
+        """
         if started < self._last_cut:
             return
         self._last_cut = asyncio.get_running_loop().time()
         self._width = max(1.0, self._width / 2)
+        if refused:
+            self._pace.refused(self._last_cut)
 
     def cool_down(self, seconds: float) -> bool:
         """Admit nobody for ``seconds``, and a random bit longer.
@@ -170,17 +265,21 @@ class Gate:
         return True
 
     def _may_start(self, now: float) -> bool:
-        return (
-            self._in_flight < int(self._width)
-            and now >= self._not_before
-            and now >= self._next_start
-        )
+        return self._in_flight < int(self._width) and now >= self._ready_at()
+
+    def _ready_at(self) -> float:
+        return max(self._not_before, self._next_start, self._next_paced)
 
     def _start(self, now: float) -> float:
         self._in_flight += 1
         self._requests += 1
         self._peak = max(self._peak, self._in_flight)
         self._next_start = now + self._spacing
+        self._pace.advance(now)
+        if self._pace.rate is not None:
+            # A late start is made good by the next one: timers are never early.
+            gap = 1.0 / self._pace.rate
+            self._next_paced = max(self._next_paced, now - gap) + gap
         return now
 
     def _pump(self) -> None:
@@ -190,7 +289,7 @@ class Gate:
                 break
             loop = asyncio.get_running_loop()
             now = loop.time()
-            ready = max(self._not_before, self._next_start)
+            ready = self._ready_at()
             if now < ready:
                 self._wake_at(loop, ready)
                 return

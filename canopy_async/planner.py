@@ -92,6 +92,7 @@ class Planner:
             is learnt.
         max_take: The same for windows that bridge a gap.
         overlap: Rows that planned windows share: more while the list moves.
+        least: The least that they share.
         end: The position that the plan reaches.
         rows: Rows that the walk is about, which bounds its requests.
         longest: The most rows that any page had so far.
@@ -101,7 +102,7 @@ class Planner:
         self.windows: deque[Window] = deque()
         self.take = min(max(take, _MIN_TAKE), max_take)
         self.max_take = max_take
-        self.overlap = OVERLAP
+        self.overlap = self.least = OVERLAP
         self.end = 0
         self.rows = 0
         self._asked = 0
@@ -160,11 +161,20 @@ class Planner:
 
     def tighten(self) -> None:
         """Overlap less: a seam held."""
-        self.overlap = max(OVERLAP, self.overlap - 1)
+        self.overlap = max(self.least, self.overlap - 1)
+
+    def expect_ties(self) -> None:
+        """Overlap by one row more from now on.
+
+        A seam breaks where all the rows that two windows share are tied; with
+        one row more, that is far less likely, and costs less than a bridge.
+        """
+        self.least = OVERLAP + 1
+        self.overlap = max(self.overlap, self.least)
 
     def loosen(self) -> None:
         """Overlap more: a seam broke, as the list had moved."""
-        self.overlap = min(2 * self.overlap, max(OVERLAP, self.take // 2))
+        self.overlap = min(2 * self.overlap, max(self.least, self.take // 2))
 
     def learn_take(self, asked: int, said: int) -> bool:
         """Learn what the server sends at most, where it says so.

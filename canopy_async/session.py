@@ -1,17 +1,18 @@
 """The session: what a user holds; it wires the rest and owns lifetimes."""
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, Unpack
 
 import aiohttp
 import attrs
 
 from canopy_async.arguments import (
+    check_choice,
     check_flag,
     check_integer,
     check_seconds,
@@ -22,9 +23,17 @@ from canopy_async.auth import Credential, TokenProvider, as_provider
 from canopy_async.chain import OverlapChain
 from canopy_async.checkpoint import Checkpoint, scope_of
 from canopy_async.errors import CheckpointError
+from canopy_async.fanout import EventsOptions, FanOut, IdentityIds
+from canopy_async.follow import (
+    CheckpointSource,
+    Follower,
+    FollowOptions,
+    SavedCheckpoint,
+)
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.models import AuditEvent, Identity, Page
+from canopy_async.polling import Pace
 from canopy_async.retry import RetryPolicy
 from canopy_async.span import WHOLE, Span
 from canopy_async.stream import EventStream, ReadOptions, Stream
@@ -47,6 +56,8 @@ __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
 T = TypeVar("T")
 
 DEFAULT_BASE_URL: Final = "https://api.canopy.dev"
+
+_MAX_OVERLAP: Final = 86_400.0
 
 
 class CanopySession:
@@ -343,6 +354,135 @@ class CanopySession:
             lossless=lossless,
         )
 
+    def fan_out(
+        self,
+        identity_ids: IdentityIds,
+        *,
+        on_error: str = "raise",
+        width: int = 16,
+        resume: Mapping[str, Checkpoint | str | None] | None = None,
+        **options: Unpack[EventsOptions],
+    ) -> FanOut:
+        """Return the audit events of many identities, read side by side.
+
+        Nothing is sent before it is iterated. The events of one identity come
+        in list order; those of different identities alternate. All of it
+        shares this session's limits, and memory doesn't grow with the number
+        of identities.
+
+        Args:
+            identity_ids: Ids, or objects with an ``id`` such as those of
+                `identities`: any iterable or async iterable, which is asked
+                for one more only when there is room for it.
+            on_error: ``raise`` stops at the first identity that can't be read
+                and raises its error; ``collect`` goes on without it, and keeps
+                the error in ``failures``. A 401 stops everything.
+            width: Identities read at a time at most.
+            resume: Where to begin, for identities that were begun by an
+                earlier fan-out with the same options: its ``checkpoints``.
+            **options: As in `events`, for each identity.
+
+        Raises:
+            TypeError: At the call: an argument has the wrong type.
+            ValueError: At the call: an argument is out of bounds. While
+                iterating: an id can't be one.
+            SessionClosedError: At the call, or while iterating when the
+                session is closed meanwhile.
+            CanopyError: While iterating; carries ``checkpoint``, and a note
+                that names the identity.
+
+        Example:
+            >>> who = canopy.identities(status="active")
+            >>> async for identity_id, event in canopy.fan_out(who):
+            ...     print(identity_id, event.action)
+        """
+        read = partial(self.events, **options)
+        read("any")  # which refuses what can't be read, before anything is sent
+        return FanOut(
+            identity_ids,
+            read,
+            transport=self._transport,
+            concurrency=self._concurrency,
+            on_error=on_error,
+            width=width,
+            resume=resume,
+        )
+
+    def follow(
+        self,
+        identity_ids: str | Iterable[str],
+        *,
+        start: str = "now",
+        checkpoint: SavedCheckpoint = None,
+        checkpoints: Mapping[str, SavedCheckpoint] | CheckpointSource | None = None,
+        every: float = 5.0,
+        idle_every: float = 60.0,
+        overlap: float = 120.0,
+        q: str | None = None,
+        width: int = 16,
+    ) -> Follower:
+        """Return the new events of identities, each once, as they come.
+
+        Nothing is sent before it is iterated, which goes on until it is left.
+
+        Args:
+            identity_ids: One id, or many; `Follower.add` and `Follower.remove`
+                change them later.
+            start: Where to begin with an identity that has no checkpoint:
+                ``now`` for what comes from its first poll on, ``beginning`` for
+                its whole log first.
+            checkpoint: Where to go on, for one identity.
+            checkpoints: The same for many: a mapping from their ids, or a
+                `CheckpointStore`.
+            every: Seconds between polls of an identity that gets events.
+            idle_every: The same, at most, of one that gets none; and between
+                the attempts of one that can't be polled.
+            overlap: Seconds that an event may be committed late, up to a day:
+                so far before the newest one is a log read again.
+            q: Search term.
+            width: Identities polled at a time at most.
+
+        Raises:
+            TypeError: At the call: an argument has the wrong type.
+            ValueError: At the call: an argument is out of bounds.
+            CheckpointError: At the call, or while iterating where they are in a
+                store: a checkpoint is damaged or of another log.
+            SessionClosedError: At the call, or while iterating when the
+                session is closed meanwhile.
+            UnauthorizedError: While iterating.
+
+        Example:
+            >>> async with CheckpointStore("bot.db") as store:
+            ...     async for batch in canopy.follow(ids, checkpoints=store):
+            ...         await post(batch.events)
+            ...         await store.save(batch)
+        """
+        self._transport.check_open()
+        query = Query(q=q, order="desc")
+        if checkpoint is not None:
+            if checkpoints is not None or not isinstance(identity_ids, str):
+                raise ValueError("checkpoint is for one identity; pass checkpoints")
+            checkpoints = {identity_ids: checkpoint}
+        options = FollowOptions(
+            start=check_choice("start", start, ("now", "beginning")),
+            overlap=_checked_overlap(overlap),
+            pace=Pace(
+                every=check_seconds("every", every),
+                idle_every=check_seconds("idle_every", idle_every),
+            ),
+            width=check_integer("width", width, minimum=1),
+        )
+        return Follower(
+            (identity_ids,) if isinstance(identity_ids, str) else identity_ids,
+            read=lambda identity_id: partial(self.events, identity_id, q=q),
+            scope=lambda identity_id: self._scope(
+                audit_endpoint(self._account, identity_id), query, WHOLE
+            ),
+            transport=self._transport,
+            options=options,
+            checkpoints=checkpoints,
+        )
+
     def _stream(
         self,
         endpoint: Endpoint[T],
@@ -378,7 +518,9 @@ class CanopySession:
     def _scope(self, endpoint: Endpoint[Any], query: Query, span: Span) -> str:
         """Return the hash of what a checkpoint of this read may be used for."""
         url = build_url(self._base_url, endpoint, query, page=1, take=1)
-        return scope_of(f"{url} {span.since} {span.until}")
+        bounds = (span.since, span.until)
+        instants = [None if at is None else at.astimezone(UTC) for at in bounds]
+        return scope_of(f"{url} {instants}")
 
 
 _VARIABLES: Final = {
@@ -396,6 +538,12 @@ def _checked(resume: Checkpoint | str, scope: str) -> Checkpoint:
             " sort_by, order, since and until must be the same"
         )
     return checkpoint
+
+
+def _checked_overlap(seconds: float) -> timedelta:
+    if check_seconds("overlap", seconds) > _MAX_OVERLAP:
+        raise ValueError(f"overlap must be {_MAX_OVERLAP:.0f} at most, not {seconds}")
+    return timedelta(seconds=seconds)
 
 
 def _check_type(name: str, value: Any, cls: type) -> None:

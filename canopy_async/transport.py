@@ -164,7 +164,7 @@ class Transport:
                         continue
             error = _error_of(made.outcome, request, url, attempt)
             if _shows_strain(error):
-                self._gate.strained(made.started)
+                self._gate.strained(made.started, refused=_is_refused(error))
             wait = self._wait_before_retry(error, attempt, clock() - began)
             if wait is None:
                 self._heed(error)
@@ -393,3 +393,7 @@ def _shows_strain(error: CanopyError) -> bool:
     if isinstance(error, ApiError):
         return error.status in _STRAINED
     return isinstance(error, RequestTimeoutError)
+
+
+def _is_refused(error: CanopyError) -> bool:
+    return isinstance(error, ApiError) and error.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -10,10 +10,9 @@ import canopy_async
 
 ROOT = Path(canopy_async.__file__).parent
 LAYERS = (
-    ("errors", "models", "report", "arguments", "checkpoint", "bounds"),
+    ("errors", "models", "report", "arguments", "checkpoint", "span"),
     (
         "planner",
-        "certificate",
         "conversion",
         "wire",
         "view",
@@ -24,15 +23,15 @@ LAYERS = (
         "repair",
         "walk",
         "fence",
-        "bisect",
-        "seek",
+        "search",
+        "opening",
         "chain",
         "auth",
         "hooks",
     ),
     ("retry", "gate", "transport"),
     ("stream",),
-    ("store", "fanout", "follow"),
+    ("watermark", "store", "fanout", "polling", "rota", "follow"),
     ("session",),
     ("export", "distributed", "testing"),
     ("cli", "__init__"),

@@ -1,0 +1,630 @@
+"""Many identities under one budget: their events, merged as they arrive.
+
+A few workers each read one identity after another. What they fetch goes through
+a `_Pacer`, which shares out the session's requests between the identities that
+are open, and bounds what all of them together hold ready.
+"""
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeAlias, TypedDict, cast
+
+import attrs
+
+from canopy_async.arguments import check_choice, check_integer
+from canopy_async.checkpoint import Checkpoint, Place
+from canopy_async.errors import (
+    CanopyError,
+    FanOutError,
+    SessionClosedError,
+    UnauthorizedError,
+)
+from canopy_async.models import AuditEvent, Identity
+from canopy_async.report import ReadReport
+from canopy_async.stream import EventStream, Run
+from canopy_async.transport import PageRequest, Transport
+from canopy_async.wire import Response
+
+__all__ = [
+    "EventsOptions",
+    "FanOut",
+    "FanOutProgress",
+    "IdentityBatch",
+    "IdentityEvent",
+    "IdentityIds",
+]
+
+MAX_REPORTS: Final = 10_000
+"""Reports that one fan-out keeps at most."""
+
+READY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of answers that all identities together hold ready, about."""
+
+_ON_ERROR: Final = ("raise", "collect")
+
+IdentityIds: TypeAlias = Iterable[str | Identity] | AsyncIterable[str | Identity]
+
+
+class EventsOptions(TypedDict, total=False):
+    """The options of `CanopySession.events` that a fan-out passes on."""
+
+    q: str | None
+    sort_by: str | None
+    order: str | None
+    since: datetime | None
+    until: datetime | None
+    limit: int | None
+    take: int
+    concurrency: int | None
+    lossless: bool
+
+
+class IdentityEvent(NamedTuple):
+    """An event, and whose log it is from; unpacks as a pair."""
+
+    identity_id: str
+    event: AuditEvent
+
+
+class IdentityBatch(NamedTuple):
+    """Events that follow each other in one log; unpacks as a pair."""
+
+    identity_id: str
+    events: Sequence[AuditEvent]
+
+
+@attrs.frozen(kw_only=True)
+class FanOutProgress:
+    """How far a fan-out is.
+
+    Attributes:
+        done: Identities that were read to their end.
+        complete: How many of these were proven complete.
+        failed: Identities that could not be read.
+        open: Identities that are being read now.
+        events: Events handed out so far.
+        requests: Requests sent so far, retries included.
+    """
+
+    done: int = 0
+    complete: int = 0
+    failed: int = 0
+    open: int = 0
+    events: int = 0
+    requests: int = 0
+
+
+@attrs.define(eq=False)
+class _Reading:
+    """One identity that is being read.
+
+    Attributes:
+        identity_id: Whose log it is.
+        resume: Where its read begins, None for the start.
+        run: The pass over its log, once it is there.
+        base: Where the pass stood before ``events``.
+        events: Read, and not handed out to the last one yet.
+        handed: How many of these were handed out.
+        finished: Is set once all of them were.
+    """
+
+    identity_id: str
+    resume: Checkpoint | str | None
+    run: Run[AuditEvent] | None = None
+    base: Checkpoint | None = None
+    events: Sequence[AuditEvent] = ()
+    handed: int = 0
+    finished: asyncio.Future[None] | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Where to go on after the last event that was handed out."""
+        if self.run is None:
+            return None
+        now = self.run.checkpoint
+        left = len(self.events) - self.handed
+        if not left:
+            return now
+        return Place(now.scope, self.base).checkpoint(
+            self.events[: self.handed],
+            self.run.report,
+            position=now.position - left,
+        )
+
+
+class FanOut:
+    """The events of many identities, in one pass that can be watched.
+
+    Read it with ``async for``. The events of one identity come in their order;
+    those of different identities alternate, by pages at most. After a bare
+    ``break`` the loop's next turns clean up; ``async with`` does it at the end
+    of its block.
+
+    An identity that is named twice is read twice: what was seen is not kept,
+    so that a million ids need no more memory than ten.
+
+    Attributes:
+        failures: The error of each identity that could not be read, without
+            its traceback.
+        reports: What is known of identities that are not proven complete, of
+            the first `MAX_REPORTS` of them; `progress` counts the others.
+
+    Example:
+        >>> async with canopy.fan_out(ids, on_error="collect") as fan_out:
+        ...     async for identity_id, event in fan_out:
+        ...         print(identity_id, event.action)
+        >>> print(fan_out.progress, fan_out.failures)
+    """
+
+    def __init__(
+        self,
+        identity_ids: IdentityIds,
+        read: Callable[..., EventStream],
+        *,
+        transport: Transport,
+        concurrency: int,
+        on_error: str,
+        width: int,
+        resume: Mapping[str, Checkpoint | str | None] | None,
+    ) -> None:
+        self.failures: Final[dict[str, CanopyError]] = {}
+        self.reports: Final[dict[str, ReadReport]] = {}
+        _check_ids(identity_ids)
+        self._ids: Final = _each_id(identity_ids)
+        self._pulling: Final = asyncio.Lock()
+        self._read: Final = read
+        self._transport: Final = transport
+        self._pacer: Final = _Pacer(2 * concurrency)
+        check_choice("on_error", on_error, _ON_ERROR)
+        self._collects: Final = on_error == "collect"
+        self._width: Final = check_integer("width", width, minimum=1)
+        if resume is not None and not isinstance(resume, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("resume must map identity ids to checkpoints")
+        self._resume: Final[Mapping[str, Checkpoint | str | None]] = resume or {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._open: dict[_Reading, None] = {}
+        self._cut_short: dict[str, Checkpoint | None] = {}
+        self._ready: deque[_Reading] = deque()
+        self._current: _Reading | None = None
+        self._wakeup: asyncio.Future[None] | None = None
+        self._stopped_by: Exception | None = None
+        self._progress = FanOutProgress()
+        self._events = 0
+        self._requests = 0
+        self._iterated = False
+        self._started = False
+        self._closed = False
+
+    @property
+    def progress(self) -> FanOutProgress:
+        """How far this fan-out is."""
+        runs = [reading.run for reading in self._open if reading.run is not None]
+        current = 0 if self._current is None else self._current.handed
+        return attrs.evolve(
+            self._progress,
+            open=0 if self._closed else len(self._open),
+            events=self._events + current,
+            requests=self._requests + sum(run.progress.requests for run in runs),
+        )
+
+    @property
+    def checkpoints(self) -> dict[str, Checkpoint | None]:
+        """Where to go on with each identity that was begun and not finished.
+
+        Those that failed and those that are open, or were when this fan-out
+        was left; None stands for the start. Given as ``resume`` to a later
+        fan-out over these ids and those that were not begun, it makes it read
+        what is left, and nothing twice.
+        """
+        return self._cut_short | {
+            reading.identity_id: reading.checkpoint for reading in self._open
+        }
+
+    async def __aenter__(self) -> Self:
+        """Return the fan-out itself; nothing is sent before it is iterated."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the reads that are still running."""
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[IdentityEvent]:
+        """Yield the events, each with its identity.
+
+        Raises:
+            RuntimeError: At the call: it was iterated before.
+            CanopyError: While iterating: an identity failed and ``on_error`` is
+                ``"raise"``, the token was refused or the session was closed.
+            TypeError: While iterating: an id is neither a str nor has an ``id``.
+            ValueError: While iterating: an id can't be one.
+        """
+        if self._iterated:
+            raise RuntimeError("a fan-out is one pass, and this one was iterated")
+        self._iterated = True
+        return self._iterate()
+
+    def __iter__(self) -> Any:
+        """Refuse: this is read with ``async for``."""
+        raise TypeError("a FanOut is read with 'async for'")
+
+    async def next_batch(self) -> IdentityBatch | None:
+        """Return the next events of some identity, those of one page at most.
+
+        Returns:
+            At least one event, or None at the end.
+
+        Raises:
+            CanopyError: As `__aiter__` says.
+            RuntimeError: Another task is waiting for events of this fan-out.
+        """
+        reading = await self._next_reading()
+        if reading is None:
+            return None
+        reading.handed = len(reading.events)
+        return IdentityBatch(reading.identity_id, reading.events)
+
+    async def collect(self) -> list[IdentityEvent]:
+        """Return all events in a list.
+
+        Raises:
+            FanOutError: Some identities failed and ``on_error`` is
+                ``"collect"``: a part is never returned as if it were all.
+                Iterate to have what could be read.
+            CanopyError: As `__aiter__` says.
+        """
+        pairs = [pair async for pair in self]
+        if self.failures:
+            count = len(self.failures)
+            raise FanOutError(
+                f"{count} identities could not be read, {next(iter(self.failures))!r}"
+                " first",
+                failures=self.failures,
+            )
+        return pairs
+
+    async def aclose(self) -> None:
+        """Cancel the reads that are still running, and await them."""
+        self._closed = True
+        self._wake()
+        try:
+            await _cancel(tuple(self._workers))
+        finally:
+            await self._ids.aclose()
+
+    async def _iterate(self) -> AsyncIterator[IdentityEvent]:
+        try:
+            while (reading := await self._next_reading()) is not None:
+                identity_id = reading.identity_id
+                for event in reading.events:
+                    reading.handed += 1
+                    yield IdentityEvent(identity_id, event)
+        finally:
+            await self.aclose()
+
+    async def _next_reading(self) -> _Reading | None:
+        """Wait for an identity that has events, and make it the current one."""
+        if self._wakeup is not None:
+            raise RuntimeError("this fan-out is being read by another task")
+        self._finish_current()
+        if self._transport.closed:
+            self._stop(SessionClosedError("the session is closed"))
+        self._start()
+        while not (self._ready or self._is_over()):
+            self._wakeup = asyncio.get_running_loop().create_future()
+            try:
+                await self._wakeup
+            finally:
+                self._wakeup = None
+        if self._ready and not self._closed and self._stopped_by is None:
+            self._current = self._ready.popleft()
+            return self._current
+        await self.aclose()
+        if self._stopped_by is not None:
+            raise self._stopped_by
+        return None
+
+    def _finish_current(self) -> None:
+        """Count what was handed out, and let its identity go on."""
+        reading, self._current = self._current, None
+        if reading is None:
+            return
+        self._events += reading.handed
+        reading.events, reading.handed = (), 0
+        if reading.finished is not None and not reading.finished.done():
+            reading.finished.set_result(None)
+
+    def _is_over(self) -> bool:
+        was_ended = self._closed or self._stopped_by is not None
+        return was_ended or (self._started and not self._workers)
+
+    def _start(self) -> None:
+        if not (self._started or self._is_over()):
+            self._started = True
+            self._add_worker()
+
+    def _add_worker(self) -> None:
+        worker = asyncio.create_task(self._work())
+        self._workers.add(worker)
+        worker.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if worker.cancelled() and not self._closed:
+            self._stop(SessionClosedError("a read was cancelled from outside"))
+        self._wake()
+
+    async def _work(self) -> None:
+        """Read one identity after another."""
+        try:
+            is_first = True
+            while (identity_id := await self._next_id()) is not None:
+                # Each worker that finds work calls for one more to look for some.
+                if is_first and len(self._workers) < self._width:
+                    self._add_worker()
+                is_first = False
+                await self._read_one(identity_id)
+        except Exception as error:  # noqa: BLE001 - raised where it is read
+            self._stop(error)
+
+    async def _next_id(self) -> str | None:
+        async with self._pulling:  # a generator can't be asked twice at once
+            return await anext(self._ids, None)
+
+    async def _read_one(self, identity_id: str) -> None:
+        reading = _Reading(identity_id, self._resume.get(identity_id))
+        self._open[reading] = None
+        try:
+            stream = self._read(identity_id, resume=reading.resume)
+            lane = cast("Transport", _Lane(self._pacer, self._transport))
+            async with attrs.evolve(stream, transport=lane).open() as run:
+                reading.run, reading.base = run, run.checkpoint
+                while (events := await run.next_batch()) is not None:
+                    self._pacer.grant()  # as an answer was let go of
+                    await self._hand_over(reading, events)
+                    reading.base = run.checkpoint
+        except CanopyError as error:
+            self._failed(reading, error)
+        else:
+            self._ended(reading, run)
+
+    async def _hand_over(self, reading: _Reading, events: Sequence[AuditEvent]) -> None:
+        """Queue events, and wait until the last of them was handed out."""
+        reading.events = events
+        reading.finished = asyncio.get_running_loop().create_future()
+        self._ready.append(reading)
+        self._wake()
+        await reading.finished
+
+    def _ended(self, reading: _Reading, run: Run[AuditEvent]) -> None:
+        report = run.report
+        self._put_away(reading, report)
+        self._progress = attrs.evolve(
+            self._progress,
+            done=self._progress.done + 1,
+            complete=self._progress.complete + report.complete,
+        )
+
+    def _failed(self, reading: _Reading, error: CanopyError) -> None:
+        error.add_note(
+            f"while the events of identity {reading.identity_id!r} were read"
+        )
+        stops_all = isinstance(error, (UnauthorizedError, SessionClosedError))
+        if stops_all:
+            self._stop(error)
+            return
+        if error.checkpoint is None:
+            error.checkpoint = reading.checkpoint
+        self._cut_short[reading.identity_id] = error.checkpoint
+        self._put_away(reading, None if reading.run is None else reading.run.report)
+        self._progress = attrs.evolve(self._progress, failed=self._progress.failed + 1)
+        self.failures[reading.identity_id] = error
+        if self._collects:
+            _drop_frames(error)
+        else:
+            self._stop(error)
+
+    def _put_away(self, reading: _Reading, report: ReadReport | None) -> None:
+        del self._open[reading]
+        if report is None:
+            return
+        self._requests += report.requests
+        if not report.complete and len(self.reports) < MAX_REPORTS:
+            self.reports[reading.identity_id] = report
+
+    def _stop(self, error: Exception) -> None:
+        """End everything; the reader raises the error."""
+        if self._stopped_by is not None or self._closed:
+            return
+        self._stopped_by = error
+        for worker in self._workers - {asyncio.current_task()}:
+            worker.cancel()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+
+class _Pacer:
+    """Shares the session's requests between lanes, and bounds what is ready.
+
+    Each lane that wants to send has its turn, so that a log of many pages, which
+    asks for many at once, gets no more than its share while others want some.
+    Once `READY_BYTES` are held, a lane may only ask for what it waits for.
+
+    Args:
+        most: Requests that are let through at once; those beyond what the gate
+            admits wait there, so that it never runs dry.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most: Final = most
+        self._inside = 0
+        self._ready_bytes = 0
+        self._turns: deque[_Lane] = deque()
+
+    def admits(self, lane: "_Lane") -> bool:
+        """Tell whether a lane may send a request now."""
+        return self._inside < self._most and (
+            self._ready_bytes < READY_BYTES or not lane.asked
+        )
+
+    def enter(self, lane: "_Lane") -> None:
+        """Count a request that is sent."""
+        self._inside += 1
+        lane.asked += 1
+
+    def queue(self, lane: "_Lane") -> asyncio.Future[None]:
+        """Return what is set, and the request counted, when it may be sent."""
+        if not lane.waiters:
+            self._turns.append(lane)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lane.waiters.append(waiter)
+        return waiter
+
+    def leave(self, lane: "_Lane", response: Response | None) -> None:
+        """Count the end of a request; its answer is ready until let go of."""
+        self._inside -= 1
+        if response is None:
+            lane.asked -= 1
+        else:
+            size = len(response.body)
+            self._ready_bytes += size
+            weakref.finalize(response, self._let_go, lane, size).atexit = False
+        self.grant()
+
+    def grant(self) -> None:
+        """Give each lane that waits its turn, as far as there is room."""
+        blocked: list[_Lane] = []
+        while self._turns and self._inside < self._most:
+            lane = self._turns.popleft()
+            while lane.waiters and lane.waiters[0].done():  # cancelled
+                lane.waiters.popleft()
+            if not lane.waiters:
+                continue
+            if not self.admits(lane):
+                blocked.append(lane)
+                continue
+            self.enter(lane)
+            lane.waiters.popleft().set_result(None)
+            if lane.waiters:
+                self._turns.append(lane)
+        self._turns.extendleft(reversed(blocked))
+
+    def _let_go(self, lane: "_Lane", size: int) -> None:
+        self._ready_bytes -= size
+        lane.asked -= 1
+
+
+class _Lane:
+    """The session's transport, as one identity's run sees it.
+
+    Attributes:
+        asked: Requests that are under way or whose answer is held ready.
+        waiters: Requests that wait for their turn.
+    """
+
+    def __init__(self, pacer: _Pacer, transport: Transport) -> None:
+        self.asked = 0
+        self.waiters: Final[deque[asyncio.Future[None]]] = deque()
+        self._pacer: Final = pacer
+        self._transport: Final = transport
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the transport has."""
+        return getattr(self._transport, name)
+
+    async def get(self, request: PageRequest) -> Response:
+        """Wait for this request's turn, then return its answer."""
+        await self._enter(urgent=request.urgent)
+        try:
+            response = await self._transport.get(request)
+        except BaseException:
+            self._pacer.leave(self, None)
+            raise
+        self._pacer.leave(self, response)
+        return response
+
+    async def _enter(self, *, urgent: bool) -> None:
+        if urgent or (not self.waiters and self._pacer.admits(self)):
+            self._pacer.enter(self)
+            return
+        waiter = self._pacer.queue(self)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._pacer.leave(self, None)
+            raise
+
+
+async def _each_id(source: IdentityIds) -> AsyncGenerator[str]:
+    # A Stream has an __iter__ too, which says what it is read with.
+    if not isinstance(source, AsyncIterable):
+        for found in source:
+            yield _id_of(found)
+        return
+    iterator = aiter(source)
+    try:
+        async for found in iterator:
+            yield _id_of(found)
+    finally:
+        # What was begun here is ended here; a caller's own generator is not.
+        if iterator is not source and isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()
+
+
+def _id_of(found: Any) -> str:
+    identity_id = found if isinstance(found, str) else getattr(found, "id", None)
+    if not isinstance(identity_id, str):
+        raise TypeError(
+            f"an identity must be a str or have an id, not {type(found).__name__}"
+        )
+    return identity_id
+
+
+def _check_ids(source: Any) -> None:
+    if isinstance(source, (str, bytes)) or not isinstance(
+        source, (Iterable, AsyncIterable)
+    ):
+        raise TypeError(
+            "identity_ids must be an iterable or an async iterable of ids,"
+            f" not {type(source).__name__}"
+        )
+
+
+def _drop_frames(error: BaseException) -> None:
+    """Let an error that is kept hold nothing but itself."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks and await their end, also when cancelled meanwhile."""
+    tasks = [task for task in tasks if not task.done()]
+    for task in tasks:
+        task.cancel()
+    interrupted: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted

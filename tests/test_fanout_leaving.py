@@ -1,0 +1,210 @@
+"""Every way out of a fan-out, with hundreds of reads open: nothing is left behind."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from support.leaks import assert_gone, assert_quiet
+from support.waiting import until
+
+from canopy_async import NotFoundError, RetryPolicy, SessionClosedError
+from canopy_async.testing import Faults
+
+WIDTH = 200
+
+
+class DeliberateError(Exception):
+    """Raised by the body of a loop."""
+
+
+@pytest.fixture
+def ids(server):
+    """Identities: of the first ten page 1 is answered, of the others nothing."""
+    ids = server.seed_identities(WIDTH + 100)
+    for identity_id in ids[:10]:
+        server.seed_events(identity_id, 150)
+    silent = {*ids[10:]}
+    server.faults = Faults(
+        hang_rate=1, only=lambda r: r.page > 1 or r.identity in silent
+    )
+    return ids
+
+
+@pytest.fixture
+async def canopy(server, connect):
+    """A session whose end is checked: after the test nothing is left."""
+    session = connect(concurrency=150, retry=RetryPolicy(attempts=1))
+    yield session
+    assert session.stats.in_flight == session.stats.waiting == 0
+    await assert_gone(session, server)
+
+
+async def all_in_flight(server):
+    await until(lambda: server.in_flight == 150)
+
+
+async def test_a_bare_break_is_cleaned_up_by_the_next_turns(server, canopy, ids):
+    async for _ in canopy.fan_out(ids, width=WIDTH):
+        await all_in_flight(server)
+        break
+    await assert_quiet(server)
+
+
+async def test_the_end_of_a_block_awaits_everything(server, canopy, ids):
+    async with canopy.fan_out(ids, width=WIDTH) as fan_out:
+        async for _ in fan_out:
+            await all_in_flight(server)
+            break
+    assert canopy.stats.in_flight == 0
+    assert not [t for t in asyncio.all_tasks() if "canopy_async/fanout" in repr(t)]
+    assert fan_out.progress.open == 0
+    await assert_quiet(server)
+
+
+async def test_closing_its_iterator_awaits_everything(server, canopy, ids):
+    async with aclosing(aiter(canopy.fan_out(ids, width=WIDTH))) as events:
+        async for _ in events:
+            await all_in_flight(server)
+            break
+    assert canopy.stats.in_flight == 0
+
+
+async def test_an_exception_in_the_body_passes_through(server, canopy, ids):
+    async def read():
+        async with canopy.fan_out(ids, width=WIDTH) as fan_out:
+            async for _ in fan_out:
+                await all_in_flight(server)
+                raise DeliberateError
+
+    with pytest.raises(DeliberateError):
+        await read()
+    assert canopy.stats.in_flight == 0
+
+
+@pytest.mark.parametrize("how", ["iterate", "next_batch", "collect"])
+async def test_cancelling_the_reader_is_a_cancellation(server, canopy, ids, how):
+    async def read():
+        async with canopy.fan_out(ids[10:], width=WIDTH) as fan_out:
+            match how:
+                case "iterate":
+                    async for _ in fan_out:
+                        pass
+                case "collect":
+                    await fan_out.collect()
+                case _:
+                    await fan_out.next_batch()
+
+    reading = asyncio.create_task(read())
+    await all_in_flight(server)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert canopy.stats.in_flight == 0
+
+
+async def test_cancelling_twice_still_awaits_everything(server, canopy, ids):
+    async def read():
+        async for _ in canopy.fan_out(ids[10:], width=WIDTH):
+            pass
+
+    reading = asyncio.create_task(read())
+    await all_in_flight(server)
+    reading.cancel()
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert canopy.stats.in_flight == 0
+
+
+async def test_an_identity_that_fails_ends_the_others(server, canopy, ids):
+    slow = Faults(latency=0.5)
+    faults = server.faults
+    server.faults = slow
+    fan_out = canopy.fan_out(["gone", *ids[10:]], width=WIDTH)
+    reading = asyncio.create_task(fan_out.next_batch())
+    await until(lambda: server.in_flight == 1 or len(server.requests) > 0)
+    server.faults = faults  # only the first is ever answered
+    await all_in_flight(server)
+    with pytest.raises(NotFoundError):
+        await reading
+    assert canopy.stats.in_flight == 0
+    with pytest.raises(NotFoundError):
+        await fan_out.next_batch()
+
+
+async def test_an_error_of_the_ids_ends_everything(server, canopy, ids):
+    async def some():
+        for identity_id in ids[10:]:
+            yield identity_id
+        await all_in_flight(server)
+        raise DeliberateError
+
+    with pytest.raises(DeliberateError):
+        await canopy.fan_out(some(), width=len(ids)).next_batch()
+    assert canopy.stats.in_flight == 0
+
+
+@pytest.mark.parametrize("on_error", ["raise", "collect"])
+async def test_closing_the_session_is_session_closed(server, canopy, ids, on_error):
+    async def read():
+        async for _ in canopy.fan_out(ids[10:], width=WIDTH, on_error=on_error):
+            pass
+
+    reading = asyncio.create_task(read())
+    await all_in_flight(server)
+    await canopy.aclose()
+    with pytest.raises(SessionClosedError):
+        await reading
+
+
+async def test_a_session_that_was_closed_between_batches(server, canopy, ids):
+    fan_out = canopy.fan_out(ids, width=WIDTH)
+    assert await fan_out.next_batch() is not None
+    await canopy.aclose()
+    with pytest.raises(SessionClosedError):
+        await fan_out.next_batch()
+    await assert_quiet(server)
+
+
+async def test_closing_it_from_another_task_ends_the_reading(server, canopy, ids):
+    fan_out = canopy.fan_out(ids[10:], width=WIDTH)
+    reading = asyncio.create_task(fan_out.next_batch())
+    await all_in_flight(server)
+    await fan_out.aclose()
+    await fan_out.aclose()
+    assert await reading is None
+    assert await fan_out.next_batch() is None
+
+
+async def test_leaving_ends_the_listing_that_feeds_it(server, canopy):
+    server.seed_identities(WIDTH)
+    server.faults = Faults(
+        hang_rate=1, only=lambda r: r.identity is not None or r.page > 1
+    )
+    fan_out = canopy.fan_out(canopy.identities(take=20), width=WIDTH)
+    reading = asyncio.create_task(fan_out.next_batch())
+    await until(lambda: server.in_flight > 20)
+    reading.cancel()
+    await asyncio.wait([reading])
+    await fan_out.aclose()
+    assert canopy.stats.in_flight == 0
+
+
+async def test_a_generator_of_the_callers_can_be_read_on(canopy, ids):
+    async def some():
+        for identity_id in ids:
+            yield identity_id
+
+    source = some()
+    async with canopy.fan_out(source, width=3) as fan_out:
+        await fan_out.next_batch()
+    assert len(fan_out.checkpoints) == 3
+    assert await anext(source) == ids[3]
+    await source.aclose()
+
+
+async def test_one_that_is_never_read_sends_nothing(server, canopy, ids):
+    canopy.fan_out(ids)
+    async with canopy.fan_out(ids):
+        pass
+    assert server.requests == []
