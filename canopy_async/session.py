@@ -25,6 +25,7 @@ from canopy_async.checkpoint import Checkpoint, scope_of
 from canopy_async.errors import CheckpointError
 from canopy_async.fanout import EventsOptions, FanOut, IdentityIds
 from canopy_async.follow import (
+    STARTS,
     CheckpointSource,
     Follower,
     FollowOptions,
@@ -464,7 +465,7 @@ class CanopySession:
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
             checkpoints = {identity_ids: checkpoint}
         options = FollowOptions(
-            start=check_choice("start", start, ("now", "beginning")),
+            start=check_choice("start", start, STARTS),
             overlap=_checked_overlap(overlap),
             pace=Pace(
                 every=check_seconds("every", every),

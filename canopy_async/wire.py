@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -180,8 +181,13 @@ def build_url(
     base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
 ) -> str:
     """Return the URL of one page, percent-encoded once and for all."""
-    parameters = {"page": str(page), "take": str(take), **query.parameters()}
-    return f"{base_url}{endpoint.path}?{urlencode(parameters, quote_via=quote)}"
+    return f"{base_url}{endpoint.path}?page={page}&take={take}{_encoded(query)}"
+
+
+@lru_cache(maxsize=256)
+def _encoded(query: Query) -> str:
+    parameters = query.parameters()
+    return f"&{urlencode(parameters, quote_via=quote)}" if parameters else ""
 
 
 def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:

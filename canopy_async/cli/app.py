@@ -1,5 +1,6 @@
 """The commands and their options; what a command does is imported when it runs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -133,6 +134,55 @@ def events(
         concurrency=concurrency,
     )
     run(read, secret=token)
+
+
+@app.command()
+def follow(
+    identity: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
+    ] = None,
+    *,
+    account: AccountOption,
+    token: TokenOption,
+    base_url: BaseUrlOption = None,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Every identity of the account.")
+    ] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            help="A file that remembers what was written.",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--start", help="Without a checkpoint: from now on, or from the beginning."
+        ),
+    ] = "now",
+    every: Annotated[
+        float, typer.Option("--every", help="Seconds between looks, where much comes.")
+    ] = 5.0,
+    q: SearchOption = None,
+    as_json: JsonOption = None,
+) -> None:
+    """Write new events as they come until Ctrl-C, which ends it with status 0."""
+    from canopy_async.cli import following, reading  # noqa: PLC0415 - as above
+
+    follow_on = following.follow_events(
+        reading.Account(slug=account, token=token, base_url=base_url),
+        identity or (),
+        is_all=is_all,
+        checkpoint=checkpoint,
+        as_json=as_json,
+        start=start,
+        every=every,
+        q=q,
+    )
+    run(follow_on, secret=token, ends_by_signal=True)
 
 
 @app.command()

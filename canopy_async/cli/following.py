@@ -1,0 +1,155 @@
+"""``canopy-async follow``."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import typer
+
+from canopy_async import Batch, CanopyError, CanopySession, CheckpointStore, Follower
+from canopy_async.cli.output import Output
+from canopy_async.cli.reading import Account
+from canopy_async.cli.render import event_table, json_lines, visible
+from canopy_async.cli.running import argument_checks, complain
+
+__all__ = ["follow_events"]
+
+_LIST_EVERY: Final = 300.0
+"""Seconds between looks for new identities."""
+
+
+async def follow_events(
+    account: Account,
+    identity_ids: Sequence[str],
+    *,
+    is_all: bool,
+    checkpoint: Path | None,
+    as_json: bool | None,
+    **options: Any,
+) -> None:
+    """Write new events to standard output until cancelled.
+
+    What was written is saved afterwards: killed in between, it is written again.
+
+    Args:
+        account: Where to read.
+        identity_ids: The identities.
+        is_all: Whether to follow every other identity of the account as well.
+        checkpoint: The file to go on from, None to keep none.
+        as_json: Whether to write JSON lines; None is unless on a terminal.
+        **options: As `CanopySession.follow` takes them.
+
+    Raises:
+        typer.BadParameter: An argument can't be used.
+        CanopyError: The token was refused, or the checkpoints can't be used.
+        OSError: Standard output can't be written.
+    """
+    if not identity_ids and not is_all:
+        raise typer.BadParameter("name one, or pass --all", param_hint="IDENTITY")
+    _tell_of_warnings()
+    async with AsyncExitStack() as stack:
+        canopy = await stack.enter_async_context(account.session())
+        store = None if checkpoint is None else CheckpointStore(checkpoint)
+        with argument_checks():
+            follower = canopy.follow(identity_ids, checkpoints=store, **options)
+        if store is not None:
+            await stack.enter_async_context(store)
+        if is_all:
+            await _add_all(canopy, follower)
+            listing = asyncio.create_task(_add_new(canopy, follower))
+            stack.push_async_callback(_end, listing)
+        await stack.enter_async_context(follower)
+        await _write(follower, store, _renderer(as_json=as_json))
+
+
+async def _write(
+    follower: Follower,
+    store: CheckpointStore | None,
+    render: Callable[[Batch], bytes],
+) -> None:
+    output = Output(sys.stdout)
+    async for batch in follower:
+        if batch.gap is not None:
+            complain(
+                f"events of {batch.identity_id} may be missing: retention deleted"
+                " some before they could be read"
+            )
+        if batch.events:
+            await output.write(render(batch))
+        if store is not None:
+            await store.save(batch)
+
+
+async def _add_all(canopy: CanopySession, follower: Follower) -> None:
+    async for identity in canopy.identities():
+        follower.add(identity.id)
+
+
+async def _add_new(canopy: CanopySession, follower: Follower) -> None:
+    """Look for identities that were created meanwhile, now and then."""
+    while True:
+        await asyncio.sleep(_LIST_EVERY)
+        try:
+            async for identity in canopy.identities():
+                follower.add(identity.id, start="beginning")
+        except CanopyError as error:
+            complain(f"new identities could not be listed: {error}")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+class _Complaints(logging.Handler):
+    """Writes what the library warns of to standard error, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+def _tell_of_warnings() -> None:
+    logger = logging.getLogger("canopy_async")
+    logger.addHandler(_Complaints(logging.WARNING))
+    logger.propagate = False
+
+
+def _renderer(*, as_json: bool | None) -> Callable[[Batch], bytes]:
+    if as_json is None:
+        as_json = sys.stdout is None or not sys.stdout.isatty()
+    return _as_lines if as_json else _table_rows()
+
+
+def _as_lines(batch: Batch) -> bytes:
+    """Return the wire form of each event, and whose it is."""
+    whose = {"identity_id": batch.identity_id}
+    return json_lines(
+        attrs.evolve(event, extra={**event.extra, **whose}) for event in batch.events
+    )
+
+
+def _table_rows() -> Callable[[Batch], bytes]:
+    """Return what renders a table batch by batch, under the id they are of."""
+    # Not at the top: JSON lines need none of it.
+    from canopy_async.cli.console import make_console  # noqa: PLC0415
+
+    console = make_console()
+    above: str | None = None
+
+    def render(batch: Batch) -> bytes:
+        nonlocal above
+        table = event_table(batch.events, width=console.width, header=above is None)
+        with console.capture() as capture:
+            if batch.identity_id != above:
+                console.print(visible(batch.identity_id), style="bold")
+            console.print(table)
+        above = batch.identity_id
+        return capture.get().encode(console.encoding, "backslashreplace")
+
+    return render

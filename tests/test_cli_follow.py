@@ -1,0 +1,186 @@
+"""``canopy-async follow`` as a user runs it: the console script, in a process."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import sysconfig
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support.waiting import until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+SCRIPT = Path(sysconfig.get_path("scripts")) / "canopy-async"
+PATIENCE = 30
+
+
+class Running:
+    """The script, and what it writes."""
+
+    def __init__(self, process):
+        self.process = process
+
+    async def line(self):
+        return json.loads(await self.process.stdout.readline())
+
+    async def end(self, number=signal.SIGTERM):
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        out, err = await self.process.communicate()
+        return self.process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def following(server, *arguments):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CANOPY_")}
+    env |= {
+        "CANOPY_ACCOUNT": server.account,
+        "CANOPY_TOKEN": server.token,
+        "CANOPY_BASE_URL": server.base_url,
+        "COLUMNS": "120",
+    }
+    async with asyncio.timeout(PATIENCE):
+        process = await asyncio.create_subprocess_exec(
+            SCRIPT,
+            *("follow", "--every", "0.05", *arguments),
+            env=env,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        try:
+            yield Running(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+def polled(server, identity):
+    answered = [r for r in server.requests if r.identity == identity and r.finished]
+    return lambda: (
+        bool(answered)
+        or any(r.identity == identity and r.finished for r in server.requests)
+    )
+
+
+async def test_new_events_are_lines_of_json_that_name_their_identity(server):
+    server.seed_events("idn_1", 3)
+    async with following(server, "idn_1") as running:
+        await until(polled(server, "idn_1"))
+        row = server.add_event("idn_1")
+        line = await running.line()
+        assert line == row | {"identity_id": "idn_1"} | line
+        assert line["id"] == row["id"]
+        assert await running.end() == (0, "", "")
+
+
+async def test_from_the_beginning_it_writes_all(server):
+    server.seed_events("idn_1", 300)
+    async with following(server, "idn_1", "--start", "beginning") as running:
+        seen = [(await running.line())["id"] for _ in range(300)]
+        await running.end(signal.SIGINT)
+    assert sorted(seen) == sorted(server.event_ids("idn_1"))
+
+
+async def test_it_goes_on_from_its_file(server, tmp_path):
+    server.seed_events("idn_1", 3)
+    path = tmp_path / "bot.db"
+    arguments = ("idn_1", "--checkpoint", str(path))
+    async with following(server, *arguments) as running:
+        await until(polled(server, "idn_1"))
+        server.add_event("idn_1")
+        await running.line()
+        await running.end()
+    missed = server.add_event("idn_1")
+    async with following(server, *arguments) as running:
+        assert (await running.line())["id"] == missed["id"]
+        await running.end()
+
+
+async def test_all_identities_are_followed(server):
+    names = server.seed_identities(5)
+    async with following(server, "--all", "--start", "beginning") as running:
+        for name in names:
+            server.add_event(name)
+        seen = [(await running.line())["identity_id"] for _ in names]
+        await running.end()
+    assert sorted(seen) == sorted(names)
+
+
+async def test_a_table_names_the_identity_above_its_events(server):
+    server.seed_events("idn_1", 2)
+    server.seed_events("idn_2", 2)
+    arguments = ("idn_1", "idn_2", "--table", "--start", "beginning")
+    async with following(server, *arguments) as running:
+        await until(lambda: polled(server, "idn_1")() and polled(server, "idn_2")())
+        await asyncio.sleep(0.3)
+        status, out, err = await running.end()
+    assert (status, err) == (0, "")
+    lines = [line.strip() for line in out.splitlines()]
+    assert {"idn_1", "idn_2"} <= set(lines)
+    assert sum("severity" in line for line in lines) == 1
+    assert len(lines) == 2 + 1 + 4
+
+
+async def test_one_that_can_not_be_polled_is_told_of_once(server):
+    server.seed_events("idn_1", 2)
+    async with following(server, "gone", "idn_1") as running:
+        await until(polled(server, "idn_1"))
+        await until(lambda: sum(r.identity == "gone" for r in server.requests) > 1)
+        status, out, err = await running.end()
+    assert (status, out) == (0, "")
+    assert err.count("\n") == 1
+    assert "404" in err
+
+
+async def test_a_gap_is_told_of(server, tmp_path):
+    server.seed_events("idn_1", 3)
+    arguments = ("idn_1", "--checkpoint", str(tmp_path / "bot.db"))
+    async with following(server, *arguments) as running:
+        await until(polled(server, "idn_1"))
+        await asyncio.sleep(0.2)
+        await running.end()
+    server.seed_events("idn_1", 5)
+    server.delete_oldest("idn_1", 6)
+    async with following(server, *arguments) as running:
+        await running.line()
+        _, _, err = await running.end()
+    assert "may be missing" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--all"),
+        (("..",), "IDENTITY"),
+        (("idn_1", "--start", "then"), "start must be one of"),
+        (("idn_1", "--every", "0"), "every must be"),
+    ],
+)
+async def test_wrong_usage_is_said(server, arguments, said):
+    async with following(server, *arguments) as running:
+        out, err = await running.process.communicate()
+    assert (running.process.returncode, out) == (2, b"")
+    assert said in err.decode()
+
+
+async def test_a_401_and_a_wrong_file_end_it_with_status_1(server, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    async with following(server, "idn_1", "--checkpoint", str(path)) as running:
+        _, err = await running.process.communicate()
+    assert running.process.returncode == 1
+    assert "not a store of checkpoints" in err.decode()
+    assert path.read_text() == "mine"
+    server.seed_events("idn_1", 1)
+    server.revoke_token(server.token)
+    async with following(server, "idn_1") as running:
+        _, err = await running.process.communicate()
+    assert running.process.returncode == 1
+    assert err.decode().startswith("canopy-async: 401")

@@ -1,0 +1,235 @@
+"""The file of checkpoints: durable, exclusive, and never the wrong file."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from canopy_async import Batch, CheckpointError, CheckpointStore, FollowCheckpoint
+
+
+def batch(identity_id="idn_1", scope="s", count=0):
+    place = FollowCheckpoint(scope=scope, count=count)
+    return Batch(identity_id=identity_id, events=(), checkpoint=place)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "bot.db"
+
+
+async def test_what_was_saved_is_loaded(path):
+    async with CheckpointStore(path) as store:
+        assert await store.load() == {}
+        for n in range(3):
+            await store.save(batch(f"idn_{n}"))
+        await store.save(batch("idn_1", count=7))
+    async with CheckpointStore(str(path)) as store:
+        loaded = await store.load()
+    assert {id_: place.count for id_, place in loaded.items()} == {
+        "idn_0": 0,
+        "idn_1": 7,
+        "idn_2": 0,
+    }
+
+
+async def test_it_needs_no_block(path):
+    store = CheckpointStore(path)
+    await store.save(batch())
+    await store.aclose()
+    await store.aclose()
+    with pytest.raises(CheckpointError, match="closed"):
+        await store.load()
+
+
+async def test_ids_of_any_kind_are_kept_apart(path):
+    names = ["a", "A", "ä", "a\u0308", "a/b", "'; DROP TABLE checkpoints", "🔑"]
+    async with CheckpointStore(path) as store:
+        for n, name in enumerate(names):
+            await store.save(batch(name, count=n))
+        loaded = await store.load()
+    assert [loaded[name].count for name in names] == list(range(len(names)))
+
+
+async def test_a_save_writes_one_small_row_however_many_there_are(path):
+    async with CheckpointStore(path) as store:
+        await asyncio.gather(*(store.save(batch(f"idn_{n}")) for n in range(500)))
+        log = path.with_name("bot.db-wal")
+        before = log.stat().st_size
+        await store.save(batch("idn_250", count=1))
+        assert log.stat().st_size - before < 10_000
+
+
+async def test_what_was_saved_outlives_sigkill(path):
+    code = """
+import asyncio, os, signal, sys
+sys.path.insert(0, sys.argv[2])
+from canopy_async import Batch, CheckpointStore, FollowCheckpoint
+
+async def main():
+    store = CheckpointStore(sys.argv[1])
+    for n in range(50):
+        place = FollowCheckpoint(scope="s", count=n)
+        await store.save(Batch(identity_id="idn_1", events=(), checkpoint=place))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    subprocess.run(  # noqa: S603, ASYNC221 - our own code, and nothing else runs
+        [sys.executable, "-c", code, str(path), ""], check=False
+    )
+    async with CheckpointStore(path) as store:
+        loaded = await store.load()
+    assert loaded["idn_1"].count == 49
+
+
+async def test_a_second_store_on_one_file_is_refused(path):
+    async with CheckpointStore(path) as store:
+        await store.save(batch())
+        with pytest.raises(CheckpointError, match="has it open"):
+            await CheckpointStore(path).load()
+        await store.save(batch(count=1))
+    async with CheckpointStore(path) as store:
+        assert (await store.load())["idn_1"].count == 1
+
+
+async def test_a_second_process_on_one_file_is_refused(path):
+    code = """
+import asyncio, sys
+from canopy_async import CheckpointError, CheckpointStore
+
+async def main():
+    async with CheckpointStore(sys.argv[1]):
+        pass
+
+try:
+    asyncio.run(main())
+except CheckpointError as error:
+    sys.exit(f"refused: {error}")
+"""
+    command = [sys.executable, "-c", code, str(path)]
+    async with CheckpointStore(path) as store:
+        await store.save(batch())
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, check=False, text=True
+        )
+    assert "refused:" in done.stderr
+    assert "has it open" in done.stderr
+
+
+def make_sqlite(path):
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE checkpoints (identity_id, checkpoint)")
+    database.commit()
+    database.close()
+
+
+def make_newer(path):
+    asyncio.run(make_ours(path))
+    data = bytearray(path.read_bytes())
+    data[60:64] = (2).to_bytes(4)
+    path.write_bytes(data)
+
+
+def make_torn(path):
+    asyncio.run(make_ours(path))
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def make_scribbled(path):
+    asyncio.run(make_ours(path))
+    data = bytearray(path.read_bytes())
+    data[4_096:4_200] = b"\xaa" * 104
+    path.write_bytes(data)
+
+
+async def make_ours(path):
+    async with CheckpointStore(path) as store:
+        for n in range(200):
+            await store.save(batch(f"idn_{n}"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_text("my precious notes"),
+        lambda path: path.write_bytes(b"SQLite format 3\0" + b"x" * 500),
+        make_sqlite,
+        make_newer,
+        make_torn,
+        make_scribbled,
+    ],
+    ids=["text", "nonsense", "other database", "newer", "torn", "scribbled"],
+)
+def test_a_file_that_is_not_ours_or_damaged_is_left_as_it_is(path, make):
+    make(path)
+    before = path.read_bytes()
+
+    async def use():
+        for action in ("load", "save"):
+            store = CheckpointStore(path)
+            with pytest.raises(CheckpointError, match="bot"):
+                await (store.load() if action == "load" else store.save(batch()))
+            await store.aclose()
+        with pytest.raises(CheckpointError, match="bot"):
+            async with CheckpointStore(path):
+                pass
+
+    asyncio.run(use())
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["bot.db"]
+
+
+async def test_an_empty_file_becomes_one(path):
+    path.touch()
+    async with CheckpointStore(path) as store:
+        await store.save(batch())
+        assert list(await store.load()) == ["idn_1"]
+
+
+async def test_a_damaged_checkpoint_is_refused(path):
+    async with CheckpointStore(path) as store:
+        await store.save(batch())
+    database = sqlite3.connect(path)
+    database.execute("UPDATE checkpoints SET checkpoint = '{}'")
+    database.commit()
+    database.close()
+    async with CheckpointStore(path) as store:
+        with pytest.raises(CheckpointError, match="idn_1"):
+            await store.load()
+
+
+async def test_a_path_that_can_not_be_is_refused(tmp_path):
+    for wrong in (tmp_path, tmp_path / "no" / "bot.db"):
+        with pytest.raises(CheckpointError):
+            await CheckpointStore(wrong).load()
+
+
+async def test_the_loop_goes_on_while_the_disk_is_written(path, monkeypatch):
+    async with CheckpointStore(path) as store:
+        save = store._save  # noqa: SLF001 - slow it down
+        monkeypatch.setattr(store, "_save", lambda b: (slow(), save(b)))
+        saving = asyncio.create_task(store.save(batch()))
+        turns = 0
+        while not saving.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert turns > 10
+
+
+def slow():
+    import time  # noqa: PLC0415 - in another thread
+
+    time.sleep(0.1)
+
+
+async def test_closing_awaits_what_is_being_saved(path):
+    store = CheckpointStore(path)
+    saving = asyncio.create_task(store.save(batch(count=3)))
+    await asyncio.sleep(0)
+    await store.aclose()
+    await saving
+    async with CheckpointStore(path) as again:
+        assert (await again.load())["idn_1"].count == 3
