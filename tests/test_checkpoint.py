@@ -14,7 +14,8 @@ from canopy_async.checkpoint import MAX_IDS, Place, scope_of
 KEY = datetime(2026, 4, 20, 12, tzinfo=UTC)
 ids = st.frozensets(st.text(max_size=20), min_size=1, max_size=20)
 instants = st.datetimes(
-    min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1)  # noqa: DTZ001
+    min_value=datetime(1990, 1, 1),  # noqa: DTZ001
+    max_value=datetime(2090, 1, 1),  # noqa: DTZ001
 ).map(lambda naive: naive.replace(tzinfo=UTC))
 checkpoints = st.builds(
     Checkpoint,
@@ -103,8 +104,7 @@ def test_scopes_tell_reads_apart():
 
 def rows(*names):
     return [
-        SimRow(name, KEY + timedelta(seconds=int(name.split("-")[0])))
-        for name in names
+        SimRow(name, KEY + timedelta(seconds=int(name.split("-")[0]))) for name in names
     ]
 
 
