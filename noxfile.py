@@ -16,6 +16,7 @@ OLDEST = PYTHONS[0]
 
 NEEDED_BY_TESTS = (
     "tests",
+    "examples",
     "CHANGELOG.md",
     "LICENSE",
     "README.md",

@@ -1,8 +1,7 @@
 """New events of one identity or of thousands, exactly once: for bots.
 
 A few tasks poll those that are due, and each waits until what it found was
-handed out and processed: a slow reader slows the polls instead of piling up
-events.
+processed: a slow reader slows the polls instead of piling up events.
 """
 
 import asyncio
@@ -11,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, Self
 
 import attrs
 
@@ -27,23 +26,18 @@ from canopy_async.polling import Pace, Poller
 from canopy_async.rota import Rota
 from canopy_async.stream import EventStream
 from canopy_async.transport import Transport
-from canopy_async.watermark import Batch, FollowCheckpoint
+from canopy_async.watermark import (
+    Batch,
+    CheckpointSource,
+    FollowCheckpoint,
+    SavedCheckpoint,
+)
 
-__all__ = ["CheckpointSource", "FollowOptions", "Follower", "SavedCheckpoint"]
+__all__ = ["STARTS", "FollowOptions", "Follower"]
 
 _log = logging.getLogger("canopy_async")
 
 STARTS: Final = ("now", "beginning")
-
-SavedCheckpoint: TypeAlias = FollowCheckpoint | str | None
-
-
-class CheckpointSource(Protocol):
-    """What has checkpoints to begin from, such as a `CheckpointStore`."""
-
-    async def load(self) -> Mapping[str, FollowCheckpoint]:
-        """Return the checkpoint of each identity that has one."""
-        ...
 
 
 @attrs.frozen(kw_only=True)

@@ -24,13 +24,7 @@ from canopy_async.chain import OverlapChain
 from canopy_async.checkpoint import Checkpoint, scope_of
 from canopy_async.errors import CheckpointError
 from canopy_async.fanout import EventsOptions, FanOut, IdentityIds
-from canopy_async.follow import (
-    STARTS,
-    CheckpointSource,
-    Follower,
-    FollowOptions,
-    SavedCheckpoint,
-)
+from canopy_async.follow import STARTS, Follower, FollowOptions
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.models import AuditEvent, Identity, Page
@@ -40,6 +34,7 @@ from canopy_async.span import WHOLE, Span
 from canopy_async.stream import EventStream, ReadOptions, Stream
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import PlainWalk, Walk
+from canopy_async.watermark import CheckpointSource, SavedCheckpoint
 from canopy_async.wire import (
     MAX_TAKE,
     Endpoint,

@@ -113,7 +113,10 @@ class CheckpointStore:
         if self._closed:
             raise CheckpointError("the store is closed")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._explained, work)
+        # What was begun is done, whoever is cancelled: what comes after events
+        # that were posted must not be dropped on a graceful end.
+        doing = loop.run_in_executor(self._thread, self._explained, work)
+        return await asyncio.shield(doing)
 
     def _explained(self, work: Callable[[], T]) -> T:
         try:

@@ -8,7 +8,7 @@ whatever it finds there that has no known id is new, late arrivals included.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Final, Protocol, Self, TypeAlias
 
 import attrs
 import msgspec
@@ -16,7 +16,14 @@ import msgspec
 from canopy_async.errors import CheckpointError
 from canopy_async.models import AuditEvent, AwareDatetime
 
-__all__ = ["MAX_IDS", "Batch", "FollowCheckpoint", "Gap"]
+__all__ = [
+    "MAX_IDS",
+    "Batch",
+    "CheckpointSource",
+    "FollowCheckpoint",
+    "Gap",
+    "SavedCheckpoint",
+]
 
 MAX_IDS: Final = 20_000
 """Ids that one checkpoint holds; where more are due, the overlap is narrowed."""
@@ -199,6 +206,17 @@ class FollowCheckpoint:
             gap=gap,
             late=late,
         )
+
+
+SavedCheckpoint: TypeAlias = FollowCheckpoint | str | None
+
+
+class CheckpointSource(Protocol):
+    """What has checkpoints to begin from, such as a `CheckpointStore`."""
+
+    async def load(self) -> Mapping[str, FollowCheckpoint]:
+        """Return the checkpoint of each identity that has one."""
+        ...
 
 
 @attrs.frozen(kw_only=True)

@@ -203,24 +203,28 @@ async def test_the_web_app_answers(account):
         assert answer.status == 503
 
 
-async def test_the_bot_posts_each_critical_event_once(account):
+async def test_the_bot_posts_each_critical_event_once(account, tmp_path):
     names, _ = await run_block(block_with("async def watch"))
     posted = asyncio.Queue()
-    async with CanopySession.from_env() as canopy:
-        bot = asyncio.create_task(
-            names["watch"](canopy, "idn_1", posted.put, every=0.01)
-        )
-        await until(lambda: len(account.requests) > 3)  # it knows what is old
-        account.add_event("idn_1", severity="info")
-        added = [account.add_event("idn_1", severity="critical") for _ in range(3)]
-        assert [(await posted.get()).id for _ in added] == [e["id"] for e in added]
-        looks = len(account.requests)
-        await until(lambda: len(account.requests) > looks + 2)
-        bot.cancel()
-        with suppress(asyncio.CancelledError):
-            await bot
+    added = []
+    for _ in range(2):  # the second time from its file
+        async with CanopySession.from_env() as canopy:
+            path = tmp_path / "bot.db"
+            looks = len(account.requests)
+            bot = asyncio.create_task(
+                names["watch"](canopy, ["idn_1"], posted.put, path, every=0.01)
+            )
+            await until(lambda asked=looks: len(account.requests) > asked + 2)
+            account.add_event("idn_1", severity="info")
+            new = [account.add_event("idn_1", severity="critical") for _ in range(3)]
+            added += [event["id"] for event in new]
+            assert [(await posted.get()).id for _ in new] == added[-3:]
+            looks = len(account.requests)
+            await until(lambda asked=looks: len(account.requests) > asked + 2)
+            bot.cancel()
+            with suppress(asyncio.CancelledError):
+                await bot
     assert posted.empty()
-    assert {request.page for request in account.requests} == {1}
 
 
 def test_run_it_is_one_command_that_runs_the_demo():

@@ -233,3 +233,16 @@ async def test_closing_awaits_what_is_being_saved(path):
     await saving
     async with CheckpointStore(path) as again:
         assert (await again.load())["idn_1"].count == 3
+
+
+async def test_a_save_that_is_cancelled_is_done_all_the_same(path):
+    store = CheckpointStore(path)
+    await store.load()
+    saving = asyncio.create_task(store.save(batch(count=3)))
+    await asyncio.sleep(0)
+    saving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await saving
+    await store.aclose()
+    async with CheckpointStore(path) as again:
+        assert (await again.load())["idn_1"].count == 3
