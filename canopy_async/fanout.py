@@ -1,12 +1,11 @@
 """Many identities under one budget: their events, merged as they arrive.
 
 A few workers each read one identity after another. What they fetch goes through
-a `_Pacer`, which shares out the session's requests between the identities that
+a `Pacer`, which shares out the session's requests between the identities that
 are open, and bounds what all of them together hold ready.
 """
 
 import asyncio
-import weakref
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -32,10 +31,11 @@ from canopy_async.errors import (
     UnauthorizedError,
 )
 from canopy_async.models import AuditEvent, Identity
+from canopy_async.pacer import Lane, Pacer
 from canopy_async.report import ReadReport
 from canopy_async.stream import EventStream, Run
-from canopy_async.transport import PageRequest, Transport
-from canopy_async.wire import Response
+from canopy_async.tasks import cancel_and_wait
+from canopy_async.transport import Transport
 
 __all__ = [
     "EventsOptions",
@@ -48,9 +48,6 @@ __all__ = [
 
 MAX_REPORTS: Final = 10_000
 """Reports that one fan-out keeps at most."""
-
-READY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of answers that all identities together hold ready, about."""
 
 _ON_ERROR: Final = ("raise", "collect")
 
@@ -186,7 +183,7 @@ class FanOut:
         self._pulling: Final = asyncio.Lock()
         self._read: Final = read
         self._transport: Final = transport
-        self._pacer: Final = _Pacer(2 * concurrency)
+        self._pacer: Final = Pacer(2 * concurrency)
         check_choice("on_error", on_error, _ON_ERROR)
         self._collects: Final = on_error == "collect"
         self._width: Final = check_integer("width", width, minimum=1)
@@ -304,7 +301,7 @@ class FanOut:
         self._closed = True
         self._wake()
         try:
-            await _cancel(tuple(self._workers))
+            await cancel_and_wait(self._workers)
         finally:
             await self._ids.aclose()
 
@@ -392,7 +389,7 @@ class FanOut:
         self._open[reading] = None
         try:
             stream = self._read(identity_id, resume=reading.resume)
-            lane = cast("Transport", _Lane(self._pacer, self._transport))
+            lane = cast("Transport", Lane(self._pacer, self._transport))
             async with attrs.evolve(stream, transport=lane).open() as run:
                 reading.run, reading.base = run, run.checkpoint
                 while (events := await run.next_batch()) is not None:
@@ -462,119 +459,6 @@ class FanOut:
             self._wakeup.set_result(None)
 
 
-class _Pacer:
-    """Shares the session's requests between lanes, and bounds what is ready.
-
-    Each lane that wants to send has its turn, so that a log of many pages, which
-    asks for many at once, gets no more than its share while others want some.
-    Once `READY_BYTES` are held, a lane may only ask for what it waits for.
-
-    Args:
-        most: Requests that are let through at once; those beyond what the gate
-            admits wait there, so that it never runs dry.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most: Final = most
-        self._inside = 0
-        self._ready_bytes = 0
-        self._turns: deque[_Lane] = deque()
-
-    def admits(self, lane: "_Lane") -> bool:
-        """Tell whether a lane may send a request now."""
-        return self._inside < self._most and (
-            self._ready_bytes < READY_BYTES or not lane.asked
-        )
-
-    def enter(self, lane: "_Lane") -> None:
-        """Count a request that is sent."""
-        self._inside += 1
-        lane.asked += 1
-
-    def queue(self, lane: "_Lane") -> asyncio.Future[None]:
-        """Return what is set, and the request counted, when it may be sent."""
-        if not lane.waiters:
-            self._turns.append(lane)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        lane.waiters.append(waiter)
-        return waiter
-
-    def leave(self, lane: "_Lane", response: Response | None) -> None:
-        """Count the end of a request; its answer is ready until let go of."""
-        self._inside -= 1
-        if response is None:
-            lane.asked -= 1
-        else:
-            size = len(response.body)
-            self._ready_bytes += size
-            weakref.finalize(response, self._let_go, lane, size).atexit = False
-        self.grant()
-
-    def grant(self) -> None:
-        """Give each lane that waits its turn, as far as there is room."""
-        blocked: list[_Lane] = []
-        while self._turns and self._inside < self._most:
-            lane = self._turns.popleft()
-            while lane.waiters and lane.waiters[0].done():  # cancelled
-                lane.waiters.popleft()
-            if not lane.waiters:
-                continue
-            if not self.admits(lane):
-                blocked.append(lane)
-                continue
-            self.enter(lane)
-            lane.waiters.popleft().set_result(None)
-            if lane.waiters:
-                self._turns.append(lane)
-        self._turns.extendleft(reversed(blocked))
-
-    def _let_go(self, lane: "_Lane", size: int) -> None:
-        self._ready_bytes -= size
-        lane.asked -= 1
-
-
-class _Lane:
-    """The session's transport, as one identity's run sees it.
-
-    Attributes:
-        asked: Requests that are under way or whose answer is held ready.
-        waiters: Requests that wait for their turn.
-    """
-
-    def __init__(self, pacer: _Pacer, transport: Transport) -> None:
-        self.asked = 0
-        self.waiters: Final[deque[asyncio.Future[None]]] = deque()
-        self._pacer: Final = pacer
-        self._transport: Final = transport
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what the transport has."""
-        return getattr(self._transport, name)
-
-    async def get(self, request: PageRequest) -> Response:
-        """Wait for this request's turn, then return its answer."""
-        await self._enter(urgent=request.urgent)
-        try:
-            response = await self._transport.get(request)
-        except BaseException:
-            self._pacer.leave(self, None)
-            raise
-        self._pacer.leave(self, response)
-        return response
-
-    async def _enter(self, *, urgent: bool) -> None:
-        if urgent or (not self.waiters and self._pacer.admits(self)):
-            self._pacer.enter(self)
-            return
-        waiter = self._pacer.queue(self)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self._pacer.leave(self, None)
-            raise
-
-
 async def _each_id(source: IdentityIds) -> AsyncGenerator[str]:
     # A Stream has an __iter__ too, which says what it is read with.
     if not isinstance(source, AsyncIterable):
@@ -613,18 +497,3 @@ def _check_ids(source: Any) -> None:
 def _drop_frames(error: BaseException) -> None:
     """Let an error that is kept hold nothing but itself."""
     error.__traceback__ = error.__context__ = error.__cause__ = None
-
-
-async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks and await their end, also when cancelled meanwhile."""
-    tasks = [task for task in tasks if not task.done()]
-    for task in tasks:
-        task.cancel()
-    interrupted: asyncio.CancelledError | None = None
-    while pending := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError as error:
-            interrupted = error
-    if interrupted is not None:
-        raise interrupted

@@ -23,6 +23,7 @@ from canopy_async.hooks import PageReceived
 from canopy_async.models import AuditEvent, Page, PageMeta
 from canopy_async.report import Progress, ReadReport
 from canopy_async.span import Span
+from canopy_async.tasks import cancel_and_wait
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import Walk, Window
 from canopy_async.wire import Endpoint, Query, Response, decode_page
@@ -320,7 +321,7 @@ class Run(Generic[T]):
         self._closed = True
         tasks = [*self._tasks.values(), *self._dropped]
         self._tasks.clear()
-        await _cancel(tasks)
+        await cancel_and_wait(tasks)
 
     async def _advance(self) -> Sequence[T]:
         """Let the walk take the page it waits for; return what it hands out."""
@@ -464,17 +465,3 @@ class Run(Generic[T]):
         error.checkpoint = self.checkpoint
         if isinstance(error, IncompleteReadError):
             error.report = self.report
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and await their end, also when cancelled meanwhile."""
-    for task in tasks:
-        task.cancel()
-    interrupted: asyncio.CancelledError | None = None
-    while pending := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError as error:
-            interrupted = error
-    if interrupted is not None:
-        raise interrupted

@@ -28,10 +28,11 @@ LAYERS = (
         "chain",
         "auth",
         "hooks",
+        "tasks",
     ),
     ("retry", "gate", "transport"),
     ("stream",),
-    ("watermark", "store", "fanout", "polling", "rota", "follow"),
+    ("watermark", "store", "pacer", "fanout", "polling", "rota", "follow"),
     ("session",),
     ("export", "distributed", "testing"),
     ("cli", "__init__"),
@@ -54,7 +55,7 @@ ONLY = {
     "distributed": {"distributed"},
     "pytest": {"testing"},
 }
-SANS_IO = LAYERS[0] + tuple(n for n in LAYERS[1] if n not in ("auth", "hooks"))
+SANS_IO = LAYERS[0] + tuple(n for n in LAYERS[1] if n not in ("auth", "hooks", "tasks"))
 IO = {"asyncio", "aiohttp", "socket", "ssl", "threading", "time", "random", "sqlite3"}
 
 

@@ -1,0 +1,22 @@
+"""Ending tasks so that none is left running."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["cancel_and_wait"]
+
+
+async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and await their end, also when cancelled meanwhile."""
+    cancelled = list(tasks)
+    for task in cancelled:
+        task.cancel()
+    interrupted: asyncio.CancelledError | None = None
+    while pending := [task for task in cancelled if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
