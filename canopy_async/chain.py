@@ -157,8 +157,7 @@ class OverlapChain(Generic[R]):
         """Take the page of the first window; return the rows to hand out."""
         if self._successor:
             return self._successor.take(page)
-        with self._ledger.handing_out():
-            return self._take(page)
+        return self._ledger.handing_out(self._take, page)
 
     def _take(self, page: Page[R]) -> Sequence[R]:
         window = self._plan.windows.popleft()
@@ -180,8 +179,7 @@ class OverlapChain(Generic[R]):
         if self._successor:
             return self._successor.take_missing()
         self._plan.windows.popleft()
-        with self._ledger.handing_out():
-            return self._continue(None)
+        return self._ledger.handing_out(self._continue, None)
 
     def refused(self) -> bool:
         """Go on without ``sort_by``, once, if that may be what was refused."""
@@ -487,7 +485,7 @@ class OverlapChain(Generic[R]):
         if head is None or view.keys != head.keys:
             return False
         # Where all keys are one, rows may have come or gone without a trace.
-        return view.keys[0] != view.keys[-1] or view.index.keys() == head.index.keys()
+        return view.keys[0] != view.keys[-1] or view.known == head.known
 
     def _lost(self) -> Exception:
         if self._ties is not None and self._ties.key == self._keys.key:

@@ -154,7 +154,9 @@ class Place:
 
     def _after(self, rows: Sequence[Any]) -> tuple[datetime | None, frozenset[str]]:
         key = rows[-1].created_at
-        ids = {row.id for row in takewhile(lambda r: r.created_at == key, rows[::-1])}
+        ids = {
+            row.id for row in takewhile(lambda r: r.created_at == key, reversed(rows))
+        }
         earlier = self._ids if key == self._key else frozenset[str]()
         return key, earlier.union(ids)
 

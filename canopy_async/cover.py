@@ -13,6 +13,7 @@ those from c on. When it was served, what was inserted or deleted meanwhile,
 and how ties were ordered does not enter.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
@@ -198,11 +199,9 @@ class KeyCover(Generic[R]):
             ProtocolError: A row changed its key.
         """
         keys = view.keys
-        if None in keys:
-            raise UnorderedListError("a row has no created_at")
-        if self._order is None and keys and keys[0] != keys[-1]:
+        if self._order is None and keys[:1] != keys[-1:] and None not in keys:
             self._order = "asc" if keys[0] < keys[-1] else "desc"
-        if keys != sorted(keys, reverse=self._order == "desc"):
+        if not _is_sorted(keys, descending=self._order == "desc"):
             raise UnorderedListError("the list is not sorted by created_at")
         self.track.check_keys(view)
 
@@ -229,7 +228,7 @@ class KeyCover(Generic[R]):
 
     def shares_run(self, view: View[R]) -> bool:
         """Tell whether a view holds a row handed out at the cover itself."""
-        return not self.at.isdisjoint(view.index)
+        return not self.at.isdisjoint(view.known)
 
     def has_new(self, view: View[R]) -> bool:
         """Tell whether accepting a view would hand out rows."""
@@ -249,19 +248,20 @@ class KeyCover(Generic[R]):
 
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out what a certified view adds, and move to its last key."""
-        begin = self._first_not_before(view)
-        tied = begin
-        length = len(view.rows)
-        while tied < length and view.keys[tied] == self.key:
+        keys, length = view.keys, len(view.rows)
+        begin = tied = self._first_not_before(view)
+        while tied < length and keys[tied] == self.key:
             tied += 1
         rows = [row for row in view.rows[begin:tied] if row.id not in self.at]
         rows += view.rows[tied:]
-        late = self._count_late(view, begin)
+        late = self._count_late(view, begin) if begin else 0
         place: int | None = None
         is_new = tied < length
         if is_new:
-            self.key = view.keys[-1]
-            place = view.keys.index(self.key)
+            self.key = keys[-1]
+            place = length - 1
+            while place > tied and keys[place - 1] == self.key:
+                place -= 1
             self.at = set(view.ids[place:])
         else:
             self.at.update(view.ids[begin:tied])
@@ -289,6 +289,8 @@ class KeyCover(Generic[R]):
     def _first_not_before(self, view: View[R]) -> int:
         if self.key is None:
             return 0
+        with suppress(ValueError):  # the rows at the key may be gone by now
+            return view.keys.index(self.key)
         for at, key in enumerate(view.keys):
             if not self.precedes(key, self.key):
                 return at
@@ -297,12 +299,20 @@ class KeyCover(Generic[R]):
     def _count_late(self, view: View[R], begin: int) -> int:
         """Count rows before the cover, as far back as is remembered."""
         oldest = self.track.oldest_key()
-        if oldest is None:
+        unknown = self.track.unknown(view.ids[:begin])
+        if oldest is None or not unknown:
             return 0
         return sum(
-            self.precedes(oldest, view.keys[at]) and not self.track.knows(view.ids[at])
-            for at in range(begin)
+            id_ in unknown and self.precedes(oldest, key)
+            for id_, key in zip(view.ids[:begin], view.keys[:begin], strict=True)
         )
+
+
+def _is_sorted(keys: list[Any], *, descending: bool) -> bool:
+    try:
+        return keys == sorted(keys, reverse=descending) and keys[:1] != [None]
+    except TypeError:
+        raise UnorderedListError("a row has no created_at") from None
 
 
 class IdCover(Generic[R]):
@@ -369,7 +379,7 @@ class IdCover(Generic[R]):
         """Hand out the rows after the last shared one."""
         last = self._last_shared(view)
         begin = 0 if last is None else last + 1
-        known = sum(self.track.knows(id_) for id_ in view.ids[:begin])
+        known = begin - len(self.track.unknown(view.ids[:begin]))
         rows = list(view.rows[begin:])
         place = len(view.rows) - 1 if rows else None
         self.track.add(view, rows=len(rows), place=place, is_new=True)

@@ -160,7 +160,7 @@ class FencedWalk(Generic[R]):
             IncompleteReadError: They may have.
         """
         if self._cover.order == "desc":
-            held = self._head in view.index
+            held = self._head in view.known
             if not held and view.rows and not view.is_end:
                 return  # pushed down, further than a page: it must still show
         else:

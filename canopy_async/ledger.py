@@ -1,7 +1,6 @@
 """What a walk counts while it reads, for its report."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import attrs
@@ -12,6 +11,7 @@ from canopy_async.report import Proof, ReadReport
 
 __all__ = ["Ledger"]
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -49,12 +49,11 @@ class Ledger:
         if meta.take < window.take:
             self.warn(f"the server sends {meta.take} rows per page at most")
 
-    @contextmanager
-    def handing_out(self) -> Generator[None]:
-        """Count rows as delivered unless the block raises: then none get out."""
+    def handing_out(self, step: Callable[[A], T], argument: A) -> T:
+        """Take a step that hands out rows; where it raises, none got out."""
         before = self.delivered
         try:
-            yield
+            return step(argument)
         except BaseException:
             self.delivered = before
             raise

@@ -49,7 +49,8 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
 
     Pages are aligned to their take, so the end depends on how well some take
     divides the bound. Taking the furthest end each time is optimal: whatever
-    window may follow a nearer end may follow a further one too.
+    window may follow a nearer end may follow a further one too. Of the windows
+    that end there, the smallest repeats the fewest rows.
 
     Args:
         bound: The position, from 0, that the window must not start after.
@@ -66,10 +67,10 @@ def _best(bound: int, take: int, reach: int | None) -> tuple[int, int]:
     best = (1, 1)
     best_end = 0
     for size in range(take, 0, -1):
-        if best_end >= bound + size:  # no smaller take can end later
+        if best_end > bound + size:  # no smaller take can end as late
             break
         page = bound // size + 1
-        if page * size > best_end:
+        if page * size >= best_end:
             best, best_end = (page, size), page * size
     if reach is None or best_end <= reach:
         return best
@@ -146,9 +147,9 @@ class Planner:
                 f"the read would take more than {allowed} requests for a list of"
                 f" {self.rows} rows"
             )
-        window = attrs.evolve(window, number=self._asked)
-        self.windows.append(window)
-        return window
+        numbered = Window(window.page, window.take, self._asked)
+        self.windows.append(numbered)
+        return numbered
 
     def ask_first(self, window: Window) -> None:
         """Ask for a window before all others.

@@ -1,10 +1,9 @@
 """Streams: a description of a read, and one pass over it.
 
-A `Run` drives a `Walk` with tasks: it keeps requests in flight ahead of the
-reader, holds their answers as bytes, and lets the walk take them in its order.
+A `Run` drives a `Walk`: it keeps requests in flight ahead of the reader, and
+lets the walk take their answers in its order.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
@@ -17,13 +16,12 @@ from canopy_async.errors import (
     CanopyError,
     IncompleteReadError,
     NotFoundError,
-    SessionClosedError,
 )
 from canopy_async.hooks import PageReceived
 from canopy_async.models import AuditEvent, Page, PageMeta
+from canopy_async.readahead import Outcome, ReadAhead
 from canopy_async.report import Progress, ReadReport
 from canopy_async.span import Span
-from canopy_async.tasks import cancel_and_wait
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import Walk, Window
 from canopy_async.wire import Endpoint, Query, Response, decode_page
@@ -31,14 +29,6 @@ from canopy_async.wire import Endpoint, Query, Response, decode_page
 __all__ = ["EventStream", "ReadOptions", "Run", "Stream"]
 
 T = TypeVar("T")
-
-READY_BYTES: Final = 12 * 1024 * 1024
-"""Bytes of answers that one read holds ready at most."""
-
-READY_PER_REQUEST: Final = 8
-"""Answers held ready at most, for each request that may be in flight."""
-
-_Outcome: TypeAlias = Response | Exception
 
 
 @attrs.frozen(kw_only=True)
@@ -195,20 +185,13 @@ class Run(Generic[T]):
         self._query: Final = query
         self._walk: Final = walk
         self._transport: Final = transport
-        self._concurrency: Final = options.concurrency
         self._place: Final = Place(options.scope, options.span.resume)
-        self._tasks: dict[Window, asyncio.Task[_Outcome]] = {}
-        self._dropped: set[asyncio.Task[_Outcome]] = set()
-        self._in_flight = 0
-        self._ready_bytes = 0
-        self._requests = 0
-        self._retries = 0
+        self._ahead: Final = ReadAhead(transport, options.concurrency, self._answered)
         self._batch: Sequence[T] = ()
         self._next = 0
         self._seen_before = 0
         self._pagination: PageMeta | None = None
         self._advancing = False
-        self._failing = False
         self._closed = False
 
     @property
@@ -217,7 +200,7 @@ class Run(Generic[T]):
         return Progress(
             seen=self._seen_before + self._next,
             total=self._walk.total,
-            requests=self._requests,
+            requests=self._ahead.requests,
         )
 
     @property
@@ -238,7 +221,9 @@ class Run(Generic[T]):
     def report(self) -> ReadReport:
         """What this pass read so far, and what it can prove."""
         return attrs.evolve(
-            self._walk.report(), requests=self._requests, retries=self._retries
+            self._walk.report(),
+            requests=self._ahead.requests,
+            retries=self._ahead.retries,
         )
 
     @property
@@ -319,30 +304,20 @@ class Run(Generic[T]):
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
         self._closed = True
-        tasks = [*self._tasks.values(), *self._dropped]
-        self._tasks.clear()
-        await cancel_and_wait(tasks)
+        await self._ahead.aclose()
 
     async def _advance(self) -> Sequence[T]:
         """Let the walk take the page it waits for; return what it hands out."""
         self._transport.check_open()
         self._top_up()
         window = self._walk.windows[0]
-        task = self._tasks[window]
-        if not task.done():
-            await asyncio.wait((task,))
+        outcome = await self._ahead.take(window)
         self._transport.check_open()
-        del self._tasks[window]
-        if task.cancelled():
-            raise SessionClosedError("the request was cancelled from outside")
-        outcome = task.result()
-        if isinstance(outcome, Response):
-            self._ready_bytes -= len(outcome.body)
         rows = self._take(window, outcome)
-        self._drop_unwanted()
+        self._ahead.keep_only(self._walk.windows)
         return rows
 
-    def _take(self, window: Window, outcome: _Outcome) -> Sequence[T]:
+    def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:
         if isinstance(outcome, Response):
             page = decode_page(self._endpoint, outcome.body, page=window.page)
             self._pagination = page.pagination
@@ -351,31 +326,31 @@ class Run(Generic[T]):
         if isinstance(outcome, NotFoundError) and window.page > 1:
             return self._walk.take_missing()
         if isinstance(outcome, BadRequestError) and self._walk.refused():
-            self._failing = False
+            self._ahead.failing = False
             return ()
         raise outcome
+
+    def _answered(self) -> None:
+        """Use the room that an answer leaves in flight."""
+        if self._closed or self._ahead.failing:
+            return
+        try:
+            self._top_up()
+        except CanopyError:
+            self._ahead.failing = True  # raised again when the reader gets there
 
     def _top_up(self) -> None:
         """Ask for windows ahead, as far as there is room."""
         if not self._walk.windows and not self._walk.done:
             self._walk.plan()
         windows = self._walk.windows
-        if windows and windows[0] not in self._tasks:
+        if windows and windows[0] not in self._ahead:
             self._start(windows[0], urgent=True)
-        while self._has_room():
+        while self._ahead.has_room:
             window = self._walk.plan()
             if window is None:
                 return
             self._start(window, urgent=False)
-
-    def _has_room(self) -> bool:
-        ready = len(self._tasks) - self._in_flight
-        return (
-            not self._failing
-            and self._in_flight < self._concurrency
-            and ready < READY_PER_REQUEST * self._concurrency
-            and (self._ready_bytes < READY_BYTES or not self._tasks)
-        )
 
     def _start(self, window: Window, *, urgent: bool) -> None:
         query = self._query
@@ -388,64 +363,7 @@ class Run(Generic[T]):
             take=window.take,
             urgent=urgent,
         )
-        task = asyncio.create_task(self._fetch(request))
-        self._tasks[window] = task
-        self._in_flight += 1
-        self._requests += 1
-        task.add_done_callback(self._fetched)
-
-    async def _fetch(self, request: PageRequest) -> _Outcome:
-        # Returned, not raised: whether an error matters is known when the walk
-        # takes the window, and a task nobody awaits must not be loud about it.
-        try:
-            return await self._transport.get(request)
-        except Exception as error:  # noqa: BLE001 - see above
-            return error
-
-    def _fetched(self, task: asyncio.Task[_Outcome]) -> None:
-        if task in self._dropped:
-            return
-        self._in_flight -= 1
-        if task.cancelled():
-            return
-        outcome = task.result()
-        repeats = getattr(outcome, "attempts", 1) - 1
-        self._requests += repeats
-        self._retries += repeats
-        if isinstance(outcome, Response):
-            self._ready_bytes += len(outcome.body)
-        elif not isinstance(outcome, NotFoundError):
-            self._failing = True
-        if self._closed or self._failing:
-            return
-        try:
-            self._top_up()
-        except CanopyError:
-            self._failing = True  # raised again when the reader gets there
-
-    def _drop_unwanted(self) -> None:
-        """Cancel the requests whose answers the walk no longer waits for."""
-        if len(self._tasks) <= len(self._walk.windows):
-            return
-        wanted = set(self._walk.windows)
-        for window in [window for window in self._tasks if window not in wanted]:
-            task = self._tasks.pop(window)
-            if task.done():
-                self._forget(task)
-            else:
-                # Awaited in aclose(): rows that were just taken must not wait.
-                self._in_flight -= 1
-                self._dropped.add(task)
-                task.cancel()
-                task.add_done_callback(self._dropped.discard)
-
-    def _forget(self, task: asyncio.Task[_Outcome]) -> None:
-        """Take a finished request off the books."""
-        outcome = None if task.cancelled() else task.result()
-        if isinstance(outcome, Response):
-            self._ready_bytes -= len(outcome.body)
-        elif isinstance(outcome, Exception):
-            self._failing = False
+        self._ahead.start(window, request)
 
     def _tell_received(self, window: Window, page: Page[T]) -> None:
         if not self._transport.hooks:

@@ -1,10 +1,25 @@
-"""Ending tasks so that none is left running."""
+"""Waiting for tasks, and ending them so that none is left running."""
 
 import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["cancel_and_wait"]
+__all__ = ["cancel_and_wait", "until_done"]
+
+
+async def until_done(task: asyncio.Task[Any]) -> None:
+    """Wait until a task has ended, however it did."""
+    waiter = asyncio.get_running_loop().create_future()
+
+    def wake(_: asyncio.Task[Any]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        task.remove_done_callback(wake)
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -1,6 +1,7 @@
 """Where rows stood when they were last seen: hints, and never a proof."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -12,14 +13,15 @@ __all__ = ["Track"]
 
 R = TypeVar("R", bound=Row)
 
-_REMEMBERED_VIEWS = 4
+_REMEMBERED_VIEWS = 2
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _Seen:
     """What is remembered of a view; its rows are not, which saves memory."""
 
-    index: dict[str, int]
+    ids: list[str]
+    known: set[str]
     keys: list[Any]
     begin: int
     rank: int
@@ -62,7 +64,8 @@ class Track(Generic[R]):
             is_new: Whether that is another row than before.
         """
         begin = len(view.rows) - rows
-        self._seen.append(_Seen(view.index, view.keys, begin, self.accepted))
+        seen = _Seen(view.ids, view.known, view.keys, begin, self.accepted)
+        self._seen.append(seen)
         self.head = self.head or view.ids[0]
         rank = self.rank
         if is_new and place is not None:
@@ -85,7 +88,11 @@ class Track(Generic[R]):
 
     def knows(self, id_: str) -> bool:
         """Tell whether a row is in one of the views remembered."""
-        return any(id_ in seen.index for seen in self._seen)
+        return any(id_ in seen.known for seen in self._seen)
+
+    def unknown(self, ids: Iterable[str]) -> set[str]:
+        """Return those of some rows that are in none of the views remembered."""
+        return set(ids).difference(*[seen.known for seen in self._seen])
 
     def oldest_key(self) -> Any:
         """Return the first key of the views remembered, None if there is none."""
@@ -102,10 +109,10 @@ class Track(Generic[R]):
     def places_of(self, view: View[R]) -> list[tuple[int, int]]:
         """Return, for the rows of a view that are known, which view and where."""
         return [
-            (number, seen.index[id_])
+            (number, seen.ids.index(id_))
             for id_ in view.ids
             for number, seen in enumerate(self._seen)
-            if id_ in seen.index
+            if id_ in seen.known
         ]
 
     def check_keys(self, view: View[R]) -> None:
@@ -115,17 +122,22 @@ class Track(Generic[R]):
             ProtocolError: A row came with another ``created_at`` than before.
         """
         for seen in self._seen:
-            for id_ in seen.index.keys() & view.index.keys():
-                if seen.keys[seen.index[id_]] != view.keys[view.index[id_]]:
+            shared = seen.known & view.known
+            n = len(shared)
+            # As a rule, the last there are the first here.
+            if seen.ids[-n:] == view.ids[:n] and seen.keys[-n:] == view.keys[:n]:
+                continue
+            for id_ in shared:
+                at = view.ids.index(id_)
+                if seen.keys[seen.ids.index(id_)] != view.keys[at]:
                     raise ProtocolError(
                         "created_at of a row changed while the list was read",
                         page=view.page,
-                        path=f"items[{view.index[id_]}].created_at",
+                        path=f"items[{at}].created_at",
                     )
 
     def _rank_of(self, id_: str) -> int | None:
         for seen in reversed(self._seen):
-            at = seen.index.get(id_)
-            if at is not None:
-                return seen.rank + at - seen.begin
+            if id_ in seen.known:
+                return seen.rank + seen.ids.index(id_) - seen.begin
         return None

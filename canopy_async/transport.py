@@ -6,10 +6,10 @@ attempt returns what came of it, and errors are built and raised elsewhere.
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final, cast
 
 import aiohttp
 import attrs
@@ -27,6 +27,7 @@ from canopy_async.errors import (
 from canopy_async.gate import Gate
 from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
 from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
+from canopy_async.scopes import Scopes
 from canopy_async.wire import Endpoint, Query, Response, build_url, error_from
 
 __all__ = ["MAX_BODY", "PageRequest", "Transport"]
@@ -34,11 +35,10 @@ __all__ = ["MAX_BODY", "PageRequest", "Transport"]
 MAX_BODY: Final = 32 * 1024 * 1024
 """The largest body that is read, in bytes, before and after decompression."""
 
+_RECEIVE: Final = 96 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _STRAINED: Final = COOLDOWN_STATUSES | {HTTPStatus.GATEWAY_TIMEOUT}
-
-T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -110,14 +110,12 @@ class Transport:
         self._provider: Final = provider
         self._gate: Final = gate
         self._retry: Final = retry
-        self._timeout: Final = timeout
+        self._scopes: Final = Scopes(timeout)
         self.hooks: Final = hooks
         self._headers: Final = dict(headers)
         self._http = http
         self._owns_http: Final = http is None
         self._closed = False
-        self._scopes: set[asyncio.Timeout] = set()
-        self._drained: asyncio.Event | None = None
 
     @property
     def closed(self) -> bool:
@@ -171,20 +169,13 @@ class Transport:
                 raise error
             self._tell_retry(request, error, attempt, wait)
             if not self._cool_down(error, wait):
-                await self._until_closed(asyncio.sleep(wait))
+                await self._scopes.until_closed(asyncio.sleep(wait))
         raise AssertionError("unreachable")
 
     async def aclose(self) -> None:
         """End every request with `SessionClosedError`, then the connections."""
         self._closed = True
-        now = asyncio.get_running_loop().time()
-        if self._scopes:
-            # Whoever else is closing waits for the same event.
-            self._drained = self._drained or asyncio.Event()
-            for scope in self._scopes:
-                if not scope.expired():
-                    scope.reschedule(now)
-            await self._drained.wait()
+        await self._scopes.aclose()
         if self._owns_http and self._http is not None:
             await self._http.close()
 
@@ -203,14 +194,14 @@ class Transport:
                 admitted = True
                 credential = await self._credential()
                 self.check_open()  # its deadline, now past, must not be moved
-                scope.reschedule(asyncio.get_running_loop().time() + self._timeout)
+                self._scopes.start(scope)
                 outcome = await self._send(url, credential, attempt)
         except TimeoutError:
             if not scope.expired():
                 raise
             outcome = _Fault("timeout", "the request timed out", timed_out=True)
         finally:
-            self._leave(scope)
+            self._scopes.discard(scope)
             if admitted:
                 self._gate.release()
         self.check_open()
@@ -249,7 +240,7 @@ class Transport:
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:
             self._http = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=_Connector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
@@ -266,27 +257,9 @@ class Transport:
     async def _refresh(self, rejected: Credential) -> bool:
         """Ask for another token; tell whether there is one."""
         renewed = Credential(
-            await self._until_closed(self._provider.refresh(rejected.reveal()))
+            await self._scopes.until_closed(self._provider.refresh(rejected.reveal()))
         )
         return renewed != rejected
-
-    async def _until_closed(self, awaitable: Awaitable[T]) -> T:
-        scope = asyncio.timeout(None)
-        try:
-            async with scope:
-                self._scopes.add(scope)
-                return await awaitable
-        except TimeoutError:
-            if not scope.expired():
-                raise
-        finally:
-            self._leave(scope)
-        raise SessionClosedError("the session is closed")
-
-    def _leave(self, scope: asyncio.Timeout) -> None:
-        self._scopes.discard(scope)
-        if self._drained is not None and not self._scopes:
-            self._drained.set()
 
     def _wait_before_retry(
         self, error: CanopyError, attempt: int, elapsed: float
@@ -349,11 +322,28 @@ class Transport:
         )
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Connections that receive in pieces of about a page.
+
+    asyncio allocates the most that one ``recv`` may return each time, 256 KiB,
+    and gives back what it did not need. Where that can't be set, it stays.
+    """
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        protocol = await super()._create_connection(*args, **kwargs)
+        if getattr(protocol.transport, "max_size", 0) > _RECEIVE:
+            cast("Any", protocol.transport).max_size = _RECEIVE
+        return protocol
+
+
 async def _read(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes | None:
     """Return the whole body, decompressed, or None if it is too large."""
     body = await _read_capped(response)
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if body is None or decoded or encoding in {"", "identity"}:
+    encoding = response.headers.get("Content-Encoding")
+    if body is None or decoded or encoding is None:
+        return body
+    encoding = encoding.lower()
+    if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
         raise zlib.error(f"unexpected content encoding {encoding!r}")
@@ -369,7 +359,8 @@ async def _read(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes | N
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
+    while not response.content.at_eof():
+        chunk = await response.content.readany()
         size += len(chunk)
         if size > MAX_BODY:
             response.close()

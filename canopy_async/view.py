@@ -34,8 +34,8 @@ class View(Generic[R]):
     Attributes:
         rows: The rows.
         ids: Their ids.
+        known: The same as a set.
         keys: Their ``created_at``.
-        index: The place of each id in ``rows``.
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
@@ -55,6 +55,9 @@ class View(Generic[R]):
         window: What was asked for.
         longest: How many rows any page had so far: as many are sent at least,
             and a page with fewer was not cut.
+
+    Raises:
+        ProtocolError: A row comes twice in the page.
     """
 
     __slots__ = (
@@ -62,10 +65,10 @@ class View(Generic[R]):
         "count",
         "end",
         "ids",
-        "index",
         "is_end",
         "is_first",
         "keys",
+        "known",
         "number",
         "page",
         "rows",
@@ -78,8 +81,8 @@ class View(Generic[R]):
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
         self.ids: Final = [row.id for row in rows]
+        self.known: Final = _unique(self.ids, window)
         self.keys: Final[list[Any]] = [row.created_at for row in rows]
-        self.index: Final = dict(zip(self.ids, range(len(rows)), strict=True))
         self.start: Final = (window.page - 1) * take
         self.end: Final = self.start + len(rows)
         self.count: Final = meta.item_count
@@ -93,6 +96,16 @@ class View(Generic[R]):
             and self.end >= self.count
             and (self.is_first or take <= longest or len(rows) < longest)
         )
+
+
+def _unique(ids: list[str], window: Window) -> set[str]:
+    known = set(ids)
+    if len(known) == len(ids):
+        return known
+    at = next(at for at, id_ in enumerate(ids) if id_ in ids[:at])
+    raise ProtocolError(
+        "the id occurs twice in one page", page=window.page, path=f"items[{at}].id"
+    )
 
 
 def check_page(page: Page[R], window: Window) -> None:
@@ -121,12 +134,3 @@ def check_page(page: Page[R], window: Window) -> None:
         )
     if len(page.items) > max(meta.take, window.take):
         raise ProtocolError("more rows than were asked for", page=number, path="items")
-    if len({row.id for row in page.items}) == len(page.items):
-        return
-    seen: set[str] = set()
-    for at, row in enumerate(page.items):
-        if row.id in seen:
-            raise ProtocolError(
-                "the id occurs twice in one page", page=number, path=f"items[{at}].id"
-            )
-        seen.add(row.id)

@@ -10,7 +10,7 @@ import canopy_async
 
 ROOT = Path(canopy_async.__file__).parent
 LAYERS = (
-    ("errors", "models", "report", "arguments", "checkpoint", "span"),
+    ("errors", "models", "identity_ids", "report", "arguments", "checkpoint", "span"),
     (
         "planner",
         "conversion",
@@ -30,8 +30,8 @@ LAYERS = (
         "hooks",
         "tasks",
     ),
-    ("retry", "gate", "transport"),
-    ("stream",),
+    ("retry", "gate", "scopes", "transport"),
+    ("readahead", "stream"),
     ("watermark", "store", "pacer", "fanout", "polling", "rota", "follow"),
     ("session",),
     ("export", "distributed", "testing"),

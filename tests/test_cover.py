@@ -216,7 +216,12 @@ def test_a_row_that_changed_its_key_is_an_error(covered):
 
 
 @pytest.mark.parametrize(
-    "rows", [[row(3), row(1), row(2)], [row(3), row(2), row(1)], [row(1), row(5)] * 2]
+    "rows",
+    [
+        [row(3), row(1), row(2)],
+        [row(3), row(2), row(1)],
+        [row(1), row(5), row(1, "a"), row(5, "b")],
+    ],
 )
 def test_rows_in_another_order_than_before_are_an_error(covered, rows):
     with pytest.raises(UnorderedListError):

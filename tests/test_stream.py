@@ -15,7 +15,7 @@ from canopy_async import (
     Stream,
     converter,
 )
-from canopy_async.stream import READY_PER_REQUEST
+from canopy_async.readahead import READY_PER_REQUEST
 from canopy_async.testing import Faults
 
 ROWS = 777

@@ -1,0 +1,133 @@
+"""Requests ahead of a reader, and their answers, held ready as bytes."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Final, TypeAlias
+
+from canopy_async.errors import NotFoundError, SessionClosedError
+from canopy_async.planner import Window
+from canopy_async.tasks import cancel_and_wait, until_done
+from canopy_async.transport import PageRequest, Transport
+from canopy_async.wire import Response
+
+__all__ = ["Outcome", "ReadAhead"]
+
+READY_BYTES: Final = 12 * 1024 * 1024
+"""Bytes of answers that one read holds ready at most."""
+
+READY_PER_REQUEST: Final = 8
+"""Answers held ready at most, for each request that may be in flight."""
+
+Outcome: TypeAlias = Response | Exception
+
+
+class ReadAhead:
+    """The windows of one read that were asked for and not taken yet.
+
+    Args:
+        transport: Sends the requests.
+        concurrency: Requests in flight at most.
+        on_answer: Called after each answer, when there may be room for more.
+
+    Attributes:
+        requests: Requests sent so far, retries included.
+        retries: How many of them were repeats.
+        failing: Whether some answer was an error that may end the read: until
+            it is taken, no more is asked for.
+    """
+
+    def __init__(
+        self, transport: Transport, concurrency: int, on_answer: Callable[[], None]
+    ) -> None:
+        self._transport: Final = transport
+        self._concurrency: Final = concurrency
+        self._on_answer: Final = on_answer
+        self._tasks: Final[dict[Window, asyncio.Task[None]]] = {}
+        self._outcomes: Final[dict[Window, Outcome]] = {}
+        self._dropped: Final[set[asyncio.Task[None]]] = set()
+        self._ready_bytes = 0
+        self.requests = 0
+        self.retries = 0
+        self.failing = False
+
+    def __contains__(self, window: Window) -> bool:
+        """Tell whether a window was asked for and not taken or dropped yet."""
+        return window in self._tasks or window in self._outcomes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more window may be asked for."""
+        in_flight, ready = len(self._tasks), len(self._outcomes)
+        return (
+            not self.failing
+            and in_flight < self._concurrency
+            and ready < READY_PER_REQUEST * self._concurrency
+            and (self._ready_bytes < READY_BYTES or not (in_flight or ready))
+        )
+
+    def start(self, window: Window, request: PageRequest) -> None:
+        """Send the request for a window."""
+        self.requests += 1
+        fetch = self._fetch(window, request)
+        self._tasks[window] = asyncio.get_running_loop().create_task(fetch)
+
+    async def take(self, window: Window) -> Outcome:
+        """Wait for the answer of a window, and let go of it.
+
+        Raises:
+            SessionClosedError: Its task was cancelled by somebody else.
+        """
+        if window not in self._outcomes:
+            await until_done(self._tasks[window])
+        outcome = self._outcomes.pop(window, None)
+        if outcome is None:
+            del self._tasks[window]
+            raise SessionClosedError("the request was cancelled from outside")
+        if isinstance(outcome, Response):
+            self._ready_bytes -= len(outcome.body)
+        return outcome
+
+    def keep_only(self, windows: Collection[Window]) -> None:
+        """Forget the windows that are no longer wanted, and end their requests."""
+        if len(self._tasks) + len(self._outcomes) <= len(windows):
+            return
+        wanted = set(windows)
+        for window in self._outcomes.keys() - wanted:
+            outcome = self._outcomes.pop(window)
+            if isinstance(outcome, Response):
+                self._ready_bytes -= len(outcome.body)
+            else:
+                self.failing = False
+        for window in self._tasks.keys() - wanted:
+            # Awaited in aclose(): rows that were just taken must not wait.
+            task = self._tasks.pop(window)
+            self._dropped.add(task)
+            task.cancel()
+            task.add_done_callback(self._dropped.discard)
+
+    async def aclose(self) -> None:
+        """Cancel the requests that are still running, and await them."""
+        tasks = [*self._tasks.values(), *self._dropped]
+        self._tasks.clear()
+        self._outcomes.clear()
+        await cancel_and_wait(tasks)
+
+    async def _fetch(self, window: Window, request: PageRequest) -> None:
+        # Kept, not raised: whether an error matters is known when the walk takes
+        # the window, and a task nobody awaits must not be loud about it.
+        outcome: Outcome
+        try:
+            outcome = await self._transport.get(request)
+        except Exception as error:  # noqa: BLE001 - see above
+            outcome = error
+        if self._tasks.pop(window, None) is None:
+            return  # dropped meanwhile
+        self._outcomes[window] = outcome
+        repeats = getattr(outcome, "attempts", 1) - 1
+        self.requests += repeats
+        self.retries += repeats
+        if isinstance(outcome, Response):
+            self._ready_bytes += len(outcome.body)
+        elif not isinstance(outcome, NotFoundError):
+            self.failing = True
+        self._on_answer()
