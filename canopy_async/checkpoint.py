@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import takewhile
 from typing import Any, Final, Self
 
 import attrs
@@ -154,9 +153,11 @@ class Place:
 
     def _after(self, rows: Sequence[Any]) -> tuple[datetime | None, frozenset[str]]:
         key = rows[-1].created_at
-        ids = {
-            row.id for row in takewhile(lambda r: r.created_at == key, reversed(rows))
-        }
+        ids: set[str] = set()
+        for row in reversed(rows):
+            if row.created_at != key:
+                break
+            ids.add(row.id)
         earlier = self._ids if key == self._key else frozenset[str]()
         return key, earlier.union(ids)
 

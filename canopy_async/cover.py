@@ -13,7 +13,6 @@ those from c on. When it was served, what was inserted or deleted meanwhile,
 and how ties were ordered does not enter.
 """
 
-from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
@@ -32,7 +31,7 @@ _FEW_KEYS = 2
 R = TypeVar("R", bound=Row)
 
 
-@attrs.frozen
+@attrs.define
 class Accepted(Generic[R]):
     """What a view added to a cover.
 
@@ -289,12 +288,11 @@ class KeyCover(Generic[R]):
     def _first_not_before(self, view: View[R]) -> int:
         if self.key is None:
             return 0
-        with suppress(ValueError):  # the rows at the key may be gone by now
+        try:
             return view.keys.index(self.key)
-        for at, key in enumerate(view.keys):
-            if not self.precedes(key, self.key):
-                return at
-        return len(view.keys)
+        except ValueError:  # the rows at the key are gone by now
+            before = (self.precedes(key, self.key) for key in view.keys)
+            return sum(before)
 
     def _count_late(self, view: View[R], begin: int) -> int:
         """Count rows before the cover, as far back as is remembered."""

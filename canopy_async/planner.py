@@ -215,6 +215,7 @@ class Planner:
         return True
 
 
+@lru_cache
 def _mean_advance(take: int) -> float:
     """Return about how many new rows a planned window brings."""
     return max(1.0, take - OVERLAP - math.sqrt(math.pi * take / 2))

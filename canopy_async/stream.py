@@ -81,6 +81,9 @@ class Stream(Generic[T]):
             while (batch := await run.next_batch()) is not None:
                 for row in batch:
                     yield row
+                # Freed before the next page is decoded, which then takes their
+                # memory while it is in the processor's cache.
+                del batch, row
 
     def __iter__(self) -> Any:
         """Refuse: this is read with ``async for``."""
@@ -341,13 +344,14 @@ class Run(Generic[T]):
 
     def _top_up(self) -> None:
         """Ask for windows ahead, as far as there is room."""
-        if not self._walk.windows and not self._walk.done:
-            self._walk.plan()
-        windows = self._walk.windows
-        if windows and windows[0] not in self._ahead:
+        walk, ahead = self._walk, self._ahead
+        if not walk.windows and not walk.done:
+            walk.plan()
+        windows = walk.windows
+        if windows and windows[0] not in ahead:
             self._start(windows[0], urgent=True)
-        while self._ahead.has_room:
-            window = self._walk.plan()
+        while ahead.has_room:
+            window = walk.plan()
             if window is None:
                 return
             self._start(window, urgent=False)

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -201,12 +200,8 @@ def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
     """
-    codec = _codec(endpoint.row)
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        decoded = codec.decoder.decode(body)
-        # What the decoder skips it does not check: this may fail on its own.
-        if codec.may_hold_unknown_fields(body, len(decoded.items), page=page):
-            codec.keep_unknown_fields(body, decoded)
+    decoded = _codec(endpoint.row).decode(body, page=page)
+    if decoded is not None:
         return decoded
     # Imported where it is needed: cattrs doubles the time of an import.
     from canopy_async.conversion import structure_page  # noqa: PLC0415
@@ -237,13 +232,24 @@ class _Codec(Generic[T]):
         )
         raw_page = msgspec.defstruct("RawPage", [("items", list[raw_row])])  # type: ignore[valid-type]
         page: Any = Page[row]  # type: ignore[valid-type]
-        self.decoder: Final[msgspec.json.Decoder[Page[T]]] = msgspec.json.Decoder(page)
+        self._decoder: Final[msgspec.json.Decoder[Page[T]]] = msgspec.json.Decoder(page)
         self._known: Final = frozenset(names)
         self._only_known: Final = msgspec.json.Decoder(raw_page)
         self._first_value: Final = json.JSONDecoder().raw_decode
         self._seen_unknown = False
 
-    def may_hold_unknown_fields(self, body: bytes, rows: int, *, page: int) -> bool:
+    def decode(self, body: bytes, *, page: int) -> Page[T] | None:
+        """Return the page in ``body``, or None if it breaks the contract."""
+        try:
+            decoded = self._decoder.decode(body)
+            # What the decoder skips it does not check: this may fail on its own.
+            if self._may_hold_unknown_fields(body, len(decoded.items), page=page):
+                self._keep_unknown_fields(body, decoded)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return decoded
+
+    def _may_hold_unknown_fields(self, body: bytes, rows: int, *, page: int) -> bool:
         """Tell whether some row holds a field that its class does not."""
         if not rows:
             return False
@@ -259,7 +265,7 @@ class _Codec(Generic[T]):
                 return False
         return True
 
-    def keep_unknown_fields(self, body: bytes, page: Page[T]) -> None:
+    def _keep_unknown_fields(self, body: bytes, page: Page[T]) -> None:
         """Put each row's unknown fields into its ``extra``."""
         rows = msgspec.json.decode(body)["items"]
         for typed, row in zip(page.items, rows, strict=True):
