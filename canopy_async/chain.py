@@ -2,34 +2,28 @@
 
 Windows of varying take overlap by at least two rows. A window is accepted only
 if it certifies its seam with what is covered (`canopy_async.cover`); a seam
-that does not hold is bridged by windows fetched for it (`canopy_async.repair`)
+that does not hold is bridged by windows fetched for it (`canopy_async.bridge`)
 while those in flight stay valid evidence. The read ends with a window that
 proves to reach the end of the list, or past a bound.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, Generic, TypeVar
 
 import attrs
 
+from canopy_async.bridge import Bridge, unproven_ties
 from canopy_async.cover import Accepted, Cover, KeyCover
-from canopy_async.errors import (
-    DriftTooFastError,
-    ProtocolError,
-    UnorderedListError,
-    UnprovenTiesError,
-)
+from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.fence import FencedWalk
 from canopy_async.ledger import Ledger
 from canopy_async.models import Page
 from canopy_async.opening import open_cover
 from canopy_async.planner import OVERLAP, Planner, Window, plan_window
-from canopy_async.repair import Seek
 from canopy_async.report import Proof, ReadReport
 from canopy_async.search import Search
 from canopy_async.span import WHOLE, Span
-from canopy_async.ties import TieRun
 from canopy_async.view import Row, View, check_page
 from canopy_async.walk import PlainWalk, Walk
 from canopy_async.wire import MAX_TAKE
@@ -40,8 +34,6 @@ R = TypeVar("R", bound=Row)
 
 _EMPTY_FIRST_PAGES: Final = 3
 _STRAY_TIES: Final = 1
-_MAX_PROBES: Final = 40
-_MAX_FILLS: Final = 3
 _END_PROBES: Final = 4
 
 
@@ -84,15 +76,11 @@ class OverlapChain(Generic[R]):
         self._keys: KeyCover[R] = KeyCover()
         self._cover: Cover[R] = self._keys
         self._by_key = True
-        # What the first window is for, where it is not one of the plan.
-        self._errand: Callable[[View[R] | None], list[R]] | None = None
-        self._held: View[R] | None = None
-        self._ties: TieRun[R] | None = None
+        self._bridge: Bridge[R] = self._bridge_to(self._cover)
         self._empty_pages = 0
         self._accepted_end = 0
         self._end_probe_at = 0
         self._head: View[R] | None = None
-        self._weak = False
         self._inherited: Final = span.inherited_proof
         self._done = limit == 0
         self._ledger.complete = self._done
@@ -240,12 +228,23 @@ class OverlapChain(Generic[R]):
             accept_unordered=self._accept_unordered,
         )
         self._cover = cover
+        self._bridge = self._bridge_to(cover)
         if isinstance(cover, KeyCover):
             self._keys = cover
             return
         self._by_key = False
         self._ledger.warn(
             "not read by created_at: complete if the server keeps one fixed order"
+        )
+
+    def _bridge_to(self, cover: Cover[R]) -> Bridge[R]:
+        return Bridge(
+            cover,
+            self._plan,
+            self._ledger,
+            accept=self._accept,
+            hand_out=self._hand_out,
+            finish=self._finish,
         )
 
     def _begin_search(self, first: View[R]) -> None:
@@ -270,7 +269,7 @@ class OverlapChain(Generic[R]):
         if search.is_over:
             self._search = None
             self._keys.track.found(search.place, self._ledger.latest)
-            self._begin_seek()
+            self._bridge.seek()
         return []
 
     def _continue(self, view: View[R] | None) -> list[R]:
@@ -280,106 +279,7 @@ class OverlapChain(Generic[R]):
             self._cover.bound_growth(view)
         if self._search is not None:
             return self._find(self._search, view)
-        errand, self._errand = self._errand, None
-        if errand is not None:
-            return errand(view)
-        return self._settle(view)
-
-    def _settle(self, view: View[R] | None) -> list[R]:
-        """Accept a planned window, or begin to bridge the gap before it."""
-        if view is not None and view.rows:
-            if self._cover.certifies(view):
-                self._plan.tighten()
-                return self._accept(view)
-            ties = self._ties_here(fills=0)
-            if ties is not None and ties.continues_in(view):
-                return self._accept_tied(ties, view)
-            self._held = view
-        if view is None or not self._cover.touches(view):
-            self._plan.loosen()
-        self._ledger.repairs += 1
-        self._begin_seek()
-        return []
-
-    def _begin_seek(self) -> None:
-        seek = Seek(
-            self._cover,
-            self._ledger.latest,
-            take=self._plan.max_take,
-            slack=self._plan.overlap,
-        )
-        self._look_inside_ties(seek)
-        self._ask_next(seek)
-
-    def _ask_next(self, seek: Seek) -> None:
-        if seek.probes >= _MAX_PROBES:
-            raise self._lost()
-        self._send(seek.next_window(), partial(self._probe, seek))
-
-    def _probe(self, seek: Seek, view: View[R] | None) -> list[R]:
-        """Take a window that was fetched to bridge a gap."""
-        cover = self._cover
-        if view is None or not view.rows:
-            if view is not None and view.is_first and view.is_end:
-                self._finish()  # all that was left is gone
-                return []
-            seek.found_nothing(self._ledger.latest)
-        elif cover.certifies(view):
-            if cover.has_new(view) or view.is_end:
-                return self._accept(view) + self._reconsider()
-            seek.ended_before(cover, view)
-            self._look_inside_ties(seek)
-        elif self._ties and self._ties.continues_in(view):
-            return self._accept_tied(self._ties, view) + self._reconsider()
-        else:
-            seek.began_past(cover, view)
-        self._ask_next(seek)
-        return []
-
-    def _reconsider(self) -> list[R]:
-        """Look again at the window whose seam did not hold."""
-        held = self._held
-        if held is None or self._done or self._errand is not None:
-            return []
-        self._held = None
-        if self._cover.certifies(held):
-            rows = self._accept(held)
-        elif not self._cover.has_new(held):
-            return []
-        elif self._ties and self._ties.continues_in(held):
-            rows = self._accept_tied(self._ties, held)
-        else:
-            self._held = held
-            self._ledger.repairs += 1
-            self._begin_seek()
-            return []
-        return rows
-
-    def _ties_here(self, fills: int) -> TieRun[R] | None:
-        """Return the run at the cover if no window can bridge it.
-
-        Args:
-            fills: How many probes the run has filled to the end.
-        """
-        keys = self._keys
-        if not self._by_key:
-            return None
-        if self._ties is not None and self._ties.key == keys.key:
-            return self._ties
-        bridge = plan_window(keys.track.position - 1, self._plan.max_take)
-        filled = bridge.end <= keys.track.position + len(keys.at)
-        too_long = len(keys.at) >= self._plan.max_take or (
-            filled and self._ledger.steady
-        )
-        if too_long or fills >= _MAX_FILLS:
-            self._ties = TieRun(keys, self._plan.max_take)
-            return self._ties
-        return None
-
-    def _look_inside_ties(self, seek: Seek) -> None:
-        """Give up starting before a run that no window can bridge."""
-        if self._ties_here(seek.fills) is not None:
-            seek.look_inside(self._cover.track.end - self._plan.overlap)
+        return self._bridge.take(view)
 
     def _accept(self, view: View[R]) -> list[R]:
         accepted = self._cover.accept(view)
@@ -399,36 +299,12 @@ class OverlapChain(Generic[R]):
             self._look_for_end(pace=0, tries=_END_PROBES)
         return rows
 
-    def _accept_tied(self, ties: TieRun[R], view: View[R]) -> list[R]:
-        """Accept a window inside a run of ties by the rows that it shares."""
-        self._weak = True
-        if self._ledger.steady and ties.closes_in(view):
-            ties.closing = view
-            return self._complete_ties(ties, view)
-        return self._accept(view)
-
-    def _complete_ties(self, ties: TieRun[R], view: View[R] | None) -> list[R]:
-        """Sample a run again until no row of it is missing."""
-        closing = ties.closing
-        if closing is None:
-            return []
-        rows: list[R] = []
-        if view is not None:
-            rows = self._hand_out(self._keys.accept_run(view))
-        if self._ledger.steady and ties.missing_after(closing) > 0:
-            sample = ties.next_sample()
-            if sample is not None:
-                self._send(sample, partial(self._complete_ties, ties))
-                return rows
-        ties.closing = None
-        return rows + self._accept(closing) + self._reconsider()
-
     def _is_chasing(self) -> bool:
         """Whether the end has moved on by more than a page since the start."""
         return (
             self._cover.order == "asc"
             and self._ledger.delivered >= self._end_probe_at
-            and self._errand is None
+            and not self._bridge.is_busy
             and not self._cover.is_bounded
         )
 
@@ -436,7 +312,7 @@ class OverlapChain(Generic[R]):
         """Ask for the window where the list should end by the time it is served."""
         counted = self._ledger.latest
         window = plan_window(counted + pace - OVERLAP, self._plan.take)
-        self._send(window, partial(self._saw_end, counted, tries))
+        self._bridge.send(window, partial(self._saw_end, counted, tries))
 
     def _saw_end(self, counted: int, tries: int, _view: View[R] | None) -> list[R]:
         if self._cover.is_past_bound:
@@ -444,7 +320,7 @@ class OverlapChain(Generic[R]):
         elif not self._cover.is_bounded and tries > 1:
             pace = max(0, self._ledger.latest - counted)
             self._look_for_end(pace, tries - 1)
-        return self._reconsider()
+        return self._bridge.reconsider()
 
     def _hand_out(self, accepted: Accepted[R]) -> list[R]:
         self._ledger.duplicates += accepted.duplicates
@@ -457,24 +333,23 @@ class OverlapChain(Generic[R]):
 
     def _finish(self) -> None:
         self._plan.windows.clear()
-        self._held = None
-        self._errand = None
+        self._bridge.clear()
         if self._inherited is Proof.SHARED_ID:
-            raise self._unproven_ties()
+            raise unproven_ties()
         seen_all = self._cover.track.accepted == self._accepted_end - (self._base or 0)
         if not self._by_key and self._ledger.steady and not seen_all:
             raise UnorderedListError("rows are missing: the list has no fixed order")
-        if not self._weak:
+        if not self._bridge.leans_on_ties:
             self._done = self._ledger.complete = True
             return
         if not self._ledger.steady or not seen_all:
-            raise self._unproven_ties()
-        self._send(Window(1, self._first_take), self._saw_head)
+            raise unproven_ties()
+        self._bridge.send(Window(1, self._first_take), self._saw_head)
 
     def _saw_head(self, view: View[R] | None) -> list[R]:
         """Conclude that the list held still, or that nothing is proven."""
         if view is None or not self._ledger.steady or not self._is_head(view):
-            raise self._unproven_ties()
+            raise unproven_ties()
         self._plan.windows.clear()
         self._done = self._ledger.complete = True
         return []
@@ -487,20 +362,6 @@ class OverlapChain(Generic[R]):
         # Where all keys are one, rows may have come or gone without a trace.
         return view.keys[0] != view.keys[-1] or view.known == head.known
 
-    def _lost(self) -> Exception:
-        if self._ties is not None and self._ties.key == self._keys.key:
-            return self._unproven_ties()
-        return DriftTooFastError(
-            "the list moves by a page or more per round trip: the place where the"
-            f" read stood was not found again in {_MAX_PROBES} requests"
-        )
-
-    def _unproven_ties(self) -> UnprovenTiesError:
-        return UnprovenTiesError(
-            "more rows share one created_at than fit into a page, and the list moved"
-            " while they were read"
-        )
-
     def _learn_size(self, asked: int, said: int, view: View[R]) -> None:
         """Plan with what the server sends at most, said or not."""
         short = 0 < len(view.rows) < said and not view.is_end
@@ -508,7 +369,7 @@ class OverlapChain(Generic[R]):
         cut = self._plan.learn_length(
             len(view.rows), short=short, claims_more=view.claims_more
         )
-        if (said_less or cut) and self._errand is None and self._search is None:
+        if (said_less or cut) and not self._bridge.is_busy and self._search is None:
             self._plan.windows.clear()
 
     def _fence(self, size: int) -> None:
@@ -520,7 +381,7 @@ class OverlapChain(Generic[R]):
     def _proof(self) -> Proof:
         if self._inherited is not None:
             return self._inherited
-        if not self._weak:
+        if not self._bridge.leans_on_ties:
             return self._cover.proof
         return Proof.COUNT if self._ledger.complete else Proof.SHARED_ID
 
@@ -539,10 +400,3 @@ class OverlapChain(Generic[R]):
         if self._limit is None:
             return None
         return self._cover.track.end + self._limit - self._ledger.delivered
-
-    def _send(
-        self, window: Window, errand: Callable[[View[R] | None], list[R]]
-    ) -> None:
-        """Ask for a window before all that is planned."""
-        self._errand = errand
-        self._plan.ask_first(window)

@@ -158,10 +158,12 @@ class KeyCover(Generic[R]):
     @property
     def is_past_bound(self) -> bool:
         """Whether the cover is strictly after a bound."""
-        return self.key is not None and any(
-            bound is not None and self.precedes(bound, self.key)
-            for bound in (self._bound, self._growth_bound)
-        )
+        return self._is_past(self._bound) or self._is_past(self._growth_bound)
+
+    def _is_past(self, bound: datetime | None) -> bool:
+        if bound is None or self.key is None:
+            return False
+        return self.precedes(bound, self.key)
 
     def wanted(self, rows: list[R]) -> list[R]:
         """Return the rows, in list order, up to the bound."""

@@ -83,7 +83,7 @@ class Stream(Generic[T]):
                     yield row
                 # Freed before the next page is decoded, which then takes their
                 # memory while it is in the processor's cache.
-                del batch, row
+                del batch
 
     def __iter__(self) -> Any:
         """Refuse: this is read with ``async for``."""

@@ -10,7 +10,7 @@ anew for each request shows others each time.
 
 from typing import Final, Generic, TypeVar
 
-from canopy_async.cover import KeyCover
+from canopy_async.cover import Accepted, KeyCover
 from canopy_async.planner import Window, plan_window
 from canopy_async.view import Row, View
 
@@ -36,6 +36,10 @@ class TieRun(Generic[R]):
         self.key: Final = cover.key
         self.closing: View[R] | None = None
         """The view that shows the run's end, kept while rows are missing."""
+
+    def accept(self, view: View[R]) -> Accepted[R]:
+        """Hand out a view's rows of the run, and nothing else."""
+        return self._cover.accept_run(view)
 
     def continues_in(self, view: View[R]) -> bool:
         """Tell whether a view shares a row of the run that was handed out."""

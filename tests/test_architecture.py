@@ -25,6 +25,7 @@ LAYERS = (
         "fence",
         "search",
         "opening",
+        "bridge",
         "chain",
         "auth",
         "hooks",
