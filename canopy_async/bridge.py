@@ -5,9 +5,10 @@ under way stay valid evidence. Where the gap lies in a run of ties that no windo
 can bridge, the run is read by shared rows (`canopy_async.ties`).
 """
 
+import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from canopy_async.cover import Accepted, Cover, KeyCover
 from canopy_async.errors import DriftTooFastError, UnprovenTiesError
@@ -25,6 +26,22 @@ _MAX_PROBES: Final = 40
 _MAX_FILLS: Final = 3
 
 
+class Reader(Protocol[R]):
+    """What a bridge needs of the walk that it is for."""
+
+    def accept(self, view: View[R]) -> list[R]:
+        """Hand out what a window adds that continues the cover."""
+        ...
+
+    def hand_out(self, accepted: Accepted[R]) -> list[R]:
+        """Hand out rows, as far as they are wanted."""
+        ...
+
+    def finish(self) -> None:
+        """End: nothing is left to read."""
+        ...
+
+
 class Bridge(Generic[R]):
     """The windows of one walk that are not of its plan.
 
@@ -32,9 +49,7 @@ class Bridge(Generic[R]):
         cover: What is covered.
         plan: Where windows are asked for.
         ledger: What is counted.
-        accept: Hands out what a window adds that continues the cover.
-        hand_out: Hands out rows that do not move the cover.
-        finish: Is called where nothing is left to read.
+        reader: The walk, which owns the bridge and is not owned by it.
 
     Attributes:
         leans_on_ties: Whether rows were taken by the rows that they share with
@@ -46,18 +61,14 @@ class Bridge(Generic[R]):
         cover: Cover[R],
         plan: Planner,
         ledger: Ledger,
-        *,
-        accept: Callable[[View[R]], list[R]],
-        hand_out: Callable[[Accepted[R]], list[R]],
-        finish: Callable[[], None],
+        reader: "Reader[R]",
     ) -> None:
         self._cover: Final = cover
         self._keys: Final = cover if isinstance(cover, KeyCover) else None
         self._plan: Final = plan
         self._ledger: Final = ledger
-        self._accept: Final = accept
-        self._hand_out: Final = hand_out
-        self._finish: Final = finish
+        # Not a reference: the two would be a cycle, which only a collection frees.
+        self._reader: Final[Reader[R]] = weakref.proxy(reader)
         # What the first window is for, where it is not one of the plan.
         self._errand: Callable[[View[R] | None], list[R]] | None = None
         self._held: View[R] | None = None
@@ -89,7 +100,7 @@ class Bridge(Generic[R]):
         if view is not None and view.rows:
             if self._cover.certifies(view):
                 self._plan.tighten()
-                return self._accept(view)
+                return self._reader.accept(view)
             ties = self._ties_here(fills=0)
             if ties is not None and ties.continues_in(view):
                 return self._accept_tied(ties, view)
@@ -121,12 +132,12 @@ class Bridge(Generic[R]):
         cover = self._cover
         if view is None or not view.rows:
             if view is not None and view.is_first and view.is_end:
-                self._finish()  # all that was left is gone
+                self._reader.finish()  # all that was left is gone
                 return []
             seek.found_nothing(self._ledger.latest)
         elif cover.certifies(view):
             if cover.has_new(view) or view.is_end:
-                return self._accept(view) + self.reconsider()
+                return self._reader.accept(view) + self.reconsider()
             seek.ended_before(cover, view)
             self._look_inside_ties(seek)
         elif self._ties and self._ties.continues_in(view):
@@ -143,7 +154,7 @@ class Bridge(Generic[R]):
             return []
         self._held = None
         if self._cover.certifies(held):
-            rows = self._accept(held)
+            rows = self._reader.accept(held)
         elif not self._cover.has_new(held):
             return []
         elif self._ties and self._ties.continues_in(held):
@@ -187,7 +198,7 @@ class Bridge(Generic[R]):
         if self._ledger.steady and ties.closes_in(view):
             ties.closing = view
             return self._complete_ties(ties, view)
-        return self._accept(view)
+        return self._reader.accept(view)
 
     def _complete_ties(self, ties: TieRun[R], view: View[R] | None) -> list[R]:
         """Sample a run again until no row of it is missing."""
@@ -196,14 +207,14 @@ class Bridge(Generic[R]):
             return []
         rows: list[R] = []
         if view is not None:
-            rows = self._hand_out(ties.accept(view))
+            rows = self._reader.hand_out(ties.accept(view))
         if self._ledger.steady and ties.missing_after(closing) > 0:
             sample = ties.next_sample()
             if sample is not None:
                 self.send(sample, partial(self._complete_ties, ties))
                 return rows
         ties.closing = None
-        return rows + self._accept(closing) + self.reconsider()
+        return rows + self._reader.accept(closing) + self.reconsider()
 
     def _lost(self) -> Exception:
         ties, keys = self._ties, self._keys

@@ -76,7 +76,7 @@ class OverlapChain(Generic[R]):
         self._keys: KeyCover[R] = KeyCover()
         self._cover: Cover[R] = self._keys
         self._by_key = True
-        self._bridge: Bridge[R] = self._bridge_to(self._cover)
+        self._bridge: Bridge[R] = Bridge(self._cover, self._plan, self._ledger, self)
         self._empty_pages = 0
         self._accepted_end = 0
         self._end_probe_at = 0
@@ -200,10 +200,10 @@ class OverlapChain(Generic[R]):
         self._end_probe_at = view.count + self._plan.take
         self._choose_cover(view)
         if not view.rows:
-            self._finish()
+            self.finish()
             return ()
         if self._cover.has_new(view) or view.is_end:
-            return self._accept(view)
+            return self.accept(view)
         self._begin_search(view)
         return ()
 
@@ -228,23 +228,13 @@ class OverlapChain(Generic[R]):
             accept_unordered=self._accept_unordered,
         )
         self._cover = cover
-        self._bridge = self._bridge_to(cover)
+        self._bridge = Bridge(cover, self._plan, self._ledger, self)
         if isinstance(cover, KeyCover):
             self._keys = cover
             return
         self._by_key = False
         self._ledger.warn(
             "not read by created_at: complete if the server keeps one fixed order"
-        )
-
-    def _bridge_to(self, cover: Cover[R]) -> Bridge[R]:
-        return Bridge(
-            cover,
-            self._plan,
-            self._ledger,
-            accept=self._accept,
-            hand_out=self._hand_out,
-            finish=self._finish,
         )
 
     def _begin_search(self, first: View[R]) -> None:
@@ -265,7 +255,7 @@ class OverlapChain(Generic[R]):
         if found and view is not None and self._cover.has_new(view):
             self._search = None
             self._plan.windows.clear()
-            return self._accept(view)
+            return self.accept(view)
         if search.is_over:
             self._search = None
             self._keys.track.found(search.place, self._ledger.latest)
@@ -281,19 +271,20 @@ class OverlapChain(Generic[R]):
             return self._find(self._search, view)
         return self._bridge.take(view)
 
-    def _accept(self, view: View[R]) -> list[R]:
+    def accept(self, view: View[R]) -> list[R]:
+        """Hand out what a window adds that continues the cover."""
         accepted = self._cover.accept(view)
         if self._base is None:
             self._base = view.end - len(accepted.rows)
             self._end_probe_at -= self._base
         self._accepted_end = view.end
         self._to_bound = self._cover.rows_to_bound(view)
-        rows = self._hand_out(accepted)
+        rows = self.hand_out(accepted)
         reached_limit = self._ledger.delivered == self._limit
         if view.is_end or reached_limit or self._cover.is_past_bound:
             whole = self._span.is_whole and not reached_limit
             self._ledger.to_the_end = view.is_end and whole
-            self._finish()
+            self.finish()
         elif self._is_chasing():
             self._end_probe_at = self._ledger.delivered + self._plan.take
             self._look_for_end(pace=0, tries=_END_PROBES)
@@ -316,13 +307,14 @@ class OverlapChain(Generic[R]):
 
     def _saw_end(self, counted: int, tries: int, _view: View[R] | None) -> list[R]:
         if self._cover.is_past_bound:
-            self._finish()
+            self.finish()
         elif not self._cover.is_bounded and tries > 1:
             pace = max(0, self._ledger.latest - counted)
             self._look_for_end(pace, tries - 1)
         return self._bridge.reconsider()
 
-    def _hand_out(self, accepted: Accepted[R]) -> list[R]:
+    def hand_out(self, accepted: Accepted[R]) -> list[R]:
+        """Hand out rows, as far as they are wanted, and count them."""
         self._ledger.duplicates += accepted.duplicates
         self._ledger.late += accepted.late
         rows = self._cover.wanted(accepted.rows)
@@ -331,7 +323,8 @@ class OverlapChain(Generic[R]):
         self._ledger.delivered += len(rows)
         return rows
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End, where nothing is left to read and the proof holds."""
         self._plan.windows.clear()
         self._bridge.clear()
         if self._inherited is Proof.SHARED_ID:

@@ -41,7 +41,7 @@ class ReadAhead:
     ) -> None:
         self._transport: Final = transport
         self._concurrency: Final = concurrency
-        self._on_answer: Final = on_answer
+        self._on_answer: Callable[[], None] | None = on_answer
         self._tasks: Final[dict[Window, asyncio.Task[None]]] = {}
         self._outcomes: Final[dict[Window, Outcome]] = {}
         self._dropped: Final[set[asyncio.Task[None]]] = set()
@@ -107,6 +107,7 @@ class ReadAhead:
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
+        self._on_answer = None  # whoever reads is then freed without a collection
         tasks = [*self._tasks.values(), *self._dropped]
         self._tasks.clear()
         self._outcomes.clear()
@@ -130,4 +131,5 @@ class ReadAhead:
             self._ready_bytes += len(outcome.body)
         elif not isinstance(outcome, NotFoundError):
             self.failing = True
-        self._on_answer()
+        if self._on_answer is not None:
+            self._on_answer()

@@ -213,9 +213,13 @@ class Run(Generic[T]):
         Whatever is in flight or held ready, a read with ``resume`` set to it
         begins with the next row, and repeats none.
         """
-        left = len(self._batch) - self._next
+        return self.checkpoint_after(self._next)
+
+    def checkpoint_after(self, rows: int) -> Checkpoint:
+        """Return where to go on after the first ``rows`` of the latest batch."""
+        left = len(self._batch) - rows
         return self._place.checkpoint(
-            self._batch[: self._next],
+            self._batch[:rows],
             self._walk.report(),
             position=self._walk.position - left,
         )
@@ -335,7 +339,7 @@ class Run(Generic[T]):
 
     def _answered(self) -> None:
         """Use the room that an answer leaves in flight."""
-        if self._closed or self._ahead.failing:
+        if self._ahead.failing:
             return
         try:
             self._top_up()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from contextlib import aclosing
 
 import pytest
@@ -386,3 +387,19 @@ async def read(canopy, how):
             await canopy.identities().collect()
         case _:
             await getattr(stream, how)()
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+async def test_a_read_that_has_ended_is_freed_without_a_collection(canopy, lossless):
+    run = canopy.events("idn_1", lossless=lossless).open()
+    async with run:
+        assert sum([1 async for _ in run]) == LOG
+    freed = weakref.ref(run)
+    gc.collect()
+    gc.disable()
+    try:
+        del run
+        await asyncio.sleep(0)
+        assert freed() is None
+    finally:
+        gc.enable()
