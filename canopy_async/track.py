@@ -1,7 +1,6 @@
 """Where rows stood when they were last seen: hints, and never a proof."""
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -14,6 +13,7 @@ __all__ = ["Track"]
 R = TypeVar("R", bound=Row)
 
 _REMEMBERED_VIEWS = 2
+_LIKELY_OVERLAP = 32
 
 
 @attrs.define(eq=False)
@@ -25,6 +25,20 @@ class _Seen:
     keys: list[Any]
     begin: int
     rank: int
+
+    def leads_to(self, ids: list[str], keys: list[Any]) -> bool:
+        """Tell whether all rows shared with a view are the last here, first there.
+
+        As a rule they are. It is told from few comparisons.
+        """
+        last = self.ids[-1]
+        shared = ids.index(last) + 1 if last in ids[:_LIKELY_OVERLAP] else 0
+        begin = len(self.ids) - shared
+        return (
+            self.ids[begin:] == ids[:shared]
+            and self.keys[begin:] == keys[:shared]
+            and self.known.isdisjoint(ids[shared:])
+        )
 
 
 class Track(Generic[R]):
@@ -90,8 +104,10 @@ class Track(Generic[R]):
         """Tell whether a row is in one of the views remembered."""
         return any(id_ in seen.known for seen in self._seen)
 
-    def unknown(self, ids: Iterable[str]) -> set[str]:
+    def unknown(self, ids: list[str]) -> set[str]:
         """Return those of some rows that are in none of the views remembered."""
+        if self._seen and self._seen[-1].known.issuperset(ids):
+            return set()
         return set(ids).difference(*[seen.known for seen in self._seen])
 
     def oldest_key(self) -> Any:
@@ -122,12 +138,9 @@ class Track(Generic[R]):
             ProtocolError: A row came with another ``created_at`` than before.
         """
         for seen in self._seen:
-            shared = seen.known & view.known
-            n = len(shared)
-            # As a rule, the last there are the first here.
-            if seen.ids[-n:] == view.ids[:n] and seen.keys[-n:] == view.keys[:n]:
+            if seen.leads_to(view.ids, view.keys):
                 continue
-            for id_ in shared:
+            for id_ in seen.known & view.known:
                 at = view.ids.index(id_)
                 if seen.keys[seen.ids.index(id_)] != view.keys[at]:
                     raise ProtocolError(
