@@ -1,4 +1,4 @@
-"""What has to hold before a change is taken: `nox` runs all but the simulation."""
+"""What has to hold before a change is taken: `nox` runs all but what takes long."""
 
 import shutil
 from pathlib import Path
@@ -16,6 +16,7 @@ OLDEST = PYTHONS[0]
 
 NEEDED_BY_TESTS = (
     "tests",
+    "benchmarks",
     "examples",
     "CHANGELOG.md",
     "LICENSE",
@@ -71,6 +72,13 @@ def simulation(session: nox.Session) -> None:
     session.install("-e", ".")
     options = session.posargs or ("--runs", "1000", "--hard-runs", "400")
     session.run("python", "tests/walksim.py", *options)
+
+
+@nox.session(python=OLDEST)
+def benchmarks(session: nox.Session) -> None:
+    """Measure how fast reads are, beside what else there is to read with."""
+    session.install("-e", ".[benchmarks]")
+    session.run("python", "benchmarks/run.py", *session.posargs)
 
 
 _IMPORTED_FROM_WHEEL = """

@@ -1,6 +1,7 @@
 """The asyncio client for Canopy's audit events."""
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
 from canopy_async.checkpoint import Checkpoint
@@ -10,6 +11,7 @@ from canopy_async.errors import (
     CanopyError,
     CheckpointError,
     DriftTooFastError,
+    ExportError,
     FanOutError,
     ForbiddenError,
     IncompleteReadError,
@@ -25,13 +27,6 @@ from canopy_async.errors import (
     UnorderedListError,
     UnprovenTiesError,
 )
-from canopy_async.fanout import (
-    FanOut,
-    FanOutProgress,
-    IdentityBatch,
-    IdentityEvent,
-)
-from canopy_async.follow import Follower
 from canopy_async.gate import SessionStats
 from canopy_async.hooks import (
     CooldownStarted,
@@ -55,15 +50,21 @@ from canopy_async.models import (
 from canopy_async.report import Progress, Proof, ReadReport
 from canopy_async.retry import RetryPolicy
 from canopy_async.session import CanopySession
-from canopy_async.store import CheckpointStore
 from canopy_async.stream import EventStream, Run, Stream
-from canopy_async.watermark import Batch, FollowCheckpoint, Gap
+from canopy_async.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from cattrs import Converter
-
-    converter: Converter
-    __version__: str
+    from canopy_async.conversion import converter
+    from canopy_async.fanout import (
+        FanOut,
+        FanOutProgress,
+        IdentityBatch,
+        IdentityEvent,
+        IdentityOutcome,
+    )
+    from canopy_async.follow import Follower
+    from canopy_async.store import CheckpointStore
+    from canopy_async.watermark import Batch, FollowCheckpoint, Gap
 
 __all__ = [
     "ActorType",
@@ -80,6 +81,7 @@ __all__ = [
     "CooldownStarted",
     "DriftTooFastError",
     "EventStream",
+    "ExportError",
     "FanOut",
     "FanOutError",
     "FanOutProgress",
@@ -92,6 +94,7 @@ __all__ = [
     "Identity",
     "IdentityBatch",
     "IdentityEvent",
+    "IdentityOutcome",
     "IncompleteReadError",
     "LoggingHook",
     "NotFoundError",
@@ -125,15 +128,32 @@ __all__ = [
     "converter",
 ]
 
+_LATE: Final = {
+    "Batch": "watermark",
+    "CheckpointStore": "store",
+    "FanOut": "fanout",
+    "FanOutProgress": "fanout",
+    "FollowCheckpoint": "watermark",
+    "Follower": "follow",
+    "Gap": "watermark",
+    "IdentityBatch": "fanout",
+    "IdentityEvent": "fanout",
+    "IdentityOutcome": "fanout",
+    "converter": "conversion",
+}
+"""Where names come from that cost time to import, and that not everybody needs."""
+
 
 def __getattr__(name: str) -> Any:
-    """Load on first use what costs time to import and few need."""
-    if name == "converter":
-        from canopy_async.conversion import converter  # noqa: PLC0415
+    """Load a name on its first use."""
+    module = _LATE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"canopy_async.{module}"), name)
+    globals()[name] = value
+    return value
 
-        return converter
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
 
-        return version("canopy-async")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    """Name what is public, loaded or not."""
+    return [*globals(), *_LATE]

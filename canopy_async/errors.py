@@ -18,6 +18,7 @@ CanopyError
 │  └─ RequestBudgetError
 ├─ CheckpointError
 ├─ FanOutError
+├─ ExportError
 └─ SessionClosedError
 
 Bad arguments are not in it: they raise ``ValueError`` or ``TypeError`` at the
@@ -38,6 +39,7 @@ __all__ = [
     "CanopyError",
     "CheckpointError",
     "DriftTooFastError",
+    "ExportError",
     "FanOutError",
     "ForbiddenError",
     "IncompleteReadError",
@@ -263,6 +265,10 @@ class FanOutError(CanopyError):
     def __init__(self, message: str, *, failures: Mapping[str, CanopyError]) -> None:
         super().__init__(message)
         self.failures = dict(failures)
+
+
+class ExportError(CanopyError):
+    """An export's directory that can't be used, is damaged or is of another one."""
 
 
 class SessionClosedError(CanopyError):

@@ -7,30 +7,23 @@ are open, and bounds what all of them together hold ready.
 
 import asyncio
 from collections import deque
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeAlias, TypedDict, cast
+from typing import Any, Final, NamedTuple, Self, TypedDict, cast
 
 import attrs
 
 from canopy_async.arguments import check_choice, check_integer
-from canopy_async.checkpoint import Checkpoint, Place
+from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     CanopyError,
     FanOutError,
     SessionClosedError,
     UnauthorizedError,
 )
-from canopy_async.models import AuditEvent, Identity
+from canopy_async.identity_ids import IdentityIds, check_ids, each_id
+from canopy_async.models import AuditEvent
 from canopy_async.pacer import Lane, Pacer
 from canopy_async.report import ReadReport
 from canopy_async.stream import EventStream, Run
@@ -43,15 +36,13 @@ __all__ = [
     "FanOutProgress",
     "IdentityBatch",
     "IdentityEvent",
-    "IdentityIds",
+    "IdentityOutcome",
 ]
 
 MAX_REPORTS: Final = 10_000
 """Reports that one fan-out keeps at most."""
 
 _ON_ERROR: Final = ("raise", "collect")
-
-IdentityIds: TypeAlias = Iterable[str | Identity] | AsyncIterable[str | Identity]
 
 
 class EventsOptions(TypedDict, total=False):
@@ -83,6 +74,24 @@ class IdentityBatch(NamedTuple):
 
 
 @attrs.frozen(kw_only=True)
+class IdentityOutcome:
+    """How the read of one identity ended.
+
+    Attributes:
+        identity_id: Whose log it is.
+        report: What was read and what it can prove, None where nothing was.
+        error: Why it failed, None where it was read to its end.
+        checkpoint: The place after its last event that was handed out, None
+            for the start.
+    """
+
+    identity_id: str
+    report: ReadReport | None = None
+    error: CanopyError | None = None
+    checkpoint: Checkpoint | None = None
+
+
+@attrs.frozen(kw_only=True)
 class FanOutProgress:
     """How far a fan-out is.
 
@@ -111,7 +120,6 @@ class _Reading:
         identity_id: Whose log it is.
         resume: Where its read begins, None for the start.
         run: The pass over its log, once it is there.
-        base: Where the pass stood before ``events``.
         events: Read, and not handed out to the last one yet.
         handed: How many of these were handed out.
         finished: Is set once all of them were.
@@ -120,7 +128,6 @@ class _Reading:
     identity_id: str
     resume: Checkpoint | str | None
     run: Run[AuditEvent] | None = None
-    base: Checkpoint | None = None
     events: Sequence[AuditEvent] = ()
     handed: int = 0
     finished: asyncio.Future[None] | None = None
@@ -130,15 +137,9 @@ class _Reading:
         """Where to go on after the last event that was handed out."""
         if self.run is None:
             return None
-        now = self.run.checkpoint
-        left = len(self.events) - self.handed
-        if not left:
-            return now
-        return Place(now.scope, self.base).checkpoint(
-            self.events[: self.handed],
-            self.run.report,
-            position=now.position - left,
-        )
+        if not self.events:
+            return self.run.checkpoint
+        return self.run.checkpoint_after(self.handed)
 
 
 class FanOut:
@@ -175,11 +176,12 @@ class FanOut:
         on_error: str,
         width: int,
         resume: Mapping[str, Checkpoint | str | None] | None,
+        on_end: Callable[[IdentityOutcome], None] | None = None,
     ) -> None:
         self.failures: Final[dict[str, CanopyError]] = {}
         self.reports: Final[dict[str, ReadReport]] = {}
-        _check_ids(identity_ids)
-        self._ids: Final = _each_id(identity_ids)
+        check_ids(identity_ids)
+        self._ids: Final = each_id(identity_ids)
         self._pulling: Final = asyncio.Lock()
         self._read: Final = read
         self._transport: Final = transport
@@ -190,6 +192,9 @@ class FanOut:
         if resume is not None and not isinstance(resume, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("resume must map identity ids to checkpoints")
         self._resume: Final[Mapping[str, Checkpoint | str | None]] = resume or {}
+        if on_end is not None and not callable(on_end):
+            raise TypeError("on_end must be callable")
+        self._on_end: Final = on_end
         self._workers: set[asyncio.Task[None]] = set()
         self._open: dict[_Reading, None] = {}
         self._cut_short: dict[str, Checkpoint | None] = {}
@@ -391,11 +396,11 @@ class FanOut:
             stream = self._read(identity_id, resume=reading.resume)
             lane = cast("Transport", Lane(self._pacer, self._transport))
             async with attrs.evolve(stream, transport=lane).open() as run:
-                reading.run, reading.base = run, run.checkpoint
+                reading.run = run
                 while (events := await run.next_batch()) is not None:
                     self._pacer.grant()  # as an answer was let go of
                     await self._hand_over(reading, events)
-                    reading.base = run.checkpoint
+                    del events  # before the next are decoded into its memory
         except CanopyError as error:
             self._failed(reading, error)
         else:
@@ -417,6 +422,14 @@ class FanOut:
             done=self._progress.done + 1,
             complete=self._progress.complete + report.complete,
         )
+        if self._on_end is not None:
+            self._on_end(
+                IdentityOutcome(
+                    identity_id=reading.identity_id,
+                    report=report,
+                    checkpoint=run.checkpoint,
+                )
+            )
 
     def _failed(self, reading: _Reading, error: CanopyError) -> None:
         error.add_note(
@@ -429,13 +442,23 @@ class FanOut:
         if error.checkpoint is None:
             error.checkpoint = reading.checkpoint
         self._cut_short[reading.identity_id] = error.checkpoint
-        self._put_away(reading, None if reading.run is None else reading.run.report)
+        report = None if reading.run is None else reading.run.report
+        self._put_away(reading, report)
         self._progress = attrs.evolve(self._progress, failed=self._progress.failed + 1)
         self.failures[reading.identity_id] = error
         if self._collects:
             _drop_frames(error)
         else:
             self._stop(error)
+        if self._on_end is not None:
+            self._on_end(
+                IdentityOutcome(
+                    identity_id=reading.identity_id,
+                    report=report,
+                    error=error,
+                    checkpoint=error.checkpoint,
+                )
+            )
 
     def _put_away(self, reading: _Reading, report: ReadReport | None) -> None:
         del self._open[reading]
@@ -457,41 +480,6 @@ class FanOut:
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
-
-
-async def _each_id(source: IdentityIds) -> AsyncGenerator[str]:
-    # A Stream has an __iter__ too, which says what it is read with.
-    if not isinstance(source, AsyncIterable):
-        for found in source:
-            yield _id_of(found)
-        return
-    iterator = aiter(source)
-    try:
-        async for found in iterator:
-            yield _id_of(found)
-    finally:
-        # What was begun here is ended here; a caller's own generator is not.
-        if iterator is not source and isinstance(iterator, AsyncGenerator):
-            await iterator.aclose()
-
-
-def _id_of(found: Any) -> str:
-    identity_id = found if isinstance(found, str) else getattr(found, "id", None)
-    if not isinstance(identity_id, str):
-        raise TypeError(
-            f"an identity must be a str or have an id, not {type(found).__name__}"
-        )
-    return identity_id
-
-
-def _check_ids(source: Any) -> None:
-    if isinstance(source, (str, bytes)) or not isinstance(
-        source, (Iterable, AsyncIterable)
-    ):
-        raise TypeError(
-            "identity_ids must be an iterable or an async iterable of ids,"
-            f" not {type(source).__name__}"
-        )
 
 
 def _drop_frames(error: BaseException) -> None:

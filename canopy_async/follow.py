@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -22,7 +21,7 @@ from canopy_async.errors import (
     UnauthorizedError,
 )
 from canopy_async.models import AuditEvent
-from canopy_async.polling import Pace, Poller
+from canopy_async.polling import STARTS, FollowOptions, Poller
 from canopy_async.rota import Rota
 from canopy_async.stream import EventStream
 from canopy_async.transport import Transport
@@ -33,28 +32,9 @@ from canopy_async.watermark import (
     SavedCheckpoint,
 )
 
-__all__ = ["STARTS", "FollowOptions", "Follower"]
+__all__ = ["Follower"]
 
 _log = logging.getLogger("canopy_async")
-
-STARTS: Final = ("now", "beginning")
-
-
-@attrs.frozen(kw_only=True)
-class FollowOptions:
-    """How identities are followed.
-
-    Attributes:
-        start: Where to begin without a checkpoint: ``now`` or ``beginning``.
-        overlap: How far before the newest event a log is read again.
-        pace: How often it is.
-        width: Identities polled at a time at most.
-    """
-
-    start: str
-    overlap: timedelta
-    pace: Pace
-    width: int
 
 
 @attrs.define(eq=False)
@@ -80,7 +60,7 @@ class _Handover:
         """What was handed out of the log so far."""
         if self.handed == len(self.batch.events):
             return self.batch.checkpoint
-        return self.before.after(self.batch.events[: self.handed], overlap=None)
+        return self.before.after(self.batch.events[: self.handed])
 
 
 class Follower:
@@ -95,9 +75,13 @@ class Follower:
     say. An identity is not polled again before its batch was processed, which
     is when the next one is asked for.
 
-    An event is found if it is committed no later than ``overlap`` after a newer
-    one was handed out. One that is older than some that were handed out is
-    named in `Batch.late`.
+    An event is found if, when it is committed, it is no more than
+    ``deep_overlap`` older than the newest one there: by the next poll up to
+    ``overlap``, else by one of the next ``deep_every`` seconds. Where an hour's
+    events are more than fit into a checkpoint, `FollowCheckpoint.floor` says how
+    far back the ids that it holds reach. One that is older than some that were
+    handed out is named in `Batch.late`. With ``settle``, events come in order of
+    ``created_at``, but for those that are committed later than that.
 
     A poll that fails changes nothing and is repeated, less and less often, while
     the other identities go on. A 401 stops everything.
@@ -193,7 +177,7 @@ class Follower:
             read=self._read(identity_id),
             start=start or self._options.start,
             scope=scope,
-            overlap=self._options.overlap,
+            reach=self._options.reach,
             pace=self._options.pace,
         )
         self._begin_at_saved(poller)

@@ -144,8 +144,8 @@ class Gate:
     """
 
     def __init__(self, concurrency: int, *, max_rate: float | None = None) -> None:
-        self._ceiling: Final = concurrency
-        self._spacing: Final = 0.0 if max_rate is None else 1.0 / max_rate
+        self._ceiling = concurrency
+        self._spacing = _spacing_of(max_rate)
         self._width = float(concurrency)
         self._in_flight = 0
         self._urgent: deque[asyncio.Future[float]] = deque()
@@ -179,6 +179,23 @@ class Gate:
             ),
             rate=self._pace.rate,
         )
+
+    def set_ceiling(self, concurrency: int) -> None:
+        """Let so many requests be in flight at most from now on.
+
+        Those that are in flight go on, so more may be until they have ended.
+        """
+        is_open = self._width >= self._ceiling
+        self._ceiling = concurrency
+        self._width = float(concurrency) if is_open else min(self._width, concurrency)
+        self._limits_changed()
+
+    def set_max_rate(self, max_rate: float | None) -> None:
+        """Start so many requests per second at most from now on."""
+        spacing = _spacing_of(max_rate)
+        self._next_start += spacing - self._spacing
+        self._spacing = spacing
+        self._limits_changed()
 
     async def acquire(self, *, urgent: bool = False) -> float:
         """Wait to be admitted.
@@ -264,6 +281,11 @@ class Gate:
         self._retries += 1
         return True
 
+    def _limits_changed(self) -> None:
+        """Look again at whoever waits."""
+        if self._queue() is not None:
+            self._pump()
+
     def _may_start(self, now: float) -> bool:
         return self._in_flight < int(self._width) and now >= self._ready_at()
 
@@ -317,3 +339,7 @@ class Gate:
     def _woken(self) -> None:
         self._timer = None
         self._pump()
+
+
+def _spacing_of(max_rate: float | None) -> float:
+    return 0.0 if max_rate is None else 1.0 / max_rate

@@ -1,77 +1,44 @@
-"""One identity that is followed: how its log is polled, and when next.
+"""One identity that is followed: when its log is polled, and how far back.
 
-A poll is a read like any other, proven by the overlap chain: newest first, back
-to `FollowCheckpoint.floor`. Nearly always one small page does it. Where much
-has come, it is read from the floor up instead, in batches, so that a follower
-that was away for long needs no more memory than one that was not.
+Nearly always one small page does it.
 """
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Self
 
 import attrs
 
-from canopy_async.chain import OverlapChain
+from canopy_async.arguments import check_choice, check_integer, check_seconds
 from canopy_async.errors import CanopyError, UnprovenTiesError
-from canopy_async.models import AuditEvent, Page
-from canopy_async.span import Span
-from canopy_async.stream import EventStream, ReadOptions, Run
-from canopy_async.watermark import Batch, FollowCheckpoint, Gap
-from canopy_async.wire import MAX_TAKE, Query
+from canopy_async.lateness import Depth, Reach, moved
+from canopy_async.models import AuditEvent
+from canopy_async.poll import Deliver, Memory, Poll, clock
+from canopy_async.stream import EventStream
+from canopy_async.tail import Tail, open_tail
+from canopy_async.watermark import MAX_DEEP_IDS, Batch, FollowCheckpoint
+from canopy_async.wire import MAX_TAKE
 
-__all__ = ["Deliver", "Pace", "Poller"]
+__all__ = ["STARTS", "FollowOptions", "Pace", "Poller"]
 
-Deliver: TypeAlias = Callable[[Batch], Awaitable[None]]
-"""Hands a batch out, and returns once it was processed."""
+STARTS: Final = ("now", "beginning")
 
 _SMALL_TAKE: Final = 10
 _FIRST_TAKE: Final = 20
 _SPARE_ROWS: Final = 5
-_GATHERED: Final = 500
-"""Rows that are read newest first at most, as one batch."""
+_MUCH: Final = 500
+"""New rows that are read newest first at most, as one batch."""
 
-_HEALING_POLLS: Final = 3
+_TOO_MUCH: Final = 2 * MAX_DEEP_IDS
+"""The same of all rows, and ids that are kept without a deep poll."""
+
 _SKIPPED_POLLS: Final = 10
 _SLOWER: Final = 1.5
 _JITTER: Final = 0.1
-
-
-class _Tail(OverlapChain[AuditEvent]):
-    """An overlap chain that notes how far back it came, and what it saw.
-
-    Args:
-        take: Rows per page at most.
-        order: ``asc`` or ``desc``.
-        floor: The earliest instant that is wanted.
-    """
-
-    def __init__(self, *, take: int, order: str, floor: datetime | None) -> None:
-        super().__init__(take=take, order=order, span=Span(since=floor))
-        self._floor: Final = floor
-        self._keeps: Final = order == "desc"
-        self.seen: Final[dict[str, AuditEvent]] = {}
-        """What came from ``floor`` on, when reading newest first."""
-        self.passed = False
-        """Whether the list held something older than ``floor``."""
-        self.ended = False
-        """Whether a page said that none comes after it."""
-        self.oldest_first_row: datetime | None = None
-        """Where the list began, the last time that its first page was read."""
-
-    def take(self, page: Page[AuditEvent]) -> Sequence[AuditEvent]:
-        """Take the page of the first window; return the rows to hand out."""
-        if page.items and page.pagination.page == 1:
-            self.oldest_first_row = page.items[0].created_at
-        self.ended = self.ended or not page.pagination.has_next_page
-        for row in page.items:
-            if self._floor is not None and row.created_at < self._floor:
-                self.passed = True
-            elif self._keeps:
-                self.seen[row.id] = row
-        return super().take(page)
+_MARGIN: Final = 0.001
+"""Seconds that clocks may differ by rounding."""
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +66,57 @@ class Pace:
         return interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
 
 
+@attrs.frozen(kw_only=True)
+class FollowOptions:
+    """How identities are followed.
+
+    Attributes:
+        start: Where to begin without a checkpoint: ``now`` or ``beginning``.
+        reach: How far back a log is read again, and what is held back.
+        pace: How often it is polled.
+        width: Identities polled at a time at most.
+    """
+
+    start: str
+    reach: Reach
+    pace: Pace
+    width: int
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        start: str,
+        every: float,
+        idle_every: float,
+        overlap: float,
+        deep_overlap: float | None,
+        deep_every: float | None,
+        settle: float,
+        width: int,
+    ) -> Self:
+        """Return the options of `CanopySession.follow`.
+
+        Raises:
+            TypeError: One has the wrong type; names it.
+            ValueError: One is out of bounds; names it and what is allowed.
+        """
+        return cls(
+            start=check_choice("start", start, STARTS),
+            reach=Reach.checked(
+                overlap=overlap,
+                deep_overlap=deep_overlap,
+                deep_every=deep_every,
+                settle=settle,
+            ),
+            pace=Pace(
+                every=check_seconds("every", every),
+                idle_every=check_seconds("idle_every", idle_every),
+            ),
+            width=check_integer("width", width, minimum=1),
+        )
+
+
 @attrs.define(eq=False, kw_only=True)
 class Poller:
     """Polls one log.
@@ -107,9 +125,10 @@ class Poller:
         identity_id: Whose log it is.
         read: Makes a stream of the log, given the arguments of
             `CanopySession.events` but for the identity.
-        start: What to do without a checkpoint: ``now`` or ``beginning``.
         scope: The hash of the log.
-        overlap: How far before the newest event the log is read again.
+        start: Where to begin without a checkpoint: ``now`` or ``beginning``.
+        reach: How far back the log is read again, and what is held back.
+        pace: How often it is polled.
         checkpoint: What was handed out, None before the first poll.
         interval: Seconds until the next poll, but for jitter.
         failures: Polls in a row that failed.
@@ -117,18 +136,22 @@ class Poller:
 
     identity_id: str
     read: Callable[..., EventStream]
-    start: str
     scope: str
-    overlap: timedelta
+    start: str
+    reach: Reach
     pace: Pace
     checkpoint: FollowCheckpoint | None = None
     interval: float = 0.0
     failures: int = 0
-    _is_first: bool = True
-    _new: int = 0
-    _new_before: int = 0
-    _unproven: int = 0
-    _skipped: int = 0
+    _memory: Memory = attrs.field(init=False)
+    _is_first: bool = attrs.field(init=False, default=True)
+    _new: int = attrs.field(init=False, default=0)
+    _held: Sequence[AuditEvent] = attrs.field(init=False, default=())
+    _skipped: int = attrs.field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        """Remember nothing yet."""
+        self._memory = Memory(Depth(self.reach.deep_every))
 
     async def poll(self, deliver: Deliver) -> None:
         """Hand out what is new; `checkpoint` follows what was handed out.
@@ -137,22 +160,32 @@ class Poller:
             CanopyError: The log could not be read. What was handed out until
                 then is in `checkpoint`, and nothing else.
         """
-        self._new_before, self._new = self._new, 0
         if self.checkpoint is None and self.start == "now":
             await self._begin_now(deliver)
-        else:
-            await self._poll_from(
-                self.checkpoint or FollowCheckpoint(scope=self.scope), deliver
-            )
+            return
+        poll = self._new_poll(self.checkpoint, deliver)
+        try:
+            await self._carry_out(poll)
+        except BaseException:
+            self._memory.tally.interrupted()
+            raise
+        self._new = max(0, poll.found - len(self._held))
+        self._held = poll.held
+        self._memory.tally.polled(self._new)
 
     def succeeded(self) -> float:
         """Return how long to wait after a poll."""
         self.failures = 0
-        if self._new or not self.interval:
+        if self._new or self._is_unsure or not self.interval:
             self.interval = self.pace.every
         else:
             self.interval = self.pace.after_idle(self.interval)
-        return self.pace.spread(self.interval)
+        wait = self.pace.spread(self.interval)
+        if not self._held:
+            return wait
+        first = self._held[0].created_at
+        due = self._memory.time.wait_for(first, self.reach.settle, clock())
+        return min(wait, max(due + _MARGIN, self.pace.every))
 
     def failed(self, error: CanopyError) -> float:
         """Return how long to wait after a poll that failed."""
@@ -161,198 +194,153 @@ class Poller:
         wait = self.pace.after_failures(min(self.failures, 30))
         return self.pace.spread(max(wait, getattr(error, "retry_after", None) or 0.0))
 
+    @property
+    def _is_unsure(self) -> bool:
+        """Whether more was counted than seen: the next poll will tell."""
+        known = self.checkpoint
+        return self._memory.tally.doubts or (
+            known is not None and known.unexplained > len(self._held)
+        )
+
     async def _begin_now(self, deliver: Deliver) -> None:
         """Learn what is there, so that whatever comes later is new."""
+        began = clock()
         known = await self._newest(_FIRST_TAKE, pages=1)
         if known is None:
             known = await self._newest(MAX_TAKE, pages=None)
         checkpoint = known or FollowCheckpoint(scope=self.scope)
+        self._memory.depth.reached(began)
         await self._hand_out(
-            Batch(identity_id=self.identity_id, events=(), checkpoint=checkpoint),
             deliver,
+            Batch(identity_id=self.identity_id, events=(), checkpoint=checkpoint),
         )
 
     async def _newest(self, take: int, *, pages: int | None) -> FollowCheckpoint | None:
-        """Return what knows the events of the overlap before the newest one.
+        """Return what knows the newest events, as far back as was read.
 
         Returns:
             None where so many pages did not suffice.
         """
-        tail, run = self._open("desc", floor=None, take=take, concurrency=1)
+        span = max(self.reach.overlap, self.reach.settle)
+        tail, run = open_tail(self.read, "desc", floor=None, take=take, concurrency=1)
         rows: list[AuditEvent] = []
+        proven = True
         async with run:
             try:
                 while (batch := await run.next_batch()) is not None:
                     rows.extend(batch)
                     is_newest_first = run.report.order_observed == "desc"
-                    if is_newest_first and _spans(rows, self.overlap):
+                    if is_newest_first and _spans(rows, span):
                         break
                     if pages is not None and not run.report.complete:
                         return None
             except UnprovenTiesError:
+                proven = False
                 rows = list(tail.seen.values())
             count = run.pagination.item_count
-        known = FollowCheckpoint(scope=self.scope, count=count)
-        return known.after(rows, overlap=self.overlap)
+            is_all = run.report.complete
+        known = FollowCheckpoint(scope=self.scope, count=count).after(rows)
+        if known.newest is None:
+            return known
+        self._memory.time.learn(known.newest, clock())
+        if not proven:
+            known = known.trimmed(overlap=span, deep=span)
+        elif not is_all:
+            # Of the oldest instant that was read there may be more.
+            known = known.without_older(rows[-1].created_at + timedelta.resolution)
+        newest = known.newest
+        if newest is not None and self.reach.settle:
+            known = attrs.evolve(known, newest=moved(newest, -self.reach.settle))
+        return known.trimmed(overlap=self.reach.overlap, deep=self.reach.deep_overlap)
 
-    async def _poll_from(self, known: FollowCheckpoint, deliver: Deliver) -> None:
+    def _new_poll(self, known: FollowCheckpoint | None, deliver: Deliver) -> Poll:
+        """Decide how far back to read."""
+        known = known or FollowCheckpoint(scope=self.scope)
+        began = clock()
+        near = known.near(self.reach.overlap)
+        size = len(known.ids)
+        is_deep = (
+            near == known.floor
+            or self._memory.unproven > 0
+            or self._memory.depth.is_due(began)
+            or size + _SPARE_ROWS <= _FIRST_TAKE  # it costs nothing
+            or size > _TOO_MUCH
+        )
+        return Poll(
+            identity_id=self.identity_id,
+            read=self.read,
+            reach=self.reach,
+            memory=self._memory,
+            deliver=partial(self._hand_out, deliver),
+            began=began,
+            known=known,
+            floor=known.floor if is_deep else near,
+            is_deep=is_deep,
+            unexplained=known.unexplained,
+        )
+
+    async def _carry_out(self, poll: Poll) -> None:
         """Read a small page, and more only where that was not all."""
-        take = self._idle_take(known)
-        tail, run = self._open("desc", floor=known.floor, take=take, concurrency=1)
+        known = poll.known
+        there = known.ids_from(poll.floor)
+        take = self._idle_take(known, there)
+        tail, run = poll.open(take, concurrency=1)
         async with run:
             rows = list(await run.next_batch() or ())
             count = run.pagination.item_count
             is_all = run.report.complete
-            if not is_all and self._seems_unchanged(known, tail, count):
-                self._skipped += 1
+            if not is_all and self._may_wait(poll, tail, count):
                 return
-            self._skipped = 0
-            expected = len(known.ids) + max(0, count - known.count)
-            is_much = expected > _GATHERED and not self._unproven
+            poll.look_at(tail, count)
+            healing = self._memory.unproven > 0
+            is_much = not healing and self._is_much(poll.known, there, count)
+            most = None if healing else 2 * _TOO_MUCH
             if is_all or (take == MAX_TAKE and not is_much):
-                await self._gather(known, tail, run, rows, deliver)
-                return
-        if is_much:
-            await self._climb(known, deliver)
-        else:
-            await self._gather_anew(known, deliver)
+                if await poll.gather(tail, run, rows, most=most):
+                    return
+                is_much = True
+        if is_much or not await poll.gather_anew(most=most):
+            await poll.climb()
 
-    def _idle_take(self, known: FollowCheckpoint) -> int:
+    def _is_much(self, known: FollowCheckpoint, there: int, count: int) -> bool:
+        """Tell whether more has come than is held in memory, by what is counted."""
+        new = max(0, count - known.count)
+        return new > _MUCH or there + len(self._held) + new > _TOO_MUCH
+
+    def _idle_take(self, known: FollowCheckpoint, there: int) -> int:
         """Return rows that reach back to the floor where nothing is new."""
         if known.newest is None:
             return _FIRST_TAKE
-        take = len(known.ids) + self._new_before + _SPARE_ROWS
+        take = there + self._new + len(self._held) + _SPARE_ROWS
         return min(max(take, _SMALL_TAKE), MAX_TAKE)
 
-    def _seems_unchanged(
-        self, known: FollowCheckpoint, tail: _Tail, count: int
-    ) -> bool:
-        """Tell whether a log whose overlap is no small page may wait.
+    def _may_wait(self, poll: Poll, tail: Tail, count: int) -> bool:
+        """Tell whether a log that is not read in one small page seems unchanged.
 
         It is no proof, and only puts a poll off: the checkpoint stays, and
-        every so often the overlap is read whatever this says.
+        every so often all of it is read whatever this says.
         """
-        return (
-            not self._is_first
-            and not self._unproven
-            and count == known.count
-            and self._skipped < _SKIPPED_POLLS
-            and not any(map(known.wants, tail.seen.values()))
-        )
+        if (
+            self._is_first
+            or self._memory.unproven
+            or self._memory.tally.doubts
+            or count != poll.known.count
+            or any(map(poll.known.wants, tail.seen.values()))
+        ):
+            return False
+        if poll.floor != poll.known.near(self.reach.overlap):
+            return self._memory.depth.put_off(poll.began)
+        self._skipped = (self._skipped + 1) % (_SKIPPED_POLLS + 1)
+        return self._skipped > 0
 
-    async def _gather_anew(self, known: FollowCheckpoint, deliver: Deliver) -> None:
-        tail, run = self._open("desc", floor=known.floor, take=MAX_TAKE)
-        async with run:
-            await self._gather(known, tail, run, [], deliver)
-
-    async def _gather(
-        self,
-        known: FollowCheckpoint,
-        tail: _Tail,
-        run: Run[AuditEvent],
-        rows: list[AuditEvent],
-        deliver: Deliver,
-    ) -> None:
-        """Read on, newest first, and hand all of it out at once."""
-        proven = True
-        try:
-            while (batch := await run.next_batch()) is not None:
-                rows.extend(batch)
-        except UnprovenTiesError:
-            proven = False
-        known = attrs.evolve(known, count=run.pagination.item_count)
-        if proven:
-            self._unproven = 0
-            found = self._digest(known, rows, truncated=not tail.passed)
-        else:
-            found = self._heal(known, tail)
-        await self._hand_out(found, deliver)
-
-    def _heal(self, known: FollowCheckpoint, tail: _Tail) -> Batch:
-        """Make a batch of what was seen, though it is not proven to be all.
-
-        The floor stays for some polls, which read all of it again. Then it goes
-        on, as a follower must not stick; where it was not reached, with a gap.
-        """
-        self._unproven += 1
-        seen = list(tail.seen.values())
-        truncated = tail.ended and not tail.passed
-        if self._unproven <= _HEALING_POLLS:
-            return known.digest(
-                self.identity_id, seen, overlap=None, truncated=truncated
-            )
-        self._unproven = 0
-        found = self._digest(known, seen, truncated=truncated)
-        if tail.passed or tail.ended:
-            return found
-        oldest = min((event.created_at for event in seen), default=None)
-        return attrs.evolve(found, gap=Gap(older_than=oldest))
-
-    async def _climb(self, known: FollowCheckpoint, deliver: Deliver) -> None:
-        """Read from the floor up, and hand it out page by page."""
-        tail, run = self._open("asc", floor=known.floor, take=MAX_TAKE)
-        is_first = True
-        async with run:
-            try:
-                while (rows := await run.next_batch()) is not None:
-                    if run.report.order_observed != "asc":
-                        break  # page by page, newer events would come first
-                    known = attrs.evolve(known, count=run.pagination.item_count)
-                    batch = self._digest(
-                        known, rows, truncated=is_first and not tail.passed
-                    )
-                    if not is_first and _overtaken(known, tail):
-                        batch = attrs.evolve(
-                            batch, gap=Gap(older_than=tail.oldest_first_row)
-                        )
-                    is_first = False
-                    known = batch.checkpoint
-                    await self._hand_out(batch, deliver)
-                else:
-                    return
-            except UnprovenTiesError:
-                self._unproven += 1  # the next poll reads newest first
-                return
-        await self._gather_anew(known, deliver)
-
-    def _digest(
-        self, known: FollowCheckpoint, rows: Sequence[AuditEvent], *, truncated: bool
-    ) -> Batch:
-        return known.digest(
-            self.identity_id, rows, overlap=self.overlap, truncated=truncated
-        )
-
-    async def _hand_out(self, batch: Batch, deliver: Deliver) -> None:
-        if batch.events or batch.gap is not None or self._is_first:
+    async def _hand_out(self, deliver: Deliver, batch: Batch) -> None:
+        is_news = batch.events or batch.gap is not None or batch.late_suspected
+        if is_news or self._is_first:
             await deliver(batch)
             self._is_first = False
-            self._new += len(batch.events)
         self.checkpoint = batch.checkpoint
 
-    def _open(
-        self,
-        order: str,
-        *,
-        floor: datetime | None,
-        take: int,
-        concurrency: int | None = None,
-    ) -> tuple[_Tail, Run[AuditEvent]]:
-        """Return a pass over the log, and the walk that steers it."""
-        tail = _Tail(take=take, order=order, floor=floor)
-        stream = self.read(order=order, since=floor, take=take, concurrency=concurrency)
-        return tail, attrs.evolve(stream, new_walk=partial(_steered_by, tail)).open()
 
-
-def _steered_by(tail: _Tail, _query: Query, _options: ReadOptions) -> _Tail:
-    return tail
-
-
-def _spans(rows: Sequence[AuditEvent], overlap: timedelta) -> bool:
-    """Tell whether rows, newest first, reach back further than the overlap."""
-    return bool(rows) and rows[0].created_at - rows[-1].created_at > overlap
-
-
-def _overtaken(known: FollowCheckpoint, tail: _Tail) -> bool:
-    """Tell whether the list now begins after all that was handed out."""
-    first = tail.oldest_first_row
-    return first is not None and known.newest is not None and first > known.newest
+def _spans(rows: Sequence[AuditEvent], span: timedelta) -> bool:
+    """Tell whether rows, newest first, reach back further than this."""
+    return bool(rows) and rows[0].created_at - rows[-1].created_at > span

@@ -2,17 +2,15 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 import aiohttp
 import attrs
 
 from canopy_async.arguments import (
-    check_choice,
     check_flag,
     check_integer,
     check_seconds,
@@ -23,18 +21,16 @@ from canopy_async.auth import Credential, TokenProvider, as_provider
 from canopy_async.chain import OverlapChain
 from canopy_async.checkpoint import Checkpoint, scope_of
 from canopy_async.errors import CheckpointError
-from canopy_async.fanout import EventsOptions, FanOut, IdentityIds
-from canopy_async.follow import STARTS, Follower, FollowOptions
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
+from canopy_async.identity_ids import IdentityIds
 from canopy_async.models import AuditEvent, Identity, Page
-from canopy_async.polling import Pace
 from canopy_async.retry import RetryPolicy
 from canopy_async.span import WHOLE, Span
 from canopy_async.stream import EventStream, ReadOptions, Stream
 from canopy_async.transport import PageRequest, Transport
+from canopy_async.version import __version__
 from canopy_async.walk import PlainWalk, Walk
-from canopy_async.watermark import CheckpointSource, SavedCheckpoint
 from canopy_async.wire import (
     MAX_TAKE,
     Endpoint,
@@ -47,13 +43,16 @@ from canopy_async.wire import (
     parse_base_url,
 )
 
+if TYPE_CHECKING:
+    from canopy_async.fanout import EventsOptions, FanOut, IdentityOutcome
+    from canopy_async.follow import Follower
+    from canopy_async.watermark import CheckpointSource, SavedCheckpoint
+
 __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
 
 T = TypeVar("T")
 
 DEFAULT_BASE_URL: Final = "https://api.canopy.dev"
-
-_MAX_OVERLAP: Final = 86_400.0
 
 
 class CanopySession:
@@ -176,6 +175,55 @@ class CanopySession:
     def stats(self) -> SessionStats:
         """What this session has done, and how wide it runs now."""
         return self._gate.stats
+
+    def set_concurrency(self, concurrency: int) -> None:
+        """Let so many requests be in flight at most from now on.
+
+        Requests in flight go on: `stats` tells when there are few enough.
+
+        Args:
+            concurrency: From 1 to what the session was made with.
+
+        Raises:
+            TypeError: It is not an int.
+            ValueError: It is out of bounds.
+
+        Example:
+            >>> canopy.set_concurrency(2)  # be gentle while people are at work
+        """
+        check_integer("concurrency", concurrency, minimum=1, maximum=self._concurrency)
+        self._gate.set_ceiling(concurrency)
+
+    def set_max_rate(self, max_rate: float | None) -> None:
+        """Start so many requests per second at most from now on.
+
+        Args:
+            max_rate: Requests per second, None for no limit.
+
+        Raises:
+            TypeError: It is not a number.
+            ValueError: It is zero, negative or infinite.
+        """
+        if max_rate is not None:
+            max_rate = check_seconds("max_rate", max_rate)
+        self._gate.set_max_rate(max_rate)
+
+    def cool_down(self, seconds: float) -> None:
+        """Send no request for a while, and those in flight to their end.
+
+        For what this session can't see itself: another process was told by the
+        server to slow down. No hook is told of it.
+
+        Args:
+            seconds: For how long, from now on; a cooldown that lasts longer
+                already is left alone.
+
+        Raises:
+            TypeError: It is not a number.
+            ValueError: It is zero, negative or infinite.
+            RuntimeError: No event loop is running.
+        """
+        self._gate.cool_down(check_seconds("seconds", seconds))
 
     async def __aenter__(self) -> Self:
         """Return the session itself."""
@@ -357,8 +405,9 @@ class CanopySession:
         on_error: str = "raise",
         width: int = 16,
         resume: Mapping[str, Checkpoint | str | None] | None = None,
-        **options: Unpack[EventsOptions],
-    ) -> FanOut:
+        on_end: "Callable[[IdentityOutcome], None] | None" = None,
+        **options: "Unpack[EventsOptions]",
+    ) -> "FanOut":
         """Return the audit events of many identities, read side by side.
 
         Nothing is sent before it is iterated. The events of one identity come
@@ -376,6 +425,9 @@ class CanopySession:
             width: Identities read at a time at most.
             resume: Where to begin, for identities that were begun by an
                 earlier fan-out with the same options: its ``checkpoints``.
+            on_end: Is called when an identity was read to its end or failed:
+                after its last events were handed out and the next were asked
+                for, and before the end of this is. What it raises ends all.
             **options: As in `events`, for each identity.
 
         Raises:
@@ -392,6 +444,9 @@ class CanopySession:
             >>> async for identity_id, event in canopy.fan_out(who):
             ...     print(identity_id, event.action)
         """
+        # Imported when it is used, as most sessions don't: imports take time.
+        from canopy_async.fanout import FanOut  # noqa: PLC0415
+
         read = partial(self.events, **options)
         read("any")  # which refuses what can't be read, before anything is sent
         return FanOut(
@@ -402,6 +457,7 @@ class CanopySession:
             on_error=on_error,
             width=width,
             resume=resume,
+            on_end=on_end,
         )
 
     def follow(
@@ -409,14 +465,17 @@ class CanopySession:
         identity_ids: str | Iterable[str],
         *,
         start: str = "now",
-        checkpoint: SavedCheckpoint = None,
-        checkpoints: Mapping[str, SavedCheckpoint] | CheckpointSource | None = None,
+        checkpoint: "SavedCheckpoint" = None,
+        checkpoints: "Mapping[str, SavedCheckpoint] | CheckpointSource | None" = None,
         every: float = 5.0,
         idle_every: float = 60.0,
         overlap: float = 120.0,
+        deep_overlap: float | None = 3600.0,
+        deep_every: float | None = 600.0,
+        settle: float = 0.0,
         q: str | None = None,
         width: int = 16,
-    ) -> Follower:
+    ) -> "Follower":
         """Return the new events of identities, each once, as they come.
 
         Nothing is sent before it is iterated, which goes on until it is left.
@@ -434,7 +493,15 @@ class CanopySession:
             idle_every: The same, at most, of one that gets none; and between
                 the attempts of one that can't be polled.
             overlap: Seconds that an event may be committed late, up to a day:
-                so far before the newest one is a log read again.
+                so far before the newest one does each poll read a log again.
+            deep_overlap: The same now and then, up to a day, for those that are
+                committed later; None or 0 for never.
+            deep_every: Seconds between such polls, up to a day; None or 0 for never.
+            settle: Hold events back for so many seconds, up to a day, so that
+                what is committed late meanwhile comes in its order. Their age
+                is told by newer events of the log, and by the time that has
+                passed since one was seen, never by this machine's date. After a
+                restart, those of a log that goes quiet wait once more.
             q: Search term.
             width: Identities polled at a time at most.
 
@@ -459,14 +526,19 @@ class CanopySession:
             if checkpoints is not None or not isinstance(identity_ids, str):
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
             checkpoints = {identity_ids: checkpoint}
-        options = FollowOptions(
-            start=check_choice("start", start, STARTS),
-            overlap=_checked_overlap(overlap),
-            pace=Pace(
-                every=check_seconds("every", every),
-                idle_every=check_seconds("idle_every", idle_every),
-            ),
-            width=check_integer("width", width, minimum=1),
+        # Imported when it is used, as most sessions don't: imports take time.
+        from canopy_async.follow import Follower  # noqa: PLC0415
+        from canopy_async.polling import FollowOptions  # noqa: PLC0415
+
+        options = FollowOptions.checked(
+            start=start,
+            every=every,
+            idle_every=idle_every,
+            overlap=overlap,
+            deep_overlap=deep_overlap,
+            deep_every=deep_every,
+            settle=settle,
+            width=width,
         )
         return Follower(
             (identity_ids,) if isinstance(identity_ids, str) else identity_ids,
@@ -536,12 +608,6 @@ def _checked(resume: Checkpoint | str, scope: str) -> Checkpoint:
     return checkpoint
 
 
-def _checked_overlap(seconds: float) -> timedelta:
-    if check_seconds("overlap", seconds) > _MAX_OVERLAP:
-        raise ValueError(f"overlap must be {_MAX_OVERLAP:.0f} at most, not {seconds}")
-    return timedelta(seconds=seconds)
-
-
 def _check_type(name: str, value: Any, cls: type) -> None:
     if not isinstance(value, cls):
         raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")
@@ -562,10 +628,7 @@ def _new_walk(row: type, query: Query, options: ReadOptions) -> Walk[Any]:
 
 
 def _headers(base_url: str, user_agent: str | None) -> dict[str, str]:
-    try:
-        own = f"canopy-async/{version('canopy-async')}"
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        own = "canopy-async"
+    own = f"canopy-async/{__version__}"
     if user_agent is not None:
         check_text("user_agent", user_agent)
         if not user_agent.isprintable():

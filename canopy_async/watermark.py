@@ -2,8 +2,9 @@
 
 The watermark is a key, the newest ``created_at`` that was handed out, with the
 ids of the rows around it: never a row, which may be deleted, and never a clock.
-Each poll reads again from ``floor``, which is ``overlap`` before the watermark;
-whatever it finds there that has no known id is new, late arrivals included.
+All ids from ``floor`` on are known. Each poll reads again from there, or from
+``overlap`` before the watermark, and whatever it finds that has no known id is
+new, late arrivals included. ``floor`` moves only after a poll that read from it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from canopy_async.errors import CheckpointError
 from canopy_async.models import AuditEvent, AwareDatetime
 
 __all__ = [
+    "MAX_DEEP_IDS",
     "MAX_IDS",
     "Batch",
     "CheckpointSource",
@@ -27,6 +29,9 @@ __all__ = [
 
 MAX_IDS: Final = 20_000
 """Ids that one checkpoint holds; where more are due, the overlap is narrowed."""
+
+MAX_DEEP_IDS: Final = 2_000
+"""Ids that are kept for deep polls; where more are due, these reach less deep."""
 
 _VERSION: Final = 1
 _KIND: Final = "follow"
@@ -56,11 +61,13 @@ class FollowCheckpoint:
 
     Attributes:
         scope: A hash of the log: server, account, identity and search term.
-        newest: The newest ``created_at`` that was handed out, or was there when
-            following began; None where there was none.
-        floor: From where the log is read again; None is from its beginning.
+        newest: How far events were handed out, by ``created_at``; or were there
+            when following began, and old enough to be. None where there was none.
+        floor: From where the log may be read again; None is from its beginning.
         ids: The events from ``floor`` on, each with its ``created_at``.
         count: How many events the server counted, a hint.
+        explained: How many it may count without one having been missed; None
+            where unknown.
 
     Example:
         >>> async for batch in canopy.follow("idn_1", checkpoint=text):
@@ -72,37 +79,87 @@ class FollowCheckpoint:
     floor: datetime | None = None
     ids: Mapping[str, datetime] = attrs.field(factory=dict[str, datetime])
     count: int = 0
+    explained: int | None = None
 
-    def after(
-        self, events: Iterable[AuditEvent], *, overlap: timedelta | None
-    ) -> "FollowCheckpoint":
+    @property
+    def unexplained(self) -> int:
+        """How many of the events that were counted are still to be seen."""
+        return 0 if self.explained is None else max(0, self.count - self.explained)
+
+    def after(self, events: Iterable[AuditEvent]) -> "FollowCheckpoint":
         """Return the checkpoint after these events were handed out as well.
 
         Args:
             events: In any order.
-            overlap: How far before the newest event the log is read again;
-                None leaves that place where it is.
         """
-        ids = {**self.ids, **{event.id: event.created_at for event in events}}
-        if not ids:
+        new = {event.id: event.created_at for event in events}
+        if not new:
             return self
-        newest = max(ids.values())
+        newest = max(new.values())
         if self.newest is not None:
             newest = max(newest, self.newest)
-        floor = self.floor
-        if overlap is not None:
-            floor = _later(floor, _before(newest, overlap))
-        if len(ids) > MAX_IDS:
-            floor = _later(floor, _floor_of_most(ids.values()))
-        if floor is not None:
-            ids = {id_: key for id_, key in ids.items() if key >= floor}
-        return attrs.evolve(self, newest=newest, floor=floor, ids=ids)
+        explained = self.explained
+        if explained is not None:
+            explained += len(new.keys() - self.ids.keys())
+        grown = attrs.evolve(
+            self, newest=newest, ids={**self.ids, **new}, explained=explained
+        )
+        if len(grown.ids) <= MAX_IDS:
+            return grown
+        return grown.without_older(_floor_of_most(MAX_IDS, grown.ids.values()))
+
+    def trimmed(
+        self, *, overlap: timedelta, deep: timedelta, seen: datetime | None = None
+    ) -> "FollowCheckpoint":
+        """Return the checkpoint without the ids that are needed no more.
+
+        For after a read from ``floor``, so that nothing in between is passed by.
+
+        Args:
+            overlap: How far before the newest event ids are kept.
+            deep: The same, as far as `MAX_DEEP_IDS` suffice.
+            seen: The newest ``created_at`` when that read began, which what is
+                committed from then on is late against.
+        """
+        if self.newest is None:
+            return self
+        newest = self.newest if seen is None else min(self.newest, seen)
+        floor = _before(newest, deep)
+        keys = [key for key in self.ids.values() if floor is None or key >= floor]
+        if len(keys) > MAX_DEEP_IDS:
+            most = _floor_of_most(MAX_DEEP_IDS, keys)
+            near = _before(newest, overlap)
+            floor = _later(floor, most if near is None else min(most, near))
+        return self if floor is None else self.without_older(floor)
+
+    def without_older(self, floor: datetime) -> "FollowCheckpoint":
+        """Return the checkpoint without what is older than this."""
+        floor = floor if self.floor is None else max(floor, self.floor)
+        ids = {id_: key for id_, key in self.ids.items() if key >= floor}
+        return attrs.evolve(self, floor=floor, ids=ids)
+
+    def near(self, overlap: timedelta) -> datetime | None:
+        """Return from where a poll reads that is no deep one."""
+        if self.newest is None:
+            return self.floor
+        return _later(self.floor, _before(self.newest, overlap))
+
+    def ids_from(self, floor: datetime | None) -> int:
+        """Return how many events are known from there on."""
+        if floor == self.floor or floor is None:
+            return len(self.ids)
+        return sum(key >= floor for key in self.ids.values())
 
     def wants(self, event: AuditEvent) -> bool:
         """Tell whether an event is to be handed out."""
         if self.floor is not None and event.created_at < self.floor:
             return False
         return event.id not in self.ids
+
+    def new_among(self, rows: Iterable[AuditEvent]) -> list[AuditEvent]:
+        """Return the events that are to be handed out, oldest first."""
+        found = {row.id: row for row in rows if self.wants(row)}
+        return sorted(found.values(), key=_key_of)
 
     def dumps(self) -> str:
         """Return the checkpoint as JSON text.
@@ -127,6 +184,7 @@ class FollowCheckpoint:
             floor=_in_utc(self.floor),
             ids=ages,
             n=self.count,
+            explained=self.explained,
         )
         return msgspec.json.encode(text).decode()
 
@@ -157,18 +215,21 @@ class FollowCheckpoint:
 
     @classmethod
     def _from_text(cls, read: "_Text") -> Self:
-        if len(read.ids) > MAX_IDS or min(read.ids.values(), default=0) < 0:
-            raise CheckpointError("not a checkpoint: a number is out of bounds")
-        if read.n < 0:
+        if len(read.ids) > MAX_IDS or min(read.n, read.explained or 0) < 0:
             raise CheckpointError("not a checkpoint: a number is out of bounds")
         newest = read.wm
-        if newest is None:
-            if read.ids or read.floor is not None:
-                raise CheckpointError("not a checkpoint: ids without a watermark")
-            return cls(scope=read.scope, count=read.n)
-        ids = {id_: newest - age * _TICK for id_, age in read.ids.items()}
+        if newest is None and (read.ids or read.floor is not None):
+            raise CheckpointError("not a checkpoint: ids without a watermark")
+        ids: dict[str, datetime] = {}
+        if newest is not None:
+            ids = {id_: newest - age * _TICK for id_, age in read.ids.items()}
         return cls(
-            scope=read.scope, newest=newest, floor=read.floor, ids=ids, count=read.n
+            scope=read.scope,
+            newest=newest,
+            floor=read.floor,
+            ids=ids,
+            count=read.n,
+            explained=read.explained,
         )
 
     def digest(
@@ -176,33 +237,36 @@ class FollowCheckpoint:
         identity_id: str,
         rows: Sequence[AuditEvent],
         *,
-        overlap: timedelta | None,
         truncated: bool,
+        until: datetime | None = None,
     ) -> "Batch":
         """Return what rows add to what is known, as a batch.
 
         Args:
             identity_id: Whose log it is.
-            rows: Those from ``floor`` on, in any order.
-            overlap: As in `after`.
-            truncated: Whether the log held nothing older than ``floor``.
+            rows: Those from ``floor`` on, or from a later place, in any order.
+            truncated: Whether the log held nothing older than that place.
+            until: Events after this, and after all that was handed out, are
+                left for later; None leaves none.
         """
-        found = {row.id: row for row in rows if self.wants(row)}
-        events = tuple(sorted(found.values(), key=_key_of))
-        late = frozenset[str]()
+        found = self.new_among(rows)
         newest = self.newest
+        if until is not None:
+            limit = until if newest is None else max(until, newest)
+            found = [event for event in found if event.created_at <= limit]
+        late = frozenset[str]()
         if newest is not None:
-            late = frozenset(event.id for event in events if event.created_at < newest)
+            late = frozenset(event.id for event in found if event.created_at < newest)
         gap: Gap | None = None
+        base = self
         if truncated and self.ids and not any(row.id in self.ids for row in rows):
             gap = Gap(older_than=min(map(_key_of, rows), default=None))
-        base = self
-        if gap is not None and not rows:
-            base = attrs.evolve(self, ids={})  # or it would be said again
+            if not found:
+                base = attrs.evolve(self, ids={})  # or it would be said again
         return Batch(
             identity_id=identity_id,
-            events=events,
-            checkpoint=base.after(events, overlap=overlap),
+            events=tuple(found),
+            checkpoint=base.after(found),
             gap=gap,
             late=late,
         )
@@ -232,6 +296,9 @@ class Batch:
         gap: Set where events before these may have been lost.
         late: Ids of those events that are older than some that were handed
             out before: they were committed late.
+        late_suspected: How many more events the server seems to have than were
+            handed out: maybe committed too late to be found. Only a suspicion,
+            from its count, which also hides such events where it deletes others.
     """
 
     identity_id: str
@@ -239,6 +306,7 @@ class Batch:
     checkpoint: FollowCheckpoint = attrs.field(repr=False)
     gap: Gap | None = None
     late: frozenset[str] = frozenset()
+    late_suspected: int = 0
 
 
 class _Head(msgspec.Struct):
@@ -246,7 +314,7 @@ class _Head(msgspec.Struct):
     kind: str = ""
 
 
-class _Text(msgspec.Struct, forbid_unknown_fields=True):
+class _Text(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     v: int
     kind: str
     scope: str
@@ -254,6 +322,7 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
     floor: AwareDatetime | None
     ids: dict[str, int]
     n: int
+    explained: int | None = None
 
 
 def _key_of(event: AuditEvent) -> datetime:
@@ -273,11 +342,11 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(one, other)
 
 
-def _floor_of_most(keys: Iterable[datetime]) -> datetime:
-    """Return the earliest key from which on no more than `MAX_IDS` are held."""
+def _floor_of_most(most: int, keys: Iterable[datetime]) -> datetime:
+    """Return the earliest key from which on no more than so many are held."""
     newest_first = sorted(keys, reverse=True)
-    cut = newest_first[MAX_IDS]
-    kept = [key for key in newest_first[:MAX_IDS] if key > cut]
+    cut = newest_first[most]
+    kept = [key for key in newest_first[:most] if key > cut]
     return kept[-1] if kept else cut
 
 

@@ -10,7 +10,16 @@ import canopy_async
 
 ROOT = Path(canopy_async.__file__).parent
 LAYERS = (
-    ("errors", "models", "identity_ids", "report", "arguments", "checkpoint", "span"),
+    (
+        "version",
+        "errors",
+        "models",
+        "identity_ids",
+        "report",
+        "arguments",
+        "checkpoint",
+        "span",
+    ),
     (
         "planner",
         "conversion",
@@ -33,7 +42,18 @@ LAYERS = (
     ),
     ("retry", "gate", "scopes", "transport"),
     ("readahead", "stream"),
-    ("watermark", "store", "pacer", "fanout", "polling", "rota", "follow"),
+    (
+        "watermark",
+        "store",
+        "pacer",
+        "fanout",
+        "lateness",
+        "tail",
+        "poll",
+        "polling",
+        "rota",
+        "follow",
+    ),
     ("session",),
     ("export", "distributed", "testing"),
     ("cli", "__init__"),
@@ -42,7 +62,12 @@ LAYERS = (
 
 LAYER_OF = {name: n for n, layer in enumerate(LAYERS) for name in layer}
 RANK_OF = {name: n for n, name in enumerate(n for layer in LAYERS for n in layer)}
-LAZY = {("wire", "conversion")}
+LAZY = {
+    ("wire", "conversion"),
+    ("session", "fanout"),
+    ("session", "follow"),
+    ("session", "polling"),
+}
 """Imports in a function, made so that importing the package stays cheap."""
 
 ONLY = {
@@ -52,6 +77,8 @@ ONLY = {
     "typer": {"cli"},
     "rich": {"cli"},
     "pyarrow": {"export", "distributed"},
+    "jinja2": {"export"},
+    "vl_convert": {"export"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
     "pytest": {"testing"},

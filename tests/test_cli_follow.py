@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,30 @@ async def test_a_gap_is_told_of(server, tmp_path):
     assert "may be missing" in err
 
 
+async def test_settled_events_are_in_order(server):
+    noon = datetime(2026, 4, 20, 12, tzinfo=UTC)
+    server.add_event("idn_1", created_at=noon)
+    async with following(server, "idn_1", "--settle", "1") as running:
+        await until(polled(server, "idn_1"))
+        newer = server.add_event("idn_1", created_at=noon + timedelta(seconds=0.4))
+        await asyncio.sleep(0.1)
+        older = server.add_event("idn_1", created_at=noon + timedelta(seconds=0.2))
+        seen = [(await running.line())["id"] for _ in range(2)]
+        await running.end()
+    assert seen == [older["id"], newer["id"]]
+
+
+async def test_events_that_seem_to_be_missing_are_told_of(server):
+    server.seed_events("idn_1", 3)
+    async with following(server, "idn_1") as running:
+        await until(lambda: len(server.requests) > 5)
+        server.add_event("idn_1", created_at=datetime(2020, 1, 1, tzinfo=UTC))
+        said = await running.process.stderr.readline()
+        status, out, err = await running.end()
+    assert (status, out, err) == (0, "", "")
+    assert "1 more events of idn_1 seem" in said.decode()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -161,6 +186,7 @@ async def test_a_gap_is_told_of(server, tmp_path):
         (("..",), "IDENTITY"),
         (("idn_1", "--start", "then"), "start must be one of"),
         (("idn_1", "--every", "0"), "every must be"),
+        (("idn_1", "--settle", "-1"), "settle must be"),
     ],
 )
 async def test_wrong_usage_is_said(server, arguments, said):

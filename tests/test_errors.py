@@ -40,6 +40,7 @@ EXAMPLES = {
     errors.FanOutError: lambda cls: cls(
         "two", failures={"idn_1": errors.NotFoundError("gone", status=404)}
     ),
+    errors.ExportError: lambda cls: cls("locked"),
     errors.SessionClosedError: lambda cls: cls("closed"),
 }
 

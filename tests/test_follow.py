@@ -107,6 +107,7 @@ async def test_a_long_log_is_handed_out_in_parts_that_can_be_saved(server, sessi
         while len(seen) < 2_000:
             batch = await reader.next()
             assert batch.gap is None
+            assert len(batch.events) <= 100
             seen += ids(batch)
     assert sorted(seen) == sorted(server.event_ids("idn_1"))
 
@@ -491,6 +492,14 @@ async def test_a_checkpoint_of_another_log_is_refused(server, session):
         ({"idle_every": "x"}, TypeError),
         ({"overlap": 86_401}, ValueError),
         ({"overlap": -1}, ValueError),
+        ({"overlap": 0}, ValueError),
+        ({"deep_overlap": 86_401}, ValueError),
+        ({"deep_overlap": "x"}, TypeError),
+        ({"deep_every": -1}, ValueError),
+        ({"deep_every": False}, TypeError),
+        ({"settle": 86_401}, ValueError),
+        ({"settle": -1}, ValueError),
+        ({"settle": True}, TypeError),
         ({"width": 0}, ValueError),
         ({"q": 3}, TypeError),
         ({"checkpoints": 3}, TypeError),

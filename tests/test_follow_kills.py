@@ -14,6 +14,7 @@ async def test_every_event_is_posted_whenever_it_is_killed(tmp_path, how):
         tmp_path, how=how, kills=4, seed=1, longest=0.4
     )
     assert outcome.made > 50
+    assert outcome.deep > 5
     assert outcome.lost == 0
     if how == "with":
         assert outcome.repeated == 0

@@ -21,6 +21,7 @@ from canopy_async.models import ActorType
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
 OVERLAP = timedelta(seconds=10)
+DEEP = timedelta(seconds=40)
 
 
 def event(name, seconds):
@@ -69,10 +70,17 @@ class Bot:
         self.insert(self.now)
 
     def commit_late(self, age):
-        """One that is no older than the overlap allows at this instant."""
+        """One that is no older than a deep poll allows at this instant."""
         newest = self.known.newest
         base = self.now if newest is None else (newest - NOON).total_seconds()
         self.insert(base - age)
+        if age > OVERLAP.total_seconds():
+            self.owed_a_gap.clear()  # the log seems to reach back further
+
+    def commit_too_late(self, age):
+        """One that may be found, or not."""
+        self.commit_late(DEEP.total_seconds() + age)
+        self.excused.add(self.log[-1].id)
 
     def delete(self):
         if self.log:
@@ -88,17 +96,27 @@ class Bot:
                 self.owed_a_gap.add(row.id)
         del self.log[:count]
 
-    def poll(self, crash):
+    def poll(self, crash, *, deep=True, settle=None):
         """Poll once; ``crash`` says after which step, None for not at all."""
         known = self.known
-        rows = [r for r in self.log if not known.floor or r.created_at >= known.floor]
+        floor = known.floor if deep else known.near(OVERLAP)
+        rows = [r for r in self.log if not floor or r.created_at >= floor]
         self.rng.shuffle(rows)
         batch = known.digest(
-            "idn", rows, overlap=OVERLAP, truncated=len(rows) == len(self.log)
+            "idn",
+            rows,
+            truncated=len(rows) == len(self.log),
+            until=settle and NOON + timedelta(seconds=self.now - settle),
         )
+        if deep:
+            place = batch.checkpoint.trimmed(overlap=OVERLAP, deep=DEEP)
+            batch = attrs.evolve(batch, checkpoint=place)
         assert [e.created_at for e in batch.events] == sorted(
             e.created_at for e in batch.events
         )
+        assert batch.late == {
+            e.id for e in batch.events if known.newest and e.created_at < known.newest
+        }
         if crash == "before":
             return
         if self.owed_a_gap:
@@ -116,9 +134,16 @@ class Bot:
 steps = st.one_of(
     st.tuples(st.just("happen"), st.integers(0, 12)),
     st.tuples(st.just("commit_late"), st.integers(0, 10)),
+    st.tuples(st.just("commit_late"), st.integers(11, 40)),
+    st.tuples(st.just("commit_too_late"), st.integers(1, 40)),
     st.tuples(st.just("delete")),
     st.tuples(st.just("retain"), st.integers(1, 6)),
-    st.tuples(st.just("poll"), st.sampled_from([None, None, "before", "between"])),
+    st.builds(
+        lambda crash, deep, settle: ("poll", crash, {"deep": deep, "settle": settle}),
+        st.sampled_from([None, None, "before", "between"]),
+        st.sampled_from([False, False, True]),
+        st.sampled_from([None, None, 5]),
+    ),
 )
 
 
@@ -128,13 +153,14 @@ steps = st.one_of(
 def test_whatever_happens_each_event_is_posted(saves_with, steps, seed):
     bot = Bot(saves_with, random.Random(seed))
     for name, *arguments in steps:
-        getattr(bot, name)(*arguments)
+        options = arguments.pop() if name == "poll" else {}
+        getattr(bot, name)(*arguments, **options)
     bot.poll(None)
     wanted = {f"evt_{n}" for n in range(1, bot.made + 1)}
     assert wanted - bot.excused <= set(bot.posted)
     if saves_with or not bot.crashes:
         assert len(bot.posted) == len(set(bot.posted))
-    again = bot.known.digest("idn", bot.log, overlap=OVERLAP, truncated=False)
+    again = bot.known.digest("idn", bot.log, truncated=False)
     assert again.events == ()
 
 
@@ -145,42 +171,100 @@ def test_whatever_happens_each_event_is_posted(saves_with, steps, seed):
 def test_a_place_within_a_batch_is_as_good_as_one_after_it(ages, cut):
     rows = [event(f"evt_{n}", -age) for n, age in enumerate(ages)]
     start = FollowCheckpoint(scope="s")
-    whole = start.digest("idn", rows, overlap=OVERLAP, truncated=False)
+    whole = start.digest("idn", rows, truncated=False)
     handed, left = whole.events[:cut], whole.events[cut:]
-    place = start.after(handed, overlap=None)
-    rest = place.digest("idn", rows, overlap=OVERLAP, truncated=False)
+    place = start.after(handed)
+    rest = place.digest("idn", rows, truncated=False)
     assert rest.events == left
 
 
-@given(ages=st.lists(st.integers(0, 10**7), max_size=30), count=st.integers(0, 2**62))
-def test_its_text_keeps_all_of_it_to_the_microsecond(ages, count):
+def test_what_is_older_than_the_watermark_does_not_wait():
+    place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
+    rows = [event("late", -1), event("tied", 0), event("new", 1)]
+    until = NOON - timedelta(seconds=9)
+    batch = place.digest("idn", rows, truncated=False, until=until)
+    assert [e.id for e in batch.events] == ["late", "tied"]
+    assert batch.late == {"late"}
+
+
+def test_a_gap_before_events_that_have_to_wait_is_said_once():
+    place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
+    rows = [event("evt_2", 50)]
+    batch = place.digest("idn", rows, truncated=True, until=NOON)
+    assert batch.events == ()
+    assert batch.gap.older_than == rows[0].created_at
+    again = batch.checkpoint.digest("idn", rows, truncated=True)
+    assert again.gap is None
+    assert [e.id for e in again.events] == ["evt_2"]
+
+
+@given(
+    ages=st.lists(st.integers(-(10**6), 10**7), max_size=30),
+    count=st.integers(0, 2**62),
+    explained=st.none() | st.integers(0, 2**62),
+)
+def test_its_text_keeps_all_of_it_to_the_microsecond(ages, count, explained):
     rows = [event(f"evt_{n}", -age / 10**6) for n, age in enumerate(ages)]
-    place = FollowCheckpoint(scope="s", count=count).after(rows, overlap=OVERLAP)
+    place = FollowCheckpoint(scope="s", count=count, explained=explained).after(rows)
+    # As where following began with a settle: ids that are newer than it.
+    place = attrs.evolve(place.trimmed(overlap=OVERLAP, deep=DEEP), newest=NOON)
     assert FollowCheckpoint.loads(place.dumps()) == place
     assert FollowCheckpoint.loads(place.dumps().encode()) == place
 
 
 def test_a_shorter_overlap_than_before_repeats_nothing():
     rows = [event("evt_1", 0), event("evt_2", 8)]
-    narrow = FollowCheckpoint(scope="s").after(rows, overlap=timedelta(seconds=1))
-    batch = narrow.digest("idn", rows[1:], overlap=OVERLAP, truncated=False)
+    second = timedelta(seconds=1)
+    narrow = (
+        FollowCheckpoint(scope="s").after(rows).trimmed(overlap=second, deep=second)
+    )
+    batch = narrow.digest("idn", rows[1:], truncated=False)
     assert batch.events == ()
-    assert batch.checkpoint.floor == narrow.floor
+    wide = batch.checkpoint.trimmed(overlap=OVERLAP, deep=DEEP)
+    assert wide.floor == narrow.floor == NOON + timedelta(seconds=7)
+
+
+def test_a_poll_that_is_not_deep_forgets_nothing():
+    place = FollowCheckpoint(scope="s").after([event("evt_1", 0), event("evt_2", 30)])
+    place = place.trimmed(overlap=OVERLAP, deep=DEEP)
+    assert place.near(OVERLAP) == NOON + timedelta(seconds=20)
+    batch = place.digest("idn", [event("evt_3", 100)], truncated=False)
+    assert batch.checkpoint.floor == place.floor
+    assert batch.checkpoint.ids.keys() == {"evt_1", "evt_2", "evt_3"}
+
+
+def test_what_came_since_a_deep_poll_began_keeps_its_reach():
+    rows = [event("evt_1", 0), event("evt_2", 200)]
+    place = FollowCheckpoint(scope="s").after(rows)
+    place = place.trimmed(overlap=OVERLAP, deep=DEEP, seen=NOON)
+    assert place.floor == NOON - DEEP
+    assert place.wants(event("late", -40))
 
 
 def test_ids_are_bounded_by_a_narrower_overlap(monkeypatch):
     monkeypatch.setattr(module, "MAX_IDS", 3)
     rows = [event(f"evt_{n}", n // 2) for n in range(8)]
-    place = FollowCheckpoint(scope="s").after(rows, overlap=OVERLAP)
+    place = FollowCheckpoint(scope="s").after(rows)
     assert place.ids.keys() == {"evt_6", "evt_7"}
     assert place.floor == rows[6].created_at
     assert FollowCheckpoint.loads(place.dumps()) == place
 
 
+@pytest.mark.parametrize(("most", "kept"), [(100, 41), (25, 25), (11, 11), (5, 11)])
+def test_ids_for_deep_polls_are_fewer_but_those_of_the_overlap_stay(
+    monkeypatch, most, kept
+):
+    monkeypatch.setattr(module, "MAX_DEEP_IDS", most)
+    rows = [event(f"evt_{n}", n) for n in range(80)]
+    place = FollowCheckpoint(scope="s").after(rows).trimmed(overlap=OVERLAP, deep=DEEP)
+    assert len(place.ids) == kept
+    assert place.floor == min(place.ids.values())
+
+
 def test_more_events_of_one_instant_than_fit_can_not_be_saved(monkeypatch):
     monkeypatch.setattr(module, "MAX_IDS", 3)
     rows = [event(f"evt_{n}", 0) for n in range(4)]
-    place = FollowCheckpoint(scope="s").after(rows, overlap=OVERLAP)
+    place = FollowCheckpoint(scope="s").after(rows)
     assert len(place.ids) == 4
     with pytest.raises(CheckpointError, match="share one created_at"):
         place.dumps()
@@ -188,9 +272,17 @@ def test_more_events_of_one_instant_than_fit_can_not_be_saved(monkeypatch):
 
 def test_an_overlap_that_reaches_before_all_time_is_none():
     first = attrs.evolve(event("evt_1", 0), created_at=datetime.min.replace(tzinfo=UTC))
-    place = FollowCheckpoint(scope="s").after([first], overlap=OVERLAP)
-    assert place.floor is None
+    place = FollowCheckpoint(scope="s").after([first])
+    place = place.trimmed(overlap=OVERLAP, deep=DEEP)
+    assert place.floor is place.near(OVERLAP) is None
     assert FollowCheckpoint.loads(place.dumps()) == place
+
+
+def test_the_text_of_a_busy_hour_is_bounded():
+    rows = [event(f"evt_{n:032x}", n / 10) for n in range(36_000)]
+    place = FollowCheckpoint(scope="s").after(rows)
+    place = place.trimmed(overlap=timedelta(minutes=2), deep=timedelta(hours=1))
+    assert len(place.dumps()) < 110_000
 
 
 GOOD = (
@@ -203,7 +295,17 @@ def test_the_text_is_what_it_was():
     place = FollowCheckpoint.loads(GOOD)
     assert place.newest == NOON
     assert place.ids == {"evt_1": NOON}
+    assert place.explained is None
     assert place.dumps() == GOOD
+
+
+def test_ids_of_an_older_text_reach_as_far_as_its_overlap_and_then_further():
+    text = GOOD.replace("null", '"2026-04-20T11:59:50Z"')
+    place = FollowCheckpoint.loads(text).trimmed(overlap=OVERLAP, deep=DEEP)
+    assert place.floor == NOON - OVERLAP
+    assert not place.wants(event("evt_0", -11))
+    grown = place.after([event("evt_2", 100)]).trimmed(overlap=OVERLAP, deep=DEEP)
+    assert grown.floor == NOON + timedelta(seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +321,8 @@ def test_the_text_is_what_it_was():
         GOOD.replace("follow", "read"),
         GOOD.replace('"n":1', '"n":-1'),
         GOOD.replace('"n":1', '"n":1,"more":1'),
-        GOOD.replace(":0}", ":-1}"),
+        GOOD.replace('"n":1', '"n":1,"explained":-1'),
+        GOOD.replace(":0}", f":-{10**18}}}"),
         GOOD.replace(":0}", f":{10**18}}}"),
         GOOD.replace(":0}", f":{10**30}}}"),
         GOOD.replace('"2026-04-20T12:00:00Z"', "null"),

@@ -12,7 +12,8 @@ def main() -> None:
     """Run the command line and exit with its status.
 
     The status is 0 when all went well, 1 after an error of the API, the
-    network or this machine, 2 for wrong usage, 130 when interrupted, and 141
+    network or this machine, 2 for wrong usage, 3 when some identities could not
+    be exported, 130 when interrupted, and 141
     when the reader of the output went away.
     """
     try:

@@ -15,7 +15,8 @@ app = typer.Typer(
     help="Read Canopy's audit events, from a terminal or into a pipe.",
     epilog=(
         "Exit status: 0; 1 for an error of the API or the network; 2 for wrong"
-        " usage; 130 when interrupted; 141 when the reader of the output left."
+        " usage; 3 when some identities could not be exported; 130 when interrupted;"
+        " 141 when the reader of the output left."
     ),
     add_completion=False,
     no_args_is_help=True,
@@ -166,6 +167,10 @@ def follow(
     every: Annotated[
         float, typer.Option("--every", help="Seconds between looks, where much comes.")
     ] = 5.0,
+    settle: Annotated[
+        float,
+        typer.Option("--settle", help="Seconds to wait for late ones, for order."),
+    ] = 0.0,
     q: SearchOption = None,
     as_json: JsonOption = None,
 ) -> None:
@@ -180,9 +185,99 @@ def follow(
         as_json=as_json,
         start=start,
         every=every,
+        settle=settle,
         q=q,
     )
     run(follow_on, secret=token, ends_by_signal=True)
+
+
+@app.command()
+def export(
+    identity: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
+    ] = None,
+    *,
+    account: AccountOption,
+    token: TokenOption,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="The directory to write to; the same again goes on with it.",
+            show_default=False,
+        ),
+    ],
+    base_url: BaseUrlOption = None,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Every identity of the account.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="A file with an id in each line; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    written_as: Annotated[
+        str,
+        typer.Option("--format", help="jsonl, jsonl.gz, jsonl.zst, csv or parquet."),
+    ] = "jsonl",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            help="The earliest date or instant, in UTC if it does not say.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", help="The first that is not wanted.", show_default=False
+        ),
+    ] = None,
+    q: SearchOption = None,
+    concurrency: ConcurrencyOption = 8,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--max-rate", help="Requests per second at most.", show_default=False
+        ),
+    ] = None,
+    max_file_bytes: Annotated[
+        int, typer.Option("--max-file-bytes", help="The size to close a file at.")
+    ] = 128 * 1024 * 1024,
+) -> None:
+    """Write every event of identities into files; run it again to go on."""
+    from canopy_async.cli import exporting, reading  # noqa: PLC0415 - as above
+
+    exported = exporting.export_events(
+        reading.Account(slug=account, token=token, base_url=base_url),
+        exporting.chosen_ids(identity or (), source, is_all=is_all),
+        out,
+        format=written_as,
+        since=since,
+        until=until,
+        q=q,
+        concurrency=concurrency,
+        max_rate=max_rate,
+        max_file_bytes=max_file_bytes,
+    )
+    run(exported, secret=token)
+
+
+@app.command()
+def verify(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Where an export is.")
+    ],
+) -> None:
+    """Read an export's files again, and compare them with its manifest."""
+    from canopy_async.cli.exporting import verify_files  # noqa: PLC0415 - as above
+
+    verify_files(directory)
 
 
 @app.command()
@@ -217,6 +312,33 @@ def identities(
         concurrency=concurrency,
     )
     run(read, secret=token)
+
+
+@app.command()
+def report(
+    directory: Annotated[
+        str,
+        typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path(
+        "report.html"
+    ),
+    latest: Annotated[
+        int,
+        typer.Option(
+            "--latest", min=1, max=20_000, help="Rows in the table of latest events."
+        ),
+    ] = 2_000,
+    top: Annotated[
+        int,
+        typer.Option("--top", min=1, max=100, help="Actors and actions to rank."),
+    ] = 10,
+) -> None:
+    """Make a page to look at of an export: one HTML file that loads nothing."""
+    from canopy_async.cli.reporting import report_on  # noqa: PLC0415 - as above
+
+    report_on(directory, out, latest=latest, top=top)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from canopy_async.cli.running import end_at_closed_pipe
 
-__all__ = ["make_console"]
+__all__ = ["make_console", "make_error_console"]
 
 
 class _Console(Console):
@@ -15,3 +15,8 @@ class _Console(Console):
 def make_console() -> Console:
     """Return a console on standard output."""
     return _Console(markup=False, emoji=False, highlight=False)
+
+
+def make_error_console() -> Console:
+    """Return a console on standard error."""
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)

@@ -79,6 +79,11 @@ async def _write(
                 f"events of {batch.identity_id} may be missing: retention deleted"
                 " some before they could be read"
             )
+        if batch.late_suspected:
+            complain(
+                f"{batch.late_suspected} more events of {batch.identity_id} seem to"
+                " have been committed, too late to be found"
+            )
         if batch.events:
             await output.write(render(batch))
         if store is not None:

@@ -34,16 +34,19 @@ class Account:
     token: str = attrs.field(repr=False)
     base_url: str | None = None
 
-    def session(self) -> CanopySession:
+    def session(self, **options: Any) -> CanopySession:
         """Return a session on the account.
+
+        Args:
+            **options: As `CanopySession` takes them.
 
         Raises:
             typer.BadParameter: Something of it can't be used.
         """
+        if self.base_url is not None:
+            options["base_url"] = self.base_url
         with argument_checks():
-            if self.base_url is None:
-                return CanopySession(self.slug, self.token)
-            return CanopySession(self.slug, self.token, base_url=self.base_url)
+            return CanopySession(self.slug, self.token, **options)
 
 
 async def read_events(

@@ -17,6 +17,9 @@ from canopy_async.cli.render import one_line
 __all__ = ["argument_checks", "complain", "end_at_closed_pipe", "guarded", "run"]
 
 FAILED: Final = 1
+INCOMPLETE: Final = 3
+"""Some of what was asked for could not be had; the rest is there."""
+
 INTERRUPTED: Final = 130
 CLOSED_PIPE: Final = 141
 """What a shell says of a program that SIGPIPE ended: the output is not whole."""
@@ -33,6 +36,12 @@ _FLAGS: Final = {
     "limit": "--limit",
     "take": "--take",
     "concurrency": "--concurrency",
+    "max_rate": "--max-rate",
+    "width": "--width",
+    "format": "--format",
+    "since": "--since",
+    "until": "--until",
+    "max_file_bytes": "--max-file-bytes",
 }
 
 

@@ -11,15 +11,25 @@ from canopy_async import (
     ActorType,
     ApiError,
     AuditEvent,
+    Batch,
     CanopyError,
     CanopySession,
     Category,
+    Checkpoint,
+    CheckpointStore,
     CooldownStarted,
     EventStream,
+    FanOut,
     FanOutError,
+    FanOutProgress,
+    FollowCheckpoint,
+    Follower,
+    Gap,
     Hook,
     HookRecord,
     Identity,
+    IdentityBatch,
+    IdentityEvent,
     IncompleteReadError,
     LoggingHook,
     Outcome,
@@ -167,6 +177,88 @@ async def runs(canopy: CanopySession) -> None:
     assert_type(await run.aclose(), None)
 
 
+async def fan_outs(canopy: CanopySession) -> None:
+    for ids in (["idn_1"], {"idn_1"}, canopy.identities(), iter(("idn_1",))):
+        canopy.fan_out(ids)
+    saved: dict[str, Checkpoint | None] = {}
+    async with canopy.fan_out(
+        ["idn_1"],
+        on_error="collect",
+        width=4,
+        resume=saved,
+        order="asc",
+        q="login",
+        limit=5,
+        take=50,
+        since=None,
+        until=None,
+        lossless=True,
+    ) as fan_out:
+        assert_type(fan_out, FanOut)
+        async for item in fan_out:
+            assert_type(item, IdentityEvent)
+            identity_id, event = item
+            assert_type(identity_id, str)
+            assert_type(event, AuditEvent)
+        assert_type(await fan_out.next_batch(), IdentityBatch | None)
+        assert_type(await fan_out.collect(), list[IdentityEvent])
+    assert_type(fan_out.progress, FanOutProgress)
+    assert_type(fan_out.progress.done, int)
+    assert_type(fan_out.failures, dict[str, CanopyError])
+    assert_type(fan_out.reports, dict[str, ReadReport])
+    assert_type(fan_out.checkpoints, dict[str, Checkpoint | None])
+    assert_type(await fan_out.aclose(), None)
+
+
+async def followers(canopy: CanopySession, text: str) -> None:
+    canopy.follow("idn_1", checkpoint=text)
+    canopy.follow("idn_1", checkpoint=None, deep_overlap=None, deep_every=None)
+    canopy.follow(["idn_1"], checkpoints={"idn_1": text, "idn_2": None})
+    async with (
+        CheckpointStore("bot.db") as store,
+        canopy.follow(
+            ["idn_1"],
+            start="beginning",
+            checkpoints=store,
+            every=5,
+            idle_every=60.0,
+            overlap=120,
+            deep_overlap=3600,
+            deep_every=600.0,
+            settle=30,
+            q="login",
+            width=4,
+        ) as follower,
+    ):
+        assert_type(follower, Follower)
+        async for batch in follower:
+            assert_type(batch, Batch)
+            await store.save(batch)
+        assert_type(await store.load(), dict[str, FollowCheckpoint])
+        found: AsyncIterator[AuditEvent] = follower.events()
+        async for event in found:
+            assert_type(event, AuditEvent)
+    assert_type(follower.add("idn_2", start="now"), None)
+    assert_type(follower.remove("idn_2"), None)
+    assert_type(follower.identity_ids, tuple[str, ...])
+    assert_type(follower.checkpoints, dict[str, FollowCheckpoint])
+    assert_type(follower.failures, dict[str, CanopyError])
+    assert_type(await follower.aclose(), None)
+
+
+def batches(batch: Batch) -> None:
+    assert_type(batch.identity_id, str)
+    assert_type(batch.events, tuple[AuditEvent, ...])
+    assert_type(batch.gap, Gap | None)
+    assert_type(batch.gap.older_than if batch.gap else None, datetime | None)
+    assert_type(batch.late, frozenset[str])
+    assert_type(batch.late_suspected, int)
+    assert_type(batch.checkpoint, FollowCheckpoint)
+    assert_type(batch.checkpoint.floor, datetime | None)
+    assert_type(batch.checkpoint.dumps(), str)
+    assert_type(FollowCheckpoint.loads(b"{}"), FollowCheckpoint)
+
+
 def rows(event: AuditEvent) -> None:
     assert_type(event.id, str)
     assert_type(event.created_at, datetime)
@@ -188,7 +280,8 @@ def conversion(row: dict[str, Any]) -> None:
     assert_type(converter, cattrs.Converter)
     assert_type(converter.structure(row, AuditEvent), AuditEvent)
     assert_type(converter.structure(row, Identity), Identity)
-    assert_type(__version__, str)
+    text: str = __version__
+    del text
 
 
 async def errors(canopy: CanopySession) -> None:

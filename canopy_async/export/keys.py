@@ -1,0 +1,135 @@
+"""Which events are in a data file, whose, and when they were: no more is read."""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, Any, Final, TypeAlias
+
+import msgspec
+
+from canopy_async.errors import ExportError
+from canopy_async.export.writers.columns import COLUMNS, IDENTITY_ID
+from canopy_async.export.writers.comma import unguarded
+from canopy_async.export.writers.compression import import_zstandard
+from canopy_async.export.writers.parquet import import_pyarrow
+from canopy_async.models import AwareDatetime
+
+__all__ = ["Key", "microseconds", "read_keys"]
+
+Key: TypeAlias = tuple[str, int, str]
+"""An identity, an instant in microseconds since 1970, and the id of an event."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_NAMES: Final = (IDENTITY_ID, "created_at", "id")
+_BLOCK: Final = 1 << 20
+_LONGEST_CELL: Final = 1 << 28
+
+
+class _Line(msgspec.Struct, gc=False):
+    identity_id: str
+    created_at: AwareDatetime
+    id: str
+
+
+def read_keys(path: Path, written_as: str) -> Iterator[Key]:
+    """Yield the key of each row of a file, in their order.
+
+    Args:
+        path: The file.
+        written_as: The name of its format.
+
+    Raises:
+        ExportError: While iterating: it is damaged, or its format is unknown.
+        OSError: While iterating: it can't be read.
+    """
+    read = _READERS.get(written_as)
+    if read is None:
+        raise ExportError(f"{path.name}: the format {written_as!r} is unknown")
+    try:
+        yield from read(path)
+    except (EOFError, ValueError, csv.Error, zlib.error, msgspec.MsgspecError) as error:
+        raise ExportError(f"{path.name} is damaged: {error}") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ExportError(f"{path.name} is damaged: {error}") from None
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant as a `Key` has it."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _from_lines(path: Path, unpack: Callable[[Path], IO[bytes]]) -> Iterator[Key]:
+    decode = msgspec.json.Decoder(_Line).decode_lines
+    with closing(unpack(path)) as stream:
+        for lines in _whole_lines(stream):
+            for line in decode(lines):
+                yield line.identity_id, microseconds(line.created_at), line.id
+
+
+def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    rest = b""
+    while block := stream.read(_BLOCK):
+        lines, newline, rest = (rest + block).rpartition(b"\n")
+        yield lines + newline
+    if rest:
+        raise ValueError("it ends within a line")
+
+
+def _plain(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _gunzipped(path: Path) -> Any:
+    return gzip.open(path, "rb")
+
+
+def _unzstandard(path: Path) -> Any:
+    decompressor = import_zstandard().ZstdDecompressor()
+    return decompressor.stream_reader(path.open("rb"), closefd=True)
+
+
+def _from_cells(path: Path) -> Iterator[Key]:
+    # A cell of metadata may be as long as an answer of the server.
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+    keys_of = itemgetter(*map(COLUMNS.index, _NAMES))
+    with path.open(encoding="utf-8", newline="") as stream:
+        lines = csv.reader(stream, strict=True)
+        if tuple(next(lines, ())) != COLUMNS:
+            raise ValueError("its header is not that of an export")
+        for line in lines:
+            if len(line) != len(COLUMNS):
+                raise ValueError("a line has too many or too few cells")
+            whose, instant, event_id = keys_of(line)
+            at = microseconds(datetime.fromisoformat(instant))
+            yield unguarded(whose), at, unguarded(event_id)
+
+
+def _from_columns(path: Path) -> Iterator[Key]:
+    arrow = import_pyarrow()
+    with arrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=list(_NAMES)):
+            whose, instants, event_ids = map(batch.column, _NAMES)
+            yield from zip(
+                whose.to_pylist(),
+                instants.cast(arrow.int64()).to_pylist(),
+                event_ids.to_pylist(),
+                strict=True,
+            )
+
+
+_READERS: Final[dict[str, Callable[[Path], Iterable[Key]]]] = {
+    "jsonl": partial(_from_lines, unpack=_plain),
+    "jsonl.gz": partial(_from_lines, unpack=_gunzipped),
+    "jsonl.zst": partial(_from_lines, unpack=_unzstandard),
+    "csv": _from_cells,
+    "parquet": _from_columns,
+}

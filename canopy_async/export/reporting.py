@@ -1,0 +1,160 @@
+"""The report of an export: its directory in, one page out."""
+
+import errno
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from canopy_async.arguments import check_instant, check_integer
+from canopy_async.errors import ExportError
+from canopy_async.export.batches import Batch
+from canopy_async.export.completeness import completeness_of
+from canopy_async.export.directory import PARTIAL, is_data_file
+from canopy_async.export.manifest import MANIFEST, Manifest, read_manifest
+from canopy_async.export.mirror import Mirror, mirrored
+from canopy_async.export.page import Page
+from canopy_async.export.reading import read_batches
+from canopy_async.export.summary import summarize
+
+__all__ = ["WrittenReport", "write_report"]
+
+_MOST_LATEST: Final = 20_000
+_MOST_RANKED: Final = 100
+
+
+@attrs.frozen(kw_only=True)
+class WrittenReport:
+    """A report that was written.
+
+    Attributes:
+        path: Where it is.
+        events: How many events it is about.
+        identities: How many identities it is about.
+        is_whole: Whether each of them is proven complete.
+        size: Its size in bytes.
+    """
+
+    path: Path
+    events: int
+    identities: int
+    is_whole: bool
+    size: int
+
+
+def write_report(
+    directory: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    latest: int = 2_000,
+    top: int = 10,
+    now: datetime | None = None,
+) -> WrittenReport:
+    """Write a report of an export: one HTML page that loads nothing.
+
+    It shows what is proven, events over time, who and what is most active,
+    failures and denials, and a table of the latest events. It holds labels and
+    ids of actors and resources, since they are what it is about, and never
+    ``metadata``. Treat it as you treat the log.
+
+    Events are read once, in memory that does not grow with their number: some
+    300 000 a second of Parquet, and a quarter of that of the other formats.
+    Where an event loop runs, call it in a thread:
+    ``await asyncio.to_thread(write_report, ...)``. It needs the extra
+    ``canopy-async[report]``.
+
+    Args:
+        directory: Where an export is, a path or a URL of fsspec; one that goes on
+            is read up to its last commit.
+        path: Where to write the page. A file that is there is replaced, at once
+            and only when all went well.
+        latest: How many of the latest events the table has, 1 to 20 000.
+        top: How many actors and actions are ranked, 1 to 100.
+        now: When the report is made; None is now.
+
+    Returns:
+        What was written.
+
+    Raises:
+        TypeError: At the call, an argument is of the wrong type.
+        ValueError: At the call, an argument is out of bounds, or ``path`` is a
+            file of the export.
+        ExportError: The directory holds no export, one of its files is missing
+            or damaged, or an extra is not installed.
+        OSError: The page can't be written.
+
+    Example:
+        >>> written = write_report("export", "report.html")
+        >>> print(written.events, written.is_whole)
+    """
+    check_integer("latest", latest, minimum=1, maximum=_MOST_LATEST)
+    check_integer("top", top, minimum=1, maximum=_MOST_RANKED)
+    made_at = datetime.now(UTC) if now is None else check_instant("now", now)
+    path = Path(path)
+    manifest = read_manifest(directory)
+    with mirrored(directory) as mirror:
+        _check_apart(mirror.path, path)
+        _check_place(path)
+        page = Page()
+        summary = summarize(_batches(mirror, manifest), latest=latest, top=top)
+    completeness = completeness_of(manifest)
+    text = page.render(manifest, summary, completeness, made_at=made_at)
+    _replace(path, text)
+    return WrittenReport(
+        path=path,
+        events=summary.events,
+        identities=len(manifest.identities),
+        is_whole=completeness.is_whole,
+        size=len(text),
+    )
+
+
+def _check_apart(directory: Path, path: Path) -> None:
+    """Refuse to write over the export itself, or over what it writes next."""
+    name = path.name.removesuffix(PARTIAL)
+    if path.parent.resolve() == directory.resolve() and (
+        name == MANIFEST or is_data_file(name)
+    ):
+        raise ValueError(f"path must not be a file of the export: {path.name}")
+
+
+def _batches(mirror: Mirror, manifest: Manifest) -> Iterator[Batch]:
+    for file in manifest.files:
+        rows = 0
+        with mirror.fetched(file.name):
+            for batch in read_batches(_path_of(mirror.path, file.name)):
+                rows += len(batch)
+                yield batch
+        if rows != file.rows:
+            raise ExportError(
+                f"{file.name} is damaged: it has {rows:,} rows instead of {file.rows:,}"
+            )
+
+
+def _path_of(directory: Path, name: str) -> Path:
+    """Return where a committed file is: its new name may be yet to come."""
+    path, partial = directory / name, directory / (name + PARTIAL)
+    return partial if partial.exists() and not path.exists() else path
+
+
+def _check_place(path: Path) -> None:
+    """Refuse before the work is done what would be refused after it."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent)
+        )
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees a part of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

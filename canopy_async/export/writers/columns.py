@@ -1,0 +1,55 @@
+"""The columns of an exported row, the same in every format."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import attrs
+
+from canopy_async.fanout import IdentityBatch
+from canopy_async.models import AuditEvent
+
+__all__ = ["COLUMNS", "EXTRA", "FIELDS", "IDENTITY_ID", "columns_of", "fields_of"]
+
+IDENTITY_ID: Final = "identity_id"
+"""The first column: whose log a row was read from."""
+
+EXTRA: Final = "extra"
+"""The last column: fields that this version does not know."""
+
+FIELDS: Final = tuple(
+    field.name for field in attrs.fields(AuditEvent) if field.name != EXTRA
+)
+COLUMNS: Final = (IDENTITY_ID, *FIELDS, EXTRA)
+
+fields_of: Final = attrgetter(*FIELDS)
+"""Returns the values of an event's `FIELDS`."""
+
+
+def columns_of(batches: Sequence[IdentityBatch]) -> dict[str, Sequence[Any]]:
+    """Return the rows of batches column by column, in the order of `COLUMNS`."""
+    rows = [event for _, events in batches for event in events]
+    # Written out: by names that are looked up, it takes twice as long.
+    return {
+        IDENTITY_ID: [whose for whose, events in batches for _ in events],
+        "id": [event.id for event in rows],
+        "account_id": [event.account_id for event in rows],
+        "application_id": [event.application_id for event in rows],
+        "environment_id": [event.environment_id for event in rows],
+        "actor_id": [event.actor_id for event in rows],
+        "actor_type": [event.actor_type for event in rows],
+        "action": [event.action for event in rows],
+        "resource_type": [event.resource_type for event in rows],
+        "resource_id": [event.resource_id for event in rows],
+        "metadata": [event.metadata for event in rows],
+        "created_at": [event.created_at for event in rows],
+        "actor_label": [event.actor_label for event in rows],
+        "resource_label": [event.resource_label for event in rows],
+        "correlation_id": [event.correlation_id for event in rows],
+        "outcome": [event.outcome for event in rows],
+        "category": [event.category for event in rows],
+        "severity": [event.severity for event in rows],
+        "customer_visible": [event.customer_visible for event in rows],
+        "identity_visible": [event.identity_visible for event in rows],
+        EXTRA: [event.extra for event in rows],
+    }

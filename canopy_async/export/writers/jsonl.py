@@ -1,0 +1,90 @@
+"""JSON lines: each event as the API has it, with ``identity_id`` before."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from canopy_async.export.writers.columns import FIELDS, IDENTITY_ID, fields_of
+from canopy_async.export.writers.compression import Compressor
+from canopy_async.export.writers.protocol import Sink
+from canopy_async.fanout import IdentityBatch
+from canopy_async.models import AuditEvent
+
+__all__ = ["JsonLinesWriter"]
+
+# A struct is written in the order of its fields, an attrs class by the alphabet.
+_Line: Any = msgspec.defstruct("_Line", [IDENTITY_ID, *FIELDS], gc=False)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class JsonLinesWriter:
+    """Writes a line of JSON for each event.
+
+    Unknown fields stand beside the known ones. One that is called
+    ``identity_id`` gets an underscore before its name.
+
+    Args:
+        sink: Where the lines go.
+        compressor: What compresses them on the way, None for nothing.
+    """
+
+    def __init__(self, sink: Sink, compressor: Compressor | None = None) -> None:
+        self._sink: Final = sink
+        self._compressor: Final = compressor
+
+    def write(self, batches: Sequence[IdentityBatch]) -> None:
+        """Write a line for each event."""
+        lines: list[Any] = []
+        for identity_id, events in batches:
+            lines += [
+                _with_extra(identity_id, event)
+                if event.extra
+                else _line(identity_id, event)
+                for event in events
+            ]
+        data = _ENCODER.encode_lines(lines)
+        if self._compressor is not None:
+            data = self._compressor.compress(data)
+        self._sink.write(data)
+
+    def close(self) -> None:
+        """Write the end of the compressed stream."""
+        if self._compressor is not None:
+            self._sink.write(self._compressor.flush())
+
+
+def _line(identity_id: str, event: AuditEvent) -> Any:
+    # Written out: `fields_of` takes three times as long.
+    return _Line(
+        identity_id,
+        event.id,
+        event.account_id,
+        event.application_id,
+        event.environment_id,
+        event.actor_id,
+        event.actor_type,
+        event.action,
+        event.resource_type,
+        event.resource_id,
+        event.metadata,
+        event.created_at,
+        event.actor_label,
+        event.resource_label,
+        event.correlation_id,
+        event.outcome,
+        event.category,
+        event.severity,
+        event.customer_visible,
+        event.identity_visible,
+    )
+
+
+def _with_extra(identity_id: str, event: AuditEvent) -> dict[str, Any]:
+    line: dict[str, Any] = {IDENTITY_ID: identity_id}
+    line |= zip(FIELDS, fields_of(event), strict=True)
+    for name, value in event.extra.items():
+        while name in line:
+            name = f"_{name}"  # noqa: PLW2901 - the one that is free
+        line[name] = value
+    return line

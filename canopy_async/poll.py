@@ -1,0 +1,254 @@
+"""One poll of one log: what is read of it, and what is handed out.
+
+It is a read like any other, proven by the overlap chain: newest first, back to
+where late commits are looked for. Where much has come, it is read from there up
+instead, in batches, so that a follower that was away for long needs no more
+memory than one that was not.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final, TypeAlias
+
+import attrs
+
+from canopy_async.errors import UnprovenTiesError
+from canopy_async.lateness import Depth, Reach, ServerTime, Tally
+from canopy_async.models import AuditEvent
+from canopy_async.stream import EventStream, Run
+from canopy_async.tail import Tail, open_tail
+from canopy_async.watermark import Batch, FollowCheckpoint, Gap
+from canopy_async.wire import MAX_TAKE
+
+__all__ = ["Deliver", "Memory", "Poll", "clock"]
+
+Deliver: TypeAlias = Callable[[Batch], Awaitable[None]]
+"""Hands a batch out, and returns once it was processed."""
+
+_HEALING_POLLS: Final = 3
+
+
+@attrs.define(eq=False)
+class Memory:
+    """What is remembered of a log from poll to poll, and not in checkpoints.
+
+    Attributes:
+        depth: When it is read further back.
+        tally: What was seen of it, against what is counted.
+        time: What time it is there.
+        unproven: Polls in a row whose read could not be proven.
+    """
+
+    depth: Depth
+    tally: Tally = attrs.field(factory=Tally)
+    time: ServerTime = attrs.field(factory=ServerTime)
+    unproven: int = 0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Poll:
+    """One poll.
+
+    Attributes:
+        identity_id: Whose log it is.
+        read: Makes a stream of the log.
+        reach: How far back it is read, and what is held back.
+        memory: What is remembered of it.
+        deliver: Hands batches out.
+        began: When the poll began, by `clock`.
+        known: What was handed out so far.
+        floor: From where the log is read.
+        is_deep: Whether ``known`` begins there, too.
+        unexplained: Events that were counted before, and are to be seen now.
+        newest: The newest date of the first page.
+        until: Up to which date events have settled; None holds none back.
+        found: Events that were seen and had not been handed out before.
+        held: Those that were held back, as far as they were read.
+    """
+
+    identity_id: str
+    read: Callable[..., EventStream]
+    reach: Reach
+    memory: Memory
+    deliver: Deliver
+    began: float
+    known: FollowCheckpoint
+    floor: datetime | None
+    is_deep: bool
+    unexplained: int
+    newest: datetime | None = None
+    until: datetime | None = None
+    found: int = 0
+    held: Sequence[AuditEvent] = ()
+
+    def open(
+        self, take: int, *, concurrency: int | None = None
+    ) -> tuple[Tail, Run[AuditEvent]]:
+        """Return a pass that reads newest first, back to the floor."""
+        return open_tail(
+            self.read, "desc", floor=self.floor, take=take, concurrency=concurrency
+        )
+
+    def look_at(self, first: Tail, count: int) -> None:
+        """Learn from the first page what time it is, and how much there is."""
+        dates = [event.created_at for event in first.seen.values()]
+        self.newest = max(dates, default=None)
+        if self.reach.settle:
+            self.until = self.memory.time.settled(
+                self.reach.settle, newest=self.newest, began=self.began
+            )
+        if self.newest is not None:
+            self.memory.time.learn(self.newest, clock())
+        self.known = self.memory.tally.bounded(self.known, count)
+
+    async def gather_anew(self, *, most: int | None) -> bool:
+        """Read newest first, and hand all of it out at once.
+
+        Args:
+            most: Rows to read at most, None for any number.
+
+        Returns:
+            Whether these sufficed; if not, nothing was done.
+        """
+        tail, run = self.open(MAX_TAKE)
+        async with run:
+            return await self.gather(tail, run, [], most=most)
+
+    async def gather(
+        self,
+        tail: Tail,
+        run: Run[AuditEvent],
+        rows: list[AuditEvent],
+        *,
+        most: int | None,
+    ) -> bool:
+        """Do the same in a run that has begun with these rows."""
+        proven = True
+        try:
+            while (batch := await run.next_batch()) is not None:
+                rows.extend(batch)
+                if most is not None and len(rows) > most:
+                    return False
+        except UnprovenTiesError:
+            proven = False
+        self.known = attrs.evolve(self.known, count=run.pagination.item_count)
+        if proven:
+            self.memory.unproven = 0
+            found = self._digest(rows, truncated=not tail.passed)
+            found = self._concluded(found)
+        else:
+            found = self._heal(tail)
+        await self._hand_out(found)
+        return True
+
+    async def climb(self) -> None:
+        """Read from where ``known`` begins, and hand it out page by page.
+
+        The count in ``known`` stays until all is read, so that a poll that goes
+        on after an interruption knows that much is to come.
+        """
+        self.floor, self.is_deep = self.known.floor, True
+        tail, run = open_tail(self.read, "asc", floor=self.floor, take=MAX_TAKE)
+        is_first = True
+        async with run:
+            try:
+                while (rows := await run.next_batch()) is not None:
+                    if run.report.order_observed != "asc":
+                        break  # page by page, newer events would come first
+                    await self._hand_out(self._climbed(tail, rows, is_first=is_first))
+                    is_first = False
+                    if self.held:
+                        return
+                else:
+                    await self._finish_climb(run.pagination.item_count)
+                    return
+            except UnprovenTiesError:
+                self.memory.unproven += 1  # the next poll reads newest first
+                return
+        await self.gather_anew(most=None)
+
+    def _climbed(
+        self, tail: Tail, rows: Sequence[AuditEvent], *, is_first: bool
+    ) -> Batch:
+        batch = self._digest(rows, truncated=is_first and not tail.passed)
+        if not is_first and _overtaken(self.known, tail):
+            batch = attrs.evolve(batch, gap=Gap(older_than=tail.oldest_first_row))
+        # What lies ahead has not been read: nothing is forgotten up to there.
+        reached = rows[-1].created_at
+        seen = reached if self.newest is None else min(reached, self.newest)
+        return attrs.evolve(batch, checkpoint=self._trimmed(batch.checkpoint, seen))
+
+    async def _finish_climb(self, count: int) -> None:
+        known = attrs.evolve(self.known, count=count)
+        rest = Batch(identity_id=self.identity_id, events=(), checkpoint=known)
+        await self._hand_out(self._concluded(rest))
+        # What was committed meanwhile may be late against what came first.
+        self.memory.depth.hurry()
+
+    def _concluded(self, found: Batch) -> Batch:
+        """Return the last batch of a poll that saw all from its floor on."""
+        memory, checkpoint = self.memory, found.checkpoint
+        if self.is_deep:
+            checkpoint = self._trimmed(checkpoint, self.newest)
+            memory.depth.reached(self.began)
+        missing = memory.tally.suspected(
+            self.unexplained - self.found, is_deep=self.is_deep
+        )
+        if memory.tally.doubts:
+            memory.depth.hurry()
+        if missing and checkpoint.explained is not None:
+            explained = checkpoint.explained + missing  # it is said once
+            checkpoint = attrs.evolve(checkpoint, explained=explained)
+        return attrs.evolve(found, checkpoint=checkpoint, late_suspected=missing)
+
+    def _heal(self, tail: Tail) -> Batch:
+        """Make a batch of what was seen, though it is not proven to be all.
+
+        The floor stays for some polls, which read all of it again. Then it goes
+        on, as a follower must not stick; where it was not reached, with a gap.
+        """
+        self.memory.unproven += 1
+        seen = list(tail.seen.values())
+        found = self._digest(seen, truncated=tail.ended and not tail.passed)
+        if self.memory.unproven <= _HEALING_POLLS:
+            return found
+        self.memory.unproven = 0
+        overlap = self.reach.overlap
+        checkpoint = found.checkpoint.trimmed(overlap=overlap, deep=overlap)
+        found = attrs.evolve(found, checkpoint=checkpoint)
+        if tail.passed or tail.ended:
+            return found
+        oldest = min((event.created_at for event in seen), default=None)
+        return attrs.evolve(found, gap=Gap(older_than=oldest))
+
+    def _digest(self, rows: Sequence[AuditEvent], *, truncated: bool) -> Batch:
+        found = self.known.new_among(rows)
+        batch = self.known.digest(
+            self.identity_id, rows, truncated=truncated, until=self.until
+        )
+        self.found += len(found)
+        self.held = found[len(batch.events) :]
+        return batch
+
+    def _trimmed(
+        self, checkpoint: FollowCheckpoint, seen: datetime | None
+    ) -> FollowCheckpoint:
+        return checkpoint.trimmed(
+            overlap=self.reach.overlap, deep=self.reach.deep_overlap, seen=seen
+        )
+
+    async def _hand_out(self, batch: Batch) -> None:
+        await self.deliver(batch)
+        self.known = batch.checkpoint
+
+
+def clock() -> float:
+    """Return the running loop's time: seconds that go on whatever is set."""
+    return asyncio.get_running_loop().time()
+
+
+def _overtaken(known: FollowCheckpoint, tail: Tail) -> bool:
+    """Tell whether the list now begins after all that was handed out."""
+    first = tail.oldest_first_row
+    return first is not None and known.newest is not None and first > known.newest

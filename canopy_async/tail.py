@@ -1,0 +1,77 @@
+"""One read of a poll: the overlap chain, and what a follower notes of it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import attrs
+
+from canopy_async.chain import OverlapChain
+from canopy_async.models import AuditEvent, Page
+from canopy_async.span import Span
+from canopy_async.stream import EventStream, ReadOptions, Run
+from canopy_async.wire import Query
+
+__all__ = ["Tail", "open_tail"]
+
+
+class Tail(OverlapChain[AuditEvent]):
+    """An overlap chain that notes how far back it came, and what it saw.
+
+    Args:
+        take: Rows per page at most.
+        order: ``asc`` or ``desc``.
+        floor: The earliest instant that is wanted.
+    """
+
+    def __init__(self, *, take: int, order: str, floor: datetime | None) -> None:
+        super().__init__(take=take, order=order, span=Span(since=floor))
+        self._floor: Final = floor
+        self._keeps: Final = order == "desc"
+        self.seen: Final[dict[str, AuditEvent]] = {}
+        """What came from ``floor`` on, when reading newest first."""
+        self.passed = False
+        """Whether the list held something older than ``floor``."""
+        self.ended = False
+        """Whether a page said that none comes after it."""
+        self.oldest_first_row: datetime | None = None
+        """Where the list began, the last time that its first page was read."""
+
+    def take(self, page: Page[AuditEvent]) -> Sequence[AuditEvent]:
+        """Take the page of the first window; return the rows to hand out."""
+        if page.items and page.pagination.page == 1:
+            self.oldest_first_row = page.items[0].created_at
+        self.ended = self.ended or not page.pagination.has_next_page
+        for row in page.items:
+            if self._floor is not None and row.created_at < self._floor:
+                self.passed = True
+            elif self._keeps:
+                self.seen[row.id] = row
+        return super().take(page)
+
+
+def open_tail(
+    read: Callable[..., EventStream],
+    order: str,
+    *,
+    floor: datetime | None,
+    take: int,
+    concurrency: int | None = None,
+) -> tuple[Tail, Run[AuditEvent]]:
+    """Return a pass over a log, and the walk that steers it.
+
+    Args:
+        read: Makes a stream of the log.
+        order: ``asc`` or ``desc``.
+        floor: The earliest instant that is wanted.
+        take: Rows per page at most.
+        concurrency: Requests in flight at most; None is the session's own limit.
+    """
+    tail = Tail(take=take, order=order, floor=floor)
+    stream = read(order=order, since=floor, take=take, concurrency=concurrency)
+    return tail, attrs.evolve(stream, new_walk=partial(_steered_by, tail)).open()
+
+
+def _steered_by(tail: Tail, _query: Query, _options: ReadOptions) -> Tail:
+    return tail

@@ -1,0 +1,88 @@
+"""Real Dask clusters of this machine, and what runs on them."""
+
+import os
+import signal
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import dask
+import psutil
+from distributed import Client, LocalCluster
+
+from canopy_async.distributed.shard import run_shard
+from canopy_async.export import read_manifest
+from canopy_async.testing import LocalCanopy
+from support.exports import rows_of
+
+TOKEN_VARIABLE = "CANOPY_TEST_TOKEN"
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def local_server():
+    """A local server whose token is the same at any time, as workers know it."""
+    return LocalCanopy(clock=lambda: NOON)
+
+
+@contextmanager
+def local_client(*, processes, lease_timeout="2s"):
+    """A client of two workers, whose environment has the local server's token."""
+    os.environ[TOKEN_VARIABLE] = local_server().token
+    locks = "distributed.scheduler.locks"
+    config = {
+        f"{locks}.lease-timeout": lease_timeout,
+        f"{locks}.lease-validation-interval": "100ms",
+    }
+    try:
+        with (
+            dask.config.set(config),
+            LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                processes=processes,
+                dashboard_address=None,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+    finally:
+        del os.environ[TOKEN_VARIABLE]
+
+
+def run_shard_twice(job, work):
+    """A task that is run again after it has put away what it has read."""
+    run_shard(job, work)
+    return run_shard(job, work)
+
+
+def token_of_environment():
+    """What a user's own function does."""
+    return os.environ[TOKEN_VARIABLE]
+
+
+async def async_token_of_environment():
+    """The same, as an async function."""
+    return os.environ[TOKEN_VARIABLE]
+
+
+def broken_token():
+    """A function that fails with a secret in its error."""
+    raise RuntimeError("the vault says: s3cr3t")
+
+
+def kill_the_worker_of(client, request):
+    """Kill the process that has sent a request, as a crash does."""
+    for pid in client.run(os.getpid).values():
+        connections = psutil.Process(pid).net_connections()
+        if any(found.laddr.port == request.connection for found in connections):
+            os.kill(pid, signal.SIGKILL)
+            return
+    raise AssertionError("no worker has sent it")
+
+
+def exported(directory):
+    """The rows of all files that count, by identity, in the manifest's order."""
+    found = {}
+    for file in read_manifest(directory).files:
+        for row in rows_of(directory / file.name):
+            found.setdefault(row.pop("identity_id"), []).append(row)
+    return found

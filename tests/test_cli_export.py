@@ -1,0 +1,297 @@
+"""``canopy-async export`` and ``verify`` as a user runs them, in a process."""
+
+import asyncio
+import os
+import signal
+import sys
+import sysconfig
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.exports import ids_of, read_back, truth
+from support.waiting import until
+from typer.testing import CliRunner
+
+from canopy_async import SessionStats
+from canopy_async.cli.app import app
+from canopy_async.cli.progress import Watch
+from canopy_async.export import ExportProgress, export, read_manifest
+from canopy_async.testing import Faults
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals, ptys")
+
+SCRIPT = Path(sysconfig.get_path("scripts")) / "canopy-async"
+PATIENCE = 30
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Where to export to."""
+    return tmp_path / "out"
+
+
+def environment(server):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CANOPY_")}
+    return env | {
+        "CANOPY_ACCOUNT": server.account,
+        "CANOPY_TOKEN": server.token,
+        "CANOPY_BASE_URL": server.base_url,
+        "COLUMNS": "200",
+        "TERM": "xterm-256color",
+    }
+
+
+@asynccontextmanager
+async def started(server, *arguments, stdin=DEVNULL, stderr=PIPE):
+    async with asyncio.timeout(PATIENCE):
+        process = await asyncio.create_subprocess_exec(
+            SCRIPT,
+            *map(str, arguments),
+            env=environment(server),
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=stderr,
+            # Ignored where the tests run as a shell's background job.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def finished(server, *arguments, text=None):
+    stdin = DEVNULL if text is None else PIPE
+    async with started(server, *arguments, stdin=stdin) as process:
+        out, err = await process.communicate(text)
+    assert server.token.encode() not in out + err
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_all_identities_are_exported_and_verified(server, out):
+    ids = server.seed_identities(4)
+    for identity_id in ids[:3]:
+        server.seed_events(identity_id, 120)
+    done = await finished(server, "export", "--all", "--out", out)
+    assert done[0::2] == (0, "")
+    assert done[1].startswith(f"{out}: 360 events into 1 file (")
+    assert done[1].endswith("identities: 4 done, 4 proven complete, 0 failed\n")
+    assert read_back(out) == truth(server, *ids)
+    again = await finished(server, "export", "--all", "--out", out)
+    assert "0 events into 0 files" in again[1]
+    assert again[1].endswith("0 failed, 4 done before\n")
+    verified = invoke("verify", out)
+    assert verified.exit_code == 0
+    first, last = verified.stdout.splitlines()
+    assert first.startswith(f"{out}: 360 events in 1 file; identities: 4 done, 4 prov")
+    assert first.endswith("0 failed, 0 not finished")
+    assert last == "The files are what was written."
+
+
+async def test_the_options_reach_the_export(server, out):
+    server.seed_events("idn_1", 600)
+    rows = server.events("idn_1")
+    status, _, err = await finished(
+        *(server, "export", "idn_1", "--out", out, "--format", "csv"),
+        *("--since", rows[100]["created_at"], "--until", "2030-01-01"),
+        *("--q", "auth", "--concurrency", "2", "--max-rate", "500"),
+        *("--max-file-bytes", "60000"),
+    )
+    assert (status, err) == (0, "")
+    header = read_manifest(out).header
+    assert header.since == datetime.fromisoformat(rows[100]["created_at"])
+    assert header.until == datetime(2030, 1, 1, tzinfo=UTC)
+    assert (header.q, header.format) == ("auth", "csv")
+    assert 0 < read_manifest(out).events < 500
+    assert server.peak_in_flight <= 2
+
+
+@pytest.mark.parametrize("how", ["file", "stdin"])
+async def test_ids_come_from_a_file_or_from_standard_input(server, out, tmp_path, how):
+    for identity_id in ("idn 1", "ünï", "idn_3"):
+        server.seed_events(identity_id, 5)
+    lines = "\ufeffidn 1\r\n\n  ünï  \nidn 1\n".encode()
+    path = tmp_path / "ids.txt"
+    path.write_bytes(lines)
+    where = path if how == "file" else "-"
+    text = None if how == "file" else lines
+    done = await finished(server, "export", "--from", where, "--out", out, text=text)
+    assert done[0::2] == (0, "")
+    assert read_back(out) == truth(server, "idn 1", "ünï")
+
+
+async def test_failures_are_listed_at_the_end_and_a_rerun_does_the_rest(server, out):
+    server.seed_events("idn_1", 5)
+    status, said, err = await finished(
+        server, "export", "idn_1", "later", "never", "--out", out
+    )
+    assert status == 3
+    assert "identities: 1 done, 1 proven complete, 2 failed" in said
+    assert "canopy-async: later: 404 [identity.not_found]" in err
+    assert "canopy-async: never: 404" in err
+    assert err.splitlines()[-1] == (
+        "canopy-async: 2 identities could not be read: run it again to go on with"
+        " what is left"
+    )
+    assert len(err.splitlines()) == 3
+    server.seed_events("later", 7)
+    status, said, err = await finished(server, "export", "idn_1", "later", "--out", out)
+    assert (status, err) == (0, "")
+    assert said.endswith("1 done, 1 proven complete, 0 failed, 1 done before\n")
+    assert read_back(out) == truth(server, "idn_1", "later")
+
+
+async def test_ctrl_c_commits_what_was_read_and_ends_quietly(server, out):
+    server.seed_events("idn_1", 900)
+    server.faults = Faults(hang_rate=1, only=lambda request: request.page > 4)
+    async with started(server, "export", "idn_1", "--out", out) as process:
+        await until(lambda: len(server.requests) > 6)
+        await until(lambda: all(r.finished for r in server.requests if r.page <= 4))
+        await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said, err = await process.communicate()
+    assert (process.returncode, said, err) == (130, b"", b"")
+    assert sum(map(len, ids_of(out).values())) == read_manifest(out).events > 0
+    server.faults = Faults()
+    assert (await finished(server, "export", "idn_1", "--out", out))[0] == 0
+    assert read_back(out) == truth(server, "idn_1")
+
+
+async def test_a_refused_token_is_status_1(server, out):
+    server.revoke_token(server.token)
+    status, said, err = await finished(server, "export", "idn_1", "--out", out)
+    assert (status, said, err.count("\n")) == (1, "", 1)
+    assert "401" in err
+
+
+async def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(server, out):
+    ids = server.seed_identities(40)
+    for identity_id in ids:
+        server.seed_events(identity_id, 2)
+    server.faults = Faults(latency=0.2)
+    terminal, its_end = os.openpty()
+    async with started(
+        server, "export", "--all", "--out", out, stderr=its_end
+    ) as process:
+        os.close(its_end)
+        reading = asyncio.create_task(asyncio.to_thread(read_terminal, terminal))
+        said, _ = await process.communicate()
+        shown = await reading
+    os.close(terminal)
+    assert process.returncode == 0
+    assert b"80 events into 1 file" in said
+    assert "/40" in shown
+    for part in (
+        "identities, ",
+        "events, ",
+        "requests/s, ",
+        "width ",
+        "0 failed, ",
+        "left",
+    ):
+        assert part in shown
+    assert shown.endswith("\x1b[2K")
+
+
+def read_terminal(fd):
+    shown = b""
+    while True:
+        try:
+            data = os.read(fd, 65_536)
+        except OSError:  # what Linux says when the other end was closed
+            return shown.decode()
+        if not data:
+            return shown.decode()
+        shown += data
+
+
+def invoke(*arguments):
+    env = {
+        "CANOPY_ACCOUNT": "acme",
+        "CANOPY_TOKEN": "tok-secret",
+        "CANOPY_BASE_URL": "http://127.0.0.1:9",
+        "TERMINAL_WIDTH": "300",
+    }
+    return CliRunner().invoke(app, [str(a) for a in arguments], env=env)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--out", "{out}"], "IDENTITY: name some, or pass --from FILE, or --all"),
+        (["a", "--all", "--out", "{out}"], "IDENTITY: name some, or pass --from"),
+        (["a", "--from", "f", "--out", "{out}"], "IDENTITY: name some, or pass"),
+        (["a"], "--out"),
+        (["a", "--out", "{out}", "--format", "xml"], "--format: must be one of 'csv'"),
+        (["a", "--out", "{out}", "--since", "now"], "--since: must be a date or an"),
+        (["a", "--out", "{out}", "--until", "12"], "--until: must be a date or an"),
+        (
+            ["a", "--out", "{out}", "--since", "2026-02-01", "--until", "2026-01-01"],
+            "--since: must be before until",
+        ),
+        (["a", "--out", "{out}", "--concurrency", "0"], "--concurrency: must be 1"),
+        (["a", "--out", "{out}", "--max-rate", "0"], "--max-rate: must be a finite"),
+        (["a", "--out", "{out}", "--max-file-bytes", "0"], "--max-file-bytes: must"),
+        (["--from", "{out}.txt", "--out", "{out}"], "--from: can't be read: No such"),
+    ],
+)
+def test_a_bad_argument_is_wrong_usage_of_its_flag(out, arguments, said):
+    result = invoke("export", *(a.format(out=out) for a in arguments))
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Traceback" not in result.output
+    assert not out.exists()
+
+
+def test_a_file_that_is_no_text_is_wrong_usage(out, tmp_path):
+    (tmp_path / "ids").write_bytes(b"\xff\xfe\x00")
+    result = invoke("export", "--from", tmp_path / "ids", "--out", out)
+    assert result.exit_code == 2
+    assert "--from: is not UTF-8 text" in result.output
+
+
+async def test_verify_names_what_is_wrong_and_is_status_1(server, session, out):
+    server.seed_events("idn_1", 5)
+    await export(session, ["idn_1"], out)
+    path = out / "events-00001.jsonl"
+    path.write_bytes(path.read_bytes()[:-10])
+    result = invoke("verify", out)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "canopy-async: events-00001.jsonl is not what was written: sha256 differs\n"
+    )
+    assert "The files are" not in result.stdout
+
+
+def test_a_directory_that_holds_no_export_is_status_1(tmp_path):
+    result = invoke("verify", tmp_path)
+    assert result.exit_code == 1
+    assert "manifest.jsonl: No such file or directory" in result.output
+
+
+def test_what_is_shown_follows_from_what_was_told():
+    now = 100.0
+    session = SimpleNamespace(stats=SessionStats(width=8))
+    watch = Watch(session, 50, clock=lambda: now)
+    before = watch.snapshot()
+    assert (before.ended, before.total, before.rate, before.left) == (0, 50, 0.0, None)
+    watch.take(ExportProgress(done=8, failed=2, skipped=10, events=1_234))
+    session.stats = SessionStats(width=6, requests=300)
+    now = 105.0
+    shown = watch.snapshot()
+    assert (shown.ended, shown.failed, shown.width, shown.rate) == (20, 2, 6, 60.0)
+    assert shown.left == pytest.approx(15.0)  # 10 in 5 seconds, 30 to go
+    assert str(shown) == (
+        "1,234 events, 60 requests/s, width 6, 2 failed, 0:00:15 left"
+    )
+    now = 130.0  # the rate is that of the last seconds
+    watch.snapshot()
+    now = 135.0
+    session.stats = SessionStats(width=6, requests=350)
+    assert watch.snapshot().rate == pytest.approx(10.0)

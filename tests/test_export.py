@@ -1,0 +1,399 @@
+"""An export: what is in its files and its manifest, and what a rerun adds."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from support.exports import ids_of, read_back, truth
+from support.leaks import assert_gone, assert_quiet
+from support.waiting import until
+
+from canopy_async import (
+    CanopyError,
+    IncompleteReadError,
+    NotFoundError,
+    SessionClosedError,
+    UnauthorizedError,
+)
+from canopy_async.export import export, iter_commits, read_manifest, verify
+from canopy_async.export.directory import ExportDirectory
+from canopy_async.testing import Faults
+
+SIZES = {"one": 1, "none": 0, "some": 150, "many": 900}
+
+
+@pytest.fixture
+def logs(server):
+    """Logs of all sizes."""
+    for identity_id, size in SIZES.items():
+        server.add_identity(id=identity_id)
+        server.seed_events(identity_id, size)
+    return server
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Where to export to."""
+    return tmp_path / "out"
+
+
+async def as_async(ids):
+    for identity_id in ids:
+        yield identity_id
+
+
+async def test_every_event_of_every_identity_is_in_the_files(logs, session, out):
+    result = await export(session, session.identities(), out)
+    assert read_back(out) == truth(logs, *SIZES)
+    assert (result.done, result.complete, result.failed) == (4, 4, 0)
+    assert (result.skipped, result.events, result.failures) == (0, 1051, {})
+    assert result.directory == out
+    assert [file.name for file in result.files] == ["events-00001.jsonl"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "events-00001.jsonl",
+        "manifest.jsonl",
+    ]
+    assert verify(out).ok
+
+
+async def test_the_manifest_says_what_is_proven_of_each_identity(logs, session, out):
+    await export(session, SIZES, out, q=None)
+    manifest = read_manifest(out)
+    assert manifest.header.account == "acme"
+    assert manifest.header.base_url == logs.base_url
+    assert manifest.header.format == "jsonl"
+    assert manifest.header.order == "asc"
+    assert manifest.header.library.startswith("canopy-async")
+    assert (manifest.events, manifest.count("done"), manifest.commits) == (1051, 4, 1)
+    assert manifest.bytes == (out / "events-00001.jsonl").stat().st_size
+    for identity_id, size in SIZES.items():
+        entry = manifest.identities[identity_id]
+        ids = logs.event_ids(identity_id)
+        assert (entry.events, entry.state, entry.complete) == (size, "done", True)
+        assert entry.proof == "strict-key"
+        assert (entry.checkpoint, entry.error) == (None, None)
+        marks = (entry.first and entry.first.id, entry.last and entry.last.id)
+        assert marks == ((ids[0], ids[-1]) if ids else (None, None))
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, dict.fromkeys, as_async])
+async def test_ids_come_from_any_iterable(logs, session, out, make):
+    await export(session, make(["one", "some"]), out)
+    assert read_back(out) == truth(logs, "one", "some")
+
+
+async def test_an_id_that_is_named_twice_is_read_once(logs, session, out):
+    result = await export(session, ["one", "some", "one", "some", "one"], out)
+    assert read_back(out) == truth(logs, "one", "some")
+    assert result.done == 2
+
+
+async def test_no_identities_make_an_export_of_nothing(session, out):
+    result = await export(session, [], out)
+    assert (result.done, result.events, result.files) == (0, 0, ())
+    assert [path.name for path in out.iterdir()] == ["manifest.jsonl"]
+    assert read_manifest(out).identities == {}
+    assert verify(out).ok
+
+
+async def test_identities_without_events_are_done_without_a_file(server, session, out):
+    server.add_identity(id="none")
+    result = await export(session, ["none"], out)
+    assert (result.done, result.files) == (1, ())
+    assert read_manifest(out).identities["none"].complete
+    again = await export(session, ["none"], out)
+    assert (again.done, again.skipped) == (0, 1)
+
+
+async def test_a_rerun_of_what_is_done_sends_and_writes_nothing(logs, session, out):
+    await export(session, SIZES, out)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    logs.reset_requests()
+    result = await export(session, SIZES, out)
+    assert (result.done, result.skipped, result.events) == (0, 4, 0)
+    assert logs.requests == []
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+async def test_a_rerun_reads_ids_that_were_not_named_before(logs, session, out):
+    await export(session, ["one", "none"], out)
+    result = await export(session, SIZES, out)
+    assert (result.done, result.skipped) == (2, 2)
+    assert read_back(out) == truth(logs, *SIZES)
+    assert [file.name for file in result.files] == ["events-00002.jsonl"]
+
+
+async def test_what_could_not_be_read_is_collected_and_tried_again(logs, session, out):
+    result = await export(session, ["one", "later", "some"], out)
+    assert isinstance(result.failures["later"], NotFoundError)
+    assert (result.done, result.failed) == (2, 1)
+    entry = read_manifest(out).identities["later"]
+    assert (entry.state, entry.events, entry.complete) == ("failed", 0, False)
+    assert entry.error.type == "NotFoundError"
+    assert "404" in entry.error.message
+    logs.seed_events("later", 30)
+    result = await export(session, ["one", "later", "some"], out)
+    assert (result.done, result.skipped, result.failed) == (1, 2, 0)
+    assert read_back(out) == truth(logs, "one", "later", "some")
+    entry = read_manifest(out).identities["later"]
+    assert (entry.state, entry.events, entry.error) == ("done", 30, None)
+
+
+async def test_one_that_fails_again_keeps_its_rows_and_its_place(
+    logs, connect, quick, out
+):
+    session = connect(retry=quick, concurrency=1)
+    for first_bad_page in (4, 7):
+        logs.faults = Faults(
+            error_rate=1.0,
+            only=lambda r, page=first_bad_page: r.identity == "many" and r.page >= page,
+        )
+        result = await export(session, ["many"], out)
+        assert list(result.failures) == ["many"]
+        assert read_manifest(out).identities["many"].checkpoint is not None
+    logs.faults = Faults(error_rate=1.0)  # not even its beginning is found
+    assert (await export(session, ["many"], out)).events == 0
+    logs.faults = Faults()
+    result = await export(session, ["many"], out)
+    assert 0 < result.events < 900
+    assert read_back(out) == truth(logs, "many")
+    assert read_manifest(out).identities["many"].complete
+    assert verify(out).ok
+
+
+async def test_a_read_that_cant_be_proven_is_a_failure_and_its_rows_are_kept(
+    server, session, out
+):
+    server.seed_events("moving", 600)
+    server.faults = Faults(unsorted=True, only=lambda r: r.page > 2)
+    result = await export(session, ["moving"], out)
+    assert isinstance(result.failures["moving"], IncompleteReadError)
+    entry = read_manifest(out).identities["moving"]
+    assert (entry.state, entry.complete) == ("failed", False)
+    assert 0 < entry.events == len(ids_of(out)["moving"])
+    server.faults = Faults()
+    await export(session, ["moving"], out)
+    assert read_back(out) == truth(server, "moving")
+
+
+async def test_a_range_and_a_search_are_those_of_events(logs, session, out):
+    rows = logs.events("many")
+    since, until_ = (datetime.fromisoformat(rows[n]["created_at"]) for n in (200, 700))
+    result = await export(session, ["many"], out, since=since, until=until_, q="login")
+    expected = await session.events(
+        "many", since=since, until=until_, q="login", order="asc"
+    ).collect()
+    assert ids_of(out)["many"] == [event.id for event in expected]
+    assert 0 < result.events < 500
+    header = read_manifest(out).header
+    assert (header.since, header.until, header.q) == (since, until_, "login")
+    assert verify(out).ok
+
+
+async def test_files_are_closed_at_their_size_and_their_names_sort(
+    logs, session, out, monkeypatch
+):
+    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 300)
+    logs.seed_events("big", 2_000)
+    result = await export(session, ["many", "big"], out, max_file_bytes=250_000)
+    names = [file.name for file in result.files]
+    assert names == [f"events-0000{n + 1}.jsonl" for n in range(len(names))]
+    assert len(names) > 2
+    assert all(250_000 <= file.bytes < 1_500_000 for file in result.files[:-1])
+    assert read_back(out) == truth(logs, "many", "big")
+    commits = list(iter_commits(out))
+    assert [commit.n for commit in commits] == list(range(1, len(commits) + 1))
+    assert read_manifest(out).identities["big"].events == 2_000
+
+
+async def test_what_was_read_is_final_after_so_many_seconds(logs, session, out):
+    logs.fail_next(kind="hang", only=lambda r: r.identity == "one")
+    exporting = asyncio.create_task(
+        export(session, ["some", "one"], out, width=2, commit_every=0.05)
+    )
+    await until((out / "events-00001.jsonl").exists)
+    assert ids_of(out) == {"some": logs.event_ids("some")}
+    exporting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exporting
+
+
+async def test_many_that_end_are_committed_though_they_have_no_events(
+    server, session, out, monkeypatch
+):
+    monkeypatch.setattr("canopy_async.export.run.MAX_ENDED", 40)
+    ids = server.seed_identities(100)
+    for identity_id in ids[::10]:
+        server.seed_events(identity_id, 2)
+    await export(session, ids, out)
+    assert read_manifest(out).count("done") == 100
+    assert read_manifest(out).commits >= 2
+
+
+async def test_more_events_of_one_instant_than_a_checkpoint_holds_are_no_end(
+    server, session, out, monkeypatch
+):
+    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 50)
+    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 50)
+    server.seed_events("a", 200)
+    server.seed_events("a", 250, tie_probability=1.0)
+    server.seed_events("a", 200)
+    await export(session, ["a"], out, max_file_bytes=1)
+    assert read_back(out) == truth(server, "a")
+    counts = [commit.identities[0].events for commit in iter_commits(out)]
+    assert len(counts) > 2
+    assert max(counts) >= 250  # no commit among them
+    assert verify(out).ok
+
+
+async def test_a_cancelled_export_has_committed_what_was_handed_out(logs, session, out):
+    logs.seed_events("big", 3_000)
+    logs.faults = Faults(latency=0.002)
+    seen = []
+
+    async def run():
+        await export(session, ["some", "big"], out, on_progress=seen.append)
+
+    exporting = asyncio.create_task(run())
+    await until(lambda: seen and seen[-1].events > 500)
+    exporting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exporting
+    events = read_manifest(out).events
+    assert 500 < events < 3_150
+    assert sum(map(len, ids_of(out).values())) == events
+    assert not list(out.glob("*.partial"))
+    await assert_quiet(logs)
+    result = await export(session, ["some", "big"], out)
+    assert result.events == 3_150 - events
+    assert read_back(out) == truth(logs, "some", "big")
+
+
+async def test_a_refused_token_stops_it_after_a_commit(logs, connect, out):
+    token = logs.issue_token(uses=8)
+    session = connect(token=token, concurrency=1)
+    with pytest.raises(UnauthorizedError):
+        await export(session, ["some", "many"], out, width=1)
+    events = read_manifest(out).events
+    assert 0 < events < 1_050
+    assert read_manifest(out).count("open") == 1
+    result = await export(connect(), ["some", "many"], out)
+    assert result.events == 1_050 - events
+    assert read_back(out) == truth(logs, "some", "many")
+
+
+async def test_what_the_identities_raise_stops_it_after_a_commit(logs, session, out):
+    async def ids():
+        yield "some"
+        yield "many"
+        raise TimeoutError("the list broke off")
+
+    with pytest.raises(TimeoutError, match="broke off"):
+        await export(session, ids(), out, width=1)
+    assert read_manifest(out).count("done") == 2
+    assert read_back(out) == truth(logs, "some", "many")
+
+
+async def test_an_id_that_cant_be_one_stops_it_after_a_commit(logs, session, out):
+    with pytest.raises(ValueError, match="identity_id must not be empty"):
+        await export(session, ["some", ".."], out, width=1)
+    assert read_back(out) == truth(logs, "some")
+
+
+async def test_a_closed_session_stops_it_after_a_commit(logs, session, out):
+    logs.faults = Faults(latency=0.002)
+    seen = []
+    exporting = asyncio.create_task(
+        export(session, SIZES, out, on_progress=seen.append, width=2)
+    )
+    await until(lambda: seen and seen[-1].events > 100)
+    await session.aclose()
+    with pytest.raises(SessionClosedError):
+        await exporting
+    assert read_manifest(out).events > 100
+
+
+async def test_it_leaves_nothing_running(logs, session, out):
+    await export(session, session.identities(), out)
+    await assert_gone(session, logs)
+
+
+async def test_progress_is_told_and_ends_with_all(logs, session, out):
+    seen = []
+    await export(session, SIZES, out, on_progress=seen.append)
+    assert [p.events for p in seen] == sorted(p.events for p in seen)
+    last = seen[-1]
+    assert (last.done, last.complete, last.failed, last.open) == (4, 4, 0, 0)
+    assert (last.events, last.files) == (1051, 1)
+    assert last.bytes == read_manifest(out).bytes
+    assert last.requests == len(logs.requests)
+    await export(session, SIZES, out, on_progress=seen.append)
+    assert (seen[-1].skipped, seen[-1].done) == (4, 0)
+
+
+async def test_what_a_callback_raises_ends_it_after_a_commit(server, session, out):
+    server.seed_events("some", 10)
+
+    def refuse(_):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        await export(session, ["some"], out, on_progress=refuse)
+    assert read_manifest(out).events > 0
+
+
+async def test_memory_is_bounded_by_chunks_not_by_logs(logs, session, out, monkeypatch):
+    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 200)
+    written = []
+    write = ExportDirectory.write
+
+    def spy(directory, batches):
+        written.append(sum(len(events) for _, events in batches))
+        write(directory, batches)
+
+    monkeypatch.setattr(ExportDirectory, "write", spy)
+    logs.seed_events("big", 2_000)
+    await export(session, ["big", "many"], out)
+    assert sum(written) == 2_900
+    # A chunk is full at 200, and the last page of it has 100 rows at most.
+    assert max(written) < 300
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"format": "xml"}, ValueError, "format must be one of 'csv', 'jsonl'"),
+        ({"format": None}, TypeError, "format must be a str"),
+        ({"width": 0}, ValueError, "width must be 1 or more"),
+        ({"max_file_bytes": 0}, ValueError, "max_file_bytes must be 1 or more"),
+        ({"max_file_bytes": 1.5}, TypeError, "max_file_bytes must be an int"),
+        ({"commit_every": 0}, ValueError, "commit_every must be a finite number"),
+        ({"since": "2026-01-01"}, TypeError, "since must be a datetime"),
+        (
+            {
+                "since": datetime(2026, 1, 2, tzinfo=UTC),
+                "until": datetime(2026, 1, 1, tzinfo=UTC),
+            },
+            ValueError,
+            "since",
+        ),
+        ({"q": 3}, TypeError, "q must be a str"),
+        ({"identities": "one"}, TypeError, "identity_ids must be an iterable"),
+        ({"identities": 7}, TypeError, "identity_ids must be an iterable"),
+    ],
+)
+async def test_bad_arguments_are_refused_before_anything_is_done(
+    session, out, options, error, words
+):
+    arguments = {"identities": ["one"], "directory": out} | options
+    with pytest.raises(error, match=words):
+        await export(session, **arguments)
+    assert not out.exists()
+    assert session.stats.requests == 0
+
+
+async def test_errors_are_those_of_the_library(session, out):
+    out.write_text("not a directory")
+    with pytest.raises(CanopyError, match="out: File exists"):
+        await export(session, ["one"], out)
+    assert out.read_text() == "not a directory"

@@ -1,0 +1,315 @@
+"""The formats: read back with other tools, they hold what the server served."""
+
+import csv
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import attrs
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from support.exports import (
+    COLUMNS,
+    FORMATS,
+    ids_of,
+    instant,
+    read_back,
+    truth,
+    without_empty,
+)
+
+from canopy_async import AuditEvent, ExportError, IdentityBatch, Outcome
+from canopy_async.export import export, verify
+from canopy_async.export.writers import FORMATS as WRITERS
+from canopy_async.export.writers.columns import FIELDS, columns_of
+from canopy_async.export.writers.comma import guarded, unguarded
+
+WHO = 'idn "1", ünï/=2'
+NASTY = (
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r\n=1",
+    "'=1",
+    "'plain",
+    'say "hi", twice\r\n',
+    "line\u2028separator, \u0085, \x00, \x1b[31m",
+    "עברית \U0001f600 e\u0301",
+    " padded ",
+    "NULL",
+    "",
+)
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Where to export to."""
+    return tmp_path / "out"
+
+
+def seed_nasty(server):
+    """A log with all that may go wrong in a file."""
+    rows = [
+        {"actor_label": text, "resource_label": text, "action": text or "a"}
+        for text in NASTY
+    ]
+    rows += [
+        {"metadata": {}},
+        {"metadata": {"=1": NASTY, "deep": [[{"n": 1.5e300}]], "big": 2**60}},
+        {"metadata": {"big": 10**30, "t": True, "none": None, "extra": {}}},
+        {"actor_label": None, "category": None, "actor_id": ..., "category_": 1},
+        {"new_field": [1, {"x": "=1"}], "extra": {"extra": {}}, "other": None},
+        {"outcome": "partial", "severity": "=danger", "category": "wölfe,"},
+        {"created_at": "2026-11-01T10:00:00.123456+02:00"},
+        {"created_at": "2026-11-01T08:00:01Z"},
+        {"created_at": "2026-11-01T08:00:01.5-00:30"},
+        {"customer_visible": False, "identity_visible": True},
+    ]
+    server.add_events(WHO, rows)
+    server.seed_events("plain", 250)
+    return (WHO, "plain")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+async def test_every_format_read_back_is_what_the_server_served(
+    server, session, out, name
+):
+    ids = seed_nasty(server)
+    await export(session, ids, out, format=name, max_file_bytes=60_000)
+    expected = truth(server, *ids)
+    if name == "csv":
+        expected = {i: [without_empty(r) for r in log] for i, log in expected.items()}
+    assert read_back(out) == expected
+    assert verify(out).problems == ()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+async def test_a_file_that_was_gone_on_with_is_read_like_any_other(
+    server, session, out, name
+):
+    server.seed_events("a", 120)
+    await export(session, ["a"], out, format=name)
+    server.seed_events("b", 120)
+    await export(session, ["a", "b"], out, format=name)
+    assert read_back(out, empty_is_null=True) == truth(server, "a", "b")
+    suffixes = {path.name.partition(".")[2] for path in out.glob("events-*")}
+    assert suffixes == {name}
+
+
+def test_every_field_of_an_event_is_a_column_in_its_place():
+    event = attrs.evolve(an_event(1), **{n: n for n in FIELDS}, extra={"x": 1})
+    columns = columns_of([IdentityBatch("whose", [event])])
+    expected = {"identity_id": "whose"} | {n: n for n in FIELDS} | {"extra": {"x": 1}}
+    assert list(columns) == COLUMNS
+    assert {name: column[0] for name, column in columns.items()} == expected
+    sink = Collected()
+    plain = attrs.evolve(event, extra={})
+    WRITERS["jsonl"].open(sink, 1).write([IdentityBatch("whose", [plain])])
+    del expected["extra"]
+    assert list(json.loads(sink.data).items()) == list(expected.items())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_a_writer_is_given_at_once_or_in_parts_is_the_same(name):
+    batches = [
+        IdentityBatch(f"idn_{n % 3}", [an_event(n), an_event(n + 1000)])
+        for n in range(50)
+    ]
+    whole, parts = Collected(), Collected()
+    for sink, chunks in ((whole, [batches]), (parts, [[b] for b in batches])):
+        writer = WRITERS[name].open(sink, 1 << 20)
+        for chunk in chunks:
+            writer.write(chunk)
+        writer.close()
+    if name == "parquet":
+        tables = [parquet.read_table(pa.BufferReader(s.data)) for s in (whole, parts)]
+        assert tables[0].to_pylist() == tables[1].to_pylist()
+    elif name in {"jsonl", "csv"}:
+        assert whole.data == parts.data
+
+
+class Collected:
+    """A sink in memory."""
+
+    closed = False
+
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += bytes(data)
+        return len(data)
+
+    def flush(self):
+        pass
+
+
+def an_event(number):
+    return AuditEvent(
+        id=f"evt_{number}",
+        actor_type="user",
+        action="role.created",
+        metadata={"n": number},
+        created_at=datetime.fromtimestamp(number, UTC),
+        outcome=Outcome("success" if number % 2 else f"odd_{number % 5}"),
+        severity="info",
+        customer_visible=True,
+        identity_visible=False,
+    )
+
+
+async def test_a_line_of_json_is_the_event_as_served_after_its_identity(
+    server, session, out
+):
+    row = server.add_event("one", shiny="new", tags=[1, 2])
+    await export(session, ["one"], out)
+    (line,) = (out / "events-00001.jsonl").read_text().splitlines()
+    found = json.loads(line)
+    assert list(found) == [*COLUMNS[:-1], "shiny", "tags"]
+    assert found.pop("identity_id") == "one"
+    assert instant(found.pop("created_at")) == instant(row.pop("created_at"))
+    assert found == dict.fromkeys(found) | row
+
+
+async def test_an_unknown_field_never_hides_whose_log_a_row_is_from(
+    server, session, out
+):
+    server.add_event("one", identity_id="someone else", _identity_id="third")
+    await export(session, ["one"], out)
+    (line,) = (out / "events-00001.jsonl").read_text().splitlines()
+    found = json.loads(line, object_pairs_hook=list)
+    names = [name for name, _ in found]
+    assert len(names) == len(set(names))
+    found = dict(found)
+    assert found["identity_id"] == "one"
+    assert {"someone else", "third"} <= {
+        value for name, value in found.items() if name.endswith("_identity_id")
+    }
+
+
+async def test_no_cell_is_a_formula_and_each_can_be_had_back(server, session, out):
+    seed_nasty(server)
+    await export(session, [WHO, "plain"], out, format="csv")
+    path = out / "events-00001.csv"
+    text = path.read_bytes().decode()
+    assert text.startswith(",".join(COLUMNS) + "\r\n")
+    assert text.endswith("\r\n")
+    for row in read_cells(path):
+        for name, cell in row.items():
+            assert cell[:1] not in set("=+-@\t\r\n"), (name, cell)
+
+
+def read_cells(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file, strict=True)
+
+
+@pytest.mark.parametrize("text", [*NASTY, "''=1", "'", "''", "a=1", "'\t", "\n"])
+def test_a_guard_is_taken_off_to_the_letter(text):
+    assert unguarded(guarded(text)) == text
+    assert guarded(text)[:1] not in set("=+-@\t\r\n")
+
+
+@pytest.mark.parametrize("text", ["plain", "O'Hara", "'t Hooft", "a-b", "1+1", ""])
+def test_what_is_no_formula_has_no_guard(text):
+    assert guarded(text) == text
+
+
+async def test_instants_in_csv_are_all_alike(server, session, out):
+    seed_nasty(server)
+    await export(session, [WHO], out, format="csv")
+    cells = [row["created_at"] for row in read_cells(out / "events-00001.csv")]
+    assert {len(cell) for cell in cells} == {len("2026-01-01T00:00:00.000000Z")}
+    assert "2026-11-01T08:00:00.123456Z" in cells
+    assert all(cell.endswith("Z") for cell in cells)
+
+
+async def test_the_columns_of_parquet_are_typed(server, session, out):
+    seed_nasty(server)
+    await export(session, [WHO], out, format="parquet")
+    schema = parquet.read_schema(out / "events-00001.parquet")
+    assert schema.names == COLUMNS
+    assert schema.names[1:] == [field.name for field in attrs.fields(AuditEvent)]
+    assert schema.field("created_at").type == pa.timestamp("us", tz="UTC")
+    text = pa.string()
+    for name in ("actor_type", "outcome", "category", "severity"):
+        assert schema.field(name).type == pa.dictionary(pa.int32(), text)
+    for name in ("customer_visible", "identity_visible"):
+        assert schema.field(name).type == pa.bool_()
+    for name in ("identity_id", "id", "metadata", "extra", "actor_label"):
+        assert schema.field(name).type == text
+    required = {field.name for field in schema if not field.nullable}
+    assert required == {"identity_id", *required_fields()}
+
+
+def required_fields():
+    fields = attrs.fields(AuditEvent)
+    return {field.name for field in fields if field.default is attrs.NOTHING}
+
+
+async def test_the_schema_does_not_depend_on_the_rows(server, session, out):
+    server.seed_events("full", 50)
+    bare = dict.fromkeys(
+        ("category", "actor_label", "resource_label", "resource_id", "actor_id")
+    )
+    server.add_event("bare", **bare)
+    schemas = []
+    for identity_id in ("full", "bare"):
+        directory = out / identity_id
+        out.mkdir(exist_ok=True)
+        await export(session, [identity_id], directory, format="parquet")
+        schemas.append(parquet.read_schema(directory / "events-00001.parquet"))
+    assert schemas[0].equals(schemas[1], check_metadata=True)
+
+
+async def test_row_groups_have_their_size(server, session, out, monkeypatch):
+    monkeypatch.setattr("canopy_async.export.writers.parquet.ROW_GROUP_ROWS", 500)
+    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 100)
+    server.seed_events("a", 1_300)
+    await export(session, ["a"], out, format="parquet")
+    metadata = parquet.read_metadata(out / "events-00001.parquet")
+    groups = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
+    assert sum(groups) == 1_300
+    assert all(500 <= rows < 700 for rows in groups[:-1])
+
+
+async def test_row_groups_are_no_larger_than_a_file_should_be(server, session, out):
+    server.seed_events("a", 4_000)
+    result = await export(session, ["a"], out, format="parquet", max_file_bytes=100_000)
+    assert len(result.files) > 1
+    assert read_back(out) == truth(server, "a")
+
+
+async def test_frozen_rows_of_several_files_are_one_log(server, session, out):
+    server.seed_events("a", 1_500)
+    result = await export(session, ["a"], out, format="csv", max_file_bytes=1)
+    assert len(result.files) > 1
+    assert ids_of(out)["a"] == server.event_ids("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("parquet", "pyarrow"), ("jsonl.zst", "zstandard")]
+)
+async def test_a_missing_package_is_named_before_anything_is_done(
+    session, out, monkeypatch, name, module
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    extra = {"pyarrow": "parquet", "zstandard": "zstd"}[module]
+    with pytest.raises(ExportError, match=rf"canopy-async\[{extra}\]"):
+        await export(session, ["one"], out, format=name)
+    assert not out.exists()
+
+
+def test_importing_it_loads_neither_pyarrow_nor_zstandard():
+    code = (
+        "import sys, canopy_async.export;"
+        "print({'pyarrow', 'zstandard', 'rich', 'typer'} & set(sys.modules))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
