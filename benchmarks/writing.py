@@ -1,0 +1,97 @@
+"""What is written of a run: the file with all of it, and the README's part."""
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from sizes import Sizes
+from tables import Table, number
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.md"
+PLOT = HERE / "scaling.svg"
+README = HERE.parent / "README.md"
+
+_PACKAGES = (
+    "canopy-async",
+    "aiohttp",
+    "attrs",
+    "cattrs",
+    "msgspec",
+    "requests",
+    "httpx",
+    "pydantic",
+    "openapi-python-client",
+)
+_METHOD = """\
+A raw server sends pages of 100 events, 19 fields and {width} bytes each, from a process
+on a core of its own; each contestant reads them in a new process on another core.
+Contestants take turns, in another order each round; figures are medians over {rounds}
+rounds, and ratios medians of the ratios within a round. Seconds are those of the read
+alone, without imports, but with opening the session and its connections. Events are
+counted by the same loop for all: `async for` over events, or over pages and then their
+events where there is no library (bare aiohttp and raw sockets). The slow ones stream
+{peers} events instead of {events}; a rate does not depend on it. Peak memory is that of
+the process, interpreter and imports included. Bare aiohttp has no retries, no limits,
+no checks and no proof. Raw sockets trust one server's spelling of HTTP, too."""
+_MARKED = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
+
+
+def write_results(tables: Sequence[Table], sizes: Sizes, row: int) -> None:
+    """Write all tables, with the machine and the method.
+
+    Args:
+        tables: What was measured.
+        sizes: How much was.
+        row: The bytes of an event.
+    """
+    method = _METHOD.format(
+        width=row,
+        rounds=sizes.rounds,
+        peers=number(sizes.peer_events),
+        events=number(sizes.events),
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    parts = [
+        "# Benchmarks",
+        "Written by `nox -s benchmarks`.",
+        *(f"## {table.title}\n\n{table}" for table in tables),
+        f"![How cost grows]({PLOT.name})",
+        f"## Method\n\n{method}",
+        f"## Machine\n\n{machine()}; {versions}.",
+    ]
+    RESULTS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def write_readme(table: Table) -> None:
+    """Replace the table between the README's two marks.
+
+    Raises:
+        ValueError: The marks are not there.
+    """
+    text = README.read_text(encoding="utf-8")
+    text, found = _MARKED.subn(lambda marks: f"{marks[1]}{table}\n{marks[2]}", text)
+    if not found:
+        raise ValueError("README.md has no place marked for the table")
+    README.write_text(text, encoding="utf-8")
+
+
+def machine() -> str:
+    """Return what this ran on."""
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {platform.system()},"
+        f" {platform.python_implementation()} {platform.python_version()}"
+    )
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    if sys.platform == "linux" and described.exists():
+        found = re.search(r"model name\s*: (.+)", described.read_text("utf-8"))
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
