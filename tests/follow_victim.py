@@ -16,7 +16,15 @@ from pathlib import Path
 from canopy_async import CanopySession, CheckpointStore
 
 SOURCE = "idn_1"
-OPTIONS = {"start": "beginning", "every": 0.02, "idle_every": 0.05}
+OVERLAP = 5.0
+OPTIONS = {
+    "start": "beginning",
+    "every": 0.02,
+    "idle_every": 0.05,
+    "overlap": OVERLAP,
+    "deep_overlap": 120.0,
+    "deep_every": 0.2,
+}
 
 
 async def save_with(canopy, directory):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
-from follow_victim import SOURCE, posted_ids
+from follow_victim import OVERLAP, SOURCE, posted_ids
 
 from canopy_async.testing import LocalCanopy
 
@@ -29,6 +29,7 @@ class Outcome:
         repeated: Those that were posted more than once.
         kills: How often the follower was killed.
         late: Events that were committed after a newer one.
+        deep: Those of them that only deep polls are sure to find.
         tied: Events that share their instant with another.
     """
 
@@ -37,6 +38,7 @@ class Outcome:
     repeated: int
     kills: int
     late: int
+    deep: int
     tied: int
 
 
@@ -49,6 +51,7 @@ class _Writer:
         self._now = NOON
         self.instants = []
         self.late = 0
+        self.deep = 0
 
     def write(self):
         rng = self._rng
@@ -56,8 +59,10 @@ class _Writer:
         for _ in range(rng.choice([1, 1, 2, 3, 8, 130 if rng.random() < 0.02 else 1])):
             instant = self._now
             if rng.random() < 0.2:
-                instant -= timedelta(seconds=rng.uniform(0.001, 60))
+                age = rng.uniform(0.001, 60)
+                instant -= timedelta(seconds=age)
                 self.late += 1
+                self.deep += age > OVERLAP
             elif rng.random() < 0.7:
                 self._now += timedelta(seconds=rng.expovariate(1.0))
                 instant = self._now
@@ -98,6 +103,7 @@ async def kill_again_and_again(directory, *, how, kills, seed, longest=0.8):
         repeated=sum(count > 1 for count in posted.values()),
         kills=kills,
         late=writer.late,
+        deep=writer.deep,
         tied=sum(count for count in ties.values() if count > 1),
     )
 
