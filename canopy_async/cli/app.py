@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 
 _CONNECTION = "Connection"
+_CLUSTER = "More processes"
 
 AccountOption = Annotated[
     str,
@@ -199,9 +200,9 @@ def export(
     ] = None,
     *,
     account: AccountOption,
-    token: TokenOption,
+    token: TokenOption = "",
     out: Annotated[
-        Path,
+        str,
         typer.Option(
             "--out",
             help="The directory to write to; the same again goes on with it.",
@@ -249,14 +250,43 @@ def export(
     max_file_bytes: Annotated[
         int, typer.Option("--max-file-bytes", help="The size to close a file at.")
     ] = 128 * 1024 * 1024,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes to start for it, which share all limits.",
+            show_default=False,
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="A Dask scheduler to run on; --out may be a URL of fsspec.",
+            show_default=False,
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    token_from: Annotated[
+        str | None,
+        typer.Option(
+            "--token-from",
+            help="Where workers get it: env:NAME or module:function.",
+            show_default="env:CANOPY_TOKEN",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
 ) -> None:
     """Write every event of identities into files; run it again to go on."""
     from canopy_async.cli import exporting, reading  # noqa: PLC0415 - as above
 
-    exported = exporting.export_events(
-        reading.Account(slug=account, token=token, base_url=base_url),
-        exporting.chosen_ids(identity or (), source, is_all=is_all),
-        out,
+    cluster = exporting.Cluster.of(scheduler, workers, token_from, token=token, out=out)
+    source_account = reading.Account(slug=account, token=token, base_url=base_url)
+    ids = exporting.chosen_ids(identity or (), source, is_all=is_all)
+    options = exporting.Options(
         format=written_as,
         since=since,
         until=until,
@@ -265,13 +295,22 @@ def export(
         max_rate=max_rate,
         max_file_bytes=max_file_bytes,
     )
-    run(exported, secret=token)
+    if cluster is None:
+        run(
+            exporting.export_events(source_account, ids, Path(out), **options),
+            secret=token,
+        )
+        return
+    from canopy_async.cli import clustering  # noqa: PLC0415 - an extra
+
+    clustering.export_on_cluster(source_account, ids, out, cluster, **options)
 
 
 @app.command()
 def verify(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", help="Where an export is.")
+        str,
+        typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
     ],
 ) -> None:
     """Read an export's files again, and compare them with its manifest."""

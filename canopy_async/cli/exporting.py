@@ -2,11 +2,12 @@
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, Self, TextIO, TypedDict
 
+import attrs
 import typer
 
 from canopy_async import CanopyError
@@ -22,12 +23,79 @@ from canopy_async.cli.running import (
 )
 from canopy_async.export import ExportResult, export, verify
 
-__all__ = ["chosen_ids", "export_events", "verify_files"]
+__all__ = [
+    "Cluster",
+    "Options",
+    "chosen_ids",
+    "counted",
+    "export_events",
+    "instant_of",
+    "tell_of_failures",
+    "verify_files",
+]
 
 _MOST_NAMED: Final = 100
 """Failures that are listed; the manifest has all of them."""
 
 _MEGABYTE: Final = 1_000_000
+
+
+class Options(TypedDict):
+    """What both ways to export take."""
+
+    format: str
+    since: str | None
+    until: str | None
+    q: str | None
+    concurrency: int
+    max_rate: float | None
+    max_file_bytes: int
+
+
+@attrs.frozen(kw_only=True)
+class Cluster:
+    """Where the workers of an export are.
+
+    Attributes:
+        address: That of a scheduler, None to start workers here.
+        workers: How many to start.
+        token_from: Where they get the token from, None for the usual variable.
+    """
+
+    address: str | None
+    workers: int | None
+    token_from: str | None
+
+    @classmethod
+    def of(
+        cls,
+        address: str | None,
+        workers: int | None,
+        token_from: str | None,
+        *,
+        token: str,
+        out: str,
+    ) -> Self | None:
+        """Return what the options say, None for no cluster.
+
+        Raises:
+            typer.BadParameter: They do not go together.
+        """
+        if address is not None and workers is not None:
+            raise typer.BadParameter("is not for --workers", param_hint="--dask")
+        if address is not None or workers is not None:
+            return cls(address=address, workers=workers, token_from=token_from)
+        if not token:
+            raise typer.BadParameter("is missing", param_hint="--token")
+        if token_from is not None:
+            raise typer.BadParameter(
+                "is for --dask and --workers", param_hint="--token-from"
+            )
+        if "://" in out:
+            raise typer.BadParameter(
+                "a URL is for --dask and --workers", param_hint="--out"
+            )
+        return None
 
 
 def chosen_ids(
@@ -81,7 +149,7 @@ async def export_events(
         typer.Exit: Some identities could not be read; standard error says which.
         CanopyError: The export could not go on.
     """
-    earliest, end = _instant(since, "--since"), _instant(until, "--until")
+    earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
     session = account.session(concurrency=concurrency, max_rate=max_rate)
     async with session as canopy:
         if identity_ids is None:
@@ -101,10 +169,10 @@ async def export_events(
                     **options,
                 )
     typer.echo(_in_words(result))
-    _tell_of_failures(result, secret=account.token)
+    tell_of_failures(result.failures, secret=account.token)
 
 
-def verify_files(directory: Path) -> None:
+def verify_files(directory: str) -> None:
     """Verify an export, and say on standard output what was found.
 
     Args:
@@ -133,8 +201,8 @@ def verify_files(directory: Path) -> None:
     }
     words = ", ".join(f"{count:,} {state}" for state, count in states.items())
     typer.echo(
-        f"{visible(str(directory))}: {_counted(found.events, 'event')} in"
-        f" {_counted(found.files, 'file')}; identities: {words}"
+        f"{visible(directory)}: {counted(found.events, 'event')} in"
+        f" {counted(found.files, 'file')}; identities: {words}"
     )
     if not found.ok:
         raise typer.Exit(FAILED)
@@ -164,7 +232,12 @@ def _input() -> bytes:
     return stdin.buffer.read()
 
 
-def _instant(text: str | None, flag: str) -> datetime | None:
+def instant_of(text: str | None, flag: str) -> datetime | None:
+    """Return the instant that an option names, in UTC where it does not say.
+
+    Raises:
+        typer.BadParameter: It names none.
+    """
     if text is None:
         return None
     try:
@@ -180,33 +253,34 @@ def _instant(text: str | None, flag: str) -> datetime | None:
 def _in_words(result: ExportResult) -> str:
     size = sum(file.bytes for file in result.files) / _MEGABYTE
     text = (
-        f"{visible(str(result.directory))}: {_counted(result.events, 'event')} into"
-        f" {_counted(len(result.files), 'file')} ({size:,.1f} MB);"
+        f"{visible(str(result.directory))}: {counted(result.events, 'event')} into"
+        f" {counted(len(result.files), 'file')} ({size:,.1f} MB);"
         f" identities: {result.done:,} done, {result.complete:,} proven complete,"
         f" {result.failed:,} failed"
     )
     return f"{text}, {result.skipped:,} done before" if result.skipped else text
 
 
-def _tell_of_failures(result: ExportResult, *, secret: str) -> None:
+def tell_of_failures(failures: Mapping[str, CanopyError], *, secret: str) -> None:
     """List what could not be read.
 
     Raises:
         typer.Exit: There is something.
     """
-    if not result.failures:
+    if not failures:
         return
-    for identity_id, error in list(result.failures.items())[:_MOST_NAMED]:
+    for identity_id, error in list(failures.items())[:_MOST_NAMED]:
         complain(f"{one_line(identity_id)}: {error}", secret=secret)
-    unnamed = result.failed - _MOST_NAMED
+    unnamed = len(failures) - _MOST_NAMED
     if unnamed > 0:
         complain(f"and {unnamed:,} more, which the manifest names")
     complain(
-        f"{_counted(result.failed, 'identity', 'identities')} could not be read:"
+        f"{counted(len(failures), 'identity', 'identities')} could not be read:"
         " run it again to go on with what is left"
     )
     raise typer.Exit(INCOMPLETE)
 
 
-def _counted(number: int, one: str, many: str = "") -> str:
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun, ``many`` being the plural of an odd one."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

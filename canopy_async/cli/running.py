@@ -42,6 +42,8 @@ _FLAGS: Final = {
     "since": "--since",
     "until": "--until",
     "max_file_bytes": "--max-file-bytes",
+    "directory": "--out",
+    "workers": "--workers",
 }
 
 

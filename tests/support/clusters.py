@@ -39,7 +39,7 @@ def local_client(*, processes, lease_timeout="2s"):
                 n_workers=2,
                 threads_per_worker=1,
                 processes=processes,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
             ) as cluster,
             Client(cluster) as client,
         ):

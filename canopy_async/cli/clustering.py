@@ -1,0 +1,144 @@
+"""``canopy-async export`` with ``--workers`` or ``--dask``."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import typer
+
+from canopy_async import CanopyError
+from canopy_async.cli.exporting import (
+    Cluster,
+    counted,
+    instant_of,
+    tell_of_failures,
+)
+from canopy_async.cli.reading import Account
+from canopy_async.cli.render import visible
+from canopy_async.cli.running import FAILED, INTERRUPTED, argument_checks, complain
+
+__all__ = ["export_on_cluster"]
+
+_VARIABLE: Final = "CANOPY_TOKEN"
+_EVERY: Final = 5.0
+"""Seconds between lines of progress."""
+
+
+def export_on_cluster(
+    account: Account,
+    identity_ids: Sequence[str] | None,
+    directory: str,
+    cluster: Cluster,
+    *,
+    since: str | None,
+    until: str | None,
+    **options: Any,
+) -> None:
+    """Export events on a cluster, and say on standard output what was done.
+
+    Args:
+        account: Where to read; its token is for workers that are started here.
+        identity_ids: The identities, each once; None for all.
+        directory: Where to write.
+        cluster: What to run on.
+        since: The earliest instant that is wanted, as text.
+        until: The first that is not wanted.
+        **options: As `canopy_async.distributed.export` takes them.
+
+    Raises:
+        typer.BadParameter: An argument can't be used.
+        typer.Exit: It did not end well; standard error says why.
+    """
+    earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
+    if account.base_url is not None:
+        options["base_url"] = account.base_url
+    if cluster.workers is not None and account.token:
+        os.environ[_VARIABLE] = account.token  # the processes inherit it
+    try:
+        from canopy_async.distributed import export  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        complain(str(error))
+        raise typer.Exit(FAILED) from None
+    try:
+        with _interruptible(), argument_checks(), _client(cluster) as client:
+            result = export(
+                client,
+                identity_ids,
+                directory,
+                account=account.slug,
+                token=cluster.token_from or f"env:{_VARIABLE}",
+                since=earliest,
+                until=end,
+                on_progress=_Lines(),
+                **options,
+            )
+    except (CanopyError, OSError) as error:
+        complain(str(error), secret=account.token)
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    text = (
+        f"{visible(result.directory)}: {counted(result.events, 'event')} into"
+        f" {counted(result.files, 'file')} by {counted(result.tasks, 'task')};"
+        f" identities: {result.done:,} done, {result.complete:,} proven complete,"
+        f" {result.failed:,} failed"
+    )
+    if result.skipped:
+        text = f"{text}, {result.skipped:,} done before"
+    typer.echo(text)
+    tell_of_failures(result.failures, secret=account.token)
+
+
+@contextmanager
+def _client(cluster: Cluster) -> Generator[Any]:
+    from canopy_async import distributed  # noqa: PLC0415 - an extra
+
+    if cluster.workers is not None:
+        with distributed.local_cluster(cluster.workers) as client:
+            yield client
+    elif cluster.address is not None:
+        with distributed.connected(cluster.address) as client:
+            yield client
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Let SIGTERM end the tasks as Ctrl-C does."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Lines:
+    """Says how far it is, now and then."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock: Final = clock
+        self._next = clock() + _EVERY
+
+    def __call__(self, progress: Any) -> None:
+        """Take what the export tells."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        ended = progress.done + progress.failed + progress.skipped
+        with suppress(OSError):
+            typer.echo(
+                f"{progress.tasks_done:,} of {counted(progress.tasks, 'task')},"
+                f" {counted(ended, 'identity', 'identities')},"
+                f" {counted(progress.events, 'event')}, {progress.failed:,} failed",
+                err=True,
+            )

@@ -1,0 +1,23 @@
+"""Exports on a Dask cluster: more processes, one budget, the same files."""
+
+from importlib import import_module
+
+try:
+    import_module("distributed")
+except ModuleNotFoundError:
+    raise ModuleNotFoundError(
+        "canopy_async.distributed needs Dask: pip install 'canopy-async[dask]'",
+        name="distributed",
+    ) from None
+
+from canopy_async.distributed.clients import connected, local_cluster
+from canopy_async.distributed.driver import DistributedResult, export
+from canopy_async.distributed.running import DistributedProgress
+
+__all__ = [
+    "DistributedProgress",
+    "DistributedResult",
+    "connected",
+    "export",
+    "local_cluster",
+]

@@ -1,0 +1,162 @@
+"""The tasks: what Dask runs on a worker."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, TypeVar
+
+import attrs
+
+from canopy_async.distributed.budget import Budget, RunIsOverError
+from canopy_async.distributed.primitives import worker_directory
+from canopy_async.distributed.reading import Reading
+from canopy_async.distributed.records import Record, file_name
+from canopy_async.distributed.storage import open_storage
+from canopy_async.distributed.work import Job, Outcome, Work
+from canopy_async.errors import (
+    CanopyError,
+    CheckpointError,
+    ExportError,
+    UnauthorizedError,
+)
+from canopy_async.export.manifest import Commit
+from canopy_async.session import CanopySession
+from canopy_async.tasks import cancel_and_wait
+
+__all__ = ["list_identities", "run_shard"]
+
+T = TypeVar("T")
+
+
+class _NoTokenError(Exception):
+    """There is no token, which no other attempt changes."""
+
+    def __init__(self, error: CanopyError) -> None:
+        super().__init__(error)
+        self.error: Final = error
+
+
+def run_shard(job: Job, work: Work) -> Outcome:
+    """Read what a task is to read, and put it away.
+
+    It may be run again at any time, and twice at once: each attempt has names of
+    its own, and only one of them is adopted.
+
+    Args:
+        job: What is run.
+        work: What to read.
+
+    Returns:
+        What was read, or what ends the whole run.
+
+    Raises:
+        ExportError: The files could not be written: worth another attempt.
+    """
+    try:
+        try:
+            return _read_shard(job, work)
+        except CheckpointError:
+            # More events share one instant than a checkpoint can name, so that the
+            # log can't be left there: it has to be read in one go.
+            return _read_shard(job, attrs.evolve(work, limit=None))
+    except RunIsOverError:
+        return Outcome(fatal=ExportError("the run is over"))
+    except _NoTokenError as ended:
+        return Outcome(fatal=ended.error)
+    except UnauthorizedError as error:
+        return Outcome(fatal=error)
+
+
+def list_identities(job: Job) -> list[str] | CanopyError:
+    """Return the ids of all identities of the account, or why there are none."""
+
+    async def read(session: CanopySession) -> list[str]:
+        return [identity.id async for identity in session.identities()]
+
+    try:
+        with Budget(job) as budget:
+            return asyncio.run(_with_session(job, budget, read))
+    except _NoTokenError as ended:
+        return ended.error
+    except CanopyError as error:
+        return error
+
+
+def _read_shard(job: Job, work: Work) -> Outcome:
+    with TemporaryDirectory(prefix="canopy-", dir=worker_directory()) as scratch:
+        reading = Reading(job, work, Path(scratch) / "part")
+        with Budget(job) as budget:
+            asyncio.run(_with_session(job, budget, reading.read))
+        return attrs.evolve(reading.outcome(), record=_put_away(job, work, reading))
+
+
+async def _with_session(
+    job: Job, budget: Budget, read: Callable[[CanopySession], Awaitable[T]]
+) -> T:
+    """Read with a session of this task's own, within the budget.
+
+    Raises:
+        RunIsOverError: The driver has ended the run.
+        CanopyError: It could not be read.
+    """
+    try:
+        provider = await job.token.open()
+    except ExportError as error:
+        raise _NoTokenError(error) from None
+    session = CanopySession(
+        job.account,
+        provider,
+        base_url=job.base_url,
+        concurrency=job.concurrency,
+        retry=job.retry,
+        timeout=job.timeout,
+        hooks=(budget.hear,),
+    )
+    async with session:
+        budget.limit(session)
+        reading = asyncio.ensure_future(read(session))
+        keeping = asyncio.create_task(budget.keep(session))
+        try:
+            await asyncio.wait((reading, keeping), return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done() and not reading.done():
+                await keeping  # which raises
+            return await reading
+        finally:
+            await cancel_and_wait((reading, keeping))
+
+
+def _put_away(job: Job, work: Work, reading: Reading) -> Record | None:
+    """Put the files where they belong, and the record of them last.
+
+    Raises:
+        ExportError: It could not be done.
+    """
+    storage = open_storage(job.url)
+    attempt = secrets.token_hex(4)
+    commits: list[Commit] = []
+    try:
+        for commit in reading.commits():
+            file = commit.file
+            if file is not None:
+                name = file_name(work.name, attempt, file.name)
+                storage.put_file(name, reading.directory / file.name)
+                file = attrs.evolve(file, name=name)
+            commits.append(attrs.evolve(commit, file=file))
+        record = Record(
+            scope=job.scope,
+            task=work.name,
+            attempt=attempt,
+            begins=work.resume,
+            follows=work.follows,
+            commits=tuple(commits),
+        )
+        if commits:
+            storage.put(record.name, record.dumps())
+    except CanopyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a filesystem raises
+        # Theirs may not survive being sent to the driver.
+        raise ExportError(f"{job.url}: {type(error).__name__}: {error}") from None
+    return record if commits else None

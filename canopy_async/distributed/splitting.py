@@ -1,0 +1,88 @@
+"""Where to split what is left of a giant log."""
+
+from datetime import datetime
+from typing import Final
+
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.distributed.work import Job, Rest
+from canopy_async.errors import CanopyError, UnauthorizedError
+from canopy_async.report import Proof
+from canopy_async.session import CanopySession
+
+__all__ = ["rest_of"]
+
+MAX_PARTS: Final = 64
+"""Parts that a log is split into at a time; each may be split again."""
+
+_WHOLE: Final = frozenset((Proof.STRICT_KEY, Proof.COUNT))
+"""Proofs that do not weaken those of what comes after."""
+
+
+async def rest_of(
+    session: CanopySession,
+    job: Job,
+    identity_id: str,
+    checkpoint: Checkpoint,
+    *,
+    until: datetime | None,
+) -> Rest:
+    """Return what is left of a log after a checkpoint, and where to split it.
+
+    The parts are to have the same number of events: each instant is that of the
+    event which is at its place now, one small request for each. It need not be
+    there any more when the parts are read. They are ranges of time that leave
+    nothing out, whatever moves meanwhile, and each is proven from bound to
+    bound: whatever lies before an instant is in the part before it, and the
+    rest, the instant itself included, in the part that begins there.
+
+    Args:
+        session: What to ask with.
+        job: What is exported.
+        identity_id: Whose log it is.
+        checkpoint: Where the rest begins.
+        until: Where it ends, None for the end of the log.
+
+    Raises:
+        UnauthorizedError: The token was refused.
+    """
+    text = checkpoint.dumps()
+    if checkpoint.order != "asc" or checkpoint.proof not in _WHOLE:
+        return Rest(checkpoint=text)  # in one go: no part could be proven
+    try:
+        return await _split(session, job, identity_id, checkpoint, until)
+    except UnauthorizedError:
+        raise
+    except CanopyError:
+        return Rest(checkpoint=text)
+
+
+async def _split(
+    session: CanopySession,
+    job: Job,
+    identity_id: str,
+    checkpoint: Checkpoint,
+    until: datetime | None,
+) -> Rest:
+    async def row(number: int) -> tuple[int, datetime | None]:
+        page = await session.page(identity_id, number, take=1, order="asc", q=job.q)
+        at = page.items[0].created_at if page.items else None
+        return page.pagination.item_count, at
+
+    count, _ = await row(1)
+    left = max(0, count - checkpoint.position)
+    parts = min(MAX_PARTS, -(-left // job.split_over))
+    bounds: list[datetime] = []
+    newest = checkpoint.key
+    for part in range(1, parts):
+        _, at = await row(checkpoint.position + left * part // parts + 1)
+        if at is None or (until is not None and at >= until):
+            break
+        if newest is None or at > newest:
+            bounds.append(at)
+            newest = at
+    share = left // max(1, parts)
+    return Rest(
+        checkpoint=checkpoint.dumps(),
+        bounds=tuple(bounds),
+        limit=2 * max(share, job.split_over),
+    )

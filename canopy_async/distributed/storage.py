@@ -1,0 +1,207 @@
+"""Where files go: a directory of this machine, or what fsspec can reach."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from canopy_async.export.files import rename, sync_directory
+from canopy_async.export.mirror import is_url, open_filesystem
+
+__all__ = ["LocalStorage", "RemoteStorage", "Storage", "check_url", "open_storage"]
+
+_PARTIAL: Final = ".partial"
+_LOCAL: Final = "file://"
+
+
+class Storage(Protocol):
+    """One directory of objects that are written once and whole."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        ...
+
+    def make(self) -> None:
+        """Make the directory, where there is such a thing."""
+        ...
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of each object."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return the size of one object, None where there is none."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return an object's bytes."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object; nobody ever sees a part of it."""
+        ...
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Write an object from a file, which may be gone then."""
+        ...
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects, those that are gone already too."""
+        ...
+
+
+class LocalStorage:
+    """A directory; what is put there is on the disk at the return."""
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return str(self.path)
+
+    def make(self) -> None:
+        """Make the directory."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of each file."""
+        found = os.scandir(self.path) if self.path.is_dir() else ()
+        return {
+            entry.name: entry.stat(follow_symlinks=False).st_size
+            for entry in found
+            if entry.is_file(follow_symlinks=False)
+        }
+
+    def size(self, name: str) -> int | None:
+        """Return the size of one file, None where there is none."""
+        try:
+            return (self.path / name).lstat().st_size
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        return (self.path / name).read_bytes()
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file under another name, and give it its own then."""
+        partial = self.path / f"{name}{_PARTIAL}"
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        rename(partial, self.path / name)
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Move a file here, or copy it where that can't be."""
+        try:
+            source.rename(self.path / name)
+        except OSError:  # another disk
+            with source.open("rb") as reading, (self.path / name).open("wb") as writing:
+                shutil.copyfileobj(reading, writing, 1 << 20)
+                writing.flush()
+                os.fsync(writing.fileno())
+        sync_directory(self.path)
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+
+
+class RemoteStorage:
+    """A directory of an fsspec filesystem whose objects are written whole.
+
+    Object stores are such filesystems.
+    """
+
+    def __init__(self, url: str, filesystem: Any, root: str) -> None:
+        self._url: Final = url
+        self._filesystem: Final = filesystem
+        self._root: Final = root
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._url
+
+    def make(self) -> None:
+        """Make the directory, where the filesystem has such a thing."""
+        self._filesystem.makedirs(self._root, exist_ok=True)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of each object."""
+        self._filesystem.invalidate_cache()
+        try:
+            found = self._filesystem.ls(self._root, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {
+            str(entry["name"]).rpartition("/")[2]: int(entry["size"] or 0)
+            for entry in found
+            if entry["type"] == "file"
+        }
+
+    def size(self, name: str) -> int | None:
+        """Return the size of one object, None where there is none."""
+        self._filesystem.invalidate_cache()
+        try:
+            return int(self._filesystem.size(f"{self._root}/{name}"))
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str) -> bytes:
+        """Return an object's bytes."""
+        return bytes(self._filesystem.cat_file(f"{self._root}/{name}"))
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object."""
+        self._filesystem.pipe_file(f"{self._root}/{name}", data)
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Write an object from a file."""
+        self._filesystem.put_file(str(source), f"{self._root}/{name}")
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects."""
+        for name in names:
+            try:
+                self._filesystem.rm_file(f"{self._root}/{name}")
+            except FileNotFoundError:
+                continue
+
+
+def check_url(directory: str | os.PathLike[str]) -> str:
+    """Return where to write as text: an absolute path, or a URL of fsspec.
+
+    Raises:
+        TypeError: It is neither text nor a path.
+        ValueError: It holds a password, which must not reach the workers so.
+    """
+    url = os.fspath(directory)
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("directory must be a str or a path, not bytes")
+    if not is_url(url) or url.startswith(_LOCAL):
+        return str(Path(url.removeprefix(_LOCAL)).absolute())
+    if urlsplit(url).password is not None:
+        raise ValueError(
+            "directory must hold no password: configure fsspec on the workers"
+        )
+    return url
+
+
+def open_storage(url: str) -> Storage:
+    """Return the storage at a path or URL.
+
+    Raises:
+        ExportError: There is no such filesystem here, or its package is missing.
+    """
+    if not is_url(url):
+        return LocalStorage(Path(url))
+    filesystem, root = open_filesystem(url)
+    return RemoteStorage(url, filesystem, root)

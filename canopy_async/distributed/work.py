@@ -1,0 +1,146 @@
+"""What goes to a worker, and what comes back: no token, and no rows."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import attrs
+
+from canopy_async.checkpoint import scope_of
+from canopy_async.distributed.records import Record
+from canopy_async.distributed.tokens import TokenSource
+from canopy_async.errors import CanopyError
+from canopy_async.report import Proof
+from canopy_async.retry import RetryPolicy
+
+__all__ = ["Job", "Outcome", "Rest", "Work", "weakest"]
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """What all tasks of a run have in common.
+
+    Attributes:
+        run: The run's own name.
+        account: The account's slug.
+        base_url: Where the API is.
+        token: Where each worker gets the token from.
+        url: Where the files go.
+        scope: The hash of what is exported.
+        format: What the files are written in.
+        since: The earliest instant that is wanted, None for no bound.
+        until: The first that is not wanted, None for no bound.
+        q: Search term.
+        concurrency: Requests in flight at most, over all workers.
+        max_rate: Requests per second at most, over all workers.
+        retry: When requests are sent again.
+        timeout: Seconds for one attempt of a request.
+        width: Identities that one task reads at a time.
+        split_over: Events after which a task is done, and a log is split.
+        max_file_bytes: The size at which a file is closed.
+        beat: Seconds between looks at what the other tasks do.
+    """
+
+    run: str
+    account: str
+    base_url: str
+    token: TokenSource
+    url: str
+    scope: str
+    format: str
+    since: datetime | None
+    until: datetime | None
+    q: str | None
+    concurrency: int
+    max_rate: float | None
+    retry: RetryPolicy
+    timeout: float
+    width: int
+    split_over: int
+    max_file_bytes: int
+    beat: float
+
+    @property
+    def budget(self) -> str:
+        """The name of the requests that the account allows.
+
+        It is the same for runs with the same limits, so that tasks which a killed
+        driver has left behind count as well.
+        """
+        of = (self.base_url, self.account, self.concurrency, self.max_rate)
+        return f"canopy-async-{scope_of(repr(of))}-requests"
+
+    def name_of(self, what: str) -> str:
+        """Return the name that something of this run has on the cluster."""
+        return f"canopy-async-{self.run}-{what}"
+
+
+@attrs.frozen(kw_only=True)
+class Work:
+    """What one task is to read.
+
+    Attributes:
+        number: The task's number in its run, from 1.
+        ids: The identities.
+        resume: Where to begin with those that were begun; checkpoints of the
+            whole export.
+        since: From when, None for no bound.
+        until: Up to when, None for no bound.
+        limit: Events of each identity at most, None for no limit.
+        follows: Whether it begins where another task's part of the log ends.
+    """
+
+    number: int
+    ids: tuple[str, ...]
+    resume: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+    follows: bool = False
+
+    @property
+    def name(self) -> str:
+        """The task's name within its run, as in the names of its files."""
+        return f"s{self.number:05d}"
+
+
+@attrs.frozen(kw_only=True)
+class Rest:
+    """What is left of a log of which a task has read enough.
+
+    Attributes:
+        bounds: Instants to split it at, oldest first.
+        limit: Events of each part at most, None for no limit.
+        checkpoint: Where it begins, of the whole export.
+    """
+
+    checkpoint: str
+    bounds: tuple[datetime, ...] = ()
+    limit: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """How a task ended.
+
+    Attributes:
+        record: What it has read, and in which files that is.
+        failures: The errors of identities that could not be read.
+        rests: What is left of giant logs.
+        left: Identities that it did not begin, having read enough.
+        proof: The weakest proof of those that it read to their end.
+        requests: Requests it sent, retries included.
+        fatal: What ends the whole run; nothing else is set then.
+    """
+
+    record: Record | None = None
+    failures: Mapping[str, CanopyError] = attrs.field(factory=dict[str, CanopyError])
+    rests: Mapping[str, Rest] = attrs.field(factory=dict[str, Rest])
+    left: tuple[str, ...] = ()
+    proof: Proof = Proof.STRICT_KEY
+    requests: int = 0
+    fatal: CanopyError | None = None
+
+
+def weakest(proofs: Iterable[Proof]) -> Proof:
+    """Return the weakest of some proofs, the strongest there is for none."""
+    return max(proofs, key=list(Proof).index, default=Proof.STRICT_KEY)

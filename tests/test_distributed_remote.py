@@ -1,0 +1,226 @@
+"""Exports on a cluster into what fsspec can reach: here, a filesystem in memory."""
+
+import asyncio
+import functools
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from support.clusters import TOKEN_VARIABLE, local_client, local_server
+
+from canopy_async import ExportError
+from canopy_async.checkpoint import scope_of
+from canopy_async.distributed import destination, driver, export
+from canopy_async.distributed.primitives import leases
+from canopy_async.export import iter_commits, read_header, read_manifest, verify
+from canopy_async.testing import Faults
+
+URL = "memory://bucket/out"
+SIZES = {"a": 120, "b": 0, "c": 310, "d": 45}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with local_client(processes=False) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(driver, "BEAT", 0.05)
+
+
+@pytest.fixture
+def files():
+    """The filesystem, empty."""
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+    return fsspec.filesystem("memory")
+
+
+@pytest.fixture
+async def server():
+    async with local_server() as local:
+        for identity_id, size in SIZES.items():
+            local.add_identity(id=identity_id)
+            local.seed_events(identity_id, size)
+        yield local
+
+
+@pytest.fixture
+def run(client, server, files):  # noqa: ARG001 - emptied for each test
+    async def start(ids=SIZES, url=URL, **options):
+        options = {
+            "account": server.account,
+            "base_url": server.base_url,
+            "token": f"env:{TOKEN_VARIABLE}",
+            "shard_size": 1,
+        } | options
+        return await asyncio.to_thread(
+            functools.partial(export, client, ids, url, **options)
+        )
+
+    return start
+
+
+def names(files):
+    return {path.rpartition("/")[2] for path in files.ls("/bucket/out", detail=False)}
+
+
+async def test_a_url_holds_the_same_export_as_a_directory(run, files, tmp_path):
+    result = await run(split_over=100)
+    assert (result.directory, result.complete) == (URL, 4)
+    assert result.events == sum(SIZES.values())
+    found = verify(URL)
+    assert (found.ok, found.events, found.done) == (True, 475, 4)
+    manifest = read_manifest(URL)
+    assert names(files) == {f.name for f in manifest.files} | {"manifest.jsonl"}
+    assert read_header(URL) == manifest.header
+    here = tmp_path / "here"
+    files.get("/bucket/out", str(here), recursive=True)
+    assert verify(here).ok
+    assert read_manifest(here) == manifest
+
+
+async def test_a_rerun_goes_on_with_what_is_there(server, run):
+    first = await run([*SIZES, "later"])
+    assert (first.done, list(first.failures)) == (4, ["later"])
+    server.seed_events("later", 60)
+    server.reset_requests()
+    second = await run([*SIZES, "later"])
+    assert (second.done, second.skipped, second.events) == (1, 4, 60)
+    assert {request.identity for request in server.requests} == {"later"}
+    assert verify(URL).ok
+
+
+async def test_the_manifest_is_written_now_and_then(run, monkeypatch):
+    seen = []
+
+    def look(_):
+        seen.append(read_manifest(URL).count("done"))
+
+    await run(["a", "b"], on_progress=look)
+    assert seen == [0, 0, 0]
+    monkeypatch.setattr(destination, "FLUSH_EVERY", 0.0)
+    await run(on_progress=look)
+    assert seen[3] == 3
+    assert read_manifest(URL).count("done") == 4
+
+
+async def test_what_an_interrupted_run_has_adopted_is_kept(run):
+    def interrupt(progress):
+        if progress.tasks_done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await run(on_progress=interrupt)
+    assert read_manifest(URL).count("done") >= 2
+    result = await run()
+    assert 2 <= result.skipped < 5
+    assert result.done + result.skipped == 4
+    found = verify(URL)
+    assert (found.ok, found.events) == (True, 475)
+
+
+async def test_a_manifest_that_was_cut_short_is_gone_on_with(run, files):
+    await run(["a", "c"])
+    path = "/bucket/out/manifest.jsonl"
+    files.pipe_file(path, files.cat_file(path) + b'{"kind":"commit","n":3,"fi')
+    await run()
+    assert [commit.n for commit in iter_commits(URL)] == [1, 2, 3, 4]
+    assert verify(URL).ok
+
+
+async def test_what_is_not_this_export_is_refused(run, files):
+    files.pipe_file("/bucket/out/notes.txt", b"mine")
+    with pytest.raises(ExportError, match="not empty, and holds no export"):
+        await run()
+    files.rm("/bucket/out/notes.txt")
+    await run(["a"])
+    with pytest.raises(ExportError, match="its q is None, not 'x'"):
+        await run(["a"], q="x")
+    name = read_manifest(URL).files[0].name
+    files.rm(f"/bucket/out/{name}")
+    with pytest.raises(ExportError, match=f"{name} is missing"):
+        await run()
+    assert verify(URL).problems == (f"{name} can't be read: No such file or directory",)
+
+
+async def test_a_manifest_that_another_one_has_changed_is_not_overwritten(run, files):
+    path = "/bucket/out/manifest.jsonl"
+
+    def change(_):
+        files.pipe_file(path, files.cat_file(path) + b"\n")
+
+    with pytest.raises(ExportError, match="is in use: its manifest has changed"):
+        await run(["a"], on_progress=change)
+
+
+async def test_one_place_has_one_run_at_a_time(client, run, monkeypatch):
+    monkeypatch.setattr(driver, "lease_patience", lambda: 0.1)
+    other = leases(f"canopy-async-{scope_of(URL)}", 1, client)
+    assert await asyncio.to_thread(other.acquire)
+    with pytest.raises(ExportError, match="is in use: another export writes to it"):
+        await run()
+    await asyncio.to_thread(other.release)
+    assert (await run()).done == 4
+
+
+async def test_a_task_that_can_not_write_is_tried_again_and_then_reported(
+    run, monkeypatch
+):
+    faults = [OSError("no route to the bucket")] * 2
+    put_file = MemoryFileSystem.put_file
+
+    def put(self, source, target, **options):
+        if "/events-" in target and faults:
+            raise faults.pop()
+        put_file(self, source, target, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", put)
+    result = await run(["a"], retries=2)
+    assert (result.done, faults) == (1, [])
+    faults += [OSError("no route to the bucket")] * 2
+    result = await run(["a", "b"], retries=0, shard_size=2, url="memory://bucket/two")
+    assert set(result.failures) == {"a", "b"}
+    assert (
+        "its task failed: ExportError: memory://bucket/two: OSError: no route"
+        in str(result.failures["a"])
+    )
+    assert read_manifest("memory://bucket/two").identities == {}
+    faults.clear()
+    again = await run(["a", "b"], url="memory://bucket/two")
+    assert (again.done, again.skipped) == (2, 0)
+    assert verify("memory://bucket/two").ok
+
+
+async def test_a_log_is_not_left_where_no_checkpoint_can_be(server, run, monkeypatch):
+    """More events share an instant than one can name, where enough was read."""
+    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 50)
+    server.seed_events("a", 200, tie_probability=1.0)
+    server.seed_events("a", 400)
+    result = await run(["a"], split_over=250)
+    assert (result.complete, result.events, result.tasks) == (1, 720, 1)
+    assert verify(URL).ok
+
+
+async def test_leftovers_of_a_killed_attempt_are_deleted(run, files):
+    left = ("events-s00001-0123abcd-00001.jsonl", "shard-s00001-0123abcd.json")
+    await run(["a"])
+    for name in left:
+        files.pipe_file(f"/bucket/out/{name}", b"{}")
+    assert verify(URL).problems == (f"{left[0]} is not in the manifest",)
+    await run()
+    assert names(files).isdisjoint(left)
+    assert verify(URL).ok
+
+
+async def test_a_server_that_falls_away_leaves_what_can_be_gone_on_with(server, run):
+    server.faults = Faults(error_rate=1.0, only=lambda request: request.page > 2)
+    first = await run(["c"])
+    assert first.failed == 1
+    entry = read_manifest(URL).identities["c"]
+    server.faults = Faults()
+    second = await run(["c"])
+    assert second.events == 310 - entry.events < 310
+    assert verify(URL).ok
