@@ -1,5 +1,7 @@
 """Fixtures of the whole suite."""
 
+import gc
+
 import pytest
 from hypothesis import settings
 
@@ -8,6 +10,12 @@ from canopy_async.testing import LocalCanopy
 
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
+
+
+def pytest_collection_finish():
+    """Leave out of each search for garbage what lasts as long as the tests do."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -95,13 +95,16 @@ def export_on_cluster(
 
 @contextmanager
 def _client(cluster: Cluster) -> Generator[Any]:
-    from canopy_async import distributed  # noqa: PLC0415 - an extra
+    from canopy_async.distributed import (  # noqa: PLC0415 - an extra
+        connected,
+        local_cluster,
+    )
 
     if cluster.workers is not None:
-        with distributed.local_cluster(cluster.workers) as client:
+        with local_cluster(cluster.workers) as client:
             yield client
     elif cluster.address is not None:
-        with distributed.connected(cluster.address) as client:
+        with connected(cluster.address) as client:
             yield client
 
 
