@@ -19,6 +19,7 @@ from pathlib import Path
 import attrs
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from support.clusters import local_client
 from support.waiting import until
 
 import canopy_async
@@ -26,6 +27,7 @@ from canopy_async import (
     AuditEvent,
     CanopySession,
     ReadReport,
+    distributed,
     errors,
     export,
     hooks,
@@ -95,6 +97,7 @@ HEADINGS = [part for part in PARSED if isinstance(part, str)]
 BLOCKS = list(with_outputs([part for part in PARSED if isinstance(part, Block)]))
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 PYTEST = [block for block in PYTHON if "\nasync def test_" in block.code]
+CLUSTER = [block for block in PYTHON if "tcp://" in block.code]
 PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
 
 
@@ -166,7 +169,7 @@ def test_no_block_is_of_a_language_that_is_not_looked_at():
     assert {block.language for block in BLOCKS} == {"python", "sh", "text"}
 
 
-@pytest.mark.parametrize("block", each(b for b in PYTHON if b not in PYTEST))
+@pytest.mark.parametrize("block", each(b for b in PYTHON if b not in PYTEST + CLUSTER))
 @pytest.mark.usefixtures("account")
 async def test_a_block_runs_and_prints_what_is_shown(block):
     _, printed = await run_block(block)
@@ -233,6 +236,18 @@ async def test_the_bot_posts_each_critical_event_once(account, tmp_path):
             with suppress(asyncio.CancelledError):
                 await bot
     assert posted.empty()
+
+
+async def test_the_export_on_a_cluster_works(account):
+    (block,) = CLUSTER
+    with local_client(processes=False) as client:
+        code = (
+            block.code.replace("tcp://scheduler:8786", client.scheduler.address)
+            .replace("s3://bucket/out", "memory://readme/out")
+            .replace('"acme"', f'"acme", base_url="{account.base_url}"')
+        )
+        _, printed = await run_block(attrs.evolve(block, code=code))
+    assert printed == "256 events by 4 tasks, 0 failed\n"
 
 
 def test_run_it_is_one_command_that_runs_the_demo():
@@ -324,7 +339,7 @@ def imported_names():
 )
 def test_what_a_block_imports_is_public(module, name):
     homes = {"canopy_async": canopy_async, "canopy_async.testing": testing}
-    homes |= {"canopy_async.export": export}
+    homes |= {"canopy_async.export": export, "canopy_async.distributed": distributed}
     assert name in homes[module].__all__
 
 
