@@ -2,13 +2,13 @@
 
 import email.utils
 import ipaddress
-import json
 import math
+import re
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -49,6 +49,8 @@ MAX_TAKE: Final = 100
 """The most rows that the API sends in a page."""
 
 ORDERS: Final = ("asc", "desc")
+
+_NEXT_OBJECT: Final = re.compile(rb"\}\s*,\s*\{")
 
 _MAX_MESSAGE: Final = 500
 _MAX_DETAILS: Final = 20
@@ -220,7 +222,7 @@ class _Codec(Generic[T]):
     """
 
     _SHORT: Final = 20
-    _PROBE: Final = 8192
+    _TRIES: Final = 8
 
     def __init__(self, row: type[T]) -> None:
         fields = attrs.fields(cast("type[attrs.AttrsInstance]", row))
@@ -230,12 +232,17 @@ class _Codec(Generic[T]):
             [(name, msgspec.Raw, msgspec.Raw()) for name in names],
             forbid_unknown_fields=True,
         )
+        whole_row = msgspec.defstruct(
+            f"Whole{row.__name__}",
+            [(name, msgspec.Raw) for name in names],
+            forbid_unknown_fields=True,
+        )
         raw_page = msgspec.defstruct("RawPage", [("items", list[raw_row])])  # type: ignore[valid-type]
         page: Any = Page[row]  # type: ignore[valid-type]
         self._decoder: Final[msgspec.json.Decoder[Page[T]]] = msgspec.json.Decoder(page)
         self._known: Final = frozenset(names)
         self._only_known: Final = msgspec.json.Decoder(raw_page)
-        self._first_value: Final = json.JSONDecoder().raw_decode
+        self._whole: Final = msgspec.json.Decoder(whole_row)
         self._seen_unknown = False
 
     def decode(self, body: bytes, *, page: int) -> Page[T] | None:
@@ -255,7 +262,7 @@ class _Codec(Generic[T]):
             return False
         if not self._seen_unknown:
             long = rows > self._SHORT and page > 1
-            if long and self._first_keys(body) == self._known:
+            if long and self._first_row_is_whole(body):
                 return False
             try:
                 self._only_known.decode(body)
@@ -273,14 +280,18 @@ class _Codec(Generic[T]):
             # The rows are frozen for their users; these are not handed out yet.
             object.__setattr__(typed, "extra", extra)
 
-    def _first_keys(self, body: bytes) -> AbstractSet[str]:
+    def _first_row_is_whole(self, body: bytes) -> bool:
+        """Tell whether the first row holds all known fields, and no other."""
         start = body.find(b"{", body.find(b'"items"') + 1)
-        text = body[start : start + self._PROBE].decode(errors="replace")
-        try:
-            row, _ = self._first_value(text)
-        except ValueError:  # longer than the probe
-            return frozenset()
-        return cast("dict[str, Any]", row).keys()
+        for end in islice(_NEXT_OBJECT.finditer(body, start), self._TRIES):
+            try:
+                self._whole.decode(body[start : end.start() + 1])
+            except msgspec.ValidationError:
+                return False
+            except (msgspec.DecodeError, RecursionError):
+                continue  # it was inside of the row
+            return True
+        return False
 
 
 _CODECS: Final[dict[type, _Codec[Any]]] = {}
