@@ -67,6 +67,14 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def thorough(session: nox.Session) -> None:
+    """Run the tests that draw their examples, on forty times as many."""
+    session.install("-e", ".[dev]")
+    options = ("-q", "-m", "hypothesis", "--hypothesis-profile", "thorough")
+    session.run("pytest", *options, "--timeout", "0", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def simulation(session: nox.Session) -> None:
     """Read simulated moving lists, for long, and print how that went."""
     session.install("-e", ".")

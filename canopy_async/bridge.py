@@ -138,6 +138,7 @@ class Bridge(Generic[R]):
         elif cover.certifies(view):
             if cover.has_new(view) or view.is_end:
                 return self._reader.accept(view) + self.reconsider()
+            cover.revisit(view)
             seek.ended_before(cover, view)
             self._look_inside_ties(seek)
         elif self._ties and self._ties.continues_in(view):

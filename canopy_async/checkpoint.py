@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Self
 
 import attrs
 import msgspec
 
 from canopy_async.errors import CheckpointError
+from canopy_async.instants import in_utc
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof, ReadReport
 
@@ -69,7 +70,7 @@ class Checkpoint:
                 v=VERSION,
                 scope=self.scope,
                 order=self.order,
-                key=None if self.key is None else self.key.astimezone(UTC),
+                key=None if self.key is None else in_utc(self.key),
                 ids=sorted(self.ids),
                 position=self.position,
                 delivered=self.delivered,

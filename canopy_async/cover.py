@@ -106,6 +106,10 @@ class Cover(Protocol[R]):
         """Tell whether a view ends in a run of ties at the cover."""
         ...
 
+    def revisit(self, view: View[R]) -> None:
+        """Learn where the cover is from a view that adds nothing to it."""
+        ...
+
     def accept(self, view: View[R]) -> Accepted[R]:
         """Move the cover to the end of a view."""
         ...
@@ -247,6 +251,11 @@ class KeyCover(Generic[R]):
         """Tell whether a view ends in the run at the cover."""
         return view.keys[-1:] == [self.key]
 
+    def revisit(self, view: View[R]) -> None:
+        """Learn where the run at the cover begins from a view that ends in it."""
+        if self.stops_at(view):
+            self.track.saw(view, view.keys.index(self.key))
+
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out what a certified view adds, and move to its last key."""
         keys, length = view.keys, len(view.rows)
@@ -374,6 +383,9 @@ class IdCover(Generic[R]):
     def stops_at(self, view: View[R]) -> bool:  # noqa: ARG002 - one for all covers
         """Never: this cover knows of no ties."""
         return False
+
+    def revisit(self, view: View[R]) -> None:
+        """Learn nothing: whatever shares a row is remembered already."""
 
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out the rows after the last shared one."""

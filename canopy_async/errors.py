@@ -81,6 +81,16 @@ def _rebuild(
     return error
 
 
+def _in_one_line(text: str) -> str:
+    """Write out what a server may have sent to end a line or steer a terminal."""
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 class ApiError(CanopyError):
     """The server answered with a status other than 200.
 
@@ -133,7 +143,7 @@ class ApiError(CanopyError):
             text += f" after {self.attempts} attempts"
         if self.request_id:
             text += f", request {self.request_id}"
-        return text
+        return _in_one_line(text)
 
 
 class BadRequestError(ApiError):
@@ -179,7 +189,7 @@ class TransportError(CanopyError):
 
     def __str__(self) -> str:
         """Say what failed and where, in one line."""
-        text = f"{self.args[0]}: {self.method} {self.url}"
+        text = _in_one_line(f"{self.args[0]}: {self.method} {self.url}")
         return f"{text} after {self.attempts} attempts" if self.attempts > 1 else text
 
 
@@ -209,7 +219,7 @@ class ProtocolError(CanopyError):
             self.path,
             str(self.args[0]),
         ]
-        return ": ".join(part for part in where if part)
+        return _in_one_line(": ".join(part for part in where if part))
 
 
 class IncompleteReadError(CanopyError):

@@ -15,6 +15,7 @@ import attrs
 
 from canopy_async.arguments import check_choice
 from canopy_async.errors import (
+    ApiError,
     CanopyError,
     CheckpointError,
     SessionClosedError,
@@ -362,12 +363,18 @@ class Follower:
 
     def _failed(self, poller: Poller, error: CanopyError) -> float:
         wait = poller.failed(error)
-        if poller.identity_id not in self.failures:
-            _log.warning("a poll failed, the next is in %.0f s: %s", wait, error)
         # An error that is kept must hold nothing but itself.
         error.__traceback__ = error.__context__ = error.__cause__ = None
+        is_new = poller.identity_id not in self.failures
         if self._pollers.get(poller.identity_id) is poller:
             self.failures[poller.identity_id] = error
+        if is_new:
+            _log.warning(
+                "a poll failed, the next is in %.0f s: %s",
+                wait,
+                _kind_of(error),
+                extra={"identity_id": poller.identity_id},
+            )
         return wait
 
     def _stop(self, error: Exception) -> None:
@@ -381,3 +388,9 @@ class Follower:
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
+
+
+def _kind_of(error: CanopyError) -> str:
+    """Name an error without the URL, which has the id and the search term."""
+    status = f" {error.status}" if isinstance(error, ApiError) else ""
+    return f"{type(error).__name__}{status}"

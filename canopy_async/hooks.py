@@ -5,6 +5,7 @@ be quick and must not block. No record holds a token, a header, a search term,
 an identity's id or anything of a row: ``path`` is the endpoint's template.
 """
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
@@ -112,7 +113,7 @@ class Hooks:
         hooks: Called in this order with every record.
 
     Raises:
-        TypeError: One of them can't be called.
+        TypeError: One of them can't be called, or would have to be awaited.
     """
 
     __slots__ = ("_failed", "_hooks")
@@ -125,6 +126,8 @@ class Hooks:
         self._failed: set[int] = set()
         if not all(callable(hook) for hook in self._hooks):
             raise TypeError("hooks must be functions of one record")
+        if any(_is_async(hook) for hook in self._hooks):
+            raise TypeError("hooks must be plain functions: they are not awaited")
 
     def __bool__(self) -> bool:
         """Tell whether anybody watches."""
@@ -139,6 +142,11 @@ class Hooks:
                 if index not in self._failed:
                     self._failed.add(index)
                     _log.exception("a hook raised; it is still called")
+
+
+def _is_async(hook: Hook) -> bool:
+    call = getattr(hook, "__call__", None)  # noqa: B004 - of an object with one
+    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call)
 
 
 class LoggingHook:

@@ -71,8 +71,11 @@ class ReadAhead:
         fetch = self._fetch(window, request)
         self._tasks[window] = asyncio.get_running_loop().create_task(fetch)
 
-    async def take(self, window: Window) -> Outcome:
+    async def take(self, window: Window) -> Outcome | None:
         """Wait for the answer of a window, and let go of it.
+
+        Returns:
+            The answer, or None where `aclose` was called meanwhile.
 
         Raises:
             SessionClosedError: Its task was cancelled by somebody else.
@@ -81,7 +84,8 @@ class ReadAhead:
             await until_done(self._tasks[window])
         outcome = self._outcomes.pop(window, None)
         if outcome is None:
-            del self._tasks[window]
+            if self._tasks.pop(window, None) is None:
+                return None
             raise SessionClosedError("the request was cancelled from outside")
         if isinstance(outcome, Response):
             self._ready_bytes -= len(outcome.body)

@@ -47,7 +47,7 @@ class RetryPolicy:
         jitter: Maps the upper bound of a wait to the wait.
 
     Raises:
-        TypeError: A number is none.
+        TypeError: A number is none, or ``jitter`` can't be called.
         ValueError: ``attempts`` is below 1, or a time is not above 0.
     """
 
@@ -64,6 +64,8 @@ class RetryPolicy:
         check_integer("attempts", self.attempts, minimum=1)
         for name in ("base", "throttled_base", "cap", "max_retry_after", "deadline"):
             check_seconds(name, getattr(self, name))
+        if not callable(self.jitter):
+            raise TypeError("jitter must be a function of the upper bound")
 
     def delay_for(self, error: CanopyError, attempt: int) -> float | None:
         """Return how long to wait before the next attempt, or None to give up.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
@@ -24,6 +24,7 @@ from canopy_async.errors import CheckpointError
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.identity_ids import IdentityIds
+from canopy_async.instants import in_utc
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
 from canopy_async.span import WHOLE, Span
@@ -72,8 +73,8 @@ class CanopySession:
         retry: How often and when a failed request is sent again.
         timeout: Seconds for one attempt of a request.
         hooks: Are told of requests, retries, cooldowns and pages.
-        http: An aiohttp session to use instead of an own one; it is not
-            closed with this session.
+        http: An aiohttp session to use instead of an own one, without
+            ``auth``; it is not closed with this session.
         user_agent: Put before this library's own in ``User-Agent``.
 
     Raises:
@@ -110,6 +111,8 @@ class CanopySession:
         _check_type("retry", retry, RetryPolicy)
         if http is not None:
             _check_type("http", http, aiohttp.ClientSession)
+            if http.auth is not None:
+                raise ValueError("http must not have auth: the token is sent")
         self._gate: Final = Gate(concurrency, max_rate=max_rate)
         self._transport: Final = Transport(
             base_url=self._base_url,
@@ -522,10 +525,17 @@ class CanopySession:
         """
         self._transport.check_open()
         query = Query(q=q, order="desc")
+        if not isinstance(identity_ids, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                "identity_ids must be an id or an iterable of ids,"
+                f" not {type(identity_ids).__name__}"
+            )
         if checkpoint is not None:
             if checkpoints is not None or not isinstance(identity_ids, str):
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
             checkpoints = {identity_ids: checkpoint}
+        if isinstance(identity_ids, str):
+            identity_ids = (identity_ids,)
         # Imported when it is used, as most sessions don't: imports take time.
         from canopy_async.follow import Follower  # noqa: PLC0415
         from canopy_async.polling import FollowOptions  # noqa: PLC0415
@@ -541,7 +551,7 @@ class CanopySession:
             width=width,
         )
         return Follower(
-            (identity_ids,) if isinstance(identity_ids, str) else identity_ids,
+            identity_ids,
             read=lambda identity_id: partial(self.events, identity_id, q=q),
             scope=lambda identity_id: self._scope(
                 audit_endpoint(self._account, identity_id), query, WHOLE
@@ -587,7 +597,7 @@ class CanopySession:
         """Return the hash of what a checkpoint of this read may be used for."""
         url = build_url(self._base_url, endpoint, query, page=1, take=1)
         bounds = (span.since, span.until)
-        instants = [None if at is None else at.astimezone(UTC) for at in bounds]
+        instants = [None if at is None else in_utc(at) for at in bounds]
         return scope_of(f"{url} {instants}")
 
 

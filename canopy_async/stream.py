@@ -279,7 +279,7 @@ class Run(Generic[T]):
         """Return the next rows in list order, those of one page at most.
 
         Returns:
-            At least one row, or None at the end.
+            At least one row, or None at the end, and where the run was closed.
 
         Raises:
             CanopyError: The read failed; carries ``checkpoint``.
@@ -294,7 +294,7 @@ class Run(Generic[T]):
             return None
         self._advancing = True
         try:
-            while not self._walk.done:
+            while not (self._walk.done or self._closed):
                 self._batch = await self._advance()
                 if self._batch:
                     self._next = len(self._batch)
@@ -320,6 +320,8 @@ class Run(Generic[T]):
         window = self._walk.windows[0]
         outcome = await self._ahead.take(window)
         self._transport.check_open()
+        if outcome is None:
+            return ()
         rows = self._take(window, outcome)
         self._ahead.keep_only(self._walk.windows)
         return rows

@@ -78,12 +78,15 @@ class Track(Generic[R]):
             is_new: Whether that is another row than before.
         """
         begin = len(view.rows) - rows
-        seen = _Seen(view.ids, view.known, view.keys, begin, self.accepted)
-        self._seen.append(seen)
-        self.head = self.head or view.ids[0]
         rank = self.rank
+        if self.head is None:
+            self._seen.clear()
+            self.head = view.ids[0]
+            is_new = True  # in a read that goes on, the row was not seen so far
         if is_new and place is not None:
             rank = self.accepted + place - begin
+        seen = _Seen(view.ids, view.known, view.keys, begin, self.accepted)
+        self._seen.append(seen)
         self.accepted += rows
         if view.number >= self._newest:
             self._newest = view.number
@@ -99,6 +102,20 @@ class Track(Generic[R]):
         """Note where the row looked for is, where none was accepted yet."""
         self.position = self.end = position
         self.count = count
+
+    def saw(self, view: View[R], place: int) -> None:
+        """Note a view that adds nothing, where none was accepted yet.
+
+        Args:
+            view: The view.
+            place: Where in it the row is that is looked for.
+        """
+        if self.head is not None:
+            return
+        self._seen.append(_Seen(view.ids, view.known, view.keys, place, self.rank))
+        self.position = view.start + place
+        self.end = max(self.end, view.end)
+        self.count = view.count
 
     def knows(self, id_: str) -> bool:
         """Tell whether a row is in one of the views remembered."""

@@ -10,25 +10,25 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 import aiohttp
 import attrs
 from yarl import URL
 
+from canopy_async.attempt import Attempt, Fault, error_of, is_refused, shows_strain
 from canopy_async.auth import Credential, TokenProvider
+from canopy_async.compression import unpacked
 from canopy_async.errors import (
     ApiError,
     CanopyError,
-    ProtocolError,
-    RequestTimeoutError,
     SessionClosedError,
-    TransportError,
 )
 from canopy_async.gate import Gate
 from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
 from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
 from canopy_async.scopes import Scopes
-from canopy_async.wire import Endpoint, Query, Response, build_url, error_from
+from canopy_async.wire import Endpoint, Query, Response, build_url
 
 __all__ = ["MAX_BODY", "PageRequest", "Transport"]
 
@@ -37,8 +37,7 @@ MAX_BODY: Final = 32 * 1024 * 1024
 
 _RECEIVE: Final = 96 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
-_GZIP: Final = 16 + zlib.MAX_WBITS
-_STRAINED: Final = COOLDOWN_STATUSES | {HTTPStatus.GATEWAY_TIMEOUT}
+_MAX_FAULT: Final = 300
 
 
 @attrs.frozen(kw_only=True)
@@ -58,25 +57,6 @@ class PageRequest:
     page: int
     take: int
     urgent: bool = False
-
-
-@attrs.frozen
-class _Fault:
-    """An attempt without a whole answer."""
-
-    reason: str
-    message: str
-    timed_out: bool = False
-    final: bool = False
-
-
-@attrs.frozen
-class _Attempt:
-    """What came of an attempt, and the token it was sent with."""
-
-    outcome: Response | _Fault
-    credential: Credential
-    started: float
 
 
 class Transport:
@@ -116,6 +96,7 @@ class Transport:
         self._http = http
         self._owns_http: Final = http is None
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def closed(self) -> bool:
@@ -137,6 +118,7 @@ class Transport:
             ApiError: The server answered otherwise, after all retries.
             TransportError: No whole answer came, after all retries.
             SessionClosedError: The session is closed, or was meanwhile.
+            RuntimeError: It was used in another event loop before.
         """
         url = build_url(
             self._base_url,
@@ -145,7 +127,7 @@ class Transport:
             page=request.page,
             take=request.take,
         )
-        clock = asyncio.get_running_loop().time
+        clock = self._checked_loop().time
         began: float | None = None
         refreshed = False
         for attempt in count(1):
@@ -160,9 +142,9 @@ class Transport:
                     refreshed = True
                     if await self._refresh(made.credential):
                         continue
-            error = _error_of(made.outcome, request, url, attempt)
-            if _shows_strain(error):
-                self._gate.strained(made.started, refused=_is_refused(error))
+            error = error_of(made.outcome, page=request.page, url=url, attempt=attempt)
+            if shows_strain(error):
+                self._gate.strained(made.started, refused=is_refused(error))
             wait = self._wait_before_retry(error, attempt, clock() - began)
             if wait is None:
                 self._heed(error)
@@ -179,9 +161,20 @@ class Transport:
         if self._owns_http and self._http is not None:
             await self._http.close()
 
+    def _checked_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, which must be the one of all requests."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise RuntimeError(
+                "a session belongs to the event loop that it was first used in:"
+                " make another one for this loop"
+            )
+        return loop
+
     async def _attempt(
         self, url: str, request: PageRequest, attempt: int, *, urgent: bool
-    ) -> _Attempt:
+    ) -> Attempt:
         self.check_open()
         scope = asyncio.timeout(None)
         admitted = False
@@ -199,18 +192,18 @@ class Transport:
         except TimeoutError:
             if not scope.expired():
                 raise
-            outcome = _Fault("timeout", "the request timed out", timed_out=True)
+            outcome = Fault("timeout", "the request timed out", timed_out=True)
         finally:
             self._scopes.discard(scope)
             if admitted:
                 self._gate.release()
         self.check_open()
         self._tell_finished(request, attempt, outcome, started)
-        return _Attempt(outcome, credential, started)
+        return Attempt(outcome, credential, started)
 
     async def _send(
         self, url: str, credential: Credential, attempt: int
-    ) -> Response | _Fault:
+    ) -> Response | Fault:
         http = self._client()
         try:
             async with http.get(
@@ -221,12 +214,12 @@ class Transport:
                 timeout=_NO_TIMEOUT,
             ) as response:
                 body = await _read(response, decoded=http.auto_decompress)
-        except (aiohttp.ClientError, OSError, zlib.error) as error:
-            reason = type(error).__name__
-            message = credential.redact(f"{reason}: {error}".encode()).decode()
-            return _Fault(reason, message)
+        except (aiohttp.ClientError, OSError, zlib.error) as raised:
+            error = raised.fault if isinstance(raised, _FreshFault) else raised
+            message = credential.redact(_what_failed(error).encode()).decode()
+            return Fault(type(error).__name__, message[:_MAX_FAULT])
         if body is None:
-            return _Fault("too large", f"the body is over {MAX_BODY} bytes", final=True)
+            return Fault("too large", f"the body is over {MAX_BODY} bytes", final=True)
         if response.status != HTTPStatus.OK:
             body = credential.redact(body)
         return Response(
@@ -244,6 +237,7 @@ class Transport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
+                middlewares=(_send_once,),
             )
         elif self._http.closed:
             raise SessionClosedError("the aiohttp session that was given is closed")
@@ -287,7 +281,7 @@ class Transport:
         self,
         request: PageRequest,
         attempt: int,
-        outcome: Response | _Fault,
+        outcome: Response | Fault,
         started: float,
     ) -> None:
         if not self.hooks:
@@ -322,6 +316,38 @@ class Transport:
         )
 
 
+_fresh: Final[WeakSet[aiohttp.ClientRequest]] = WeakSet()
+"""The requests that a connection was made for."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating by itself what was sent on a new connection.
+
+    It does so where a server hangs up, since an idle connection may just have
+    been closed. On a new one it would be a second request, which nothing here
+    counts, spaces or waits before.
+
+    Raises:
+        _FreshFault: The server hung up on a new connection.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request not in _fresh:
+            raise
+        raise _FreshFault(error) from None
+
+
+class _FreshFault(aiohttp.ClientError):
+    """What came of a request on a new connection, in place of an answer."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__()
+        self.fault: Final = fault
+
+
 class _Connector(aiohttp.TCPConnector):
     """Connections that receive in pieces of about a page.
 
@@ -329,31 +355,31 @@ class _Connector(aiohttp.TCPConnector):
     and gives back what it did not need. Where that can't be set, it stays.
     """
 
-    async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
-        protocol = await super()._create_connection(*args, **kwargs)
+    async def _create_connection(self, req: Any, *args: Any, **kwargs: Any) -> Any:
+        protocol = await super()._create_connection(req, *args, **kwargs)
+        _fresh.add(req)
         if getattr(protocol.transport, "max_size", 0) > _RECEIVE:
             cast("Any", protocol.transport).max_size = _RECEIVE
         return protocol
 
 
 async def _read(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes | None:
-    """Return the whole body, decompressed, or None if it is too large."""
-    body = await _read_capped(response)
-    encoding = response.headers.get("Content-Encoding")
-    if body is None or decoded or encoding is None:
-        return body
-    encoding = encoding.lower()
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "x-gzip"}:
-        raise zlib.error(f"unexpected content encoding {encoding!r}")
-    unzip = zlib.decompressobj(_GZIP)
-    plain = unzip.decompress(body, MAX_BODY + 1)
-    if len(plain) > MAX_BODY:
-        return None
-    if not unzip.eof:
-        raise zlib.error("the compressed body is truncated")
-    return plain
+    """Return the whole body, decompressed, or None if it is too large.
+
+    An answer that is an error is one whatever its body is: that is empty where
+    it can't be read.
+    """
+    is_error = response.status != HTTPStatus.OK
+    try:
+        body = await _read_capped(response)
+        if body is not None and not decoded:
+            encoding = response.headers.get("Content-Encoding")
+            body = unpacked(body, encoding, limit=MAX_BODY)
+    except (aiohttp.ClientError, OSError, zlib.error):
+        if not is_error:
+            raise
+        body = None
+    return b"" if body is None and is_error else body
 
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
@@ -369,22 +395,13 @@ async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _error_of(
-    outcome: Response | _Fault, request: PageRequest, url: str, attempt: int
-) -> CanopyError:
-    if isinstance(outcome, Response):
-        return error_from(outcome)
-    if outcome.final:
-        return ProtocolError(outcome.message, page=request.page)
-    cls = RequestTimeoutError if outcome.timed_out else TransportError
-    return cls(outcome.message, url=url, attempts=attempt)
-
-
-def _shows_strain(error: CanopyError) -> bool:
-    if isinstance(error, ApiError):
-        return error.status in _STRAINED
-    return isinstance(error, RequestTimeoutError)
-
-
-def _is_refused(error: CanopyError) -> bool:
-    return isinstance(error, ApiError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
+def _what_failed(error: Exception) -> str:
+    """Say it in one line, without quoting what the server sent: that may be rows."""
+    reason = type(error).__name__
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{reason}: the answer is not HTTP"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return f"{reason}: the body is incomplete or broken"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return f"{reason}: the server hung up"
+    return f"{reason}: {error}"

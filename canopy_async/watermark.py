@@ -8,13 +8,14 @@ new, late arrivals included. ``floor`` moves only after a poll that read from it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol, Self, TypeAlias
 
 import attrs
 import msgspec
 
 from canopy_async.errors import CheckpointError
+from canopy_async.instants import in_utc
 from canopy_async.models import AuditEvent, AwareDatetime
 
 __all__ = [
@@ -351,4 +352,4 @@ def _floor_of_most(most: int, keys: Iterable[datetime]) -> datetime:
 
 
 def _in_utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC)
+    return None if instant is None else in_utc(instant)

@@ -1,6 +1,7 @@
 """Fixtures of the whole suite."""
 
 import gc
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import settings
@@ -8,21 +9,41 @@ from hypothesis import settings
 import canopy_async
 from canopy_async.testing import LocalCanopy
 
-settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, database=None, max_examples=50
+)
+settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile("suite")
 
 
 def pytest_collection_finish():
     """Leave out of each search for garbage what lasts as long as the tests do."""
+    leave_out_what_lasts()
+
+
+def leave_out_what_lasts():
     gc.collect()
     gc.freeze()
 
 
+@pytest.fixture(scope="module")
+def short_searches():
+    """Searches for garbage that leave out what was there before this module."""
+    leave_out_what_lasts()
+
+
+@pytest.fixture(scope="module")
+def database():
+    """Makes the databases of the module's servers: empty ones, in memory."""
+    return lambda: nullcontext(":memory:")
+
+
 @pytest.fixture
-async def server():
-    """A running local server of the API, empty."""
-    async with LocalCanopy() as local:
-        yield local
+async def server(database):
+    """A running local server of the API, empty unless the module fills it."""
+    with database() as path:
+        async with LocalCanopy(path=path) as local:
+            yield local
 
 
 @pytest.fixture

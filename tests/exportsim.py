@@ -3,12 +3,12 @@
 import asyncio
 import os
 import random
-import sys
 from collections import Counter
 from pathlib import Path
 
 import attrs
 from support.exports import ids_of
+from support.programs import script
 
 from canopy_async.export import iter_commits, verify
 from canopy_async.testing import Faults, LocalCanopy
@@ -90,30 +90,23 @@ async def kill_again_and_again(
 
 async def _live(server, out, written_as, *, until):
     """Run the export; kill it at so many requests in all, unless it is done."""
-    process = await _start(server, out, written_as)
-    async with asyncio.timeout(PATIENCE):
-        while len(server.requests) < until and process.returncode is None:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.001)
-    is_killed = process.returncode is None
-    if is_killed:
-        process.kill()
-    await process.wait()
-    return is_killed
+    async with _exporting(server, out, written_as) as process:
+        async with asyncio.timeout(PATIENCE):
+            while len(server.requests) < until and process.returncode is None:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.001)
+        return process.returncode is None
 
 
 async def _finish(server, out, written_as):
-    process = await _start(server, out, written_as)
-    async with asyncio.timeout(PATIENCE):
+    async with (
+        asyncio.timeout(PATIENCE),
+        _exporting(server, out, written_as) as process,
+    ):
         assert await process.wait() == 0
 
 
-async def _start(server, out, written_as):
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        VICTIM,
-        server.base_url,
-        server.account,
-        written_as,
-        out,
-        env=os.environ | {"CANOPY_TOKEN": server.token},
-    )
+def _exporting(server, out, written_as):
+    """Run the export during the block, at whose end it is killed."""
+    env = os.environ | {"CANOPY_TOKEN": server.token}
+    arguments = (server.base_url, server.account, written_as, out)
+    return script(VICTIM, *arguments, env=env, stdout=1, stderr=2)

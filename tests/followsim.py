@@ -3,14 +3,14 @@
 import asyncio
 import os
 import random
-import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
 from follow_victim import OVERLAP, SOURCE, posted_ids
+from support.programs import script
 
 from canopy_async.testing import LocalCanopy
 
@@ -117,43 +117,31 @@ async def _write_on(writer, rng):
 async def _live(server, directory, how, seconds):
     """Run the follower; kill it so long after its first request."""
     before = len(server.requests)
-    process = await _start(server, directory, how)
-    try:
+    async with _following(server, directory, how):
         async with asyncio.timeout(PATIENCE):
             while len(server.requests) == before:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.001)
         await asyncio.sleep(seconds)
-    finally:
-        await _kill(process)
 
 
 async def _finish(server, directory, how, made):
     """Run the follower until nothing is missing, or nothing more comes."""
-    process = await _start(server, directory, how)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            while set(made) - set(posted_ids(directory)):  # noqa: ASYNC110 - as above
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(0.3)
-    await _kill(process)
+    async with _following(server, directory, how):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while set(made) - set(posted_ids(directory)):  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(0.3)
 
 
-async def _start(server, directory, how):
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        VICTIM,
-        server.base_url,
-        server.account,
-        how,
-        directory,
-        env=os.environ | {"CANOPY_TOKEN": server.token},
-    )
-
-
-async def _kill(process):
-    assert process.returncode is None, "the follower ended by itself"
-    process.kill()
-    await process.wait()
+@asynccontextmanager
+async def _following(server, directory, how):
+    """Run the follower during the block, at whose end it is killed."""
+    env = os.environ | {"CANOPY_TOKEN": server.token}
+    arguments = (server.base_url, server.account, how, directory)
+    async with script(VICTIM, *arguments, env=env, stdout=1, stderr=2) as process:
+        yield
+        assert process.returncode is None, "the follower ended by itself"
 
 
 def _in_milliseconds(instant):

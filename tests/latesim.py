@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 from support.samples import event_row, page_body
-from support.scripted import scripted
+from support.scripted import simulated
 from support.virtual import now, run
 
 from canopy_async import CanopySession
@@ -149,10 +149,9 @@ class Log:
     def select(self, call):
         self._catch_up()
         page, take = call.page, int(call.url.query["take"])
-        rows = [row for *_, row in self._rows]
-        if call.url.query["order"] == "desc":
-            rows.reverse()
-        return rows[(page - 1) * take : page * take]
+        is_descending = call.url.query["order"] == "desc"
+        rows = self._rows[::-1] if is_descending else self._rows
+        return [row for *_, row in rows[(page - 1) * take : page * take]]
 
     async def answer(self, call):
         """Answer a request, with a count of another instant than the rows."""
@@ -275,7 +274,7 @@ async def simulate(case):
     log = Log(write(case), seed=case.seed, retains=case.retains)
     reader = Reader(case, log)
     outcome = reader.outcome
-    with scripted(log.answer) as calls:
+    with simulated(log.answer) as calls:
         async with CanopySession("acme", "token") as canopy:
             while (left := case.seconds - now()) > 0:
                 seconds = reader.lifetime() if case.restarts else left

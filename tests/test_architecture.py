@@ -15,6 +15,7 @@ LAYERS = (
         "errors",
         "models",
         "identity_ids",
+        "instants",
         "report",
         "arguments",
         "checkpoint",
@@ -22,6 +23,7 @@ LAYERS = (
     ),
     (
         "planner",
+        "compression",
         "conversion",
         "wire",
         "view",
@@ -40,7 +42,7 @@ LAYERS = (
         "hooks",
         "tasks",
     ),
-    ("retry", "gate", "scopes", "transport"),
+    ("retry", "gate", "scopes", "attempt", "transport"),
     ("readahead", "stream"),
     (
         "watermark",

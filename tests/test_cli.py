@@ -1,4 +1,4 @@
-"""The command line as a user runs it: the console script, in a process."""
+"""The command line as a user runs it: in a process, some of it as it is installed."""
 
 import asyncio
 import json
@@ -7,13 +7,13 @@ import signal
 import sys
 import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
 import pytest
 from aiohttp import web
+from support.programs import command
 
 from canopy_async import CanopySession, converter
 from canopy_async.testing import Faults, LocalCanopy
@@ -52,36 +52,37 @@ def environment(server=None, **variables):
     return env | variables
 
 
-def obey_interrupts():
-    # Inherited as ignored where the tests run as a shell's background job.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@asynccontextmanager
+async def the_script(*arguments, **options):
+    """Run what is installed; it is gone at the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        SCRIPT,
+        *arguments,
+        **options,
+        stdin=DEVNULL,
+        stderr=PIPE,
+        # Inherited as ignored where the tests run as a shell's background job.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @asynccontextmanager
-async def started(
-    *arguments, env, stdout=PIPE
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the script; it is gone at the end of the block, whatever happens."""
-    async with asyncio.timeout(PATIENCE):
-        process = await asyncio.create_subprocess_exec(
-            SCRIPT,
-            *arguments,
-            env=env,
-            stdin=DEVNULL,
-            stdout=stdout,
-            stderr=PIPE,
-            preexec_fn=obey_interrupts,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+async def started(*arguments, env, stdout=PIPE, start=command):
+    async with (
+        asyncio.timeout(PATIENCE),
+        start(*arguments, env=env, stdout=stdout) as process,
+    ):
+        yield process
 
 
-async def finished(*arguments, env, stdout=PIPE) -> Ended:
-    async with started(*arguments, env=env, stdout=stdout) as process:
+async def finished(*arguments, env, **options) -> Ended:
+    async with started(*arguments, env=env, **options) as process:
         out, err = await process.communicate()
         ended = Ended(process.returncode, (out or b"").decode(), err.decode())
     token = env.get("CANOPY_TOKEN")
@@ -132,7 +133,8 @@ async def error_server(body):
 
 async def test_events_in_a_pipe_are_json_lines_of_the_wire_form(server):
     server.seed_events("idn_1", 250)
-    ended = await finished("events", "idn_1", env=environment(server))
+    env = environment(server)
+    ended = await finished("events", "idn_1", env=env, start=the_script)
     async with CanopySession(
         server.account, server.token, base_url=server.base_url
     ) as canopy:
@@ -229,7 +231,9 @@ async def test_an_error_line_shows_neither_control_characters_nor_the_token():
 
 
 async def test_wrong_usage_and_missing_configuration_are_status_2(server):
-    wrong = await finished("events", "idn_1", "--take", "0", env=environment(server))
+    env = environment(server)
+    arguments = ("events", "idn_1", "--take", "0")
+    wrong = await finished(*arguments, env=env, start=the_script)
     missing = await finished("identities", env=environment())
     assert (wrong.status, wrong.out) == (2, "")
     assert "--take: must be from 1 to 100" in wrong.err
@@ -265,12 +269,14 @@ async def test_a_full_disk_is_an_error_not_a_success(server):
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("number", "status", "start"),
+    [(signal.SIGINT, 130, the_script), (signal.SIGTERM, 143, command)],
 )
-async def test_a_signal_ends_a_read_quietly(server, number, status):
+async def test_a_signal_ends_a_read_quietly(server, number, status, start):
     server.seed_events("idn_1", 1_000)
     server.faults = Faults(hang_rate=1, only=lambda request: request.page > 2)
-    async with started("events", "idn_1", env=environment(server)) as process:
+    env = environment(server)
+    async with started("events", "idn_1", env=env, start=start) as process:
         await process.stdout.readline()
         process.send_signal(number)
         _, err = await process.communicate()

@@ -4,15 +4,14 @@ import asyncio
 import os
 import signal
 import sys
-import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from support.exports import ids_of, read_back, truth
+from support.programs import command
 from support.waiting import until
 from typer.testing import CliRunner
 
@@ -24,7 +23,6 @@ from canopy_async.testing import Faults
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals, ptys")
 
-SCRIPT = Path(sysconfig.get_path("scripts")) / "canopy-async"
 PATIENCE = 30
 
 
@@ -47,23 +45,12 @@ def environment(server):
 
 @asynccontextmanager
 async def started(server, *arguments, stdin=DEVNULL, stderr=PIPE):
-    async with asyncio.timeout(PATIENCE):
-        process = await asyncio.create_subprocess_exec(
-            SCRIPT,
-            *map(str, arguments),
-            env=environment(server),
-            stdin=stdin,
-            stdout=PIPE,
-            stderr=stderr,
-            # Ignored where the tests run as a shell's background job.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    env = environment(server)
+    async with (
+        asyncio.timeout(PATIENCE),
+        command(*arguments, env=env, stdin=stdin, stderr=stderr) as process,
+    ):
+        yield process
 
 
 async def finished(server, *arguments, text=None):

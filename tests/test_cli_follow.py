@@ -1,22 +1,19 @@
-"""``canopy-async follow`` as a user runs it: the console script, in a process."""
+"""``canopy-async follow`` as a user runs it, in a process."""
 
 import asyncio
 import json
 import os
 import signal
 import sys
-import sysconfig
-from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from support.programs import command
 from support.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
-SCRIPT = Path(sysconfig.get_path("scripts")) / "canopy-async"
 PATIENCE = 30
 
 
@@ -45,21 +42,11 @@ async def following(server, *arguments):
         "CANOPY_BASE_URL": server.base_url,
         "COLUMNS": "120",
     }
-    async with asyncio.timeout(PATIENCE):
-        process = await asyncio.create_subprocess_exec(
-            SCRIPT,
-            *("follow", "--every", "0.05", *arguments),
-            env=env,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        try:
-            yield Running(process)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    async with (
+        asyncio.timeout(PATIENCE),
+        command("follow", "--every", "0.05", *arguments, env=env) as process,
+    ):
+        yield Running(process)
 
 
 def polled(server, identity):

@@ -2,8 +2,8 @@
 
 import asyncio
 import functools
+import os
 import pickle
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -22,6 +22,7 @@ from support.clusters import (
     token_of_environment,
 )
 from support.exports import truth
+from support.programs import script
 from support.waiting import until
 
 from canopy_async import (
@@ -197,6 +198,26 @@ async def test_a_part_that_fails_leaves_a_log_that_can_be_gone_on_with(
     assert verify(out).ok
 
 
+async def test_what_is_read_behind_a_failed_part_leaves_nothing(
+    server, run, out, monkeypatch
+):
+    """It is being read when the other fails, and put away after that."""
+    monkeypatch.setattr(driver, "BEAT", 0.5)
+    server.seed_events("giant", 4_000)
+
+    def spoil(_, request):
+        if request.take > 1 and 500 < request.page * request.take < 800:
+            raise LookupError
+
+    server.faults = Faults(mutate=spoil, latency=0.02)
+    quick = RetryPolicy(attempts=1)
+    result = await run(["giant"], split_over=400, retry=quick)
+    assert list(result.failures) == ["giant"]
+    assert names(out) == {f.name for f in read_manifest(out).files} | {"manifest.jsonl"}
+    await until(lambda: server.in_flight == 0)
+    assert verify(out).problems == ()
+
+
 async def test_a_killed_worker_loses_nothing_and_doubles_nothing(
     logs, run, client, out
 ):
@@ -217,22 +238,19 @@ async def test_a_killed_worker_loses_nothing_and_doubles_nothing(
 async def test_what_tasks_have_read_outlives_a_killed_driver(logs, run, client, out):
     """Its tasks go on, and leave records that the next run adopts."""
     logs.fail_next(2, kind="hang", only=lambda request: request.page == 1)
-    victim = subprocess.Popen(  # noqa: S603, ASYNC220 - it is killed
-        [
-            sys.executable,
-            str(Path(__file__).with_name("distributed_victim.py")),
-            client.scheduler.address,
-            logs.base_url,
-            str(out),
-            str(PATIENCE),
-            *SIZES,
-        ],
+    victim = script(
+        Path(__file__).with_name("distributed_victim.py"),
+        client.scheduler.address,
+        logs.base_url,
+        out,
+        str(PATIENCE),
+        *SIZES,
+        env=os.environ,
+        stdout=1,
+        stderr=2,
     )
-    try:
+    async with victim:  # it is killed at the end of the block
         await until(lambda: len(hanging(logs)) == 2, "nothing hangs")
-    finally:
-        victim.kill()
-        victim.wait()
     assert not list(out.glob("events-*"))
     # What hangs is sent again.
     await until(lambda: len(list(out.glob("shard-*.json"))) == 2, "no record")

@@ -1,11 +1,18 @@
 """What an export on a cluster is made of, without a cluster."""
 
+import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
+import dask
 import pytest
-from support.clusters import TOKEN_VARIABLE, broken_token, token_of_environment
+from support.clusters import (
+    TOKEN_VARIABLE,
+    broken_token,
+    token_of_environment,
+    token_that_expires,
+)
 from support.exports import truth
 
 from canopy_async import ExportError
@@ -13,10 +20,12 @@ from canopy_async.checkpoint import Checkpoint
 from canopy_async.distributed.destination import LocalDestination, open_destination
 from canopy_async.distributed.ledger import Ledger, delete_leftovers, recover
 from canopy_async.distributed.log_parts import LogParts
+from canopy_async.distributed.primitives import lease_patience
+from canopy_async.distributed.reading import Reading
 from canopy_async.distributed.records import Record, is_record, is_shard_file
 from canopy_async.distributed.splitting import MAX_PARTS, rest_of
 from canopy_async.distributed.storage import LocalStorage, check_url, open_storage
-from canopy_async.distributed.tokens import TokenSource
+from canopy_async.distributed.tokens import TokenError, TokenSource
 from canopy_async.distributed.work import Job, Outcome, Work, weakest
 from canopy_async.export import Commit, FileEntry, IdentityEntry, read_manifest
 from canopy_async.export.exporter import new_header
@@ -83,11 +92,18 @@ async def test_a_source_is_asked_again_when_a_token_is_refused(monkeypatch):
         monkeypatch.setenv(TOKEN_VARIABLE, "first")
 
 
-async def test_a_source_that_fails_shows_nothing_of_its_error():
+async def test_a_source_that_fails_shows_nothing_of_its_error(monkeypatch):
     with pytest.raises(ExportError, match="RuntimeError") as error:
         await TokenSource.of(broken_token).open()
     assert "s3cr3t" not in str(error.value)
     assert error.value.__cause__ is None
+    monkeypatch.setenv(TOKEN_VARIABLE, "there")
+    provider = await TokenSource.of(token_that_expires).open()
+    with pytest.raises(TokenError, match="RuntimeError") as error:
+        await provider.refresh("expired")
+    # Dask logs it with what it comes from, and sends it to the driver.
+    assert "s3cr3t" not in "".join(traceback.format_exception(error.value))
+    assert error.value.__context__ is None
 
 
 @pytest.mark.parametrize(
@@ -115,6 +131,7 @@ def test_a_damaged_record_is_an_error(data):
 
 def test_a_url_is_checked(tmp_path):
     assert check_url("s3://bucket/out") == "s3://bucket/out"
+    assert check_url("s3://bucket/out/") == "s3://bucket/out"  # the same lock
     assert check_url(tmp_path / "out") == str(tmp_path / "out")
     assert check_url(f"file://{tmp_path}/out") == str(tmp_path / "out")
     assert Path(check_url("out")).is_absolute()
@@ -422,3 +439,51 @@ async def test_where_it_can_not_be_asked_a_log_is_not_split(server, session, job
     server.faults = Faults(html_rate=1.0)
     rest = await rest_of(session, job, "idn_1", checkpoint, until=None)
     assert (rest.bounds, rest.limit) == ((), None)
+
+
+# --- what a part says of itself
+
+
+async def read_part(session, job, directory, since, until):
+    work = Work(number=2, ids=("idn_1",), since=since, until=until, follows=True)
+    reading = Reading(job, work, directory)
+    await reading.read(session)
+    return reading
+
+
+async def test_a_part_may_end_with_more_events_of_an_instant_than_can_be_named(
+    server, session, job, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 20)
+    server.seed_events("idn_1", 100, tie_probability=0)
+    server.seed_events("idn_1", 30, tie_probability=1)
+    server.seed_events("idn_1", 100, tie_probability=0)
+    rows = truth(server, "idn_1")["idn_1"]
+    since, until = rows[50]["created_at"], rows[130]["created_at"]
+    reading = await read_part(session, job, tmp_path / "part", since, until)
+    (commit,) = reading.commits()
+    (entry,) = commit.identities
+    assert (entry.state, entry.events) == ("open", 80)
+    rest = session.events("idn_1", order="asc", resume=entry.checkpoint)
+    assert [event.id async for event in rest] == [row["id"] for row in rows[130:]]
+
+
+async def test_a_part_in_another_order_is_not_taken(server, session, job, tmp_path):
+    """Its last row is the earliest: no place to go on at."""
+    server.seed_events("idn_1", 100, tie_probability=0)
+    rows = truth(server, "idn_1")["idn_1"]
+    server.faults = Faults(ignore_order=True, default_order="desc")
+    since, until = rows[20]["created_at"], rows[80]["created_at"]
+    with pytest.raises(ExportError, match="in desc order now; it was in asc order"):
+        await read_part(session, job, tmp_path / "part", since, until)
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [("30s", 41), ("inf", 11)])
+def test_leases_may_never_time_out(timeout, seconds):
+    locks = "distributed.scheduler.locks"
+    config = {
+        f"{locks}.lease-timeout": timeout,
+        f"{locks}.lease-validation-interval": "10s",
+    }
+    with dask.config.set(config):
+        assert lease_patience() == seconds

@@ -2,13 +2,18 @@
 
 import asyncio
 import functools
+import gc
+import threading
 
+import dask
 import fsspec
 import pytest
+from distributed import Semaphore, Variable
 from fsspec.implementations.memory import MemoryFileSystem
 from support.clusters import TOKEN_VARIABLE, local_client, local_server
+from support.waiting import until
 
-from canopy_async import ExportError
+from canopy_async import ExportError, RetryPolicy
 from canopy_async.checkpoint import scope_of
 from canopy_async.distributed import destination, driver, export
 from canopy_async.distributed.primitives import leases
@@ -107,7 +112,23 @@ async def test_the_manifest_is_written_now_and_then(run, monkeypatch):
     assert read_manifest(URL).count("done") == 4
 
 
-async def test_what_an_interrupted_run_has_adopted_is_kept(run):
+def variables(dask_scheduler):
+    """The names of what runs have put on a scheduler."""
+    return list(dask_scheduler.extensions["variables"].variables)
+
+
+def refreshing():
+    """How many semaphores of budgets are kept alive by what refreshes them."""
+    gc.collect()
+    return sum(
+        isinstance(found, Semaphore)
+        and found.name.endswith(("-requests", "-waiting"))
+        and found.refresh_callback.is_running()
+        for found in gc.get_objects()
+    )
+
+
+async def test_what_an_interrupted_run_has_adopted_is_kept(client, run):
     def interrupt(progress):
         if progress.tasks_done == 2:
             raise KeyboardInterrupt
@@ -115,6 +136,8 @@ async def test_what_an_interrupted_run_has_adopted_is_kept(run):
     with pytest.raises(KeyboardInterrupt):
         await run(on_progress=interrupt)
     assert read_manifest(URL).count("done") >= 2
+    await until(lambda: client.run_on_scheduler(variables) == [], "variables stay")
+    await until(lambda: not refreshing(), "leases of ended tasks are refreshed")
     result = await run()
     assert 2 <= result.skipped < 5
     assert result.done + result.skipped == 4
@@ -160,8 +183,18 @@ async def test_one_place_has_one_run_at_a_time(client, run, monkeypatch):
     monkeypatch.setattr(driver, "lease_patience", lambda: 0.1)
     other = leases(f"canopy-async-{scope_of(URL)}", 1, client)
     assert await asyncio.to_thread(other.acquire)
+    asked = []
+    acquire = Semaphore.acquire
+
+    def ask(self, timeout=None):
+        asked.append(timeout)
+        return acquire(self, timeout=timeout)
+
+    monkeypatch.setattr(Semaphore, "acquire", ask)
     with pytest.raises(ExportError, match="is in use: another export writes to it"):
         await run()
+    # A killed driver's place in the queue is kept for so long.
+    assert set(asked) == {driver.BEAT}
     await asyncio.to_thread(other.release)
     assert (await run()).done == 4
 
@@ -224,3 +257,79 @@ async def test_a_server_that_falls_away_leaves_what_can_be_gone_on_with(server, 
     second = await run(["c"])
     assert second.events == 310 - entry.events < 310
     assert verify(URL).ok
+
+
+async def test_requests_per_second_hold_over_tasks_of_one_request(server, run):
+    """Each may begin as soon as another one has ended."""
+    server.reset_requests()
+    await run(server.seed_identities(8), concurrency=2, max_rate=15)
+    starts = sorted(request.started for request in server.requests)
+    assert len(starts) == 8
+    # What is beyond the rate is one for each request that may be in flight.
+    assert all(b - a > 4 / 15 - 0.02 for a, b in zip(starts, starts[5:], strict=False))
+
+
+async def test_a_second_run_gets_its_share_of_what_the_first_one_holds(server, run):
+    server.seed_events("long", 5_000)
+    server.faults = Faults(latency=0.02)
+    first = asyncio.create_task(run(["long"], concurrency=4))
+    await until(lambda: server.peak_in_flight == 4, "not all leases are used")
+    await run(["c"], "memory://bucket/two", concurrency=4)
+    assert not first.done()
+    assert (await first).complete == 1
+    assert server.peak_in_flight == 4
+
+
+async def test_a_task_that_may_have_lost_its_leases_ends(server, run, monkeypatch):
+    """Others count on what it sends no more; another attempt reads it again."""
+    server.seed_events("long", 3_000)
+    server.faults = Faults(latency=0.02)
+    get = Variable.get
+
+    def far(self, **options):
+        # The beats of the first attempt, which are not in its own thread.
+        if threading.current_thread().name.startswith("asyncio") and not ended:
+            raise OSError("no route to the scheduler")
+        if len(server.requests) > 5:
+            ended.append(len(server.requests))
+        return get(self, **options)
+
+    ended = []
+    monkeypatch.setattr(Variable, "get", far)
+    with dask.config.set({"distributed.scheduler.locks.lease-timeout": "200ms"}):
+        result = await run(["long"], concurrency=1)
+    assert 5 < ended[0] < 20
+    assert len(server.requests) == ended[0] + result.requests
+    assert (result.complete, result.events) == (1, 3_000)
+    assert verify(URL).ok
+
+
+async def test_one_log_that_can_not_be_left_does_not_hold_up_others(
+    server, run, monkeypatch
+):
+    """It fails among more events of one instant than a checkpoint can name."""
+    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 50)
+    server.seed_events("bad", 300, tie_probability=1.0)
+    server.seed_events("bad", 30)
+    server.faults = Faults(
+        error_rate=1.0, only=lambda r: r.identity == "bad" and r.page * r.take > 250
+    )
+    quick = RetryPolicy(attempts=1)
+    first = await run(["bad", *SIZES], shard_size=5, retries=0, retry=quick)
+    assert (first.done, list(first.failures)) == (4, ["bad"])
+    server.faults = Faults()
+    second = await run(["bad", *SIZES])
+    assert (second.complete, second.skipped, second.events) == (1, 4, 330)
+    assert verify(URL).ok
+
+
+async def test_whatever_a_filesystem_raises_is_an_export_error(run, monkeypatch):
+    class ElsewhereError(Exception):
+        """Of no class that a caller knows."""
+
+    def fail(*_, **__):
+        raise ElsewhereError("no such bucket")
+
+    monkeypatch.setattr(MemoryFileSystem, "makedirs", fail)
+    with pytest.raises(ExportError, match=f"{URL}: ElsewhereError: no such bucket"):
+        await run()

@@ -21,6 +21,8 @@ from canopy_async import (
 )
 from canopy_async.testing import Faults
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 SIZES = {"one": 1, "none": 0, "some": 150, "many": 900, "full": 100}
 
 
@@ -422,9 +424,9 @@ async def test_memory_is_that_of_the_width_whatever_the_number_of_ids(server, se
     objects = []
 
     def ids():
-        for number in range(1, 1_501):
+        for number in range(1, 1_001):
             yield "idn_1"
-            if number % 300 == 0:
+            if number % 200 == 0:
                 server.reset_requests()  # its records are in the same process
                 gc.collect()
                 objects.append(len(gc.get_objects()))

@@ -5,24 +5,36 @@ from contextlib import aclosing
 
 import pytest
 from support.leaks import assert_gone, assert_quiet
+from support.seeded import copies_of
 from support.waiting import until
 
 from canopy_async import NotFoundError, RetryPolicy, SessionClosedError
 from canopy_async.testing import Faults
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 WIDTH = 200
+
+
+def seed(server):
+    for identity_id in server.seed_identities(WIDTH + 100)[:10]:
+        server.seed_events(identity_id, 150)
 
 
 class DeliberateError(Exception):
     """Raised by the body of a loop."""
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    return copies_of(tmp_path_factory.mktemp("leaving") / "rows.db", seed)
+
+
 @pytest.fixture
 def ids(server):
     """Identities: of the first ten page 1 is answered, of the others nothing."""
-    ids = server.seed_identities(WIDTH + 100)
-    for identity_id in ids[:10]:
-        server.seed_events(identity_id, 150)
+    ids = [f"idn_{number}" for number in range(1, WIDTH + 101)]
+    assert all(map(server.has_identity, ids))
     silent = {*ids[10:]}
     server.faults = Faults(
         hang_rate=1, only=lambda r: r.page > 1 or r.identity in silent

@@ -19,6 +19,8 @@ from canopy_async import (
 )
 from canopy_async.testing import Faults
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 FAST = {"every": 0.01, "idle_every": 0.02}
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
 

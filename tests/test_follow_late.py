@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from latesim import DEEP, NOON, OPTIONS, OVERLAP, Case, Log, Written, simulate
-from support.scripted import scripted
+from support.scripted import simulated
 from support.virtual import now, run, virtual
 
 from canopy_async import CanopySession, FollowCheckpoint, polling, watermark
@@ -50,7 +50,7 @@ async def follow(written, seconds, *, count=None, **options):
         true = log.count
         log.count = lambda: count(true())
     batches = []
-    with scripted(log.answer) as calls:
+    with simulated(log.answer) as calls:
         async with CanopySession("acme", "token") as canopy:
             follower = canopy.follow("idn_1", **(OPTIONS | options))
             try:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 from support.samples import event_row, page_body
-from support.scripted import answer, scripted
+from support.scripted import answer, simulated
 from support.virtual import now, run, virtual
 
 from canopy_async import CanopySession, RetryPolicy
@@ -71,7 +71,7 @@ def growing():
 
 @virtual
 async def test_an_idle_log_is_polled_less_and_less_often():
-    with scripted(lambda _: ONE_ROW) as calls:
+    with simulated(lambda _: ONE_ROW) as calls:
         async with session() as canopy:
             batches = await follow_for(900, canopy.follow("idn_1"))
     assert len(batches) == 1
@@ -83,7 +83,7 @@ async def test_an_idle_log_is_polled_less_and_less_often():
 
 @virtual
 async def test_a_busy_log_is_polled_at_the_pace_that_is_asked_for():
-    with scripted(growing()) as calls:
+    with simulated(growing()) as calls:
         async with session() as canopy:
             await follow_for(100, canopy.follow("idn_1", every=2))
     waits = gaps(calls)
@@ -100,7 +100,7 @@ async def test_an_event_brings_a_slow_one_back_to_its_pace():
             return grow(call)
         return page_body([], take=int(call.url.query["take"]), page_count=0)
 
-    with scripted(script) as calls:
+    with simulated(script) as calls:
         async with session() as canopy:
             await follow_for(699, canopy.follow("idn_1"))
     late = [call for call in calls if call.at > 600]
@@ -111,7 +111,7 @@ async def test_an_event_brings_a_slow_one_back_to_its_pace():
 @virtual
 async def test_jitter_takes_many_out_of_step():
     names = [f"idn_{n}" for n in range(50)]
-    with scripted(lambda _: ONE_ROW) as calls:
+    with simulated(lambda _: ONE_ROW) as calls:
         async with session() as canopy:
             await follow_for(300, canopy.follow(names))
     late = [call.at for call in calls if call.at > 200]
@@ -121,7 +121,7 @@ async def test_jitter_takes_many_out_of_step():
 
 @virtual
 async def test_failures_wait_longer_each_time_up_to_the_cap():
-    with scripted(lambda _: 404) as calls:
+    with simulated(lambda _: 404) as calls:
         async with session() as canopy:
             follower = canopy.follow("idn_1")
             batches = await follow_for(600, follower)
@@ -133,7 +133,7 @@ async def test_failures_wait_longer_each_time_up_to_the_cap():
 
 @virtual
 async def test_what_the_server_asks_to_wait_is_a_floor():
-    with scripted(lambda _: answer(500, b"", {"Retry-After": "50"})) as calls:
+    with simulated(lambda _: answer(500, b"", {"Retry-After": "50"})) as calls:
         async with session() as canopy:
             await follow_for(200, canopy.follow("idn_1", every=1))
     assert all(wait >= 45 for wait in gaps(calls))
@@ -151,7 +151,7 @@ async def test_a_slow_reader_slows_the_polls():
 
     seen = []
     names = [f"idn_{n}" for n in range(100)]
-    with scripted(growing()) as calls:
+    with simulated(growing()) as calls:
         async with session() as canopy:
             follower = canopy.follow(names, width=4)
             batches = await follow_for(300, follower, process)
@@ -168,7 +168,7 @@ async def test_everybody_has_a_turn():
         return grow(call)
 
     grow = growing()
-    with scripted(script) as calls:
+    with simulated(script) as calls:
         async with session(concurrency=4) as canopy:
             await follow_for(120, canopy.follow(names, every=1, width=4))
     turns = Counter(identity_of(call) for call in calls)
@@ -188,7 +188,7 @@ async def test_no_more_are_polled_at_a_time_than_asked_for():
         running -= 1
         return ONE_ROW
 
-    with scripted(script):
+    with simulated(script):
         async with session(concurrency=50) as canopy:
             names = [f"idn_{n}" for n in range(100)]
             await follow_for(60, canopy.follow(names, width=7))
@@ -203,7 +203,7 @@ async def idle_rate(identities, minutes=10):
         return ONE_ROW
 
     names = [f"idn_{n}" for n in range(identities)]
-    with scripted(script) as calls:
+    with simulated(script) as calls:
         async with session() as canopy:
             await follow_for(60 * (10 + minutes), canopy.follow(names))
     first = sum(call.at < 60 for call in calls)
@@ -229,7 +229,7 @@ async def test_tasks_do_not_grow_with_the_identities():
         most = max(most, len(asyncio.all_tasks()))
         return ONE_ROW
 
-    with scripted(script):
+    with simulated(script):
         async with session() as canopy:
             await follow_for(30, canopy.follow(names, width=16))
     assert most < 60

@@ -148,7 +148,7 @@ steps = st.one_of(
 
 
 @pytest.mark.parametrize("saves_with", [True, False])
-@settings(max_examples=600)
+@settings(max_examples=4 * settings().max_examples)
 @given(steps=st.lists(steps, max_size=60), seed=st.integers(0, 999))
 def test_whatever_happens_each_event_is_posted(saves_with, steps, seed):
     bot = Bot(saves_with, random.Random(seed))

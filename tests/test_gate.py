@@ -83,7 +83,6 @@ async def test_a_free_gate_admits_at_once():
     gate.release()
 
 
-@settings(max_examples=60)
 @given(
     st.sampled_from([0.3, 1, 2, 3, 7, 10, 33.3]),
     st.integers(1, 10),
@@ -266,7 +265,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.integers(1, 4), st.sampled_from([None, 5.0]), steps)
 def test_whatever_happens_no_slot_is_lost_and_all_are_served(width, rate, script):
     async def scenario():

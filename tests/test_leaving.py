@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import pytest
 from support.leaks import assert_gone, assert_quiet
+from support.seeded import copies_of
 from support.waiting import until
 
 from canopy_async import (
@@ -19,17 +20,27 @@ from canopy_async import (
 )
 from canopy_async.testing import Faults
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 LOG = 600
+
+
+def seed(server):
+    server.seed_events("idn_1", LOG, tie_probability=0)
 
 
 class DeliberateError(Exception):
     """Raised by the body of a loop."""
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    return copies_of(tmp_path_factory.mktemp("leaving") / "rows.db", seed)
+
+
 @pytest.fixture
 def log(server):
     """A log of many pages, served slowly enough to be left in the middle."""
-    server.seed_events("idn_1", LOG, tie_probability=0)
     server.faults = Faults(latency=0.001, jitter=0.003)
     return server
 

@@ -5,6 +5,7 @@ import itertools
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from support.seeded import copies_of
 
 from canopy_async import (
     CanopyError,
@@ -21,11 +22,20 @@ ROWS = 2500
 SPACING = 30.0
 
 
-@pytest.fixture
-def log(server):
+def seed(server):
     server.seed_events(
         "idn_1", ROWS, start=START, spacing=SPACING, tie_probability=0.05
     )
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    return copies_of(tmp_path_factory.mktemp("ranges") / "rows.db", seed)
+
+
+@pytest.fixture
+def log(server):
+    """The server, whose ``idn_1`` has many events."""
     return server
 
 
@@ -37,10 +47,14 @@ def instant_of(row):
     return datetime.fromisoformat(row["created_at"])
 
 
-def between(log, since, until, order):
+def between(log, since, until, order, *, identity="idn_1"):
+    return within(log.events(identity, order=order), since, until)
+
+
+def within(rows, since, until):
     return [
         row["id"]
-        for row in log.events("idn_1", order=order)
+        for row in rows
         if (since is None or instant_of(row) >= since)
         and (until is None or instant_of(row) < until)
     ]
@@ -56,13 +70,14 @@ def between(log, since, until, order):
      (None, 3), (None, None)],
 )  # fmt: skip
 async def test_a_range_holds_since_and_not_until(log, connect, order, first, last):
-    rows = log.events("idn_1", order="asc")
-    since = None if first is None else instant_of(rows[first])
-    until = None if last is None else instant_of(rows[last])
+    rows = log.events("idn_1", order=order)
+    by_time = sorted(rows, key=instant_of)
+    since = None if first is None else instant_of(by_time[first])
+    until = None if last is None else instant_of(by_time[last])
     stream = connect().events("idn_1", order=order, since=since, until=until)
     async with stream.open() as run:
         read = [event.id async for event in run]
-    assert read == between(log, since, until, order)
+    assert read == within(rows, since, until)
     assert run.report.complete
     assert run.report.proof == Proof.STRICT_KEY
     assert await stream.count() == len(read)
@@ -111,21 +126,19 @@ async def test_the_latest_events_cost_one_request(log, session):
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_range_may_begin_inside_a_long_run_of_ties(server, connect, order):
-    server.seed_events("idn_1", 300, start=START, spacing=1.0, tie_probability=0)
+    server.seed_events("tied", 300, start=START, spacing=1.0, tie_probability=0)
     tied = START + timedelta(days=1)
-    server.add_events("idn_1", [{"created_at": tied} for _ in range(90)])
+    server.add_events("tied", [{"created_at": tied} for _ in range(90)])
     for _ in range(300):
-        server.add_event("idn_1")
+        server.add_event("tied")
     events = (
         await connect()
-        .events(
-            "idn_1", order=order, since=tied, until=tied + timedelta(milliseconds=1)
-        )
+        .events("tied", order=order, since=tied, until=tied + timedelta(milliseconds=1))
         .collect()
     )
     assert len(events) == 90
-    rest = await connect().events("idn_1", order=order, until=tied).collect()
-    assert ids(rest) == between(server, None, tied, order)
+    rest = await connect().events("tied", order=order, until=tied).collect()
+    assert ids(rest) == between(server, None, tied, order, identity="tied")
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -214,15 +227,15 @@ async def test_a_read_goes_on_right_after_the_last_event(log, connect, order, cu
 
 
 async def test_every_position_can_be_resumed_from(server, connect):
-    server.seed_events("idn_1", 230, start=START, spacing=1.0, tie_probability=0.6)
+    server.seed_events("short", 120, start=START, spacing=1.0, tie_probability=0.6)
     session = connect()
-    everything = server.event_ids("idn_1", order="asc")
+    everything = server.event_ids("short", order="asc")
     checkpoints = []
-    async with session.events("idn_1", order="asc").open() as run:
+    async with session.events("short", order="asc", take=50).open() as run:
         checkpoints.append(run.checkpoint)
         checkpoints.extend([run.checkpoint async for _ in run])
     for position, checkpoint in enumerate(checkpoints):
-        stream = session.events("idn_1", order="asc", resume=checkpoint)
+        stream = session.events("short", order="asc", take=50, resume=checkpoint)
         assert ids(await stream.collect()) == everything[position:]
 
 

@@ -20,6 +20,7 @@ import attrs
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from support.clusters import local_client
+from support.programs import command
 from support.waiting import until
 
 import canopy_async
@@ -41,7 +42,6 @@ PYTEST_INI = """
 asyncio_default_fixture_loop_scope = function
 filterwarnings = error
 """
-MAIN = "from canopy_async.cli import main; main()"
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[{extra}]' && {then}"
 
 
@@ -183,7 +183,8 @@ async def test_a_block_of_tests_passes_in_a_pytest_of_its_own(tmp_path, block):
     ours = {"PYTHONPATH": str(Path(canopy_async.__file__).parent.parent)}
     if "site-packages" in ours["PYTHONPATH"]:  # found without being told
         ours = {}
-    options = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+    others = ("anyio", "cacheprovider", "hypothesispytest", "randomly", "xdist")
+    options = ("-q", *(f"-pno:{name}" for name in others))
     status, output = await run_program(
         *("-m", "pytest", *options), cwd=tmp_path, env=os.environ | ours
     )
@@ -275,20 +276,19 @@ def test_the_commands_install_extras_that_exist():
 async def test_a_command_works(line):
     program, *arguments = shlex.split(line)
     assert program == "canopy-async"
-    status, output = await run_program("-c", MAIN, *arguments)
-    assert status == 0, output
+    async with command(*arguments, env=os.environ) as process:
+        out, err = await process.communicate()
+    assert process.returncode == 0, (out + err).decode()
 
 
 async def test_the_command_that_serves_works():
     (line,) = (line for line in lines_under("The command line") if " serve " in line)
     _, *arguments = shlex.split(line)
     arguments[arguments.index("--port") + 1] = "0"  # one that is free
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", MAIN, *arguments), stdout=asyncio.subprocess.PIPE
-    )
-    said = await process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
-    rest, _ = await process.communicate()
+    async with command(*arguments, env=os.environ) as process:
+        said = await process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest, _ = await process.communicate()
     assert said.startswith(b"A local Canopy is listening")
     assert all(f"export {name}=".encode() in rest for name in variables_named())
     assert process.returncode == 0

@@ -1,36 +1,28 @@
-"""``canopy-async report`` as a user runs it: the console script, in a process."""
+"""``canopy-async report``, mostly in this process."""
 
 import asyncio
 import os
 import sys
-import sysconfig
-from asyncio.subprocess import DEVNULL, PIPE
-from pathlib import Path
 
 import pytest
+from support.programs import command
+from typer.testing import CliRunner
 
+from canopy_async.cli.app import app
 from canopy_async.export import export
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX paths")
 
-SCRIPT = Path(sysconfig.get_path("scripts")) / "canopy-async"
 PATIENCE = 30
 
 
-async def run(*arguments, cwd):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("CANOPY_")}
-    async with asyncio.timeout(PATIENCE):
-        process = await asyncio.create_subprocess_exec(
-            SCRIPT,
-            *("report", *arguments),
-            cwd=cwd,
-            env=env | {"COLUMNS": "120"},
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs the command in this process, in the test's directory."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(
+        app, ["report", *arguments], env={"TERMINAL_WIDTH": "120"}
+    )
 
 
 @pytest.fixture
@@ -41,21 +33,20 @@ async def exported(server, session, tmp_path):
     return tmp_path
 
 
-async def test_a_report_is_written_and_said_to_be(exported):
-    status, out, err = await run("out", cwd=exported)
-    assert (status, err) == (0, "")
-    assert out.startswith("report.html: 1.")
-    assert out.endswith(" MB, events: 1,200, identities: 1, proven complete\n")
+async def test_a_report_is_written_and_said_to_be(exported, run):
+    ended = run("out")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("report.html: 1.")
+    assert ended.stdout.endswith(" MB, events: 1,200, identities: 1, proven complete\n")
     assert (exported / "report.html").read_text().startswith("<!doctype html>")
 
 
-async def test_it_is_written_where_asked_and_as_asked(server, session, tmp_path):
+async def test_it_is_written_where_asked_and_as_asked(server, session, tmp_path, run):
     server.seed_events("idn_1", 50)
     await export(session, ["idn_1", "idn_gone"], tmp_path / "out")
-    arguments = ("out", "--out", "other.html", "--latest", "5", "--top", "3")
-    status, out, err = await run(*arguments, cwd=tmp_path)
-    assert (status, err) == (0, "")
-    assert "not all of it proven complete: see the report" in out
+    ended = run("out", "--out", "other.html", "--latest", "5", "--top", "3")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert "not all of it proven complete: see the report" in ended.stdout
     page = (tmp_path / "other.html").read_text()
     assert "The latest 5 of 50 events." in page
     assert "The first 3 of " in page
@@ -64,15 +55,25 @@ async def test_it_is_written_where_asked_and_as_asked(server, session, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("nowhere",), 1, "canopy-async: nowhere/manifest.jsonl: No such file"),
         (("out", "--out", "no/report.html"), 1, "canopy-async: no: No such file"),
         (("out", "--out", "out/manifest.jsonl"), 2, "--out"),
         (("out", "--latest", "0"), 2, "--latest"),
     ],
 )
-async def test_what_can_not_be_done_is_said(exported, arguments, status, said):
+async def test_what_can_not_be_done_is_said(exported, run, arguments, status, said):
     before = sorted(exported.rglob("*"))
-    ended, out, err = await run(*arguments, cwd=exported)
-    assert (ended, out) == (status, "")
-    assert said in err
+    ended = run(*arguments)
+    assert (ended.exit_code, ended.stdout) == (status, "")
+    assert said in ended.stderr
     assert sorted(exported.rglob("*")) == before
+
+
+async def test_it_is_one_line_and_status_1_of_a_process_too(tmp_path):
+    async with (
+        asyncio.timeout(PATIENCE),
+        command("report", "nowhere", cwd=tmp_path, env=os.environ) as process,
+    ):
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert err == b"canopy-async: nowhere/manifest.jsonl: No such file or directory\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,11 +1,12 @@
 """The file of checkpoints: durable, exclusive, and never the wrong file."""
 
 import asyncio
+import os
+import signal
 import sqlite3
-import subprocess
-import sys
 
 import pytest
+from support.programs import script
 
 from canopy_async import Batch, CheckpointError, CheckpointStore, FollowCheckpoint
 
@@ -18,6 +19,20 @@ def batch(identity_id="idn_1", scope="s", count=0):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "bot.db"
+
+
+@pytest.fixture
+def run_program(tmp_path):
+    """Runs code in a process of its own; returns its status and its errors."""
+
+    async def run(code, *arguments):
+        program = tmp_path / "program.py"
+        program.write_text(code)
+        async with script(program, *arguments, env=os.environ) as process:
+            _, errors = await process.communicate()
+        return process.returncode, errors.decode()
+
+    return run
 
 
 async def test_what_was_saved_is_loaded(path):
@@ -62,10 +77,9 @@ async def test_a_save_writes_one_small_row_however_many_there_are(path):
         assert log.stat().st_size - before < 10_000
 
 
-async def test_what_was_saved_outlives_sigkill(path):
+async def test_what_was_saved_outlives_sigkill(path, run_program):
     code = """
 import asyncio, os, signal, sys
-sys.path.insert(0, sys.argv[2])
 from canopy_async import Batch, CheckpointStore, FollowCheckpoint
 
 async def main():
@@ -77,9 +91,8 @@ async def main():
 
 asyncio.run(main())
 """
-    subprocess.run(  # noqa: S603, ASYNC221 - our own code, and nothing else runs
-        [sys.executable, "-c", code, str(path), ""], check=False
-    )
+    status, _ = await run_program(code, path)
+    assert status == -signal.SIGKILL
     async with CheckpointStore(path) as store:
         loaded = await store.load()
     assert loaded["idn_1"].count == 49
@@ -95,7 +108,7 @@ async def test_a_second_store_on_one_file_is_refused(path):
         assert (await store.load())["idn_1"].count == 1
 
 
-async def test_a_second_process_on_one_file_is_refused(path):
+async def test_a_second_process_on_one_file_is_refused(path, run_program):
     code = """
 import asyncio, sys
 from canopy_async import CheckpointError, CheckpointStore
@@ -109,14 +122,11 @@ try:
 except CheckpointError as error:
     sys.exit(f"refused: {error}")
 """
-    command = [sys.executable, "-c", code, str(path)]
     async with CheckpointStore(path) as store:
         await store.save(batch())
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, check=False, text=True
-        )
-    assert "refused:" in done.stderr
-    assert "has it open" in done.stderr
+        _, said = await run_program(code, path)
+    assert "refused:" in said
+    assert "has it open" in said
 
 
 def make_sqlite(path):

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from support.seeded import copies_of
 from support.waiting import until
 
 from canopy_async import (
@@ -21,9 +22,15 @@ from canopy_async.testing import Faults
 ROWS = 777
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    path = tmp_path_factory.mktemp("stream") / "rows.db"
+    return copies_of(path, lambda server: server.seed_events("idn_1", ROWS))
+
+
 @pytest.fixture
 def log(server):
-    server.seed_events("idn_1", ROWS)
+    """The server, whose ``idn_1`` has many events."""
     return server
 
 
@@ -49,9 +56,9 @@ async def test_events_come_in_list_order_whatever_order_pages_arrive_in(
 
 @pytest.mark.parametrize("take", [1, 2, 3, 5, 7])
 async def test_a_small_take_is_as_good_as_any(server, session, take):
-    server.seed_events("idn_1", 60, tie_probability=0)
-    events = await session.events("idn_1", order="asc", take=take).collect()
-    assert ids(events) == server.event_ids("idn_1")
+    server.seed_events("other", 60, tie_probability=0)
+    events = await session.events("other", order="asc", take=take).collect()
+    assert ids(events) == server.event_ids("other")
 
 
 async def test_events_are_what_the_server_holds_field_by_field(log, session):
@@ -63,10 +70,10 @@ async def test_events_are_what_the_server_holds_field_by_field(log, session):
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("rows", [0, 1, 2, 99, 100, 101, 200, 201])
 async def test_a_log_of_any_length_comes_out_whole(server, session, rows, lossless):
-    server.add_identity(id="idn_1")
-    server.seed_events("idn_1", rows)
-    events = await session.events("idn_1", order="asc", lossless=lossless).collect()
-    assert ids(events) == server.event_ids("idn_1")
+    server.add_identity(id="other")
+    server.seed_events("other", rows)
+    events = await session.events("other", order="asc", lossless=lossless).collect()
+    assert ids(events) == server.event_ids("other")
 
 
 async def test_without_an_order_none_is_sent_and_the_servers_own_is_kept(log, session):
@@ -90,6 +97,7 @@ async def test_the_query_is_sent_with_every_page(log, session):
 
 
 async def test_identities_are_read_as_events_are(server, session):
+    server.delete_identity("idn_1")
     expected = server.seed_identities(250)
     found = await session.identities(order="asc").collect()
     assert {type(identity) for identity in found} == {Identity}
@@ -97,6 +105,7 @@ async def test_identities_are_read_as_events_are(server, session):
 
 
 async def test_inactive_identities_are_left_to_the_server(server, session):
+    server.delete_identity("idn_1")
     server.seed_identities(120)
     active = await session.identities(status="active").collect()
     inactive = await session.identities(status="inactive").collect()
@@ -170,8 +179,8 @@ async def test_first_is_the_first_event_by_one_request_of_one_row(log, session):
 
 
 async def test_first_of_an_empty_log_is_none(server, session):
-    server.add_identity(id="idn_1")
-    assert await session.events("idn_1").first() is None
+    server.add_identity(id="other")
+    assert await session.events("other").first() is None
 
 
 async def test_count_is_the_servers_count_by_one_request_and_at_most_the_limit(
@@ -324,9 +333,9 @@ async def test_pages_are_told_to_hooks_as_they_are_taken(log, connect):
 async def test_pages_held_ready_for_a_slow_reader_are_bounded(
     server, connect, concurrency, lossless
 ):
-    server.seed_events("idn_1", 1_200)
+    server.seed_events("other", 1_200)
     canopy = connect(concurrency=concurrency)
-    stream = canopy.events("idn_1", order="asc", take=20, lossless=lossless)
+    stream = canopy.events("other", order="asc", take=20, lossless=lossless)
     async with stream.open() as run:
         for _ in range(30):
             await anext(run)
@@ -334,7 +343,7 @@ async def test_pages_held_ready_for_a_slow_reader_are_bounded(
             await until(lambda: canopy.stats.in_flight == 0)
             await asyncio.sleep(0)
         asked = len(server.requests)
-        assert ids([event async for event in run]) == server.event_ids("idn_1")[30:]
+        assert ids([event async for event in run]) == server.event_ids("other")[30:]
     taken = 3
     assert asked <= taken + (READY_PER_REQUEST + 1) * concurrency
     assert asked < len(server.requests)
@@ -381,11 +390,11 @@ async def test_a_throttled_read_loses_nothing(log, connect, quick):
 
 
 async def test_a_page_that_is_gone_is_drift_and_not_an_error(server, connect):
-    server.seed_events("idn_1", 300)
+    server.seed_events("other", 300)
     server.faults = Faults(past_end="404")
     canopy = connect(concurrency=1)
-    async with canopy.events("idn_1", order="desc", lossless=False).open() as run:
+    async with canopy.events("other", order="desc", lossless=False).open() as run:
         await anext(run)
-        server.delete_oldest("idn_1", 150)
+        server.delete_oldest("other", 150)
         rest = [event async for event in run]
     assert len(rest) == 149

@@ -47,7 +47,7 @@ def test_an_adversary_makes_a_walk_raise_but_never_lose(batch):
     assert proofs[Proof.STRICT_KEY] > 100  # it was not all given up
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(rng=st.randoms(use_true_random=False))
 def test_an_adversary_that_shrinks_finds_nothing_either(rng):
     how = draw_torment(rng)

@@ -51,12 +51,12 @@ async def follow_events(
     """
     if not identity_ids and not is_all:
         raise typer.BadParameter("name one, or pass --all", param_hint="IDENTITY")
-    _tell_of_warnings()
     async with AsyncExitStack() as stack:
         canopy = await stack.enter_async_context(account.session())
         store = None if checkpoint is None else CheckpointStore(checkpoint)
         with argument_checks():
             follower = canopy.follow(identity_ids, checkpoints=store, **options)
+        _tell_of_warnings(follower)
         if store is not None:
             await stack.enter_async_context(store)
         if is_all:
@@ -115,13 +115,20 @@ async def _end(task: asyncio.Task[None]) -> None:
 class _Complaints(logging.Handler):
     """Writes what the library warns of to standard error, a line each."""
 
+    def __init__(self, follower: Follower) -> None:
+        super().__init__(logging.WARNING)
+        self._follower = follower
+
     def emit(self, record: logging.LogRecord) -> None:
-        complain(record.getMessage())
+        # A log names no URL, which has the id and the search term; this may.
+        error = self._follower.failures.get(getattr(record, "identity_id", ""))
+        message = record.getMessage()
+        complain(message if error is None else f"{message}: {error}")
 
 
-def _tell_of_warnings() -> None:
+def _tell_of_warnings(follower: Follower) -> None:
     logger = logging.getLogger("canopy_async")
-    logger.addHandler(_Complaints(logging.WARNING))
+    logger.addHandler(_Complaints(follower))
     logger.propagate = False
 
 

@@ -148,7 +148,10 @@ def _instant(row: AuditEvent | Identity) -> str | None:
     moment: datetime | None = row.created_at
     if moment is None:
         return None
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+    try:
+        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+    except OverflowError:  # the first or last day that there is, in another zone
+        return moment.isoformat()
 
 
 def _actor(event: AuditEvent) -> str:

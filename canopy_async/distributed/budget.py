@@ -5,26 +5,41 @@ worker. A `Semaphore` has a lease for each request that may be in flight, over a
 workers. Each lease stands for its part of ``max_rate`` as well, so that neither
 sum is ever exceeded, whoever holds how many. A killed worker's leases time out.
 
-A `Variable` says how many tasks share the leases: whoever holds more than a fair
-share gives some back, and whoever holds less takes what is free. Another one
-tells of the latest cooldown.
+A `Variable` says what a fair share of the leases is: whoever holds more than that
+gives some back, and whoever holds less takes what is free. It is less while a task
+waits for its first lease, which it says by a lease of a semaphore of its own kind.
+Another variable tells of the latest cooldown.
 """
 
 import asyncio
 import secrets
 import time
 from contextlib import suppress
+from math import inf
 from typing import Any, Final, Self
 
-from canopy_async.distributed.primitives import leases, variable, worker_client
+from canopy_async.distributed.primitives import (
+    lease_timeout,
+    leases,
+    let_go,
+    variable,
+    worker_client,
+)
 from canopy_async.distributed.work import Job
 from canopy_async.hooks import CooldownStarted, HookRecord
 from canopy_async.session import CanopySession
 
-__all__ = ["COOLDOWN", "TASKS", "Budget", "RunIsOverError"]
+__all__ = ["COOLDOWN", "SHARE", "Budget", "RunIsOverError", "waiting"]
 
-TASKS: Final = "tasks"
+SHARE: Final = "share"
 COOLDOWN: Final = "cooldown"
+
+_MANY: Final = 1_000_000
+"""Tasks that may wait at once: any number."""
+
+STALE: Final = 0.75
+"""The part of their time-out after which leases are no longer relied on, if for so
+long nothing was heard from the scheduler."""
 
 _PATIENCE: Final = 5.0
 """Seconds to wait for a variable, which is there as long as the run is."""
@@ -34,7 +49,21 @@ _ALIKE: Final = 0.05
 
 
 class RunIsOverError(Exception):
-    """The driver has ended the run: nobody waits for this task any more."""
+    """The driver has no use for this task any more, or for any task of the run."""
+
+
+class LeasesLostError(Exception):
+    """The scheduler was out of reach for so long that others may hold the leases."""
+
+
+def waiting(job: Job, client: Any = None) -> Any:
+    """Return the semaphore of which each task that has no lease yet holds one.
+
+    Args:
+        job: What is run.
+        client: Whose it is; None in a task's own thread.
+    """
+    return leases(f"{job.budget}-waiting", _MANY, client)
 
 
 class Budget:
@@ -44,14 +73,20 @@ class Budget:
 
     Args:
         job: What is run.
+        number: The task's number.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, number: int) -> None:
         client = worker_client()
         self._job: Final = job
+        self._number: Final = number
         self._leases: Final = leases(job.budget, job.concurrency)
-        self._tasks: Final = variable(job.name_of(TASKS), client)
+        self._waiting: Final = waiting(job)
+        self._share: Final = variable(job.name_of(SHARE), client)
         self._cooldown: Final = variable(job.name_of(COOLDOWN), client)
+        timeout = lease_timeout()
+        self._patience: Final = inf if timeout is None else STALE * timeout
+        self._reached_at = time.monotonic()
         self._held = 0
         self._fair = 1
         self._seen: str | None = None
@@ -69,19 +104,22 @@ class Budget:
         """
         try:
             self._look()
-            while not self._leases.acquire(timeout=self._job.beat):
-                self._look()
+            if not self._leases.acquire(timeout=0):
+                self._wait()
             self._held = 1
             self._take_up()
             self._share_cooldowns()
         except BaseException:
-            self._release(self._held)
+            self.__exit__()
             raise
+        self._reached_at = time.monotonic()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """Give all leases back."""
         self._release(self._held)
+        let_go(self._leases)
+        let_go(self._waiting)
 
     @property
     def requests(self) -> int:
@@ -94,6 +132,14 @@ class Budget:
         if self._job.max_rate is None:
             return None
         return self._job.max_rate * self.requests / self._job.concurrency
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the first request.
+
+        Who held these leases before may have sent one just now.
+        """
+        return 0.0 if self.rate is None else 1.0 / self.rate
 
     def hear(self, record: HookRecord) -> None:
         """Tell the others of a cooldown; a hook of the session."""
@@ -114,14 +160,17 @@ class Budget:
 
         Raises:
             RunIsOverError: The run has ended.
+            LeasesLostError: The leases may have timed out.
         """
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._job.beat):
                     await self._wake.wait()
             self._wake.clear()
+            self._check_leases()
             with suppress(OSError):  # the scheduler is out of reach
                 await asyncio.to_thread(self._exchange)
+                self._reached_at = time.monotonic()
             self.limit(session)
             # What is in flight beyond the share is not given back before it ends.
             spare = self._held - max(self._fair, session.stats.in_flight)
@@ -133,15 +182,32 @@ class Budget:
         self._take_up()
         self._share_cooldowns()
 
-    def _look(self) -> None:
-        """Learn how many tasks there are to share with."""
+    def _check_leases(self) -> None:
+        """Raise where they may have timed out: others count on them then.
+
+        It is so as well where this process stood still for long.
+        """
+        if time.monotonic() - self._reached_at > self._patience:
+            raise LeasesLostError("the scheduler was out of reach for too long")
+
+    def _wait(self) -> None:
+        """Wait for the first lease, and let the others know of it."""
+        self._waiting.acquire()
         try:
-            tasks: int = self._tasks.get(timeout=_PATIENCE)
+            while not self._leases.acquire(timeout=self._job.beat):
+                self._look()
+        finally:
+            self._waiting.release()
+
+    def _look(self) -> None:
+        """Learn what a fair share is."""
+        try:
+            share: dict[str, Any] = self._share.get(timeout=_PATIENCE)
         except TimeoutError:
             raise RunIsOverError from None
-        if not tasks:
+        if not share["each"] or self._number in share["dropped"]:
             raise RunIsOverError
-        self._fair = max(1, -(-self._job.concurrency // tasks))
+        self._fair = int(share["each"])
 
     def _take_up(self) -> None:
         while self._held < self._fair and self._leases.acquire(timeout=0):

@@ -1,5 +1,6 @@
 """Clients for those who have no Dask of their own at hand, as on a command line."""
 
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -8,7 +9,7 @@ import distributed
 
 from canopy_async.arguments import check_integer
 
-__all__ = ["connected", "local_cluster"]
+__all__ = ["connected", "dask_setup", "local_cluster"]
 
 _DISTRIBUTED: Final[Any] = distributed
 """Untyped, as it is."""
@@ -54,7 +55,16 @@ def local_cluster(workers: int) -> Generator[distributed.Client]:
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",
+            preload=[__name__],
         ) as cluster,
         _DISTRIBUTED.Client(cluster) as client,
     ):
         yield client
+
+
+def dask_setup(_: object) -> None:
+    """Let Ctrl-C, which a terminal sends to workers as well, end the driver alone.
+
+    Dask calls this where each worker process begins, a restarted one too.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -149,7 +149,7 @@ class RemoteDestination:
         self._manifest.write_bytes(self.storage.read(MANIFEST))
         self._size = sizes[MANIFEST]
         with self._manifest.open("rb+") as file:
-            header, commits = scan(file, Path(self.storage.url) / MANIFEST)
+            header, commits = scan(file, f"{self.storage.url}/{MANIFEST}")
             refuse_other(self.storage.url, header, self._header)
             end = file.tell()
             for commit, end in commits:  # noqa: B007 - the last one is wanted

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -14,7 +15,7 @@ from canopy_async.arguments import check_choice, check_integer
 from canopy_async.checkpoint import scope_of
 from canopy_async.distributed.destination import open_destination
 from canopy_async.distributed.ledger import Ledger, delete_leftovers, recover
-from canopy_async.distributed.primitives import lease_patience, leases
+from canopy_async.distributed.primitives import lease_patience, leases, let_go
 from canopy_async.distributed.running import DistributedProgress, Run
 from canopy_async.distributed.storage import LocalStorage, check_url, open_storage
 from canopy_async.distributed.tokens import TokenSource
@@ -117,7 +118,8 @@ def export(
 
     Args:
         client: A synchronous client of the cluster. Its workers need this
-            library, the packages of the format, and ``directory``.
+            library, the packages of the format, and ``directory``; its scheduler
+            needs this library.
         identities: Ids, or objects with an ``id``; None for all identities of
             the account. They are kept in memory, some hundred bytes each.
         directory: A path that all workers see, or a URL of fsspec, such as
@@ -156,6 +158,7 @@ def export(
         ExportError: The directory can't be used, a package is missing, or there
             is no token on a worker.
         CanopyError: The token was refused, or the identities can't be listed.
+        OSError: The scheduler is out of reach.
 
     Example:
         >>> with Client("tcp://scheduler:8786") as client:
@@ -194,7 +197,7 @@ def export(
         until=header.until,
         q=q,
         concurrency=concurrency,
-        max_rate=max_rate,
+        max_rate=None if max_rate is None else float(max_rate),
         retry=retry,
         timeout=timeout,
         width=check_integer("width", width, minimum=1),
@@ -273,9 +276,15 @@ def _locked(client: Any, url: str) -> Generator[None]:
         ExportError: One does.
     """
     lease = leases(f"canopy-async-{scope_of(url)}", 1, client)
-    if not lease.acquire(timeout=lease_patience()):
-        raise ExportError(f"{url} is in use: another export writes to it")
+    until = time.monotonic() + lease_patience()
     try:
-        yield
+        # Little by little: what a driver asks for that is killed is still granted.
+        while not lease.acquire(timeout=BEAT):
+            if time.monotonic() >= until:
+                raise ExportError(f"{url} is in use: another export writes to it")
+        try:
+            yield
+        finally:
+            lease.release()
     finally:
-        lease.release()
+        let_go(lease)

@@ -7,7 +7,9 @@ import distributed
 
 __all__ = [
     "lease_patience",
+    "lease_timeout",
     "leases",
+    "let_go",
     "variable",
     "worker_client",
     "worker_directory",
@@ -15,6 +17,7 @@ __all__ = [
 
 _DASK: Final[Any] = dask
 _DISTRIBUTED: Final[Any] = distributed
+_LEASE: Final = "distributed.scheduler.locks.lease-"
 
 
 def worker_client() -> Any:
@@ -33,7 +36,7 @@ def variable(name: str, client: Any) -> Any:
 
 
 def leases(name: str, most: int, client: Any = None) -> Any:
-    """Return a semaphore on the scheduler.
+    """Return a semaphore on the scheduler, to be given to `let_go` at the end.
 
     Args:
         name: Its name.
@@ -47,10 +50,24 @@ def leases(name: str, most: int, client: Any = None) -> Any:
     )
 
 
+def let_go(semaphore: Any) -> None:
+    """End what a semaphore does from time to time, which keeps it in memory."""
+    callback = getattr(semaphore, "refresh_callback", None)
+    if callback is not None:  # there is none where leases never time out
+        semaphore.loop.add_callback(callback.stop)
+
+
+def lease_timeout() -> float | None:
+    """Return after how many seconds a lease that nobody refreshes is free, or None."""
+    seconds = _DASK.config.get(f"{_LEASE}timeout")
+    return None if seconds == "inf" else _seconds(seconds)
+
+
 def lease_patience() -> float:
     """Return after how many seconds the leases of a killed process are surely free."""
-    config = "distributed.scheduler.locks.lease-"
-    return 1.0 + sum(
-        float(_DASK.utils.parse_timedelta(_DASK.config.get(f"{config}{name}"), "s"))
-        for name in ("timeout", "validation-interval")
-    )
+    interval = _seconds(_DASK.config.get(f"{_LEASE}validation-interval"))
+    return 1.0 + (lease_timeout() or 0.0) + interval
+
+
+def _seconds(text: Any) -> float:
+    return float(_DASK.utils.parse_timedelta(text, "s"))

@@ -10,13 +10,16 @@ import attrs
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.distributed.splitting import rest_of
 from canopy_async.distributed.work import Job, Outcome, Rest, Work, weakest
-from canopy_async.errors import CanopyError
+from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.exporter import ExportProgress, export_slice, new_header
 from canopy_async.export.manifest import Commit, IdentityEntry, iter_commits
 from canopy_async.fanout import IdentityOutcome
 from canopy_async.session import CanopySession
 
 __all__ = ["Reading"]
+
+_NO_EVENT: Final = frozenset(("-",))
+"""The ids at a place before the first event of its instant."""
 
 
 class Reading:
@@ -47,7 +50,8 @@ class Reading:
         """Read until all is done, or until it is enough.
 
         Raises:
-            ExportError: It could not be written.
+            ExportError: It could not be written, or it is a part of a log that is
+                in another order than it was.
             UnauthorizedError: The token was refused.
         """
         job, work = self._job, self._work
@@ -73,6 +77,7 @@ class Reading:
             on_end=self._end,
             on_progress=self._look,
         )
+        self._check_order()
         await self._find_rests(session)
         self._requests = session.stats.requests
 
@@ -138,6 +143,12 @@ class Reading:
             for name, text in work.resume.items()
         }
 
+    def _check_order(self) -> None:
+        """Raise where a part's end is not where the next part begins."""
+        for outcome in self._ended.values() if self._is_part else ():
+            if outcome.report is not None and outcome.report.order_observed == "desc":
+                raise ExportError("the log is in desc order now; it was in asc order")
+
     async def _find_rests(self, session: CanopySession) -> None:
         """Find out what is left of logs of which enough was read."""
         limit = self._work.limit
@@ -173,8 +184,17 @@ class Reading:
             entry,
             state="open",
             complete=False,
-            checkpoint=begin if end is None else end.dumps(),
+            checkpoint=begin if end is None else self._named(end),
         )
+
+    def _named(self, end: Checkpoint) -> str:
+        """Return the place where a part ends."""
+        try:
+            return end.dumps()
+        except CheckpointError:
+            # Too many events share its last instant to be named. Nothing is left of
+            # it before its bound: the place is there as well.
+            return attrs.evolve(end, key=self._work.until, ids=_NO_EVENT).dumps()
 
 
 def _moved(checkpoint: Checkpoint, scope: str | None) -> Checkpoint:

@@ -10,10 +10,10 @@ from typing import Any, Final
 import attrs
 from distributed import Client
 
-from canopy_async.distributed.budget import COOLDOWN, TASKS
+from canopy_async.distributed.budget import COOLDOWN, SHARE, waiting
 from canopy_async.distributed.destination import Destination
 from canopy_async.distributed.log_parts import LogParts
-from canopy_async.distributed.primitives import leases, variable
+from canopy_async.distributed.primitives import leases, let_go, variable
 from canopy_async.distributed.records import Record
 from canopy_async.distributed.shard import list_identities, run_shard
 from canopy_async.distributed.storage import Storage
@@ -88,19 +88,22 @@ class Run:
         self._running: Final[dict[str, tuple[Any, Work]]] = {}
         self._ended: Final[queue.SimpleQueue[Any]] = queue.SimpleQueue()
         self._logs: Final[dict[int, LogParts]] = {}
-        self._tasks: Final = variable(job.name_of(TASKS), client)
+        self._dropped: Final[set[int]] = set()
+        self._share: Final = variable(job.name_of(SHARE), client)
         self._cooldown: Final = variable(job.name_of(COOLDOWN), client)
-        self._shared_by = 0
+        self._waiting: Final = waiting(job, client)
+        self._shared: dict[str, Any] = {}
         self._look_again_at = 0.0
         self._threads = 1
-        self._has_given_up = False
+        self._waiters = 0
         self.progress = DistributedProgress()
         self.failures: Final[dict[str, CanopyError]] = {}
 
     def open(self) -> None:
         """Put on the cluster what the tasks look at."""
         self._cooldown.set(None)
-        self._share()
+        self._look_at_cluster()
+        self._tell_share()
 
     def list_identities(self) -> list[str]:
         """Let a worker list the identities of the account.
@@ -115,7 +118,10 @@ class Run:
             pure=False,
             retries=self._retries,
         )
-        found: list[str] | CanopyError = future.result()
+        try:
+            found: list[str] | CanopyError = future.result()
+        except Exception as error:  # noqa: BLE001 - whatever a task or Dask raises
+            raise _task_failed(error) from None
         if isinstance(found, CanopyError):
             raise found
         return found
@@ -142,28 +148,29 @@ class Run:
             CanopyError: The token was refused, or the manifest can't be written.
         """
         self.progress = attrs.evolve(self.progress, skipped=skipped)
-        self._look_at_threads()
+        self._look_at_cluster()
         size = shard_size or self._usual_size(len(ids))
         # Every so-and-so-manieth: those that are listed together are often alike.
         step = max(1, -(-len(ids) // size))
         shards = [ids[at::step] for at in range(step) if at < len(ids)]
         self._submit(self._shard(shard, begun) for shard in shards)
         while self._running:
-            self._share()
+            self._look_at_cluster()
+            self._tell_share()
             with suppress(queue.Empty):
                 self._take(self._ended.get(timeout=self._job.beat), destination)
         self._tell()
 
     def close(self) -> None:
         """Take from the cluster what was put there, tasks that still run too."""
-        if not (self._running or self._has_given_up):
-            self._tasks.delete()
-            self._cooldown.delete()
-            return
-        # Both stay, so that those that begin late learn that the run is over.
-        self._tasks.set(0)
-        self._client.cancel([future for future, _ in self._running.values()])
-        self._wait_for_leases()
+        let_go(self._waiting)
+        if self._running:
+            self._share.set({"each": 0, "dropped": []})
+            self._client.cancel([future for future, _ in self._running.values()])
+            self._wait_for_leases()
+        # One that begins only now waits for them in vain, and ends.
+        self._share.delete()
+        self._cooldown.delete()
 
     def _wait_for_leases(self) -> None:
         """Wait until no task may send anything; a killed one's time out later."""
@@ -171,6 +178,7 @@ class Run:
         until = time.monotonic() + _GRACE
         while budget.get_value() and time.monotonic() < until:
             time.sleep(0.05)
+        let_go(budget)
 
     def _usual_size(self, identities: int) -> int:
         shards = SHARDS_PER_THREAD * self._threads
@@ -204,25 +212,31 @@ class Run:
             self._advance(tasks=1)
             future.add_done_callback(self._ended.put)
 
-    def _share(self) -> None:
-        """Let the tasks know how many of them share the requests."""
-        self._look_at_threads()
-        shared_by = max(1, min(self._threads, len(self._running)))
-        if shared_by != self._shared_by:
-            self._tasks.set(shared_by)
-            self._shared_by = shared_by
+    def _tell_share(self) -> None:
+        """Let the tasks know how many requests each may have in flight."""
+        tasks = max(1, min(self._threads, len(self._running)))
+        each = -(-self._job.concurrency // tasks)
+        if self._waiters:  # rounded up, it may leave nothing to some
+            each = max(1, self._job.concurrency // (tasks + self._waiters))
+        share = {"each": each, "dropped": sorted(self._dropped)}
+        if share != self._shared:
+            self._share.set(share)
+            self._shared = share
 
-    def _look_at_threads(self) -> None:
+    def _look_at_cluster(self) -> None:
         now = time.monotonic()
         if now >= self._look_again_at:
             self._threads = max(1, sum(self._client.nthreads().values()))
+            self._waiters = self._waiting.get_value()
             self._look_again_at = now + self._job.beat
 
     def _take(self, future: Any, destination: Destination) -> None:
         """Take what came of a task."""
-        _, work = self._running.pop(future.key, (None, None))
-        if work is None:
-            return  # it was given up
+        _, work = self._running.pop(future.key)
+        if work.number in self._dropped:
+            self._dropped.discard(work.number)
+            self._advance(tasks_done=1)
+            return
         try:
             outcome: Outcome = future.result()
         except Exception as error:  # noqa: BLE001 - whatever a task or Dask raises
@@ -231,7 +245,7 @@ class Run:
             raise outcome.fatal
         self._advance(tasks_done=1, requests=outcome.requests)
         self.failures.update(outcome.failures)
-        self._advance(failed=len(outcome.failures))
+        self.progress = attrs.evolve(self.progress, failed=len(self.failures))
         log = self._logs.pop(work.number, None)
         if log is None:
             self._take_shard(work, outcome, destination)
@@ -266,7 +280,7 @@ class Run:
         for record in log.ready():
             self._adopt(record, destination)
         if log.has_failed:
-            self._give_up(log.drop())
+            self._drop(log.drop())
 
     def _parts(self, name: str, rest: Rest, work: Work) -> Iterator[Work]:
         """Yield the parts of what is left of a log."""
@@ -284,14 +298,12 @@ class Run:
             )
             since = bound
 
-    def _give_up(self, parts: Iterable[Work]) -> None:
+    def _drop(self, parts: Iterable[Work]) -> None:
+        """Let tasks end early, and wait for it: they may be putting files away."""
         for part in parts:
             self._logs.pop(part.number, None)
-            future, _ = self._running.pop(self._job.name_of(part.name), (None, None))
-            if future is not None:
-                self._has_given_up = True
-                self._advance(tasks=-1)
-                future.cancel()
+            if self._job.name_of(part.name) in self._running:
+                self._dropped.add(part.number)
 
     def _adopt(self, record: Record, destination: Destination) -> None:
         _check_files(record, destination.storage)
@@ -332,5 +344,8 @@ def _check_files(record: Record, storage: Storage) -> None:
 
 def _lost(work: Work, error: Exception) -> Outcome:
     """Return how a task ended that has no outcome of its own."""
-    text = f"its task failed: {type(error).__name__}: {error}"
-    return Outcome(failures=dict.fromkeys(work.ids, ExportError(text)))
+    return Outcome(failures=dict.fromkeys(work.ids, _task_failed(error)))
+
+
+def _task_failed(error: Exception) -> ExportError:
+    return ExportError(f"its task failed: {type(error).__name__}: {error}")

@@ -60,7 +60,7 @@ def run_shard(job: Job, work: Work) -> Outcome:
         except CheckpointError:
             # More events share one instant than a checkpoint can name, so that the
             # log can't be left there: it has to be read in one go.
-            return _read_shard(job, attrs.evolve(work, limit=None))
+            return _read_in_one_go(job, work)
     except RunIsOverError:
         return Outcome(fatal=ExportError("the run is over"))
     except _NoTokenError as ended:
@@ -76,7 +76,7 @@ def list_identities(job: Job) -> list[str] | CanopyError:
         return [identity.id async for identity in session.identities()]
 
     try:
-        with Budget(job) as budget:
+        with Budget(job, 0) as budget:
             return asyncio.run(_with_session(job, budget, read))
     except _NoTokenError as ended:
         return ended.error
@@ -84,10 +84,20 @@ def list_identities(job: Job) -> list[str] | CanopyError:
         return error
 
 
+def _read_in_one_go(job: Job, work: Work) -> Outcome:
+    try:
+        return _read_shard(job, attrs.evolve(work, limit=None))
+    except CheckpointError:
+        if len(work.ids) == 1:
+            raise
+        # One of them failed at such an instant; the others are not to suffer.
+        return Outcome(left=work.ids)
+
+
 def _read_shard(job: Job, work: Work) -> Outcome:
     with TemporaryDirectory(prefix="canopy-", dir=worker_directory()) as scratch:
         reading = Reading(job, work, Path(scratch) / "part")
-        with Budget(job) as budget:
+        with Budget(job, work.number) as budget:
             asyncio.run(_with_session(job, budget, reading.read))
         return attrs.evolve(reading.outcome(), record=_put_away(job, work, reading))
 
@@ -114,9 +124,14 @@ async def _with_session(
         timeout=job.timeout,
         hooks=(budget.hear,),
     )
+
+    async def begin() -> T:
+        await asyncio.sleep(budget.pause)
+        return await read(session)
+
     async with session:
         budget.limit(session)
-        reading = asyncio.ensure_future(read(session))
+        reading = asyncio.create_task(begin())
         keeping = asyncio.create_task(budget.keep(session))
         try:
             await asyncio.wait((reading, keeping), return_when=asyncio.FIRST_COMPLETED)

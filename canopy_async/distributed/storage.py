@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from canopy_async.errors import CanopyError, ExportError
 from canopy_async.export.files import rename, sync_directory
 from canopy_async.export.mirror import is_url, open_filesystem
 
@@ -117,7 +119,8 @@ class LocalStorage:
 class RemoteStorage:
     """A directory of an fsspec filesystem whose objects are written whole.
 
-    Object stores are such filesystems.
+    Object stores are such filesystems. Whatever one raises is an `ExportError`:
+    theirs may be of any class, and not survive being sent to the driver.
     """
 
     def __init__(self, url: str, filesystem: Any, root: str) -> None:
@@ -132,48 +135,65 @@ class RemoteStorage:
 
     def make(self) -> None:
         """Make the directory, where the filesystem has such a thing."""
-        self._filesystem.makedirs(self._root, exist_ok=True)
+        with self._explained():
+            self._filesystem.makedirs(self._root, exist_ok=True)
 
     def sizes(self) -> dict[str, int]:
         """Return the size of each object."""
-        self._filesystem.invalidate_cache()
-        try:
-            found = self._filesystem.ls(self._root, detail=True)
-        except FileNotFoundError:
-            return {}
-        return {
-            str(entry["name"]).rpartition("/")[2]: int(entry["size"] or 0)
-            for entry in found
-            if entry["type"] == "file"
-        }
+        with self._explained():
+            self._filesystem.invalidate_cache()
+            try:
+                found = self._filesystem.ls(self._root, detail=True)
+            except FileNotFoundError:
+                return {}
+            return {
+                str(entry["name"]).rpartition("/")[2]: int(entry["size"] or 0)
+                for entry in found
+                if entry["type"] == "file"
+            }
 
     def size(self, name: str) -> int | None:
         """Return the size of one object, None where there is none."""
-        self._filesystem.invalidate_cache()
-        try:
-            return int(self._filesystem.size(f"{self._root}/{name}"))
-        except FileNotFoundError:
-            return None
+        with self._explained():
+            self._filesystem.invalidate_cache()
+            try:
+                return int(self._filesystem.size(f"{self._root}/{name}"))
+            except FileNotFoundError:
+                return None
 
     def read(self, name: str) -> bytes:
         """Return an object's bytes."""
-        return bytes(self._filesystem.cat_file(f"{self._root}/{name}"))
+        with self._explained():
+            return bytes(self._filesystem.cat_file(f"{self._root}/{name}"))
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object."""
-        self._filesystem.pipe_file(f"{self._root}/{name}", data)
+        with self._explained():
+            self._filesystem.pipe_file(f"{self._root}/{name}", data)
 
     def put_file(self, name: str, source: Path) -> None:
         """Write an object from a file."""
-        self._filesystem.put_file(str(source), f"{self._root}/{name}")
+        with self._explained():
+            self._filesystem.put_file(str(source), f"{self._root}/{name}")
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects."""
-        for name in names:
-            try:
-                self._filesystem.rm_file(f"{self._root}/{name}")
-            except FileNotFoundError:
-                continue
+        with self._explained():
+            for name in names:
+                try:
+                    self._filesystem.rm_file(f"{self._root}/{name}")
+                except FileNotFoundError:
+                    continue
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        try:
+            yield
+        except CanopyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a filesystem raises
+            text = f"{self._url}: {type(error).__name__}: {error}"
+            raise ExportError(text) from None
 
 
 def check_url(directory: str | os.PathLike[str]) -> str:
@@ -192,7 +212,7 @@ def check_url(directory: str | os.PathLike[str]) -> str:
         raise ValueError(
             "directory must hold no password: configure fsspec on the workers"
         )
-    return url
+    return url.rstrip("/")
 
 
 def open_storage(url: str) -> Storage:

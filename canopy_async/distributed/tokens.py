@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from canopy_async.auth import RefreshingToken
+from canopy_async.auth import Credential, RefreshingToken
 from canopy_async.errors import ExportError
 
 __all__ = ["TokenSource"]
@@ -21,6 +21,10 @@ _ALLOWED: Final = (
     "token must be 'env:NAME', an environment variable of the workers, or a function"
     " that can be imported, itself or as 'module:function'; never the token"
 )
+
+
+class TokenError(Exception):
+    """There is no token now; another attempt of the task may find one."""
 
 
 @attrs.frozen
@@ -64,24 +68,37 @@ class TokenSource:
         provider = RefreshingToken(self._fetch)
         try:
             await provider.token()
-        except ExportError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the function raises
-            # Without its text, which is not ours to show.
-            raise ExportError(
-                f"no token from {self.name!r} on a worker: {type(error).__name__}"
-            ) from None
+        except TokenError as error:
+            raise ExportError(str(error)) from None
         return provider
 
     async def _fetch(self) -> str:
+        """Return a token that can be sent; also called after a 401.
+
+        Raises:
+            TokenError: There is none.
+        """
+        try:
+            credential = Credential(await self._ask())
+            credential.check("the token")
+        except TokenError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the function raises
+            cause = type(error).__name__
+        else:
+            return str(credential.reveal())
+        # Without its text: Dask logs what a task raises, and sends it to the driver.
+        raise TokenError(f"no token from {self.name!r} on a worker: {cause}")
+
+    async def _ask(self) -> str:
         kind, _, variable = self.name.partition(":")
         if kind == "env":
             if not os.environ.get(variable):
-                raise ExportError(f"{variable} is not set on a worker")
+                raise TokenError(f"{variable} is not set on a worker")
             return os.environ[variable]
         function = _imported(self.name)
         if function is None:
-            raise ExportError(f"{self.name!r} can't be imported on a worker")
+            raise TokenError(f"{self.name!r} can't be imported on a worker")
         if inspect.iscoroutinefunction(function):
             return str(await function())
         # It may fetch the token over the network, and block meanwhile.

@@ -15,6 +15,7 @@ from canopy_async.export.run import ExportProgress, ExportResult, Run
 from canopy_async.export.writers import FORMATS
 from canopy_async.fanout import IdentityOutcome
 from canopy_async.identity_ids import IdentityIds, check_ids
+from canopy_async.instants import in_utc
 from canopy_async.session import CanopySession
 from canopy_async.version import __version__
 
@@ -162,8 +163,8 @@ def new_header(
         account=account,
         base_url=base_url,
         format=format_name,
-        since=since and since.astimezone(UTC),
-        until=until and until.astimezone(UTC),
+        since=since and in_utc(since),
+        until=until and in_utc(until),
         q=q,
         scope="",
         created_at=datetime.now(UTC),

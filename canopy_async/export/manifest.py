@@ -7,7 +7,6 @@ Lines are only ever appended. A last line that was cut short does not count.
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Literal, TypeAlias
 
@@ -17,6 +16,7 @@ import msgspec
 from canopy_async.checkpoint import scope_of
 from canopy_async.errors import ExportError
 from canopy_async.export.mirror import mirrored
+from canopy_async.instants import in_utc
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof
 
@@ -203,7 +203,7 @@ class Manifest:
 def scope_of_export(header: Header) -> str:
     """Return the hash of what an export is of, whatever ``header.scope`` is."""
     bounds = (header.since, header.until)
-    instants = [None if at is None else at.astimezone(UTC) for at in bounds]
+    instants = [None if at is None else in_utc(at) for at in bounds]
     of = (header.base_url, header.account, header.format, header.order, header.q)
     return scope_of(repr((of, instants)))
 

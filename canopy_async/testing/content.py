@@ -14,7 +14,7 @@ from canopy_async.testing.instants import (
     written_sort_key,
 )
 from canopy_async.testing.seeding import EventMaker, make_identity
-from canopy_async.testing.store import Item, Row, Store, as_json
+from canopy_async.testing.store import Item, Row, Store, as_json, plain_as_json
 
 IDENTITIES = "identities"
 SEARCHED = ("action", "actor_label", "resource_label", "category")
@@ -107,7 +107,8 @@ class Content:
             tie_probability=tie_probability,
         )
         items = (
-            _event_item(row, written_sort_key(row["created_at"])) for row in series
+            _event_item(row, written_sort_key(row["created_at"]), plain_as_json(row))
+            for row in series
         )
         self.store.add(log_of(identity), items)
         return self.count(identity)
@@ -282,7 +283,7 @@ class Content:
             moment = _given_instant(fields.get("created_at"), following)
             row = merged(maker.event(as_text(moment)), fields)
             following = max(following, moment + _TICK)
-            yield row, _event_item(row, as_sort_key(moment))
+            yield row, _event_item(row, as_sort_key(moment), as_json(row))
 
     def _next_instant(self, identity: str, earliest: datetime) -> datetime:
         moment = as_utc(as_text(as_utc(earliest)))
@@ -331,12 +332,12 @@ class Content:
         )
 
 
-def _event_item(row: Row, sort_key: str) -> Item:
+def _event_item(row: Row, sort_key: str, text: str) -> Item:
     return Item(
         id=str(row.get("id", "")),
         sort_key=sort_key,
         haystack=_haystack(row, SEARCHED),
-        row=as_json(row),
+        row=text,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 Row = dict[str, Any]
 Entry = tuple[str, int]
@@ -15,6 +16,7 @@ Entry = tuple[str, int]
 
 _VIEWS = 16
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_PLAIN_ENCODER = msgspec.json.Encoder()
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -253,6 +255,17 @@ def as_json(value: object) -> str:
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":"))
     return text
+
+
+def plain_as_json(row: Row) -> str:
+    """Does what `as_json` does, faster, for a row of strings, numbers and the like.
+
+    A value of another type, or a number that JSON has not, would come out otherwise.
+    """
+    try:
+        return _PLAIN_ENCODER.encode(row).decode()
+    except UnicodeEncodeError:
+        return as_json(row)
 
 
 def _extended(timeline: list[Entry], added: list[Entry]) -> list[Entry]:

@@ -4,6 +4,7 @@ import os
 import signal
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 
 import dask
 import psutil
@@ -13,6 +14,7 @@ from canopy_async.distributed.shard import run_shard
 from canopy_async.export import read_manifest
 from canopy_async.testing import LocalCanopy
 from support.exports import rows_of
+from support.programs import prepared
 
 TOKEN_VARIABLE = "CANOPY_TEST_TOKEN"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -26,9 +28,15 @@ def local_server():
 @contextmanager
 def local_client(*, processes, lease_timeout="2s"):
     """A client of two workers, whose environment has the local server's token."""
-    os.environ[TOKEN_VARIABLE] = local_server().token
+    os.environ[TOKEN_VARIABLE] = token = local_server().token
+    if processes:
+        prepared()
     locks = "distributed.scheduler.locks"
     config = {
+        "distributed.worker.multiprocessing-method": "forkserver",
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        f"distributed.nanny.environ.{TOKEN_VARIABLE}": token,
         f"{locks}.lease-timeout": lease_timeout,
         f"{locks}.lease-validation-interval": "100ms",
     }
@@ -43,6 +51,7 @@ def local_client(*, processes, lease_timeout="2s"):
             ) as cluster,
             Client(cluster) as client,
         ):
+            client.run(import_module, run_shard.__module__)  # not while it is timed
             yield client
     finally:
         del os.environ[TOKEN_VARIABLE]
@@ -67,6 +76,13 @@ async def async_token_of_environment():
 def broken_token():
     """A function that fails with a secret in its error."""
     raise RuntimeError("the vault says: s3cr3t")
+
+
+def token_that_expires():
+    """A function that gives out one token, and then fails with a secret."""
+    if os.environ.pop(TOKEN_VARIABLE, None):
+        return "expired"
+    return broken_token()
 
 
 def kill_the_worker_of(client, request):

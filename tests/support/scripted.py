@@ -8,12 +8,14 @@ it one, so that ``response_class`` is all that a test needs to know of this.
 
 import inspect
 import re
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import aiohttp
 import attrs
 from aioresponses import CallbackResult, aioresponses
+from multidict import CIMultiDict
 from yarl import URL
 
 from support.samples import page_body
@@ -59,6 +61,19 @@ def answer(status=200, body=None, headers=None):
     )
 
 
+async def _answered(script, calls, url, options):
+    call = Call(len(calls) + 1, url, options, now())
+    calls.append(call)
+    made = script(call)
+    if inspect.isawaitable(made):
+        made = await made
+    if isinstance(made, int):
+        made = answer(made, b"" if made != 200 else None)
+    if isinstance(made, bytes):
+        made = answer(body=made)
+    return made
+
+
 @contextmanager
 def scripted(script):
     """Answer every request with what ``script`` makes of its `Call`.
@@ -69,17 +84,42 @@ def scripted(script):
     calls = []
 
     async def respond(url, **options):
-        call = Call(len(calls) + 1, url, options, now())
-        calls.append(call)
-        made = script(call)
-        if inspect.isawaitable(made):
-            made = await made
-        if isinstance(made, int):
-            made = answer(made, b"" if made != 200 else None)
-        if isinstance(made, bytes):
-            made = answer(body=made)
-        return made
+        return await _answered(script, calls, url, options)
 
     with aioresponses() as mock:
         mock.get(re.compile(".*"), callback=respond, repeat=True)
         yield calls
+
+
+@contextmanager
+def simulated(script):
+    """Do what `scripted` does, with next to no HTTP: for thousands of requests.
+
+    Only what reads a log is under test then, not how its requests are sent.
+    """
+    calls = []
+
+    @asynccontextmanager
+    async def get(session, url, **options):
+        if session.closed:
+            raise RuntimeError("Session is closed")
+        made = await _answered(script, calls, url, options)
+        headers = CIMultiDict(made.headers or {})
+        yield SimpleNamespace(
+            status=made.status, headers=headers, content=_Content(made.body)
+        )
+
+    with patch.object(aiohttp.ClientSession, "get", get):
+        yield calls
+
+
+class _Content:
+    def __init__(self, body):
+        self._body = body
+
+    def at_eof(self):
+        return not self._body
+
+    async def readany(self):
+        body, self._body = self._body, b""
+        return body

@@ -1,0 +1,240 @@
+"""Processes that start fast: forked from one that has imported what they need.
+
+They are true processes, with pipes, terminals, signals and exit statuses. Only
+the interpreter's start and the imports, most of what a short command costs, are
+done once for all of them.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import random
+import runpy
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import asynccontextmanager, suppress
+from multiprocessing import forkserver, reduction
+from pathlib import Path
+
+__all__ = ["command", "prepared", "script"]
+
+_IMPORTED = (
+    "canopy_async.distributed.shard",
+    "canopy_async.cli.demo",
+    "canopy_async.cli.exporting",
+    "canopy_async.cli.following",
+    "canopy_async.cli.progress",
+    "canopy_async.cli.reading",
+    "canopy_async.cli.reporting",
+    "canopy_async.cli.serving",
+    "rich._emoji_codes",
+    "typer.rich_utils",
+)
+
+
+def prepared():
+    """Return multiprocessing's context that forks from a server, which it starts.
+
+    Whoever else starts processes in this way shares it, with what it has imported.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_IMPORTED))
+    forkserver.ensure_running()
+    return context
+
+
+@asynccontextmanager
+async def command(*arguments, **options):
+    """Run ``canopy-async`` with arguments; it is gone at the end of the block.
+
+    Options are those of `Process.start`.
+    """
+    async with _running(_command, ("canopy-async", *arguments), **options) as process:
+        yield process
+
+
+@asynccontextmanager
+async def script(path, *arguments, **options):
+    """Run a Python file with arguments; it is gone at the end of the block."""
+    async with _running(_script, (path, *arguments), **options) as process:
+        yield process
+
+
+@asynccontextmanager
+async def _running(main, arguments, **options):
+    process = await Process.start(main, arguments, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+        process.close()
+
+
+class Process:
+    """A process, with as much of asyncio's ``Process`` as the tests use.
+
+    Attributes:
+        stdin: The writing end of its standard input as a file descriptor.
+        stdout: A stream reader, None if its output goes elsewhere.
+        stderr: The same.
+        returncode: None while it runs; a signal that ended it is negative.
+    """
+
+    def __init__(self, process, readers, stdin):
+        self._process = process
+        self._stdin = stdin
+        self._transports = [transport for transport, _ in readers.values()]
+        self.stdout, self.stderr = (
+            readers[number][1] if number in readers else None for number in (1, 2)
+        )
+        self.returncode = None
+        self._ended = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(process.sentinel, self._end)
+
+    @classmethod
+    async def start(
+        cls,
+        main,
+        arguments,
+        *,
+        env,
+        cwd=None,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    ):
+        """Start one.
+
+        Args:
+            main: What it runs.
+            arguments: What it finds in ``sys.argv``.
+            env: Its whole environment.
+            cwd: Its directory; the same as here if None.
+            stdin: A file descriptor, `DEVNULL` or `PIPE`.
+            stdout: A file descriptor or `PIPE`.
+            stderr: The same.
+        """
+        ours, theirs = {}, []
+        for number, wanted in enumerate((stdin, stdout, stderr)):
+            if wanted == DEVNULL:
+                theirs.append(os.open(os.devnull, os.O_RDWR))
+            elif wanted == PIPE:
+                ends = os.pipe()
+                ours[number], end = ends if number else reversed(ends)
+                theirs.append(end)
+            else:
+                theirs.append(os.dup(wanted))
+        process = prepared().Process(
+            target=_become,
+            args=(
+                main,
+                [os.fspath(argument) for argument in arguments],
+                dict(env),
+                os.fspath(cwd or Path.cwd()),
+                [_Passed(fd) for fd in theirs],
+            ),
+        )
+        process.start()
+        for fd in theirs:
+            os.close(fd)
+        stdin = ours.pop(0, None)
+        readers = {number: await _reader(fd) for number, fd in ours.items()}
+        return cls(process, readers, stdin)
+
+    def send_signal(self, number):
+        """Send a signal, unless it has ended."""
+        if self.returncode is None:
+            os.kill(self._process.pid, number)
+
+    def kill(self):
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    async def wait(self):
+        """Wait for its end, and return its status."""
+        return await asyncio.shield(self._ended)
+
+    async def communicate(self, text=None):
+        """Write to its input, read all of its output, and wait for its end."""
+        if self._stdin is not None:
+            await asyncio.to_thread(self._feed, text or b"")
+        out, err = await asyncio.gather(_all_of(self.stdout), _all_of(self.stderr))
+        await self.wait()
+        return out, err
+
+    def close(self):
+        """Stop reading what it has written."""
+        for transport in self._transports:
+            transport.close()
+        if self._stdin is not None:
+            os.close(self._stdin)
+
+    def _feed(self, text):
+        fd, self._stdin = self._stdin, None
+        with os.fdopen(fd, "wb") as file, suppress(BrokenPipeError):
+            file.write(text)
+
+    def _end(self):
+        asyncio.get_running_loop().remove_reader(self._process.sentinel)
+        self._process.join()
+        self.returncode = self._process.exitcode
+        self._process.close()
+        self._ended.set_result(self.returncode)
+
+
+class _Passed:
+    """A file descriptor that is the other process's own after pickling."""
+
+    def __init__(self, fd):
+        self._fd = fd
+
+    def __reduce__(self):
+        return _detached, (reduction.DupFd(self._fd),)
+
+
+def _detached(passed):
+    return passed.detach()
+
+
+async def _all_of(stream):
+    return None if stream is None else await stream.read()
+
+
+async def _reader(fd):
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
+    )
+    return transport, reader
+
+
+def _become(main, arguments, env, directory, fds):
+    """Be in the other process what a new interpreter would be there."""
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115 - they last
+        for number in range(3)
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(directory)
+    random.seed()
+    sys.argv[:] = arguments
+    main()
+
+
+def _command():
+    from canopy_async.cli import main  # noqa: PLC0415 - not where tests run
+
+    main()
+
+
+def _script():
+    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    runpy.run_path(sys.argv[0], run_name="__main__")
