@@ -156,6 +156,8 @@ class OverlapChain(Generic[R]):
         first = self._ledger.expected is None
         if size <= window.take:
             self._learn_size(window.take, size, view)
+            if len(view.rows) < size and not view.is_end:
+                self._ledger.note_short(view)
             return self._begin(page, view) if first else self._continue(view)
         rows = self._begin(page, view) if first else ()
         if self._ledger.expected is not None and not self._done:

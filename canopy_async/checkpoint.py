@@ -16,10 +16,10 @@ from canopy_async.report import Proof, ReadReport
 __all__ = ["MAX_IDS", "Checkpoint", "Place", "scope_of"]
 
 VERSION: Final = 1
-MAX_IDS: Final = 10_000
+MAX_IDS: Final = 100_000
 """Ids that one checkpoint holds at most."""
 
-_MAX_TEXT: Final = 4 * 1024 * 1024
+_MAX_TEXT: Final = 16 * 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)

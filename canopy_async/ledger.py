@@ -1,18 +1,23 @@
 """What a walk counts while it reads, for its report."""
 
+from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
+from canopy_async.errors import RequestBudgetError
 from canopy_async.models import Page
 from canopy_async.planner import Window
 from canopy_async.report import Proof, ReadReport
+from canopy_async.view import View
 
 __all__ = ["Ledger"]
 
 A = TypeVar("A")
 T = TypeVar("T")
+
+_MAX_SAME: Final = 8
 
 
 @attrs.define
@@ -37,6 +42,9 @@ class Ledger:
     complete: bool = False
     to_the_end: bool = False
     _warnings: dict[str, None] = attrs.field(factory=dict[str, None])
+    _shorts: Counter[tuple[int, int, int]] = attrs.field(
+        factory=Counter[tuple[int, int, int]]
+    )
 
     def learn(self, page: Page[T], window: Window) -> None:
         """Note what a page says of the list."""
@@ -48,6 +56,26 @@ class Ledger:
             self.warn("page_count does not follow from item_count and take")
         if meta.take < window.take:
             self.warn(f"the server sends {meta.take} rows per page at most")
+
+    def note_short(self, view: View[Any]) -> None:
+        """Note a page that is short and does not prove to be the last.
+
+        Raises:
+            RequestBudgetError: It came again and again: no page will prove to be
+                the last, however often one is asked for.
+        """
+        seen = view.start, view.end, view.count
+        self._shorts[seen] += 1
+        if self._shorts[seen] <= _MAX_SAME:
+            return
+        if view.claims_more:
+            said = "says that more rows follow"
+        else:
+            said = f"counts {view.count} rows"
+        raise RequestBudgetError(
+            f"the server {said}, and sends none after the first {view.end}:"
+            " no page proves to be the last"
+        )
 
     def handing_out(self, step: Callable[[A], T], argument: A) -> T:
         """Take a step that hands out rows; where it raises, none got out."""

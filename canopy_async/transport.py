@@ -67,7 +67,7 @@ class Transport:
         provider: Gives the tokens.
         gate: Admits the requests.
         retry: Decides on repeats.
-        timeout: Seconds for one attempt, from admission to the last byte.
+        timeout: Seconds for one attempt, from when it has a token to the last byte.
         hooks: Are told.
         headers: Sent with each request.
         http: The aiohttp session to use; by default one is made when first

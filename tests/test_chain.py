@@ -334,14 +334,31 @@ def test_a_full_last_page_with_a_late_row_loses_nothing():
     assert {f"r{key}" for key in range(200)} <= {r.id for r in reader.read}
 
 
-def test_another_page_that_never_comes_is_bounded_by_the_budget(order, width):
+def test_another_page_that_never_comes_is_not_asked_for_without_end(order, width):
     rows = log(250, order)
     reader = Reader(
         lambda window: page_of(rows, window, has_next_page=True), width=width
     )
-    reader.fails((RequestBudgetError, DriftTooFastError))
+    said = "says that more rows follow, and sends none after the first 250"
+    reader.fails(RequestBudgetError, match=said)
     assert [r.id for r in reader.read] == [r.id for r in rows]
-    assert len(reader.asked) < 80
+    assert len(reader.asked) < 20 + 2 * width
+
+
+@pytest.mark.parametrize("more", [1, 5, 150])
+def test_rows_that_are_counted_and_never_sent_are_told_of(order, width, more):
+    """As where the count includes rows that are filtered out."""
+    rows = log(350, order)
+    reader = Reader(
+        lambda window: page_of(
+            rows, window, count=350 + more, has_next_page=window.end < 350
+        ),
+        width=width,
+    )
+    said = f"counts {350 + more} rows, and sends none after the first 350"
+    reader.fails(RequestBudgetError, match=said)
+    assert [r.id for r in reader.read] == [r.id for r in rows]
+    assert len(reader.asked) < 25 + 2 * width
 
 
 def test_a_wrong_page_count_is_told_and_not_believed(order):

@@ -78,7 +78,7 @@ def test_text_with_a_wrong_field_is_refused(field, value):
 
 def test_text_that_is_too_long_is_refused_unread():
     with pytest.raises(CheckpointError, match="at most"):
-        Checkpoint.loads(" " * (5 * 1024 * 1024))
+        Checkpoint.loads(" " * (17 * 1024 * 1024))
 
 
 def test_what_is_no_text_is_a_type_error():

@@ -239,6 +239,25 @@ async def test_every_position_can_be_resumed_from(server, connect):
         assert ids(await stream.collect()) == everything[position:]
 
 
+@pytest.mark.parametrize("first", [160, 161, 200, 239, 240, 400])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_read_goes_on_among_runs_that_no_page_can_bridge(
+    server, connect, order, first
+):
+    """Each run fits into a page, but pages do not begin where that would help."""
+    for _ in range(8):
+        server.seed_events("runs", 1)
+        server.seed_events("runs", 79, tie_probability=1.0)
+    session = connect(concurrency=4)
+    everything = server.event_ids("runs", order=order)
+    async with session.events("runs", order=order, limit=first).open() as run:
+        assert [event.id async for event in run] == everything[:first]
+    assert run.checkpoint.key is not None
+    async with session.events("runs", order=order, resume=run.checkpoint).open() as run:
+        assert [event.id async for event in run] == everything[first:]
+    assert run.report.complete
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_the_log_may_move_between_two_halves(log, connect, order):
     session = connect()
