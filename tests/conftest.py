@@ -16,9 +16,15 @@ settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile("suite")
 
 
-def pytest_collection_finish():
-    """Leave out of each search for garbage what lasts as long as the tests do."""
-    leave_out_what_lasts()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Search for no garbage among what is made now: it lasts as long as the tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        leave_out_what_lasts()
+        gc.enable()
 
 
 def leave_out_what_lasts():

@@ -285,7 +285,7 @@ async def test_row_groups_are_no_larger_than_a_file_should_be(server, session, o
 
 
 async def test_frozen_rows_of_several_files_are_one_log(server, session, out):
-    server.seed_events("a", 1_500)
+    server.seed_events("a", 2_500)
     result = await export(session, ["a"], out, format="csv", max_file_bytes=1)
     assert len(result.files) > 1
     assert ids_of(out)["a"] == server.event_ids("a")

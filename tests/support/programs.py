@@ -2,7 +2,8 @@
 
 They are true processes, with pipes, terminals, signals and exit statuses. Only
 the interpreter's start and the imports, most of what a short command costs, are
-done once for all of them.
+done once for all of them. At their end, ``atexit`` is not heeded: what relies on
+it, as Dask's clusters do, needs an interpreter of its own.
 """
 
 import asyncio
