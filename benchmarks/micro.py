@@ -10,8 +10,8 @@ from contestants import TAKE
 from server import Pages
 
 from canopy_async import AuditEvent
-from canopy_async.chain import OverlapChain
 from canopy_async.models import Page
+from canopy_async.walk.chain import OverlapChain
 from canopy_async.wire import audit_endpoint, decode_page
 
 _AHEAD = 8

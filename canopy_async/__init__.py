@@ -62,9 +62,13 @@ if TYPE_CHECKING:
         IdentityEvent,
         IdentityOutcome,
     )
-    from canopy_async.follow import Follower
-    from canopy_async.store import CheckpointStore
-    from canopy_async.watermark import Batch, FollowCheckpoint, Gap
+    from canopy_async.follow import (
+        Batch,
+        CheckpointStore,
+        FollowCheckpoint,
+        Follower,
+        Gap,
+    )
 
 __all__ = [
     "ActorType",
@@ -129,13 +133,13 @@ __all__ = [
 ]
 
 _LATE: Final = {
-    "Batch": "watermark",
-    "CheckpointStore": "store",
+    "Batch": "follow",
+    "CheckpointStore": "follow",
     "FanOut": "fanout",
     "FanOutProgress": "fanout",
-    "FollowCheckpoint": "watermark",
+    "FollowCheckpoint": "follow",
     "Follower": "follow",
-    "Gap": "watermark",
+    "Gap": "follow",
     "IdentityBatch": "fanout",
     "IdentityEvent": "fanout",
     "IdentityOutcome": "fanout",

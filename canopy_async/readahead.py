@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection
 from typing import Final, TypeAlias
 
 from canopy_async.errors import NotFoundError, SessionClosedError
-from canopy_async.planner import Window
 from canopy_async.tasks import cancel_and_wait, until_done
 from canopy_async.transport import PageRequest, Transport
+from canopy_async.walk import Window
 from canopy_async.wire import Response
 
 __all__ = ["Outcome", "ReadAhead"]

@@ -18,7 +18,6 @@ from canopy_async.arguments import (
     check_text,
 )
 from canopy_async.auth import Credential, TokenProvider, as_provider
-from canopy_async.chain import OverlapChain
 from canopy_async.checkpoint import Checkpoint, scope_of
 from canopy_async.errors import CheckpointError
 from canopy_async.gate import Gate, SessionStats
@@ -27,11 +26,10 @@ from canopy_async.identity_ids import IdentityIds
 from canopy_async.instants import in_utc
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
-from canopy_async.span import WHOLE, Span
 from canopy_async.stream import EventStream, ReadOptions, Stream
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.version import __version__
-from canopy_async.walk import PlainWalk, Walk
+from canopy_async.walk import WHOLE, OverlapChain, PlainWalk, Span, Walk
 from canopy_async.wire import (
     MAX_TAKE,
     Endpoint,
@@ -46,8 +44,7 @@ from canopy_async.wire import (
 
 if TYPE_CHECKING:
     from canopy_async.fanout import EventsOptions, FanOut, IdentityOutcome
-    from canopy_async.follow import Follower
-    from canopy_async.watermark import CheckpointSource, SavedCheckpoint
+    from canopy_async.follow import CheckpointSource, Follower, SavedCheckpoint
 
 __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
 
@@ -537,8 +534,7 @@ class CanopySession:
         if isinstance(identity_ids, str):
             identity_ids = (identity_ids,)
         # Imported when it is used, as most sessions don't: imports take time.
-        from canopy_async.follow import Follower  # noqa: PLC0415
-        from canopy_async.polling import FollowOptions  # noqa: PLC0415
+        from canopy_async.follow import Follower, FollowOptions  # noqa: PLC0415
 
         options = FollowOptions.checked(
             start=start,

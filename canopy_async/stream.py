@@ -21,9 +21,8 @@ from canopy_async.hooks import PageReceived
 from canopy_async.models import AuditEvent, Page, PageMeta
 from canopy_async.readahead import Outcome, ReadAhead
 from canopy_async.report import Progress, ReadReport
-from canopy_async.span import Span
 from canopy_async.transport import PageRequest, Transport
-from canopy_async.walk import Walk, Window
+from canopy_async.walk import Span, Walk, Window
 from canopy_async.wire import Endpoint, Query, Response, decode_page
 
 __all__ = ["EventStream", "ReadOptions", "Run", "Stream"]

@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 import attrs
 from walksim import EPOCH, Scenario, SimList, SimRow, _Network, _top_up, hard, moving
 
-from canopy_async.chain import OverlapChain
 from canopy_async.checkpoint import Checkpoint, Place
 from canopy_async.errors import CanopyError, IncompleteReadError
-from canopy_async.span import Span
+from canopy_async.walk.chain import OverlapChain
+from canopy_async.walk.span import Span
 
 
 @attrs.define

@@ -19,25 +19,27 @@ LAYERS = (
         "report",
         "arguments",
         "checkpoint",
-        "span",
     ),
     (
-        "planner",
         "compression",
         "conversion",
         "wire",
-        "view",
-        "track",
-        "cover",
-        "ties",
-        "ledger",
-        "repair",
+        "walk.span",
+        "walk.planner",
+        "walk.protocol",
+        "walk.plain",
+        "walk.view",
+        "walk.track",
+        "walk.cover",
+        "walk.ties",
+        "walk.ledger",
+        "walk.repair",
+        "walk.fence",
+        "walk.search",
+        "walk.opening",
+        "walk.bridge",
+        "walk.chain",
         "walk",
-        "fence",
-        "search",
-        "opening",
-        "bridge",
-        "chain",
         "auth",
         "hooks",
         "tasks",
@@ -45,15 +47,16 @@ LAYERS = (
     ("retry", "gate", "scopes", "attempt", "transport"),
     ("readahead", "stream"),
     (
-        "watermark",
-        "store",
         "pacer",
         "fanout",
-        "lateness",
-        "tail",
-        "poll",
-        "polling",
-        "rota",
+        "follow.watermark",
+        "follow.store",
+        "follow.lateness",
+        "follow.tail",
+        "follow.poll",
+        "follow.polling",
+        "follow.rota",
+        "follow.follower",
         "follow",
     ),
     ("session",),
@@ -68,7 +71,6 @@ LAZY = {
     ("wire", "conversion"),
     ("session", "fanout"),
     ("session", "follow"),
-    ("session", "polling"),
 }
 """Imports in a function, made so that importing the package stays cheap."""
 
@@ -90,9 +92,12 @@ IO = {"asyncio", "aiohttp", "socket", "ssl", "threading", "time", "random", "sql
 
 
 def unit_of(path):
-    """The module of a file, or the package where it is in one."""
-    relative = path.relative_to(ROOT)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    """The name in the table of a file: its own, or else its package's."""
+    *packages, name = path.relative_to(ROOT).with_suffix("").parts
+    if not packages:
+        return name
+    own = ".".join((*packages, name))
+    return own if own in LAYER_OF else packages[0]
 
 
 FILES = sorted(ROOT.rglob("*.py"))
@@ -143,7 +148,8 @@ def inner_imports(path):
             continue
         unit = parts[1] if len(parts) > 1 else "__init__"
         is_module = (ROOT / f"{unit}.py").exists() or (ROOT / unit).is_dir()
-        yield (unit if is_module else "__init__"), typing
+        own = ".".join(parts[1:])
+        yield (own if own in LAYER_OF else unit if is_module else "__init__"), typing
 
 
 def outer_imports(path):

@@ -6,7 +6,6 @@ import attrs
 import pytest
 from walksim import EPOCH, SimRow
 
-from canopy_async.chain import OverlapChain
 from canopy_async.errors import (
     DriftTooFastError,
     IncompleteReadError,
@@ -17,6 +16,7 @@ from canopy_async.errors import (
 )
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
+from canopy_async.walk.chain import OverlapChain
 
 TAKE = 100
 DENIED = object()

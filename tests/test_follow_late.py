@@ -11,8 +11,9 @@ from latesim import DEEP, NOON, OPTIONS, OVERLAP, Case, Log, Written, simulate
 from support.scripted import simulated
 from support.virtual import now, run, virtual
 
-from canopy_async import CanopySession, FollowCheckpoint, polling, watermark
-from canopy_async.lateness import ServerTime, Tally
+from canopy_async import CanopySession, FollowCheckpoint
+from canopy_async.follow import polling, watermark
+from canopy_async.follow.lateness import ServerTime, Tally
 
 SECOND = timedelta(seconds=1)
 

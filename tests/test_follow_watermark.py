@@ -16,7 +16,7 @@ from canopy_async import (
     Outcome,
     Severity,
 )
-from canopy_async import watermark as module
+from canopy_async.follow import watermark as module
 from canopy_async.models import ActorType
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canopy_async.errors import RequestBudgetError
-from canopy_async.planner import OVERLAP, Planner, Window, plan_window
+from canopy_async.walk.planner import OVERLAP, Planner, Window, plan_window
 
 
 def windows_from(bound, take):

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from canopy_async.errors import CheckpointError
-from canopy_async.watermark import Batch, FollowCheckpoint
+from canopy_async.follow.watermark import Batch, FollowCheckpoint
 
 __all__ = ["CheckpointStore"]
 

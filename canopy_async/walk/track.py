@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from canopy_async.errors import ProtocolError
-from canopy_async.view import Row, View
+from canopy_async.walk.view import Row, View
 
 __all__ = ["Track"]
 

@@ -21,8 +21,8 @@ import attrs
 
 from canopy_async.errors import UnorderedListError
 from canopy_async.report import Proof
-from canopy_async.track import Track
-from canopy_async.view import Row, View
+from canopy_async.walk.track import Track
+from canopy_async.walk.view import Row, View
 
 __all__ = ["Accepted", "Cover", "IdCover", "KeyCover"]
 

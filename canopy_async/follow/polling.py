@@ -13,12 +13,12 @@ import attrs
 
 from canopy_async.arguments import check_choice, check_integer, check_seconds
 from canopy_async.errors import CanopyError, UnprovenTiesError
-from canopy_async.lateness import Depth, Reach, moved
+from canopy_async.follow.lateness import Depth, Reach, moved
+from canopy_async.follow.poll import Deliver, Memory, Poll, clock
+from canopy_async.follow.tail import Tail, open_tail
+from canopy_async.follow.watermark import MAX_DEEP_IDS, Batch, FollowCheckpoint
 from canopy_async.models import AuditEvent
-from canopy_async.poll import Deliver, Memory, Poll, clock
 from canopy_async.stream import EventStream
-from canopy_async.tail import Tail, open_tail
-from canopy_async.watermark import MAX_DEEP_IDS, Batch, FollowCheckpoint
 from canopy_async.wire import MAX_TAKE
 
 __all__ = ["STARTS", "FollowOptions", "Pace", "Poller"]

@@ -10,9 +10,9 @@ anew for each request shows others each time.
 
 from typing import Final, Generic, TypeVar
 
-from canopy_async.cover import Accepted, KeyCover
-from canopy_async.planner import Window, plan_window
-from canopy_async.view import Row, View
+from canopy_async.walk.cover import Accepted, KeyCover
+from canopy_async.walk.planner import Window, plan_window
+from canopy_async.walk.view import Row, View
 
 __all__ = ["TieRun"]
 

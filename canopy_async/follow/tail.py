@@ -7,10 +7,9 @@ from typing import Final
 
 import attrs
 
-from canopy_async.chain import OverlapChain
 from canopy_async.models import AuditEvent, Page
-from canopy_async.span import Span
 from canopy_async.stream import EventStream, ReadOptions, Run
+from canopy_async.walk import OverlapChain, Span
 from canopy_async.wire import Query
 
 __all__ = ["Tail", "open_tail"]

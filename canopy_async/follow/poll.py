@@ -14,11 +14,11 @@ from typing import Final, TypeAlias
 import attrs
 
 from canopy_async.errors import UnprovenTiesError
-from canopy_async.lateness import Depth, Reach, ServerTime, Tally
+from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally
+from canopy_async.follow.tail import Tail, open_tail
+from canopy_async.follow.watermark import Batch, FollowCheckpoint, Gap
 from canopy_async.models import AuditEvent
 from canopy_async.stream import EventStream, Run
-from canopy_async.tail import Tail, open_tail
-from canopy_async.watermark import Batch, FollowCheckpoint, Gap
 from canopy_async.wire import MAX_TAKE
 
 __all__ = ["Deliver", "Memory", "Poll", "clock"]

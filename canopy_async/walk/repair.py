@@ -2,9 +2,9 @@
 
 from typing import Final, TypeVar
 
-from canopy_async.cover import Cover
-from canopy_async.planner import Window, plan_window
-from canopy_async.view import Row, View
+from canopy_async.walk.cover import Cover
+from canopy_async.walk.planner import Window, plan_window
+from canopy_async.walk.view import Row, View
 
 __all__ = ["Seek"]
 

@@ -1,84 +1,16 @@
-"""How a list is read, without I/O: which windows to ask for, what to make of them.
-
-A walk is a state machine over windows. Whoever drives it asks `Walk.plan` for
-windows as long as it has room to fetch, and gives the answers back with
-`Walk.take`, in the order of `Walk.windows`, whatever order they arrived in.
-The walk hands out rows, and knows when it is done. It has no network, no clock
-and no tasks, so that it can be tested on simulated lists.
-"""
+"""The pages that the first one counts, each read once."""
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from canopy_async.models import Page
-from canopy_async.planner import Window
 from canopy_async.report import Proof, ReadReport
+from canopy_async.walk.planner import Window
 
-__all__ = ["PlainWalk", "Walk", "Window"]
+__all__ = ["PlainWalk"]
 
 T = TypeVar("T")
-
-
-class Walk(Protocol[T]):
-    """What drives and is driven by `canopy_async.stream.Run`."""
-
-    @property
-    def windows(self) -> Sequence[Window]:
-        """The windows whose pages are still wanted, in the order of taking."""
-        ...
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more is wanted."""
-        ...
-
-    @property
-    def total(self) -> int | None:
-        """Rows that the walk expects to hand out, None before it knows."""
-        ...
-
-    @property
-    def sends_sort_by(self) -> bool:
-        """Whether requests are to carry ``sort_by``."""
-        ...
-
-    def plan(self) -> Window | None:
-        """Append the next window to `windows` and return it.
-
-        Returns:
-            None where no window beyond those in `windows` is wanted for now.
-            Never None while `windows` is empty and the walk is not `done`.
-        """
-        ...
-
-    def take(self, page: Page[T]) -> Sequence[T]:
-        """Take the page of the first of `windows`; return the rows to hand out.
-
-        Windows may leave `windows` here, or new ones come first.
-        """
-        ...
-
-    def take_missing(self) -> Sequence[T]:
-        """Take it that the first of `windows`, not page 1, was a 404."""
-        ...
-
-    def refused(self) -> bool:
-        """Take it that the first of `windows` was a 400 or 422.
-
-        Returns:
-            Whether the walk goes on all the same, asking differently.
-        """
-        ...
-
-    @property
-    def position(self) -> int:
-        """About where in the list the rows handed out end: a hint."""
-        ...
-
-    def report(self) -> ReadReport:
-        """Return what is known; requests and retries are not the walk's."""
-        ...
 
 
 class PlainWalk(Generic[T]):

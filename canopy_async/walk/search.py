@@ -3,9 +3,9 @@
 from collections import deque
 from typing import Any, Final, Generic, TypeVar
 
-from canopy_async.cover import KeyCover
-from canopy_async.planner import Window, plan_window
-from canopy_async.view import Row, View
+from canopy_async.walk.cover import KeyCover
+from canopy_async.walk.planner import Window, plan_window
+from canopy_async.walk.view import Row, View
 
 __all__ = ["Search"]
 

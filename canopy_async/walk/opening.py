@@ -2,10 +2,10 @@
 
 from typing import TypeVar
 
-from canopy_async.cover import Cover, IdCover, KeyCover
 from canopy_async.errors import CheckpointError, UnorderedListError
-from canopy_async.span import Span
-from canopy_async.view import Row, View
+from canopy_async.walk.cover import Cover, IdCover, KeyCover
+from canopy_async.walk.span import Span
+from canopy_async.walk.view import Row, View
 
 __all__ = ["open_cover"]
 

@@ -8,9 +8,9 @@ import attrs
 
 from canopy_async.errors import RequestBudgetError
 from canopy_async.models import Page
-from canopy_async.planner import Window
 from canopy_async.report import Proof, ReadReport
-from canopy_async.view import View
+from canopy_async.walk.planner import Window
+from canopy_async.walk.view import View
 
 __all__ = ["Ledger"]
 

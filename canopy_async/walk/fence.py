@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from canopy_async.cover import Cover
 from canopy_async.errors import IncompleteReadError, RequestBudgetError
-from canopy_async.ledger import Ledger
 from canopy_async.models import Page
-from canopy_async.planner import Window
 from canopy_async.report import Proof, ReadReport
-from canopy_async.view import Row, View, check_page
+from canopy_async.walk.cover import Cover
+from canopy_async.walk.ledger import Ledger
+from canopy_async.walk.planner import Window
+from canopy_async.walk.view import Row, View, check_page
 
 __all__ = ["FencedWalk"]
 

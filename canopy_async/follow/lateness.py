@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import attrs
 
 from canopy_async.arguments import check_seconds
-from canopy_async.watermark import FollowCheckpoint
+from canopy_async.follow.watermark import FollowCheckpoint
 
 __all__ = ["Depth", "Reach", "ServerTime", "Tally", "moved"]
 

@@ -1,4 +1,4 @@
-"""New events of one identity or of thousands, exactly once: for bots.
+"""The turns of many pollers, and batches handed to one reader.
 
 A few tasks poll those that are due, and each waits until what it found was
 processed: a slow reader slows the polls instead of piling up events.
@@ -21,17 +21,17 @@ from canopy_async.errors import (
     SessionClosedError,
     UnauthorizedError,
 )
-from canopy_async.models import AuditEvent
-from canopy_async.polling import STARTS, FollowOptions, Poller
-from canopy_async.rota import Rota
-from canopy_async.stream import EventStream
-from canopy_async.transport import Transport
-from canopy_async.watermark import (
+from canopy_async.follow.polling import STARTS, FollowOptions, Poller
+from canopy_async.follow.rota import Rota
+from canopy_async.follow.watermark import (
     Batch,
     CheckpointSource,
     FollowCheckpoint,
     SavedCheckpoint,
 )
+from canopy_async.models import AuditEvent
+from canopy_async.stream import EventStream
+from canopy_async.transport import Transport
 
 __all__ = ["Follower"]
 

@@ -1,8 +1,8 @@
 """The overlap chain: a concurrent read of a moving list that proves itself.
 
 Windows of varying take overlap by at least two rows. A window is accepted only
-if it certifies its seam with what is covered (`canopy_async.cover`); a seam
-that does not hold is bridged by windows fetched for it (`canopy_async.bridge`)
+if it certifies its seam with what is covered (`canopy_async.walk.cover`); a seam
+that does not hold is bridged by windows fetched for it (`canopy_async.walk.bridge`)
 while those in flight stay valid evidence. The read ends with a window that
 proves to reach the end of the list, or past a bound.
 """
@@ -13,19 +13,20 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from canopy_async.bridge import Bridge, unproven_ties
-from canopy_async.cover import Accepted, Cover, KeyCover
 from canopy_async.errors import ProtocolError, UnorderedListError
-from canopy_async.fence import FencedWalk
-from canopy_async.ledger import Ledger
 from canopy_async.models import Page
-from canopy_async.opening import open_cover
-from canopy_async.planner import OVERLAP, Planner, Window, plan_window
 from canopy_async.report import Proof, ReadReport
-from canopy_async.search import Search
-from canopy_async.span import WHOLE, Span
-from canopy_async.view import Row, View, check_page
-from canopy_async.walk import PlainWalk, Walk
+from canopy_async.walk.bridge import Bridge, unproven_ties
+from canopy_async.walk.cover import Accepted, Cover, KeyCover
+from canopy_async.walk.fence import FencedWalk
+from canopy_async.walk.ledger import Ledger
+from canopy_async.walk.opening import open_cover
+from canopy_async.walk.plain import PlainWalk
+from canopy_async.walk.planner import OVERLAP, Planner, Window, plan_window
+from canopy_async.walk.protocol import Walk
+from canopy_async.walk.search import Search
+from canopy_async.walk.span import WHOLE, Span
+from canopy_async.walk.view import Row, View, check_page
 from canopy_async.wire import MAX_TAKE
 
 __all__ = ["OverlapChain"]

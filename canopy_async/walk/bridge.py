@@ -2,7 +2,7 @@
 
 Windows are fetched for it and taken before all that is planned; those that are
 under way stay valid evidence. Where the gap lies in a run of ties that no window
-can bridge, the run is read by shared rows (`canopy_async.ties`).
+can bridge, the run is read by shared rows (`canopy_async.walk.ties`).
 """
 
 import weakref
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
-from canopy_async.cover import Accepted, Cover, KeyCover
 from canopy_async.errors import DriftTooFastError, UnprovenTiesError
-from canopy_async.ledger import Ledger
-from canopy_async.planner import Planner, Window, plan_window
-from canopy_async.repair import Seek
-from canopy_async.ties import TieRun
-from canopy_async.view import Row, View
+from canopy_async.walk.cover import Accepted, Cover, KeyCover
+from canopy_async.walk.ledger import Ledger
+from canopy_async.walk.planner import Planner, Window, plan_window
+from canopy_async.walk.repair import Seek
+from canopy_async.walk.ties import TieRun
+from canopy_async.walk.view import Row, View
 
 __all__ = ["Bridge", "unproven_ties"]
 

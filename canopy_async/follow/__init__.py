@@ -1,0 +1,28 @@
+"""New events of one identity or of thousands, exactly once: for bots.
+
+A `Follower` keeps a `Poller` for each identity, whose turns its rota plans. Each
+poll reads the tail of a log by the overlap chain, and the watermark knows what of
+it was handed out before. A `CheckpointStore` keeps watermarks over restarts.
+"""
+
+from canopy_async.follow.follower import Follower
+from canopy_async.follow.polling import FollowOptions
+from canopy_async.follow.store import CheckpointStore
+from canopy_async.follow.watermark import (
+    Batch,
+    CheckpointSource,
+    FollowCheckpoint,
+    Gap,
+    SavedCheckpoint,
+)
+
+__all__ = [
+    "Batch",
+    "CheckpointSource",
+    "CheckpointStore",
+    "FollowCheckpoint",
+    "FollowOptions",
+    "Follower",
+    "Gap",
+    "SavedCheckpoint",
+]
