@@ -269,8 +269,9 @@ async def test_what_tasks_have_read_outlives_a_killed_driver(logs, run, client, 
 async def test_a_driver_that_is_interrupted_ends_its_tasks(logs, run, out):
     logs.faults = Faults(latency=0.01)
 
-    def interrupt(_):
-        raise KeyboardInterrupt
+    def interrupt(progress):
+        if progress.tasks_done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         await run(SIZES, shard_size=1, width=1, on_progress=interrupt)

@@ -99,17 +99,32 @@ async def test_a_rerun_goes_on_with_what_is_there(server, run):
 
 
 async def test_the_manifest_is_written_now_and_then(run, monkeypatch):
-    seen = []
+    seen = {}
 
-    def look(_):
-        seen.append(read_manifest(URL).count("done"))
+    def look(progress):
+        seen[progress.done] = read_manifest(URL).count("done")
 
     await run(["a", "b"], on_progress=look)
-    assert seen == [0, 0, 0]
+    assert seen[1] == seen[2] == 0
     monkeypatch.setattr(destination, "FLUSH_EVERY", 0.0)
     await run(on_progress=look)
-    assert seen[3] == 3
+    assert seen[1] == 3
     assert read_manifest(URL).count("done") == 4
+
+
+async def test_a_run_can_be_ended_while_none_of_its_tasks_ends(server, run):
+    server.faults = Faults(hang_rate=1.0)
+    told = []
+
+    def tell(progress):
+        told.append(progress.tasks_done)
+        if len(told) > 2 and server.in_flight:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await run(["a"], on_progress=tell)
+    assert set(told) == {0}
+    await until(lambda: server.in_flight == 0, "it goes on")
 
 
 def variables(dask_scheduler):

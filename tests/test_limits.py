@@ -84,6 +84,7 @@ async def test_a_session_keeps_to_a_concurrency_that_is_set_later(server, connec
     assert len(await session.events("idn_1").collect()) == 2_000
     assert server.peak_in_flight == 2
     session.set_concurrency(8)
+    server.faults = Faults(latency=0.1)
     await session.events("idn_1").collect()
     assert server.peak_in_flight == 8
 

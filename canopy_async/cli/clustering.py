@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -64,7 +63,11 @@ def export_on_cluster(
         complain(str(error))
         raise typer.Exit(FAILED) from None
     try:
-        with _interruptible(), argument_checks(), _client(cluster) as client:
+        with (
+            _interruptible() as interrupts,
+            argument_checks(),
+            _client(cluster) as client,
+        ):
             result = export(
                 client,
                 identity_ids,
@@ -73,7 +76,7 @@ def export_on_cluster(
                 token=cluster.token_from or f"env:{_VARIABLE}",
                 since=earliest,
                 until=end,
-                on_progress=_Lines(),
+                on_progress=_Lines(interrupts),
                 **options,
             )
     except (CanopyError, OSError) as error:
@@ -108,31 +111,59 @@ def _client(cluster: Cluster) -> Generator[Any]:
             yield client
 
 
+class _Interrupts:
+    """Ends a run by the signals that ask for it, and remembers that it was asked.
+
+    What a handler raises is lost where it runs while an object is being freed, of
+    which Dask frees many. So it is raised again when the run tells of itself.
+    """
+
+    def __init__(self) -> None:
+        self._reason: BaseException | None = None
+
+    def __call__(self, number: int, _: object) -> None:
+        """Handle a signal."""
+        is_ctrl_c = number == signal.SIGINT
+        self._reason = KeyboardInterrupt() if is_ctrl_c else SystemExit(128 + number)
+        raise self._reason
+
+    def check(self) -> None:
+        """Raise what was raised before."""
+        if self._reason is not None:
+            raise self._reason
+
+
 @contextmanager
-def _interruptible() -> Generator[None]:
+def _interruptible() -> Generator[_Interrupts]:
     """Let SIGTERM end the tasks as Ctrl-C does."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def stop(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    if before is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, stop)
+    interrupts = _Interrupts()
+    usual: Final[dict[int, Any]] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    taken = [number for number in usual if signal.getsignal(number) is usual[number]]
+    for number in taken:
+        signal.signal(number, interrupts)
     try:
-        yield
+        yield interrupts
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in taken:
+            signal.signal(number, usual[number])
 
 
 class _Lines:
     """Says how far it is, now and then."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, interrupts: _Interrupts, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._interrupts: Final = interrupts
         self._clock: Final = clock
         self._next = clock() + _EVERY
 
     def __call__(self, progress: Any) -> None:
         """Take what the export tells."""
+        self._interrupts.check()
         now = self._clock()
         if now < self._next:
             return

@@ -147,7 +147,7 @@ def export(
             after which the rest of a log is split.
         max_file_bytes: The size at which a file is closed and another begun.
         retries: How often Dask runs a task again that raised.
-        on_progress: Is called whenever a task has ended.
+        on_progress: Is called whenever a task has ended, and each second.
 
     Returns:
         What this run did. Where some identities could not be read, it says so.

@@ -158,7 +158,11 @@ class Run:
             self._look_at_cluster()
             self._tell_share()
             with suppress(queue.Empty):
-                self._take(self._ended.get(timeout=self._job.beat), destination)
+                future = self._ended.get(timeout=self._job.beat)
+                self._take(future, destination)
+                # Not left to its end, where an interrupt would get lost.
+                future.release()
+            self._tell()
         self._tell()
 
     def close(self) -> None:
@@ -251,7 +255,6 @@ class Run:
             self._take_shard(work, outcome, destination)
         else:
             self._take_part(log, work, outcome, destination)
-        self._tell()
 
     def _take_shard(
         self, work: Work, outcome: Outcome, destination: Destination
