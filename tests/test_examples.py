@@ -11,6 +11,7 @@ import pytest
 from support.leaks import assert_quiet
 from support.waiting import until
 
+from canopy_async import CheckpointStore
 from canopy_async.testing import Faults
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -42,26 +43,32 @@ def environment(server, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-async def run_bot(main, server, posted):
+async def run_bot(bot, monkeypatch, server, posted):
     """Run a bot before and after a restart; events come in both lives and between."""
+    saved = []
+
+    class Store(CheckpointStore):
+        async def save(self, batch):
+            await super().save(batch)
+            saved.append(batch)
+
+    monkeypatch.setattr(bot, "CheckpointStore", Store)
     server.seed_events("idn_1", 5)
-    bot = asyncio.create_task(main(["idn_1"]))
-    await until(lambda: server.requests and server.requests[0].finished)
-    await asyncio.sleep(0.1)
-    await end(bot)
+    running = asyncio.create_task(bot.main(["idn_1"]))
+    await until(lambda: len(saved) == 1 or running.done())
+    await end(running)
     server.add_event("idn_1", action="one <!here> *x*", **ALARMING)
     server.add_event("idn_1", action="none", **HARMLESS)
     server.add_event("idn_1", action="two", **DENIED)
-    bot = asyncio.create_task(main(["idn_1"]))
-    await until(lambda: len(posted) == 2)
-    await asyncio.sleep(0.1)
-    await end(bot)
-    bot = asyncio.create_task(main(["idn_1"]))
-    polls = len(server.requests)
-    await until(lambda: len(server.requests) > polls)
-    await asyncio.sleep(0.1)
-    await end(bot)
+    running = asyncio.create_task(bot.main(["idn_1"]))
+    await until(lambda: len(saved) == 2 or running.done())
     assert len(posted) == 2
+    await end(running)
+    server.add_event("idn_1", action="three", **ALARMING)
+    running = asyncio.create_task(bot.main(["idn_1"]))
+    await until(lambda: len(saved) == 3 or running.done())
+    assert len(posted) == 3
+    await end(running)
     await assert_quiet(server)
 
 
@@ -74,6 +81,7 @@ async def end(task):
 
 
 @pytest.mark.usefixtures("environment")
+@pytest.mark.filterwarnings("ignore:'count' is passed as positional:DeprecationWarning")
 async def test_the_discord_bot_posts_what_is_alarming_once(server, monkeypatch):
     bot = load("discord_bot", "discord")
     monkeypatch.setenv("DISCORD_TOKEN", "secret")
@@ -99,8 +107,12 @@ async def test_the_discord_bot_posts_what_is_alarming_once(server, monkeypatch):
         }
 
     monkeypatch.setattr(bot.discord.http.HTTPClient, "request", request)
-    await run_bot(bot.main, server, posted)
-    assert [embed["title"] for embed in posted] == ["one <!here> \\*x\\*", "two"]
+    await run_bot(bot, monkeypatch, server, posted)
+    assert [embed["title"] for embed in posted] == [
+        "one <!here> \\*x\\*",
+        "two",
+        "three",
+    ]
     assert posted[1]["fields"][2] == {
         "inline": True,
         "name": "Outcome",
@@ -144,8 +156,8 @@ async def test_the_slack_bot_posts_what_is_alarming_once(server, monkeypatch):
         return {"data": {"ok": True}, "headers": {}, "status_code": 200}
 
     monkeypatch.setattr(bot.AsyncWebClient, "_send", send_as_response(send))
-    await run_bot(bot.main, server, posted)
-    assert [said["channel"] for said in posted] == ["C42", "C42"]
+    await run_bot(bot, monkeypatch, server, posted)
+    assert [said["channel"] for said in posted] == ["C42"] * 3
     assert "one &lt;!here&gt; *x*" in posted[0]["text"]
     assert "two" in posted[1]["text"]
 
