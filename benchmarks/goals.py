@@ -68,12 +68,15 @@ def far_server(base_url: str, sizes: Sizes) -> Goal:
     runs = [measured("scenarios:read", log=log) for _ in range(sizes.repeats)]
     over = median(run["wall"] / _ideal(run["requests"], width) - 1 for run in runs)
     run = runs[0]
+    bare = measured("readers:read", contestant="bare", log=log)
+    bare_over = bare["wall"] / _ideal(sizes.far_pages, width) - 1
     return Goal(
         f"{number(sizes.far_pages)} pages at 30 ms, {width} in flight, proven:"
         " over the ideal schedule of its requests",
         "≤ 10 %",
         f"{over:+.1%} ({_wall(runs)}, {run['requests']} requests,"
-        f" ideal {_ideal(run['requests'], width):.2f} s, CPU {_cpu(runs)})",
+        f" ideal {_ideal(run['requests'], width):.2f} s, CPU {_cpu(runs)};"
+        f" bare aiohttp, over that of its own: {bare_over:+.1%})",
         over <= 0.1 and all(run["complete"] for run in runs),
     )
 
@@ -114,23 +117,26 @@ def slow_consumer(base_url: str, sizes: Sizes, server_rate: float) -> Goal:
 def many_identities(base_url: str, sizes: Sizes) -> Goal:
     """Fan out over identities far away, against the ideal schedule."""
     width = 64
-    runs = [
-        fan_out(
-            base_url,
-            FAN_OUT_LATENCY,
-            identities=sizes.identities,
-            events=PAGES_OF_IDENTITY * TAKE - 50,
-            in_flight=width,
-        )
-        for _ in range(sizes.repeats)
-    ]
+    options = {
+        "identities": sizes.identities,
+        "events": PAGES_OF_IDENTITY * TAKE - 50,
+        "in_flight": width,
+    }
+    runs = [fan_out(base_url, FAN_OUT_LATENCY, **options) for _ in range(sizes.repeats)]
+    bare = measured(
+        "scenarios:fan_out_bare",
+        base_url=base_url,
+        account=_account(FAN_OUT_LATENCY),
+        **options,
+    )
     ideal = runs[0]["requests"] * FAN_OUT_LATENCY / width
     share = median(ideal / run["wall"] for run in runs)
     return Goal(
         f"{number(sizes.identities)} identities of {PAGES_OF_IDENTITY} pages at"
         f" 20 ms, {width} in flight: share of the ideal schedule",
         "≥ 0.9",
-        f"{share:.2f} ({_wall(runs)}, ideal {ideal:.2f} s, CPU {_cpu(runs)})",
+        f"{share:.2f} ({_wall(runs)}, ideal {ideal:.2f} s, CPU {_cpu(runs)};"
+        f" bare aiohttp: {ideal / bare['wall']:.2f})",
         share >= 0.9 and all(run["complete"] for run in runs),
     )
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from contestants import Log
+from contestants import Log, bare
 from contestants.ours import session
 from readers import Stopwatch, peak_megabytes
 
@@ -30,6 +30,24 @@ def fan_out(
         base_url=base_url, account=account, identity="", events=0, in_flight=in_flight
     )
     return asyncio.run(_fan_out(log, identities, events))
+
+
+def fan_out_bare(
+    base_url: str, account: str, *, identities: int, events: int, in_flight: int
+) -> dict[str, Any]:
+    """Read the same logs with nothing but aiohttp and the decoder."""
+    logs = (
+        Log(
+            base_url=base_url,
+            account=account,
+            identity=_id(number, events),
+            events=events,
+        )
+        for number in range(identities)
+    )
+    watch = Stopwatch()
+    seen = asyncio.run(bare.fan_out(logs, in_flight))
+    return watch.figures() | {"events": seen}
 
 
 async def _read(log: Log) -> dict[str, Any]:
@@ -85,4 +103,8 @@ async def _fan_out(log: Log, identities: int, events: int) -> dict[str, Any]:
 
 async def _ids(identities: int, events: int) -> AsyncIterator[str]:
     for number in range(identities):
-        yield f"idn_{number}_{events}"
+        yield _id(number, events)
+
+
+def _id(number: int, events: int) -> str:
+    return f"idn_{number}_{events}"

@@ -6,7 +6,7 @@ It receives in pieces of a page as the library does, which is no merit of either
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
@@ -28,34 +28,58 @@ class _Connector(aiohttp.TCPConnector):
         return protocol
 
 
+_decode = msgspec.json.Decoder(Page[AuditEvent]).decode
+
+
 @asynccontextmanager
 async def pages(log: Log) -> AsyncIterator[AsyncIterator[Sequence[AuditEvent]]]:
     """Read pages 1 to P, so many at a time, in order."""
-    headers = {"Authorization": f"Bearer {TOKEN}", "Accept-Encoding": "identity"}
-    async with aiohttp.ClientSession(connector=_Connector(), headers=headers) as http:
+    async with _session() as http:
         yield _pages(http, log)
+
+
+async def fan_out(logs: Iterable[Log], in_flight: int) -> int:
+    """Read all pages of many logs, so many at a time; return the number of events."""
+    todo = iter(logs)
+
+    async def work(http: aiohttp.ClientSession) -> int:
+        seen = 0
+        for log in todo:
+            first = _decode(await _fetch(http, log, 1))
+            seen += len(first.items)
+            for page in range(2, first.pagination.page_count + 1):
+                seen += len(_decode(await _fetch(http, log, page)).items)
+        return seen
+
+    async with _session() as http:
+        return sum(await asyncio.gather(*(work(http) for _ in range(in_flight))))
+
+
+def _session() -> aiohttp.ClientSession:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(connector=_Connector(), headers=headers)
+
+
+async def _fetch(http: aiohttp.ClientSession, log: Log, page: int) -> bytes:
+    url = f"{log.url}?page={page}&take={TAKE}&order={log.order}"
+    async with http.get(url) as response:
+        response.raise_for_status()
+        return await response.read()
 
 
 async def _pages(
     http: aiohttp.ClientSession, log: Log
 ) -> AsyncIterator[Sequence[AuditEvent]]:
-    decode = msgspec.json.Decoder(Page[AuditEvent]).decode
-
-    async def fetch(page: int) -> bytes:
-        url = f"{log.url}?page={page}&take={TAKE}&order={log.order}"
-        async with http.get(url) as response:
-            response.raise_for_status()
-            return await response.read()
-
-    first = decode(await fetch(1))
+    first = _decode(await _fetch(http, log, 1))
     numbers = iter(range(2, first.pagination.page_count + 1))
     window = deque(
-        asyncio.create_task(fetch(number)) for number in islice(numbers, log.in_flight)
+        asyncio.create_task(_fetch(http, log, number))
+        for number in islice(numbers, log.in_flight)
     )
     yield first.items
     while window:
         body = await window.popleft()
         number = next(numbers, None)
         if number is not None:
-            window.append(asyncio.create_task(fetch(number)))
-        yield decode(body).items
+            window.append(asyncio.create_task(_fetch(http, log, number)))
+        yield _decode(body).items
