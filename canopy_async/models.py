@@ -104,8 +104,14 @@ class Category(OpenEnum):
     ORGANIZATION = "organization"
 
 
+class Extensible:
+    """A row that has room for fields which the API adds later."""
+
+    __slots__ = ("__weakref__", "extra")
+
+
 @attrs.frozen(kw_only=True)
-class AuditEvent:
+class AuditEvent(Extensible):
     """One row of an identity's audit log.
 
     Nine fields are always there; every other one is None where the server
@@ -137,7 +143,7 @@ class AuditEvent:
 
 
 @attrs.frozen(kw_only=True)
-class Identity:
+class Identity(Extensible):
     """One identity of an account.
 
     Only ``id`` is required by the API's description; every other field is

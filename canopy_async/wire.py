@@ -3,12 +3,10 @@
 import email.utils
 import ipaddress
 import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
-from itertools import islice
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,6 +14,7 @@ import attrs
 import msgspec
 
 from canopy_async.arguments import check_choice, check_segment, check_text
+from canopy_async.decoding import codec_of
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
@@ -49,8 +48,6 @@ MAX_TAKE: Final = 100
 """The most rows that the API sends in a page."""
 
 ORDERS: Final = ("asc", "desc")
-
-_NEXT_OBJECT: Final = re.compile(rb"\}\s*,\s*\{")
 
 _MAX_MESSAGE: Final = 500
 _MAX_DETAILS: Final = 20
@@ -202,106 +199,13 @@ def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
     """
-    decoded = _codec(endpoint.row).decode(body, page=page)
+    decoded = codec_of(endpoint.row).decode(body, page=page)
     if decoded is not None:
         return decoded
     # Imported where it is needed: cattrs doubles the time of an import.
     from canopy_async.conversion import structure_page  # noqa: PLC0415
 
     return structure_page(endpoint.row, body, page=page)
-
-
-class _Codec(Generic[T]):
-    """The fast path of one row class: bytes to typed rows.
-
-    msgspec drops fields that it doesn't know, so they are looked for on their
-    own. A server that sends every known field, null or not, has one shape of
-    row, and the first row speaks for its page. Where fields come and go, on
-    the first page, on a short one, and once an unknown field was seen, each
-    row is looked at.
-    """
-
-    _SHORT: Final = 20
-    _TRIES: Final = 8
-
-    def __init__(self, row: type[T]) -> None:
-        fields = attrs.fields(cast("type[attrs.AttrsInstance]", row))
-        names = [field.name for field in fields if field.name != "extra"]
-        raw_row = msgspec.defstruct(
-            f"Raw{row.__name__}",
-            [(name, msgspec.Raw, msgspec.Raw()) for name in names],
-            forbid_unknown_fields=True,
-        )
-        whole_row = msgspec.defstruct(
-            f"Whole{row.__name__}",
-            [(name, msgspec.Raw) for name in names],
-            forbid_unknown_fields=True,
-        )
-        raw_page = msgspec.defstruct("RawPage", [("items", list[raw_row])])  # type: ignore[valid-type]
-        page: Any = Page[row]  # type: ignore[valid-type]
-        self._decoder: Final[msgspec.json.Decoder[Page[T]]] = msgspec.json.Decoder(page)
-        self._known: Final = frozenset(names)
-        self._only_known: Final = msgspec.json.Decoder(raw_page)
-        self._whole: Final = msgspec.json.Decoder(whole_row)
-        self._seen_unknown = False
-
-    def decode(self, body: bytes, *, page: int) -> Page[T] | None:
-        """Return the page in ``body``, or None if it breaks the contract."""
-        try:
-            decoded = self._decoder.decode(body)
-            # What the decoder skips it does not check: this may fail on its own.
-            if self._may_hold_unknown_fields(body, len(decoded.items), page=page):
-                self._keep_unknown_fields(body, decoded)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        return decoded
-
-    def _may_hold_unknown_fields(self, body: bytes, rows: int, *, page: int) -> bool:
-        """Tell whether some row holds a field that its class does not."""
-        if not rows:
-            return False
-        if not self._seen_unknown:
-            long = rows > self._SHORT and page > 1
-            if long and self._first_row_is_whole(body):
-                return False
-            try:
-                self._only_known.decode(body)
-            except msgspec.ValidationError:
-                self._seen_unknown = True
-            else:
-                return False
-        return True
-
-    def _keep_unknown_fields(self, body: bytes, page: Page[T]) -> None:
-        """Put each row's unknown fields into its ``extra``."""
-        rows = msgspec.json.decode(body)["items"]
-        for typed, row in zip(page.items, rows, strict=True):
-            extra = {name: row[name] for name in row if name not in self._known}
-            # The rows are frozen for their users; these are not handed out yet.
-            object.__setattr__(typed, "extra", extra)
-
-    def _first_row_is_whole(self, body: bytes) -> bool:
-        """Tell whether the first row holds all known fields, and no other."""
-        start = body.find(b"{", body.find(b'"items"') + 1)
-        for end in islice(_NEXT_OBJECT.finditer(body, start), self._TRIES):
-            try:
-                self._whole.decode(body[start : end.start() + 1])
-            except msgspec.ValidationError:
-                return False
-            except (msgspec.DecodeError, RecursionError):
-                continue  # it was inside of the row
-            return True
-        return False
-
-
-_CODECS: Final[dict[type, _Codec[Any]]] = {}
-
-
-def _codec(row: type[T]) -> _Codec[T]:
-    codec = _CODECS.get(row)
-    if codec is None:
-        codec = _CODECS[row] = _Codec(row)
-    return codec
 
 
 def error_from(response: Response, *, method: str = "GET") -> ApiError:

@@ -23,6 +23,7 @@ LAYERS = (
     (
         "compression",
         "conversion",
+        "decoding",
         "wire",
         "walk.span",
         "walk.planner",
