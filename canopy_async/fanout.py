@@ -120,9 +120,10 @@ class _Reading:
         identity_id: Whose log it is.
         resume: Where its read begins, None for the start.
         run: The pass over its log, once it is there.
-        events: Read, and not handed out to the last one yet.
+        events: Those of its latest page, not handed out to the last one yet.
         handed: How many of these were handed out.
-        finished: Is set once all of them were.
+        finished: Is set once all of them were, to what went wrong if they
+            could not be read.
     """
 
     identity_id: str
@@ -328,19 +329,40 @@ class FanOut:
         if self._transport.closed:
             self._stop(SessionClosedError("the session is closed"))
         self._start()
-        while not (self._ready or self._is_over()):
-            self._wakeup = asyncio.get_running_loop().create_future()
-            try:
-                await self._wakeup
-            finally:
-                self._wakeup = None
-        if self._ready and not self._closed and self._stopped_by is None:
+        while True:
+            while not (self._ready or self._is_over()):
+                self._wakeup = asyncio.get_running_loop().create_future()
+                try:
+                    await self._wakeup
+                finally:
+                    self._wakeup = None
+            if self._closed or self._stopped_by is not None or not self._ready:
+                break
             self._current = self._ready.popleft()
-            return self._current
+            if self._take_answer(self._current):
+                return self._current
+            self._finish_current()
         await self.aclose()
         if self._stopped_by is not None:
             raise self._stopped_by
         return None
+
+    def _take_answer(self, reading: _Reading) -> bool:
+        """Read the events of an answer; tell whether there are any.
+
+        Here and not where it arrives: rows that wait would push each other out
+        of the processor's cache, and an answer is smaller than its rows.
+        """
+        run, finished = reading.run, reading.finished
+        if run is None or finished is None or finished.done():  # cancelled
+            return False
+        try:
+            reading.events = run.take_answer()
+        except Exception as error:  # noqa: BLE001 - raised where it is read
+            finished.set_exception(error)
+            return False
+        self._pacer.grant()  # as an answer was let go of
+        return bool(reading.events)
 
     def _finish_current(self) -> None:
         """Count what was handed out, and let its identity go on."""
@@ -349,6 +371,8 @@ class FanOut:
             return
         self._events += reading.handed
         reading.events, reading.handed = (), 0
+        if reading.run is not None:
+            reading.run.finish_batch()  # many pages may be read until its turn
         if reading.finished is not None and not reading.finished.done():
             reading.finished.set_result(None)
 
@@ -397,18 +421,15 @@ class FanOut:
             lane = cast("Transport", Lane(self._pacer, self._transport))
             async with attrs.evolve(stream, transport=lane).open() as run:
                 reading.run = run
-                while (events := await run.next_batch()) is not None:
-                    self._pacer.grant()  # as an answer was let go of
-                    await self._hand_over(reading, events)
-                    del events  # before the next are decoded into its memory
+                while await run.answered():
+                    await self._hand_over(reading)
         except CanopyError as error:
             self._failed(reading, error)
         else:
             self._ended(reading, run)
 
-    async def _hand_over(self, reading: _Reading, events: Sequence[AuditEvent]) -> None:
-        """Queue events, and wait until the last of them was handed out."""
-        reading.events = events
+    async def _hand_over(self, reading: _Reading) -> None:
+        """Queue an answer, and wait until the last of its events was handed out."""
         reading.finished = asyncio.get_running_loop().create_future()
         self._ready.append(reading)
         self._wake()

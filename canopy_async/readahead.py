@@ -71,22 +71,26 @@ class ReadAhead:
         fetch = self._fetch(window, request)
         self._tasks[window] = asyncio.get_running_loop().create_task(fetch)
 
-    async def take(self, window: Window) -> Outcome | None:
-        """Wait for the answer of a window, and let go of it.
+    async def arrived(self, window: Window) -> bool:
+        """Wait for the answer of a window.
 
         Returns:
-            The answer, or None where `aclose` was called meanwhile.
+            Whether it is there: not where `aclose` was called meanwhile.
 
         Raises:
             SessionClosedError: Its task was cancelled by somebody else.
         """
         if window not in self._outcomes:
             await until_done(self._tasks[window])
-        outcome = self._outcomes.pop(window, None)
-        if outcome is None:
-            if self._tasks.pop(window, None) is None:
-                return None
-            raise SessionClosedError("the request was cancelled from outside")
+        if window in self._outcomes:
+            return True
+        if self._tasks.pop(window, None) is None:
+            return False
+        raise SessionClosedError("the request was cancelled from outside")
+
+    def take(self, window: Window) -> Outcome:
+        """Let go of the answer of a window that has arrived, and return it."""
+        outcome = self._outcomes.pop(window)
         if isinstance(outcome, Response):
             self._ready_bytes -= len(outcome.body)
         return outcome

@@ -284,46 +284,75 @@ class Run(Generic[T]):
             CanopyError: The read failed; carries ``checkpoint``.
             RuntimeError: Another task is waiting for rows of this run.
         """
+        try:
+            while await self.answered():
+                if batch := self.take_answer():
+                    return batch
+        except CanopyError:
+            await self.aclose()
+            raise
+        return None
+
+    async def answered(self) -> bool:
+        """Wait for the answer that `take_answer` takes; finish the batch before.
+
+        The two are what `next_batch` does, for those who choose when an answer
+        is decoded: until then its rows are a few bytes each.
+
+        Returns:
+            Whether there is one: not at the end, nor where the run was closed.
+
+        Raises:
+            CanopyError: The read failed; carries ``checkpoint``.
+            RuntimeError: Another task is waiting for rows of this run.
+        """
         if self._advancing:
             raise RuntimeError("this run is being read by another task")
-        self._seen_before += len(self._batch)
-        self._place.advance(self._batch)
-        self._batch, self._next = (), 0
-        if self._closed:
-            return None
+        self.finish_batch()
         self._advancing = True
         try:
             while not (self._walk.done or self._closed):
-                self._batch = await self._advance()
-                if self._batch:
-                    self._next = len(self._batch)
-                    return self._batch
+                self._transport.check_open()
+                self._top_up()
+                window = self._walk.windows[0]
+                if await self._ahead.arrived(window):
+                    return True
         except CanopyError as error:
             self._explain(error)
-            await self.aclose()
             raise
         finally:
             self._advancing = False
         await self.aclose()
-        return None
+        return False
+
+    def take_answer(self) -> Sequence[T]:
+        """Return the rows that the answer adds: maybe none.
+
+        Raises:
+            CanopyError: The read failed; carries ``checkpoint``. What it still
+                asks for goes on until `aclose`.
+        """
+        try:
+            self._transport.check_open()
+            window = self._walk.windows[0]
+            self._batch = self._take(window, self._ahead.take(window))
+            self._next = len(self._batch)
+            self._ahead.keep_only(self._walk.windows)
+        except CanopyError as error:
+            self._explain(error)
+            raise
+        return self._batch
+
+    def finish_batch(self) -> None:
+        """Move past the latest batch, and let go of its rows."""
+        self._seen_before += len(self._batch)
+        self._place.advance(self._batch)
+        self._batch, self._next = (), 0
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
         self._closed = True
         await self._ahead.aclose()
-
-    async def _advance(self) -> Sequence[T]:
-        """Let the walk take the page it waits for; return what it hands out."""
-        self._transport.check_open()
-        self._top_up()
-        window = self._walk.windows[0]
-        outcome = await self._ahead.take(window)
-        self._transport.check_open()
-        if outcome is None:
-            return ()
-        rows = self._take(window, outcome)
-        self._ahead.keep_only(self._walk.windows)
-        return rows
 
     def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:
         if isinstance(outcome, Response):

@@ -9,7 +9,8 @@ proves to reach the end of the list, or past a bound.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, Generic, TypeVar
+from operator import eq
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
@@ -81,7 +82,10 @@ class OverlapChain(Generic[R]):
         self._empty_pages = 0
         self._accepted_end = 0
         self._end_probe_at = 0
-        self._head: View[R] | None = None
+        # Of page 1, but not its rows: those of many reads at once would push each
+        # other out of the processor's cache.
+        self._head_keys: list[Any] = []
+        self._head_ids: set[str] = set()
         self._inherited: Final = span.inherited_proof
         self._done = limit == 0
         self._ledger.complete = self._done
@@ -195,9 +199,9 @@ class OverlapChain(Generic[R]):
         if None in view.keys:
             return self._go_on_unproven(page)
         self._ledger.expected = view.count
-        self._head = view
+        self._head_keys, self._head_ids = view.keys, view.known
         self._plan.rows = view.count
-        if len(view.keys) - len(set(view.keys)) > _STRAY_TIES:
+        if sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES:
             self._plan.expect_ties()
         self._plan.end = view.end
         self._end_probe_at = view.count + self._plan.take
@@ -352,11 +356,10 @@ class OverlapChain(Generic[R]):
 
     def _is_head(self, view: View[R]) -> bool:
         """Tell whether nothing moved at the head of the list."""
-        head = self._head
-        if head is None or view.keys != head.keys:
+        if not view.keys or view.keys != self._head_keys:
             return False
         # Where all keys are one, rows may have come or gone without a trace.
-        return view.keys[0] != view.keys[-1] or view.known == head.known
+        return view.keys[0] != view.keys[-1] or view.known == self._head_ids
 
     def _learn_size(self, asked: int, said: int, view: View[R]) -> None:
         """Plan with what the server sends at most, said or not."""
