@@ -26,16 +26,18 @@ class Codec(Generic[T]):
     had a default. From the first page on whose rows lack some, it is asked.
 
     msgspec drops fields that it doesn't know, so they are looked for on their
-    own. Where every known field is sent, there is one shape of row, and the
-    first row and the last speak for their page. Where fields come and go, on the
-    first page, on a short one, and once an unknown field was seen, each row is
-    looked at.
+    own: in each row of a short page, of the first long ones and of a sample of
+    the later ones, where fields come and go, and once an unknown one was seen.
+    Where every known field is sent, there is one shape of row, and the first row
+    and the last speak for the others of their page.
 
     Args:
         row: An attrs class.
     """
 
     _SHORT: Final = 20
+    _FIRST_PAGES: Final = 16
+    _SAMPLE: Final = 64
     _TRIES: Final = 8
 
     def __init__(self, row: type[T]) -> None:
@@ -56,13 +58,14 @@ class Codec(Generic[T]):
             )
         )
         self._seen_unknown = False
+        self._long_pages = 0
 
-    def decode(self, body: bytes, *, page: int) -> Page[T] | None:
+    def decode(self, body: bytes) -> Page[T] | None:
         """Return the page in ``body``, or None if it breaks the contract."""
         try:
             decoded = self._decode(body)
             # What the decoder skips it does not check: this may fail on its own.
-            if self._may_hold_unknown_fields(body, len(decoded.items), page=page):
+            if self._may_hold_unknown_fields(body, len(decoded.items)):
                 self._keep_unknown_fields(body, decoded)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
@@ -81,21 +84,25 @@ class Codec(Generic[T]):
         self._whole_rows = None
         return decoded
 
-    def _may_hold_unknown_fields(self, body: bytes, rows: int, *, page: int) -> bool:
+    def _may_hold_unknown_fields(self, body: bytes, rows: int) -> bool:
         """Tell whether some row holds a field that its class does not."""
-        if not rows:
+        if not rows or self._seen_unknown:
+            return rows > 0
+        if self._outer_rows_suffice(rows) and self._outer_rows_are_whole(body):
             return False
-        if not self._seen_unknown:
-            long = rows > self._SHORT and page > 1
-            if long and self._outer_rows_are_whole(body):
-                return False
-            try:
-                self._only_known.decode(body)
-            except msgspec.ValidationError:
-                self._seen_unknown = True
-            else:
-                return False
-        return True
+        try:
+            self._only_known.decode(body)
+        except msgspec.ValidationError:
+            self._seen_unknown = True
+        return self._seen_unknown
+
+    def _outer_rows_suffice(self, rows: int) -> bool:
+        """Tell whether the outer rows of a page speak for all of it."""
+        if rows <= self._SHORT or self._whole_rows is None:
+            return False
+        self._long_pages += 1
+        is_sample = self._long_pages % self._SAMPLE == 0
+        return self._long_pages > self._FIRST_PAGES and not is_sample
 
     def _keep_unknown_fields(self, body: bytes, page: Page[T]) -> None:
         """Put each row's unknown fields into its ``extra``."""

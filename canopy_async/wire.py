@@ -199,7 +199,7 @@ def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
     """
-    decoded = codec_of(endpoint.row).decode(body, page=page)
+    decoded = codec_of(endpoint.row).decode(body)
     if decoded is not None:
         return decoded
     # Imported where it is needed: cattrs doubles the time of an import.

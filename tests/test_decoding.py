@@ -16,16 +16,25 @@ from canopy_async.conversion import structure_page
 from canopy_async.decoding import Codec
 
 LONG = 30
-"""Rows of a page that is not looked at row by row, past page 1."""
+"""Rows of a page that is not always looked at row by row."""
 
 
-def rows_of(codec, rows, *, page=2):
-    return codec.decode(page_body(rows), page=page).items
+def rows_of(codec, rows):
+    return codec.decode(page_body(rows)).items
 
 
 @pytest.fixture
 def codec():
     return Codec(AuditEvent)
+
+
+@pytest.fixture
+def settled():
+    """A codec that has seen many long pages, with every known field and no other."""
+    codec = Codec(AuditEvent)
+    for _ in range(20):
+        rows_of(codec, [full_row(n) for n in range(LONG)])
+    return codec
 
 
 def test_rows_are_of_the_public_class_however_they_were_decoded(codec):
@@ -38,7 +47,7 @@ def test_rows_are_of_the_public_class_however_they_were_decoded(codec):
 
 
 def test_rows_that_lack_nothing_are_as_good_as_those_made_by_hand(codec):
-    (row,) = rows_of(codec, [full_row(category="auth")], page=1)
+    (row,) = rows_of(codec, [full_row(category="auth")])
     again = attrs.evolve(row)
     assert row == again
     assert pickle.loads(pickle.dumps(row)) == copy.deepcopy(row) == row  # noqa: S301
@@ -68,7 +77,7 @@ def test_a_field_that_only_some_row_lacks_is_none(codec, name, at):
 @pytest.mark.parametrize("spaced", [True, False], ids=["spaced", "compact"])
 @pytest.mark.parametrize("first", ["items", "pagination"])
 def test_a_field_that_the_api_begins_to_send_within_a_page_is_kept(
-    codec, first, spaced, at
+    settled, first, spaced, at
 ):
     """The rows before it, or after it in descending order, are without it."""
     nested = {"id": "inner", "rows": [{"id": 1}, {"id": 2}], "text": '"pagination"]'}
@@ -77,9 +86,34 @@ def test_a_field_that_the_api_begins_to_send_within_a_page_is_kept(
     parts = {"items": rows, "pagination": meta(item_count=LONG)}
     page = {first: parts.pop(first)} | parts
     body = json.dumps(page, separators=None if spaced else (",", ":")).encode()
-    decoded = codec.decode(body, page=2).items
+    decoded = settled.decode(body).items
     expected = [{"later": {"id": at}} if n == at else {} for n in range(LONG)]
     assert [row.extra for row in decoded] == expected
+
+
+def test_a_field_that_few_rows_have_is_kept_where_pages_are_looked_through(settled):
+    rows = [full_row(n) for n in range(LONG)]
+    rows[1]["later"] = 1
+    fresh = Codec(AuditEvent)
+    assert rows_of(fresh, rows)[1].extra == {"later": 1}
+    assert rows_of(settled, rows[:20])[1].extra == {"later": 1}
+    assert rows_of(settled, rows)[1].extra == {"later": 1}  # as one was seen
+
+
+def test_a_field_that_few_rows_have_is_found_on_some_page(settled):
+    rows = [full_row(n) for n in range(LONG)]
+    rows[1]["later"] = 1
+    extras = [rows_of(settled, rows)[1].extra for _ in range(70)]
+    first = extras.index({"later": 1})
+    assert set(map(str, extras[first:])) == {str({"later": 1})}
+
+
+def test_each_row_is_looked_at_where_rows_lack_fields(settled):
+    rows = [full_row(n) for n in range(LONG)]
+    del rows[5]["category"]
+    rows_of(settled, rows)
+    rows[6]["later"] = 1
+    assert rows_of(settled, rows)[6].extra == {"later": 1}
 
 
 def test_a_class_that_is_laid_out_otherwise_is_decoded_all_the_same():
@@ -131,4 +165,4 @@ def check_same(codec, body):
         expected = structure_page(AuditEvent, body, page=1)
     except ProtocolError:
         expected = None
-    assert codec.decode(body, page=1) == expected
+    assert codec.decode(body) == expected
