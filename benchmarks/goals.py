@@ -17,6 +17,8 @@ from tables import Table, number
 LATENCY = 0.03
 FAN_OUT_LATENCY = 0.02
 PAGES_OF_IDENTITY = 3
+_FAR_WIDTH = 32
+_FAN_OUT_WIDTH = 64
 
 
 @attrs.frozen
@@ -64,7 +66,7 @@ def streaming(rounds: Rounds) -> Iterator[Goal]:
 
 def far_server(base_url: str, sizes: Sizes) -> Goal:
     """Read from far away, against the ideal schedule of the same requests."""
-    width = 32
+    width = _FAR_WIDTH
     log = _log(base_url, sizes.far_pages * TAKE, LATENCY, in_flight=width)
     runs = [measured("scenarios:read", log=log) for _ in range(sizes.repeats)]
     over = median(run["wall"] / _ideal(run["requests"], width) - 1 for run in runs)
@@ -80,6 +82,37 @@ def far_server(base_url: str, sizes: Sizes) -> Goal:
         f" bare aiohttp, over that of its own: {bare_over:+.1%})",
         over <= 0.1 and all(run["complete"] for run in runs),
     )
+
+
+def parts(base_url: str, sizes: Sizes) -> Table:
+    """Tell what a request costs, beside what an ideal schedule leaves for it."""
+    head = ("µs of CPU per request", "decoding", "proof", "all else", "whole")
+    table = Table("Where the time goes", (*head, "ideal leaves"))
+    near = _log(base_url, sizes.peer_events)
+    far = _log(base_url, sizes.far_pages * TAKE, LATENCY, in_flight=_FAR_WIDTH)
+    many = {
+        "base_url": base_url,
+        "account": _account(FAN_OUT_LATENCY),
+    } | _identities(sizes)
+    for what, function, options, ideal in (
+        ("no latency", "read", {"log": near}, None),
+        ("30 ms, 32 in flight", "read", {"log": far}, LATENCY / _FAR_WIDTH),
+        ("identities", "fan_out", many, FAN_OUT_LATENCY / _FAN_OUT_WIDTH),
+    ):
+        for who, suffix in (("canopy_async", ""), ("bare aiohttp", "_bare")):
+            runs = [
+                measured(f"parts:{function}{suffix}", **options)
+                for _ in range(sizes.repeats)
+            ]
+            table.add(
+                f"{what}: {who}",
+                *(
+                    f"{median(run[part] for run in runs):.0f}"
+                    for part in ("decoding", "proof", "else", "whole")
+                ),
+                "" if ideal is None else f"{1e6 * ideal:.0f}",
+            )
+    return table
 
 
 def first_event(base_url: str, sizes: Sizes) -> Goal:
@@ -117,12 +150,8 @@ def slow_consumer(base_url: str, sizes: Sizes, server_rate: float) -> Goal:
 
 def many_identities(base_url: str, sizes: Sizes) -> Goal:
     """Fan out over identities far away, against the ideal schedule."""
-    width = 64
-    options = {
-        "identities": sizes.identities,
-        "events": PAGES_OF_IDENTITY * TAKE - 50,
-        "in_flight": width,
-    }
+    width = _FAN_OUT_WIDTH
+    options = _identities(sizes)
     runs = [fan_out(base_url, FAN_OUT_LATENCY, **options) for _ in range(sizes.repeats)]
     bare = measured(
         "scenarios:fan_out_bare",
@@ -140,6 +169,14 @@ def many_identities(base_url: str, sizes: Sizes) -> Goal:
         f" bare aiohttp: {ideal / bare['wall']:.2f})",
         share >= 0.9 and all(run["complete"] for run in runs),
     )
+
+
+def _identities(sizes: Sizes) -> dict[str, int]:
+    return {
+        "identities": sizes.identities,
+        "events": PAGES_OF_IDENTITY * TAKE - 50,
+        "in_flight": _FAN_OUT_WIDTH,
+    }
 
 
 def flat_memory(few: int, many: int, *, before: float, after: float) -> Goal:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import readers
 from contestants import Log, bare
 from contestants.ours import session
 from readers import Stopwatch, peak_megabytes
@@ -15,6 +16,11 @@ _PAUSE_EVERY = 100
 def read(log: dict[str, Any]) -> dict[str, Any]:
     """Read a log with the proof; return seconds, requests and megabytes."""
     return asyncio.run(_read(Log(**log)))
+
+
+def read_bare(log: dict[str, Any]) -> dict[str, Any]:
+    """Read a log with nothing but aiohttp and the decoder."""
+    return readers.read("bare", log)
 
 
 def read_slowly(log: dict[str, Any], per_second: float) -> dict[str, Any]:

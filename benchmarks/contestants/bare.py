@@ -28,7 +28,7 @@ class _Connector(aiohttp.TCPConnector):
         return protocol
 
 
-_decode = msgspec.json.Decoder(Page[AuditEvent]).decode
+decode = msgspec.json.Decoder(Page[AuditEvent]).decode
 
 
 @asynccontextmanager
@@ -45,10 +45,13 @@ async def fan_out(logs: Iterable[Log], in_flight: int) -> int:
     async def work(http: aiohttp.ClientSession) -> int:
         seen = 0
         for log in todo:
-            first = _decode(await _fetch(http, log, 1))
-            seen += len(first.items)
-            for page in range(2, first.pagination.page_count + 1):
-                seen += len(_decode(await _fetch(http, log, page)).items)
+            page, pages = 1, 1
+            while page <= pages:
+                answer = decode(await _fetch(http, log, page))
+                pages, page = answer.pagination.page_count, page + 1
+                for _ in answer.items:
+                    seen += 1
+                del answer  # before the next one takes more memory
         return seen
 
     async with _session() as http:
@@ -70,7 +73,7 @@ async def _fetch(http: aiohttp.ClientSession, log: Log, page: int) -> bytes:
 async def _pages(
     http: aiohttp.ClientSession, log: Log
 ) -> AsyncIterator[Sequence[AuditEvent]]:
-    first = _decode(await _fetch(http, log, 1))
+    first = decode(await _fetch(http, log, 1))
     numbers = iter(range(2, first.pagination.page_count + 1))
     window = deque(
         asyncio.create_task(_fetch(http, log, number))
@@ -82,4 +85,4 @@ async def _pages(
         number = next(numbers, None)
         if number is not None:
             window.append(asyncio.create_task(_fetch(http, log, number)))
-        yield _decode(body).items
+        yield decode(body).items

@@ -1,0 +1,86 @@
+"""Runs in a process of its own: what a request costs, by part.
+
+Decoding and the proof are calls that can be timed where they are made. The rest
+is what sends requests and receives answers, in aiohttp, asyncio and the kernel,
+and, in this library, what keeps windows in order.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import scenarios
+from contestants import bare
+
+from canopy_async import stream
+from canopy_async.walk.chain import OverlapChain
+
+
+def read(log: dict[str, Any]) -> dict[str, float]:
+    """Read a log with the proof; return µs of CPU per request, by part."""
+    with _timed() as timed:
+        return _by_part(scenarios.read(log), timed)
+
+
+def read_bare(log: dict[str, Any]) -> dict[str, float]:
+    """Do so with nothing but aiohttp and the decoder."""
+    with _timed() as timed:
+        return _by_part(scenarios.read_bare(log), timed)
+
+
+def fan_out(**options: Any) -> dict[str, float]:
+    """Read the logs of many identities; return µs of CPU per request, by part."""
+    with _timed() as timed:
+        return _by_part(scenarios.fan_out(**options), timed)
+
+
+def fan_out_bare(**options: Any) -> dict[str, float]:
+    """Do so with nothing but aiohttp and the decoder."""
+    with _timed() as timed:
+        return _by_part(scenarios.fan_out_bare(**options), timed)
+
+
+def _by_part(figures: dict[str, Any], timed: Counter[str]) -> dict[str, float]:
+    requests = timed["requests"]
+    decoding, proof = timed["decoding"] / requests, timed["proof"] / requests
+    whole = figures["cpu"] / requests
+    return {
+        "whole": 1e6 * whole,
+        "decoding": 1e6 * decoding,
+        "proof": 1e6 * proof,
+        "else": 1e6 * (whole - decoding - proof),
+    }
+
+
+@contextmanager
+def _timed() -> Iterator[Counter[str]]:
+    """Time the calls; yield the seconds of each part, and how many were decoded."""
+    seconds: Counter[str] = Counter()
+
+    def timing(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seconds[part] += time.perf_counter() - began
+                seconds["requests"] += part == "decoding"
+
+        return timed
+
+    replaced: list[tuple[Any, str, Any]] = []
+    for owner, name, part in (
+        (stream, "decode_page", "decoding"),
+        (bare, "decode", "decoding"),
+        (OverlapChain, "take", "proof"),
+        (OverlapChain, "plan", "proof"),
+    ):
+        replaced.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, timing(part, getattr(owner, name)))
+    try:
+        yield seconds
+    finally:
+        for owner, name, function in replaced:
+            setattr(owner, name, function)
