@@ -174,11 +174,9 @@ def _decoder_of_whole_rows(
 
 def _adopt(rows: Iterable[Any], class_: type) -> None:
     """Make rows of ``class_`` out of those that hold all of its fields."""
-    # The rows are frozen for their users; these are not handed out yet.
-    set_ = object.__setattr__
     for row in rows:
-        set_(row, "__class__", class_)
-        set_(row, "extra", {})
+        row.extra = {}
+        row.__class__ = class_  # frozen from here on
 
 
 def _decoder_of_only_known(types: dict[str, Any]) -> msgspec.json.Decoder[Any]:

@@ -66,6 +66,12 @@ class IdentityEvent(NamedTuple):
     event: AuditEvent
 
 
+_new_pair: Final[
+    Callable[[type[IdentityEvent], tuple[str, AuditEvent]], IdentityEvent]
+] = cast("Any", tuple).__new__
+"""Makes one in half the time that its own constructor takes."""
+
+
 class IdentityBatch(NamedTuple):
     """Events that follow each other in one log; unpacks as a pair."""
 
@@ -317,7 +323,7 @@ class FanOut:
                 identity_id = reading.identity_id
                 for event in reading.events:
                     reading.handed += 1
-                    yield IdentityEvent(identity_id, event)
+                    yield _new_pair(IdentityEvent, (identity_id, event))
         finally:
             await self.aclose()
 
