@@ -30,7 +30,7 @@ from rounds import Rounds, play
 from sizes import FULL, QUICK, Sizes
 from tables import Table
 
-FAST = ("bytes", "ceiling", "bare", "plain", "proven")
+FAST = ("bytes", "ceiling", "bare", "bare-msgspec", "plain", "proven")
 PEERS = ("aiohttp", "requests", "httpx", "generated")
 KEEPING = (
     "proven-list",

@@ -73,6 +73,9 @@ CONTESTANTS = {
     "bare": Contestant(
         title="bare aiohttp, same decoder", made_by="bare:pages", gives="pages"
     ),
+    "bare-msgspec": Contestant(
+        title="bare aiohttp, msgspec alone", made_by="bare:by_msgspec", gives="pages"
+    ),
     "ceiling": Contestant(
         title="raw sockets, same decoder", made_by="raw:pages", gives="pages"
     ),

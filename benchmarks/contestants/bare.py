@@ -6,15 +6,16 @@ It receives in pieces of a page as the library does, which is no merit of either
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import msgspec
 
 from canopy_async import AuditEvent
+from canopy_async.decoding import codec_of
 from canopy_async.models import Page
 from contestants import TAKE, TOKEN, Log
 
@@ -28,14 +29,26 @@ class _Connector(aiohttp.TCPConnector):
         return protocol
 
 
-decode = msgspec.json.Decoder(Page[AuditEvent]).decode
+Decode = Callable[[bytes], Page[AuditEvent]]
+
+
+def decode(body: bytes) -> Page[AuditEvent]:
+    """Decode a page as the library does."""
+    return cast("Page[AuditEvent]", codec_of(AuditEvent).decode(body))
 
 
 @asynccontextmanager
 async def pages(log: Log) -> AsyncIterator[AsyncIterator[Sequence[AuditEvent]]]:
     """Read pages 1 to P, so many at a time, in order."""
     async with _session() as http:
-        yield _pages(http, log)
+        yield _pages(http, log, decode)
+
+
+@asynccontextmanager
+async def by_msgspec(log: Log) -> AsyncIterator[AsyncIterator[Sequence[AuditEvent]]]:
+    """Do so with msgspec as it is."""
+    async with _session() as http:
+        yield _pages(http, log, msgspec.json.Decoder(Page[AuditEvent]).decode)
 
 
 async def fan_out(logs: Iterable[Log], in_flight: int) -> int:
@@ -71,7 +84,7 @@ async def _fetch(http: aiohttp.ClientSession, log: Log, page: int) -> bytes:
 
 
 async def _pages(
-    http: aiohttp.ClientSession, log: Log
+    http: aiohttp.ClientSession, log: Log, decode: Decode
 ) -> AsyncIterator[Sequence[AuditEvent]]:
     first = decode(await _fetch(http, log, 1))
     numbers = iter(range(2, first.pagination.page_count + 1))
