@@ -59,8 +59,12 @@ def check_text(name: str, value: Any) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    if any(unicodedata.category(character) == "Cs" for character in value):
-        raise ValueError(f"{name} must be valid Unicode, without lone surrogates")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{name} must be valid Unicode, without lone surrogates"
+        ) from None
     return value
 
 
@@ -102,7 +106,8 @@ def check_segment(name: str, value: Any) -> str:
     text = check_text(name, value)
     if text in {"", ".", ".."}:
         raise ValueError(f"{name} must not be empty, '.' or '..', got {text!r}")
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    is_plain = text.isprintable()
+    if not is_plain and any(unicodedata.category(one) == "Cc" for one in text):
         raise ValueError(f"{name} must not hold control characters")
     return text
 

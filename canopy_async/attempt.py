@@ -21,7 +21,7 @@ __all__ = ["Attempt", "Fault", "error_of", "is_refused", "shows_strain"]
 _STRAINED: Final = COOLDOWN_STATUSES | {HTTPStatus.GATEWAY_TIMEOUT}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Fault:
     """An attempt without a whole answer."""
 
@@ -31,7 +31,7 @@ class Fault:
     final: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Attempt:
     """What came of an attempt, and the token it was sent with."""
 

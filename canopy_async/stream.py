@@ -30,7 +30,7 @@ __all__ = ["EventStream", "ReadOptions", "Run", "Stream"]
 T = TypeVar("T")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class ReadOptions:
     """How a list is read.
 

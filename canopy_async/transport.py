@@ -40,7 +40,7 @@ _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _MAX_FAULT: Final = 300
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class PageRequest:
     """One page of a list.
 

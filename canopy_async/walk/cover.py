@@ -31,7 +31,7 @@ _FEW_KEYS = 2
 R = TypeVar("R", bound=Row)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Accepted(Generic[R]):
     """What a view added to a cover.
 

@@ -1,6 +1,5 @@
 """What a walk counts while it reads, for its report."""
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -20,7 +19,7 @@ T = TypeVar("T")
 _MAX_SAME: Final = 8
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Ledger:
     """The counts of one walk.
 
@@ -42,8 +41,8 @@ class Ledger:
     complete: bool = False
     to_the_end: bool = False
     _warnings: dict[str, None] = attrs.field(factory=dict[str, None])
-    _shorts: Counter[tuple[int, int, int]] = attrs.field(
-        factory=Counter[tuple[int, int, int]]
+    _shorts: dict[tuple[int, int, int], int] = attrs.field(
+        factory=dict[tuple[int, int, int], int]
     )
 
     def learn(self, page: Page[T], window: Window) -> None:
@@ -65,8 +64,8 @@ class Ledger:
                 the last, however often one is asked for.
         """
         seen = view.start, view.end, view.count
-        self._shorts[seen] += 1
-        if self._shorts[seen] <= _MAX_SAME:
+        self._shorts[seen] = times = self._shorts.get(seen, 0) + 1
+        if times <= _MAX_SAME:
             return
         if view.claims_more:
             said = "says that more rows follow"
