@@ -1,7 +1,7 @@
 """What came of one attempt of a request, and what that means."""
 
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -31,8 +31,7 @@ class Fault:
     final: bool = False
 
 
-@attrs.frozen(eq=False)
-class Attempt:
+class Attempt(NamedTuple):
     """What came of an attempt, and the token it was sent with."""
 
     outcome: Response | Fault

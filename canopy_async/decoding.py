@@ -23,7 +23,7 @@ class Codec(Generic[T]):
     For each field with a default, msgspec asks each row whether it got a value,
     which is a quarter of the time of decoding. A server that sends every known
     field, null or not, leaves no need for that: its rows are decoded as if none
-    had a default. From the first page on whose rows lack some, it is asked.
+    had a default; after a page whose rows lack some, it is asked for a while.
 
     msgspec drops fields that it doesn't know, so they are looked for on their
     own: in each row of a short page, of the first long ones and of a sample of
@@ -59,6 +59,7 @@ class Codec(Generic[T]):
         )
         self._seen_unknown = False
         self._long_pages = 0
+        self._lacking = 0
 
     def decode(self, body: bytes) -> Page[T] | None:
         """Return the page in ``body``, or None if it breaks the contract."""
@@ -72,7 +73,8 @@ class Codec(Generic[T]):
         return decoded
 
     def _decode(self, body: bytes) -> Page[T]:
-        if self._whole_rows is not None:
+        self._lacking = max(0, self._lacking - 1)
+        if self._whole_rows is not None and not self._lacking:
             try:
                 decoded = self._whole_rows.decode(body)
             except msgspec.ValidationError:
@@ -81,7 +83,7 @@ class Codec(Generic[T]):
                 _adopt(decoded.items, self._row)
                 return decoded
         decoded = self._decoder.decode(body)
-        self._whole_rows = None
+        self._lacking = self._lacking or self._SAMPLE
         return decoded
 
     def _may_hold_unknown_fields(self, body: bytes, rows: int) -> bool:
@@ -98,7 +100,7 @@ class Codec(Generic[T]):
 
     def _outer_rows_suffice(self, rows: int) -> bool:
         """Tell whether the outer rows of a page speak for all of it."""
-        if rows <= self._SHORT or self._whole_rows is None:
+        if rows <= self._SHORT or self._lacking:
             return False
         self._long_pages += 1
         is_sample = self._long_pages % self._SAMPLE == 0

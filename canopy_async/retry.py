@@ -6,12 +6,11 @@ from itertools import islice
 from typing import Final
 
 import attrs
-import backoff
 
 from canopy_async.arguments import check_integer, check_seconds
 from canopy_async.errors import ApiError, CanopyError, TransportError
 
-__all__ = ["COOLDOWN_STATUSES", "RetryPolicy"]
+__all__ = ["COOLDOWN_STATUSES", "RetryPolicy", "full_jitter"]
 
 COOLDOWN_STATUSES: Final = frozenset(
     {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
@@ -25,6 +24,14 @@ _RETRIED: Final = COOLDOWN_STATUSES | {
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+
+
+def full_jitter(bound: float) -> float:
+    """Return a random wait of up to ``bound`` seconds."""
+    # Imported where it is needed, as most processes never wait.
+    import backoff  # noqa: PLC0415
+
+    return float(backoff.full_jitter(bound))
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +64,7 @@ class RetryPolicy:
     cap: float = 20.0
     max_retry_after: float = 60.0
     deadline: float = 300.0
-    jitter: Callable[[float], float] = backoff.full_jitter
+    jitter: Callable[[float], float] = full_jitter
 
     def __attrs_post_init__(self) -> None:
         """Check each number."""
@@ -92,6 +99,8 @@ class RetryPolicy:
         return floor + self.jitter(min(bound, self.base) if floor else bound)
 
     def _bound(self, base: float, attempt: int) -> float:
+        import backoff  # noqa: PLC0415 - see above
+
         waits = backoff.expo(factor=base, max_value=self.cap)
         next(waits)  # the first value only starts the generator
         return float(next(islice(waits, attempt - 1, None)))

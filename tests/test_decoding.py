@@ -116,6 +116,16 @@ def test_each_row_is_looked_at_where_rows_lack_fields(settled):
     assert rows_of(settled, rows)[6].extra == {"later": 1}
 
 
+def test_rows_that_lacked_a_field_once_leave_no_trace(settled):
+    rows = [full_row(n) for n in range(LONG)]
+    lacking = [*rows[:5], event_row(5), *rows[6:]]
+    pages = [lacking if n in {3, 50, 140} else rows for n in range(150)]
+    decoded = [rows_of(settled, page) for page in pages]
+    assert set(map(len, decoded)) == {LONG}
+    assert len(set(map(str, decoded))) == 1
+    assert {type(row) for page in decoded for row in page} == {AuditEvent}
+
+
 def test_a_class_that_is_laid_out_otherwise_is_decoded_all_the_same():
     @attrs.frozen
     class Row:

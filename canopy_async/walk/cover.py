@@ -15,9 +15,7 @@ and how ties were ordered does not enter.
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Generic, Protocol, TypeVar
-
-import attrs
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from canopy_async.errors import UnorderedListError
 from canopy_async.report import Proof
@@ -31,8 +29,7 @@ _FEW_KEYS = 2
 R = TypeVar("R", bound=Row)
 
 
-@attrs.define(eq=False)
-class Accepted(Generic[R]):
+class Accepted(NamedTuple, Generic[R]):
     """What a view added to a cover.
 
     Attributes:

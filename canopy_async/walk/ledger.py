@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-import attrs
-
 from canopy_async.errors import RequestBudgetError
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
@@ -19,31 +17,31 @@ T = TypeVar("T")
 _MAX_SAME: Final = 8
 
 
-@attrs.define(eq=False)
 class Ledger:
     """The counts of one walk.
 
-    Attributes:
+    Args:
         asked_order: The order that was asked for.
+
+    Attributes:
         expected: Rows that page 1 counted.
         latest: Rows that the latest page counted.
         steady: Whether every page counted the same.
     """
 
-    asked_order: str | None = None
-    expected: int | None = None
-    latest: int = 0
-    steady: bool = True
-    delivered: int = 0
-    duplicates: int = 0
-    late: int = 0
-    repairs: int = 0
-    complete: bool = False
-    to_the_end: bool = False
-    _warnings: dict[str, None] = attrs.field(factory=dict[str, None])
-    _shorts: dict[tuple[int, int, int], int] = attrs.field(
-        factory=dict[tuple[int, int, int], int]
-    )
+    def __init__(self, asked_order: str | None) -> None:
+        self.asked_order: Final = asked_order
+        self.expected: int | None = None
+        self.latest = 0
+        self.steady = True
+        self.delivered = 0
+        self.duplicates = 0
+        self.late = 0
+        self.repairs = 0
+        self.complete = False
+        self.to_the_end = False
+        self._warnings: dict[str, None] = {}
+        self._shorts: dict[tuple[int, int, int], int] = {}
 
     def learn(self, page: Page[T], window: Window) -> None:
         """Note what a page says of the list."""
