@@ -60,7 +60,8 @@ def streaming(rounds: Rounds) -> Iterator[Goal]:
         if not {name, other} <= rounds.readings.keys():
             continue
         ratio, cpu = rounds.ratio(name, other), rounds.ratio(name, other, "cpu")
-        found = f"{ratio:.2f} (CPU {cpu:.2f})"
+        ratios = rounds.ratios(name, other)
+        found = f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}; CPU {cpu:.2f})"
         yield Goal(f"events/s, {what}", f"≥ {least}", found, ratio >= least)
 
 

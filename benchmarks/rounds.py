@@ -42,8 +42,12 @@ class Rounds:
 
     def ratio(self, name: str, other: str, by: By = "wall") -> float:
         """Return how much faster one was than another: the median over rounds."""
+        return median(self.ratios(name, other, by))
+
+    def ratios(self, name: str, other: str, by: By = "wall") -> list[float]:
+        """Return how much faster one was than another, in each round."""
         pairs = zip(self.readings[name], self.readings[other], strict=True)
-        return median(one.rate(by) / two.rate(by) for one, two in pairs)
+        return [one.rate(by) / two.rate(by) for one, two in pairs]
 
     def table(self, title: str) -> Table:
         """Return what there is to say, the fastest first."""

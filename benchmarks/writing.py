@@ -28,17 +28,18 @@ _PACKAGES = (
     "openapi-python-client",
 )
 _METHOD = """\
-A raw server sends pages of 100 events, 19 fields and {width} bytes each, from a process
-on a core of its own; each contestant reads them in a new process on another core.
-Contestants take turns, in another order each round; figures are medians over {rounds}
-rounds, and ratios medians of the ratios within a round. Seconds are those of the read
-alone, without imports, but with opening the session and its connections. Events are
-counted by the same loop for all: `async for` over events, or over pages and then their
-events where there is no library (bare aiohttp and raw sockets). The slow ones stream
-{peers} events instead of {events}; a rate does not depend on it. Peak memory is that of
-the process, interpreter and imports included. Bare aiohttp has no retries, no limits,
-no checks and no proof. Raw sockets trust one server's spelling of HTTP, too. Both have
-the library's own decoder; with msgspec alone, bare aiohttp is what one would write
+A raw server sends pages of 100 events, 19 fields and {width} bytes each, from a
+process on a core of its own; each contestant reads them in a new process on another
+core. Contestants take turns, in another order each round; figures are medians over
+{rounds} rounds, and ratios medians of the ratios within a round, with the least and
+the greatest in brackets. Seconds are those of the read alone, without imports, but
+with opening the session and its connections. Events are counted by the same loop for
+all: `async for` over events, or over pages and then their events where there is no
+library (bare aiohttp and raw sockets). The slow ones stream {peers} events instead of
+{events}; a rate does not depend on it. Peak memory is that of the process,
+interpreter and imports included. Bare aiohttp has no retries, no limits, no checks
+and no proof. Raw sockets trust one server's spelling of HTTP, too. Both have the
+library's own decoder; with msgspec alone, bare aiohttp is what one would write
 without the library."""
 _NOTES = {
     "Where the time goes": """\
