@@ -55,19 +55,19 @@ from canopy_async.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from canopy_async.conversion import converter
-    from canopy_async.fanout import (
-        FanOut,
-        FanOutProgress,
-        IdentityBatch,
-        IdentityEvent,
-        IdentityOutcome,
-    )
+    from canopy_async.fanout import FanOut
     from canopy_async.follow import (
         Batch,
         CheckpointStore,
         FollowCheckpoint,
         Follower,
         Gap,
+    )
+    from canopy_async.identity_events import (
+        FanOutProgress,
+        IdentityBatch,
+        IdentityEvent,
+        IdentityOutcome,
     )
 
 __all__ = [
@@ -136,13 +136,13 @@ _LATE: Final = {
     "Batch": "follow",
     "CheckpointStore": "follow",
     "FanOut": "fanout",
-    "FanOutProgress": "fanout",
+    "FanOutProgress": "identity_events",
     "FollowCheckpoint": "follow",
     "Follower": "follow",
     "Gap": "follow",
-    "IdentityBatch": "fanout",
-    "IdentityEvent": "fanout",
-    "IdentityOutcome": "fanout",
+    "IdentityBatch": "identity_events",
+    "IdentityEvent": "identity_events",
+    "IdentityOutcome": "identity_events",
     "converter": "conversion",
 }
 """Where names come from that cost time to import, and that not everybody needs."""

@@ -8,9 +8,8 @@ are open, and bounds what all of them together hold ready.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypedDict, cast
+from typing import Any, Final, Self, cast
 
 import attrs
 
@@ -22,6 +21,13 @@ from canopy_async.errors import (
     SessionClosedError,
     UnauthorizedError,
 )
+from canopy_async.identity_events import (
+    FanOutProgress,
+    IdentityBatch,
+    IdentityEvent,
+    IdentityOutcome,
+    pair,
+)
 from canopy_async.identity_ids import IdentityIds, check_ids, each_id
 from canopy_async.models import AuditEvent
 from canopy_async.pacer import Lane, Pacer
@@ -30,92 +36,12 @@ from canopy_async.stream import EventStream, Run
 from canopy_async.tasks import cancel_and_wait
 from canopy_async.transport import Transport
 
-__all__ = [
-    "EventsOptions",
-    "FanOut",
-    "FanOutProgress",
-    "IdentityBatch",
-    "IdentityEvent",
-    "IdentityOutcome",
-]
+__all__ = ["FanOut"]
 
 MAX_REPORTS: Final = 10_000
 """Reports that one fan-out keeps at most."""
 
 _ON_ERROR: Final = ("raise", "collect")
-
-
-class EventsOptions(TypedDict, total=False):
-    """The options of `CanopySession.events` that a fan-out passes on."""
-
-    q: str | None
-    sort_by: str | None
-    order: str | None
-    since: datetime | None
-    until: datetime | None
-    limit: int | None
-    take: int
-    concurrency: int | None
-    lossless: bool
-
-
-class IdentityEvent(NamedTuple):
-    """An event, and whose log it is from; unpacks as a pair."""
-
-    identity_id: str
-    event: AuditEvent
-
-
-_new_pair: Final[
-    Callable[[type[IdentityEvent], tuple[str, AuditEvent]], IdentityEvent]
-] = cast("Any", tuple).__new__
-"""Makes one in half the time that its own constructor takes."""
-
-
-class IdentityBatch(NamedTuple):
-    """Events that follow each other in one log; unpacks as a pair."""
-
-    identity_id: str
-    events: Sequence[AuditEvent]
-
-
-@attrs.frozen(kw_only=True)
-class IdentityOutcome:
-    """How the read of one identity ended.
-
-    Attributes:
-        identity_id: Whose log it is.
-        report: What was read and what it can prove, None where nothing was.
-        error: Why it failed, None where it was read to its end.
-        checkpoint: The place after its last event that was handed out, None
-            for the start.
-    """
-
-    identity_id: str
-    report: ReadReport | None = None
-    error: CanopyError | None = None
-    checkpoint: Checkpoint | None = None
-
-
-@attrs.frozen(kw_only=True)
-class FanOutProgress:
-    """How far a fan-out is.
-
-    Attributes:
-        done: Identities that were read to their end.
-        complete: How many of these were proven complete.
-        failed: Identities that could not be read.
-        open: Identities that are being read now.
-        events: Events handed out so far.
-        requests: Requests sent so far, retries included.
-    """
-
-    done: int = 0
-    complete: int = 0
-    failed: int = 0
-    open: int = 0
-    events: int = 0
-    requests: int = 0
 
 
 @attrs.define(eq=False)
@@ -323,7 +249,7 @@ class FanOut:
                 identity_id = reading.identity_id
                 for event in reading.events:
                     reading.handed += 1
-                    yield _new_pair(IdentityEvent, (identity_id, event))
+                    yield pair((identity_id, event))
         finally:
             await self.aclose()
 

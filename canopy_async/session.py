@@ -43,8 +43,9 @@ from canopy_async.wire import (
 )
 
 if TYPE_CHECKING:
-    from canopy_async.fanout import EventsOptions, FanOut, IdentityOutcome
+    from canopy_async.fanout import FanOut
     from canopy_async.follow import CheckpointSource, Follower, SavedCheckpoint
+    from canopy_async.identity_events import EventsOptions, IdentityOutcome
 
 __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
 

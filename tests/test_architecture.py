@@ -49,6 +49,7 @@ LAYERS = (
     ("readahead", "stream"),
     (
         "pacer",
+        "identity_events",
         "fanout",
         "follow.watermark",
         "follow.store",

@@ -13,7 +13,7 @@ from canopy_async.distributed.work import Job, Outcome, Rest, Work, weakest
 from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.exporter import ExportProgress, export_slice, new_header
 from canopy_async.export.manifest import Commit, IdentityEntry, iter_commits
-from canopy_async.fanout import IdentityOutcome
+from canopy_async.identity_events import IdentityOutcome
 from canopy_async.session import CanopySession
 
 __all__ = ["Reading"]

@@ -39,7 +39,7 @@ from canopy_async.export.manifest import (
     scan,
 )
 from canopy_async.export.writers import Format, Writer
-from canopy_async.fanout import IdentityBatch
+from canopy_async.identity_events import IdentityBatch
 
 __all__ = ["PARTIAL", "ExportDirectory", "is_data_file", "refuse_other"]
 

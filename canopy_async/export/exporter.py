@@ -13,7 +13,7 @@ from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.manifest import Header, scope_of_export
 from canopy_async.export.run import ExportProgress, ExportResult, Run
 from canopy_async.export.writers import FORMATS
-from canopy_async.fanout import IdentityOutcome
+from canopy_async.identity_events import IdentityOutcome
 from canopy_async.identity_ids import IdentityIds, check_ids
 from canopy_async.instants import in_utc
 from canopy_async.session import CanopySession

@@ -6,7 +6,7 @@ import attrs
 
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.export.manifest import EventMark, Failure, IdentityEntry
-from canopy_async.fanout import IdentityBatch, IdentityOutcome
+from canopy_async.identity_events import IdentityBatch, IdentityOutcome
 from canopy_async.models import AuditEvent
 from canopy_async.report import Proof
 

@@ -13,7 +13,8 @@ from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.manifest import FileEntry, Header, IdentityEntry
 from canopy_async.export.pending import Pending
-from canopy_async.fanout import FanOut, IdentityBatch, IdentityOutcome
+from canopy_async.fanout import FanOut
+from canopy_async.identity_events import IdentityBatch, IdentityOutcome
 from canopy_async.identity_ids import IdentityIds, each_id
 from canopy_async.session import CanopySession
 

@@ -9,7 +9,7 @@ import msgspec
 
 from canopy_async.export.writers.columns import COLUMNS, EXTRA, columns_of
 from canopy_async.export.writers.protocol import Sink
-from canopy_async.fanout import IdentityBatch
+from canopy_async.identity_events import IdentityBatch
 
 __all__ = ["CsvWriter", "guarded", "unguarded"]
 

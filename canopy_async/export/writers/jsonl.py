@@ -8,7 +8,7 @@ import msgspec
 from canopy_async.export.writers.columns import FIELDS, IDENTITY_ID, fields_of
 from canopy_async.export.writers.compression import Compressor
 from canopy_async.export.writers.protocol import Sink
-from canopy_async.fanout import IdentityBatch
+from canopy_async.identity_events import IdentityBatch
 from canopy_async.models import AuditEvent
 
 __all__ = ["JsonLinesWriter"]

@@ -14,7 +14,7 @@ from canopy_async.export.writers.columns import (
     columns_of,
 )
 from canopy_async.export.writers.protocol import Sink
-from canopy_async.fanout import IdentityBatch
+from canopy_async.identity_events import IdentityBatch
 
 __all__ = ["ParquetWriter", "import_pyarrow"]
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from canopy_async.fanout import IdentityBatch
+from canopy_async.identity_events import IdentityBatch
 
 __all__ = ["Format", "Sink", "Writer"]
 
