@@ -54,8 +54,8 @@ class _Reading:
         run: The pass over its log, once it is there.
         events: Those of its latest page, not handed out to the last one yet.
         handed: How many of these were handed out.
-        finished: Is set once all of them were, to what went wrong if they
-            could not be read.
+        finished: Is set once all of them were; where the page could not be
+            read, to the error.
     """
 
     identity_id: str
@@ -207,8 +207,11 @@ class FanOut:
 
         Raises:
             CanopyError: As `__aiter__` says.
-            RuntimeError: Another task is waiting for events of this fan-out.
+            RuntimeError: Another task is waiting for events of this fan-out, or
+                it is read with ``async for``.
         """
+        if self._iterated:
+            raise RuntimeError("this fan-out is read with 'async for'")
         reading = await self._next_reading()
         if reading is None:
             return None
@@ -286,8 +289,8 @@ class FanOut:
         of the processor's cache, and an answer is smaller than its rows.
         """
         run, finished = reading.run, reading.finished
-        if run is None or finished is None or finished.done():  # cancelled
-            return False
+        if run is None or finished is None or finished.done():
+            return False  # its worker was cancelled meanwhile
         try:
             reading.events = run.take_answer()
         except Exception as error:  # noqa: BLE001 - raised where it is read

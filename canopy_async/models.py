@@ -117,7 +117,8 @@ class AuditEvent(Extensible):
     Nine fields are always there; every other one is None where the server
     sent null or nothing. ``created_at`` is aware. ``metadata`` is whatever
     JSON object the server attached and may hold personal data. ``extra``
-    keeps fields that this version of the library does not know.
+    keeps fields that this version of the library does not know; in long pages
+    they are looked for in some rows only, until one was seen.
     """
 
     id: str

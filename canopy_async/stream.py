@@ -194,6 +194,7 @@ class Run(Generic[T]):
         self._seen_before = 0
         self._pagination: PageMeta | None = None
         self._advancing = False
+        self._arrived: Window | None = None
         self._closed = False
 
     @property
@@ -261,11 +262,13 @@ class Run(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        """Return the next row.
+        """Return the next row; there is none once the run was closed.
 
         Raises:
             CanopyError: The read failed; carries ``checkpoint``.
         """
+        if self._closed:
+            raise StopAsyncIteration
         if self._next >= len(self._batch):
             if await self.next_batch() is None:
                 raise StopAsyncIteration
@@ -277,6 +280,8 @@ class Run(Generic[T]):
     async def next_batch(self) -> Sequence[T] | None:
         """Return the next rows in list order, those of one page at most.
 
+        Where some of a page were handed out one by one, these are its others.
+
         Returns:
             At least one row, or None at the end, and where the run was closed.
 
@@ -284,6 +289,11 @@ class Run(Generic[T]):
             CanopyError: The read failed; carries ``checkpoint``.
             RuntimeError: Another task is waiting for rows of this run.
         """
+        if self._closed:
+            return None
+        if self._next < len(self._batch) and not self._advancing:
+            rest, self._next = self._batch[self._next :], len(self._batch)
+            return rest
         try:
             while await self.answered():
                 if batch := self.take_answer():
@@ -297,7 +307,7 @@ class Run(Generic[T]):
         """Wait for the answer that `take_answer` takes; finish the batch before.
 
         The two are what `next_batch` does, for those who choose when an answer
-        is decoded: until then its rows are a few bytes each.
+        is decoded: until then it takes less memory than its rows.
 
         Returns:
             Whether there is one: not at the end, nor where the run was closed.
@@ -308,6 +318,8 @@ class Run(Generic[T]):
         """
         if self._advancing:
             raise RuntimeError("this run is being read by another task")
+        if self._closed:
+            return False
         self.finish_batch()
         self._advancing = True
         try:
@@ -316,6 +328,7 @@ class Run(Generic[T]):
                 self._top_up()
                 window = self._walk.windows[0]
                 if await self._ahead.arrived(window):
+                    self._arrived = window
                     return True
         except CanopyError as error:
             self._explain(error)
@@ -331,10 +344,13 @@ class Run(Generic[T]):
         Raises:
             CanopyError: The read failed; carries ``checkpoint``. What it still
                 asks for goes on until `aclose`.
+            RuntimeError: There is no answer: `answered` comes first.
         """
+        window, self._arrived = self._arrived, None
+        if window is None:
+            raise RuntimeError("there is no answer to take: await answered() first")
         try:
             self._transport.check_open()
-            window = self._walk.windows[0]
             self._batch = self._take(window, self._ahead.take(window))
             self._next = len(self._batch)
             self._ahead.keep_only(self._walk.windows)
@@ -352,6 +368,7 @@ class Run(Generic[T]):
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
         self._closed = True
+        self._arrived = None
         await self._ahead.aclose()
 
     def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:

@@ -91,6 +91,13 @@ def test_a_field_that_the_api_begins_to_send_within_a_page_is_kept(
     assert [row.extra for row in decoded] == expected
 
 
+def test_the_last_row_is_found_whatever_it_holds(settled):
+    rows = [full_row(n) for n in range(LONG)]
+    rows[-1] = {"later": [1], **rows[-1], "action": "pagination", "metadata": {"a": []}}
+    page = {"pagination": meta(item_count=LONG), "items": rows}
+    assert settled.decode(json.dumps(page).encode()).items[-1].extra == {"later": [1]}
+
+
 def test_a_field_that_few_rows_have_is_kept_where_pages_are_looked_through(settled):
     rows = [full_row(n) for n in range(LONG)]
     rows[1]["later"] = 1

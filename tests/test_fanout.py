@@ -382,6 +382,17 @@ async def test_it_is_one_pass_read_with_async_for(session):
         await fan_out.collect()
 
 
+async def test_no_batch_is_taken_out_of_a_fan_out_that_is_iterated(server, session):
+    server.seed_events("idn_1", 5)
+    async with session.fan_out(["idn_1"], order="asc") as fan_out:
+        pairs = aiter(fan_out)
+        first = await anext(pairs)
+        with pytest.raises(RuntimeError, match="async for"):
+            await fan_out.next_batch()
+        rest = [pair async for pair in pairs]
+    assert [pair.event.id for pair in (first, *rest)] == server.event_ids("idn_1")
+
+
 async def test_two_readers_at_once_are_refused(server, session):
     server.seed_events("idn_1", 1)
     server.faults = Faults(hang_rate=1)

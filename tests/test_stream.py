@@ -303,6 +303,44 @@ async def test_a_run_is_one_pass(log, session):
     assert again == []
 
 
+async def test_a_run_is_read_row_by_row_and_batch_by_batch_in_turn(log, session):
+    seen = []
+    async with session.events("idn_1", order="asc").open() as run:
+        while (event := await anext(run, None)) is not None:
+            seen.append(event.id)
+            seen += ids(await run.next_batch() or [])
+            assert run.progress.seen == len(seen)
+            assert run.checkpoint.position == len(seen)
+    assert seen == log.event_ids("idn_1")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 42, 100])
+async def test_a_run_that_was_closed_gives_no_more_and_loses_nothing(
+    log, session, rows
+):
+    stream = session.events("idn_1", order="asc")
+    run = stream.open()
+    seen = [(await anext(run)).id for _ in range(rows)]
+    await run.aclose()
+    assert await run.next_batch() is None
+    assert [event async for event in run] == []
+    later = session.events("idn_1", order="asc", resume=run.checkpoint)
+    assert seen + ids(await later.collect()) == log.event_ids("idn_1")
+
+
+async def test_an_answer_is_taken_once_and_only_where_there_is_one(session):
+    async with session.events("idn_1").open() as run:
+        with pytest.raises(RuntimeError, match=r"await answered\(\)"):
+            run.take_answer()
+        assert await run.answered()
+        assert len(run.take_answer()) == 100
+        with pytest.raises(RuntimeError, match=r"await answered\(\)"):
+            run.take_answer()
+        assert await run.answered()
+    with pytest.raises(RuntimeError, match=r"await answered\(\)"):
+        run.take_answer()
+
+
 async def test_a_run_read_by_two_tasks_at_once_says_so(log, session):
     log.faults = Faults(hang_rate=1)
     async with session.events("idn_1").open() as run:
