@@ -30,7 +30,8 @@ class ReadAhead:
         on_answer: Called after each answer, when there may be room for more.
 
     Attributes:
-        requests: Requests sent so far, retries included.
+        requests: Requests sent so far, retries included, without those that were
+            dropped while they waited for their turn.
         retries: How many of them were repeats.
         failing: Whether some answer was an error that may end the read: until
             it is taken, no more is asked for.
@@ -67,9 +68,14 @@ class ReadAhead:
 
     def start(self, window: Window, request: PageRequest) -> None:
         """Send the request for a window."""
-        self.requests += 1
         fetch = self._fetch(window, request)
         self._tasks[window] = asyncio.get_running_loop().create_task(fetch)
+
+    def sent(self, attempt: int) -> None:
+        """Count a request that is sent: its first attempt is 1."""
+        self.requests += 1
+        if attempt > 1:
+            self.retries += 1
 
     async def arrived(self, window: Window) -> bool:
         """Wait for the answer of a window.
@@ -132,9 +138,6 @@ class ReadAhead:
         if self._tasks.pop(window, None) is None:
             return  # dropped meanwhile
         self._outcomes[window] = outcome
-        repeats = getattr(outcome, "attempts", 1) - 1
-        self.requests += repeats
-        self.retries += repeats
         if isinstance(outcome, Response):
             self._ready_bytes += len(outcome.body)
         elif not isinstance(outcome, NotFoundError):

@@ -417,6 +417,7 @@ class Run(Generic[T]):
             page=window.page,
             take=window.take,
             urgent=urgent,
+            on_sent=self._ahead.sent,
         )
         self._ahead.start(window, request)
 

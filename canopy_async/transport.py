@@ -6,7 +6,7 @@ attempt returns what came of it, and errors are built and raised elsewhere.
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Final, cast
@@ -50,6 +50,7 @@ class PageRequest:
         page: The page's number, from 1.
         take: Rows per page.
         urgent: Whether others wait behind it.
+        on_sent: Called with the number of each attempt, from 1, as it is sent.
     """
 
     endpoint: Endpoint[Any]
@@ -57,6 +58,7 @@ class PageRequest:
     page: int
     take: int
     urgent: bool = False
+    on_sent: Callable[[int], None] | None = None
 
 
 class Transport:
@@ -188,6 +190,8 @@ class Transport:
                 credential = await self._credential()
                 self.check_open()  # its deadline, now past, must not be moved
                 self._scopes.start(scope)
+                if request.on_sent is not None:
+                    request.on_sent(attempt)
                 outcome = await self._send(url, credential, attempt)
         except TimeoutError:
             if not scope.expired():
