@@ -242,11 +242,11 @@ class KeyCover(Generic[R]):
 
     def touches(self, view: View[R]) -> bool:
         """Tell whether a view begins in the run at the cover."""
-        return view.keys[:1] == [self.key]
+        return view.keys[:1] == (self.key,)
 
     def stops_at(self, view: View[R]) -> bool:
         """Tell whether a view ends in the run at the cover."""
-        return view.keys[-1:] == [self.key]
+        return view.keys[-1:] == (self.key,)
 
     def revisit(self, view: View[R]) -> None:
         """Learn where the run at the cover begins from a view that ends in it."""
@@ -314,9 +314,9 @@ class KeyCover(Generic[R]):
         )
 
 
-def _is_sorted(keys: list[Any], *, descending: bool) -> bool:
+def _is_sorted(keys: tuple[Any, ...], *, descending: bool) -> bool:
     try:
-        return keys == sorted(keys, reverse=descending) and keys[:1] != [None]
+        return keys == tuple(sorted(keys, reverse=descending)) and keys[:1] != (None,)
     except TypeError:
         raise UnorderedListError("a row has no created_at") from None
 

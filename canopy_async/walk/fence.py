@@ -164,7 +164,7 @@ class FencedWalk(Generic[R]):
             if not held and view.rows and not view.is_end:
                 return  # pushed down, further than a page: it must still show
         else:
-            held = view.ids[:1] == [self._head]
+            held = view.ids[:1] == (self._head,)
         if not (self._head is None or held) or not self._adds_up():
             raise self._moved()
         self._done = self._ledger.complete = True

@@ -20,13 +20,13 @@ _LIKELY_OVERLAP = 32
 class _Seen:
     """What is remembered of a view; its rows are not, which saves memory."""
 
-    ids: list[str]
-    known: set[str]
-    keys: list[Any]
+    ids: tuple[str, ...]
+    known: dict[str, Any]
+    keys: tuple[Any, ...]
     begin: int
     rank: int
 
-    def leads_to(self, ids: list[str], keys: list[Any]) -> bool:
+    def leads_to(self, ids: tuple[str, ...], keys: tuple[Any, ...]) -> bool:
         """Tell whether all rows shared with a view are the last here, first there.
 
         As a rule they are. It is told from few comparisons.
@@ -37,7 +37,7 @@ class _Seen:
         return (
             self.ids[begin:] == ids[:shared]
             and self.keys[begin:] == keys[:shared]
-            and self.known.isdisjoint(ids[shared:])
+            and self.known.keys().isdisjoint(ids[shared:])
         )
 
 
@@ -121,10 +121,8 @@ class Track(Generic[R]):
         """Tell whether a row is in one of the views remembered."""
         return any(id_ in seen.known for seen in self._seen)
 
-    def unknown(self, ids: list[str]) -> set[str]:
+    def unknown(self, ids: tuple[str, ...]) -> set[str]:
         """Return those of some rows that are in none of the views remembered."""
-        if self._seen and self._seen[-1].known.issuperset(ids):
-            return set()
         return set(ids).difference(*[seen.known for seen in self._seen])
 
     def oldest_key(self) -> Any:
@@ -157,13 +155,12 @@ class Track(Generic[R]):
         for seen in self._seen:
             if seen.leads_to(view.ids, view.keys):
                 continue
-            for id_ in seen.known & view.known:
-                at = view.ids.index(id_)
-                if seen.keys[seen.ids.index(id_)] != view.keys[at]:
+            for id_ in seen.known.keys() & view.known.keys():
+                if seen.known[id_] != view.known[id_]:
                     raise ProtocolError(
                         "created_at of a row changed while the list was read",
                         page=view.page,
-                        path=f"items[{at}].created_at",
+                        path=f"items[{view.ids.index(id_)}].created_at",
                     )
 
     def _rank_of(self, id_: str) -> int | None:

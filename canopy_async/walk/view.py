@@ -31,10 +31,13 @@ R = TypeVar("R", bound=Row)
 class View(Generic[R]):
     """A contiguous slice of the list at one instant.
 
+    Views are remembered after their rows are gone, so they hold what the garbage
+    collector need not walk: a dict and tuples of nothing but strings and times.
+
     Attributes:
         rows: The rows.
+        known: Their ``created_at`` by id, in order.
         ids: Their ids.
-        known: The same as a set.
         keys: Their ``created_at``.
         start: Position of the first row.
         end: Position after the last row.
@@ -80,9 +83,12 @@ class View(Generic[R]):
         rows = page.items
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
-        self.ids: Final = [row.id for row in rows]
-        self.known: Final = _unique(self.ids, window)
-        self.keys: Final[list[Any]] = [row.created_at for row in rows]
+        known: dict[str, Any] = {row.id: row.created_at for row in rows}
+        if len(known) < len(rows):
+            raise _doubled(rows, window)
+        self.known: Final = known
+        self.ids: Final = tuple(known)
+        self.keys: Final = tuple(known.values())
         self.start: Final = (window.page - 1) * take
         self.end: Final = self.start + len(rows)
         self.count: Final = meta.item_count
@@ -98,12 +104,10 @@ class View(Generic[R]):
         )
 
 
-def _unique(ids: list[str], window: Window) -> set[str]:
-    known = set(ids)
-    if len(known) == len(ids):
-        return known
+def _doubled(rows: Sequence[Row], window: Window) -> ProtocolError:
+    ids = [row.id for row in rows]
     at = next(at for at, id_ in enumerate(ids) if id_ in ids[:at])
-    raise ProtocolError(
+    return ProtocolError(
         "the id occurs twice in one page", page=window.page, path=f"items[{at}].id"
     )
 
