@@ -1,9 +1,7 @@
 """Where rows stood when they were last seen: hints, and never a proof."""
 
 from collections import deque
-from typing import Any, Generic, TypeVar
-
-import attrs
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from canopy_async.errors import ProtocolError
 from canopy_async.walk.view import Row, View
@@ -16,8 +14,7 @@ _REMEMBERED_VIEWS = 2
 _LIKELY_OVERLAP = 32
 
 
-@attrs.define(eq=False)
-class _Seen:
+class _Seen(NamedTuple):
     """What is remembered of a view; its rows are not, which saves memory."""
 
     ids: tuple[str, ...]
@@ -65,7 +62,7 @@ class Track(Generic[R]):
         self.accepted = 0
         self.head: str | None = None
         self._newest = 0
-        self._seen: deque[_Seen] = deque(maxlen=_REMEMBERED_VIEWS)
+        self._seen: deque[_Seen] = deque(maxlen=_REMEMBERED_VIEWS)  # newest first
 
     def add(self, view: View[R], *, rows: int, place: int | None, is_new: bool) -> None:
         """Note an accepted view.
@@ -86,7 +83,7 @@ class Track(Generic[R]):
         if is_new and place is not None:
             rank = self.accepted + place - begin
         seen = _Seen(view.ids, view.known, view.keys, begin, self.accepted)
-        self._seen.append(seen)
+        self._seen.appendleft(seen)
         self.accepted += rows
         if view.number >= self._newest:
             self._newest = view.number
@@ -112,7 +109,7 @@ class Track(Generic[R]):
         """
         if self.head is not None:
             return
-        self._seen.append(_Seen(view.ids, view.known, view.keys, place, self.rank))
+        self._seen.appendleft(_Seen(view.ids, view.known, view.keys, place, self.rank))
         self.position = view.start + place
         self.end = max(self.end, view.end)
         self.count = view.count
@@ -127,7 +124,7 @@ class Track(Generic[R]):
 
     def oldest_key(self) -> Any:
         """Return the first key of the views remembered, None if there is none."""
-        return self._seen[0].keys[0] if self._seen else None
+        return self._seen[-1].keys[0] if self._seen else None
 
     def locate(self, view: View[R]) -> int | None:
         """Return where the row looked for was when a view was served."""
@@ -164,7 +161,7 @@ class Track(Generic[R]):
                     )
 
     def _rank_of(self, id_: str) -> int | None:
-        for seen in reversed(self._seen):
+        for seen in self._seen:
             if id_ in seen.known:
                 return seen.rank + seen.ids.index(id_) - seen.begin
         return None
