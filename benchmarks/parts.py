@@ -30,6 +30,12 @@ def read_bare(log: dict[str, Any]) -> dict[str, float]:
         return _by_part(scenarios.read_bare(log), timed)
 
 
+def read_raw(log: dict[str, Any]) -> dict[str, float]:
+    """Do so off raw sockets, with the decoder."""
+    with _timed() as timed:
+        return _by_part(scenarios.read_raw(log), timed)
+
+
 def fan_out(**options: Any) -> dict[str, float]:
     """Read the logs of many identities; return µs of CPU per request, by part."""
     with _timed() as timed:
@@ -40,6 +46,12 @@ def fan_out_bare(**options: Any) -> dict[str, float]:
     """Do so with nothing but aiohttp and the decoder."""
     with _timed() as timed:
         return _by_part(scenarios.fan_out_bare(**options), timed)
+
+
+def fan_out_raw(**options: Any) -> dict[str, float]:
+    """Do so off raw sockets, with the decoder."""
+    with _timed() as timed:
+        return _by_part(scenarios.fan_out_raw(**options), timed)
 
 
 def _by_part(figures: dict[str, Any], timed: Counter[str]) -> dict[str, float]:

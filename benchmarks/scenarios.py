@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import readers
-from contestants import Log, bare
+from contestants import Log, bare, raw
 from contestants.ours import session
 from readers import Stopwatch, peak_megabytes
 
@@ -21,6 +21,11 @@ def read(log: dict[str, Any]) -> dict[str, Any]:
 def read_bare(log: dict[str, Any]) -> dict[str, Any]:
     """Read a log with nothing but aiohttp and the decoder."""
     return readers.read("bare", log)
+
+
+def read_raw(log: dict[str, Any]) -> dict[str, Any]:
+    """Read a log off raw sockets, with the decoder."""
+    return readers.read("ceiling", log)
 
 
 def read_slowly(log: dict[str, Any], per_second: float) -> dict[str, Any]:
@@ -42,17 +47,19 @@ def fan_out_bare(
     base_url: str, account: str, *, identities: int, events: int, in_flight: int
 ) -> dict[str, Any]:
     """Read the same logs with nothing but aiohttp and the decoder."""
-    logs = (
-        Log(
-            base_url=base_url,
-            account=account,
-            identity=_id(number, events),
-            events=events,
-        )
-        for number in range(identities)
-    )
+    logs = _logs(base_url, account, identities, events)
     watch = Stopwatch()
     seen = asyncio.run(bare.fan_out(logs, in_flight))
+    return watch.figures() | {"events": seen}
+
+
+def fan_out_raw(
+    base_url: str, account: str, *, identities: int, events: int, in_flight: int
+) -> dict[str, Any]:
+    """Read the same logs off raw sockets, with the decoder."""
+    logs = _logs(base_url, account, identities, events)
+    watch = Stopwatch()
+    seen = asyncio.run(raw.fan_out(logs, in_flight))
     return watch.figures() | {"events": seen}
 
 
@@ -105,6 +112,18 @@ async def _fan_out(log: Log, identities: int, events: int) -> dict[str, Any]:
         "complete": progress.complete == identities,
         "peak": peak_megabytes(),
     }
+
+
+def _logs(base_url: str, account: str, identities: int, events: int) -> list[Log]:
+    return [
+        Log(
+            base_url=base_url,
+            account=account,
+            identity=_id(number, events),
+            events=events,
+        )
+        for number in range(identities)
+    ]
 
 
 async def _ids(identities: int, events: int) -> AsyncIterator[str]:

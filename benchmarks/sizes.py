@@ -33,7 +33,7 @@ class Sizes:
     repeats: int = 5
     far_pages: int = 1_000
     identities: int = 1_000
-    imports: int = 15
+    imports: int = 25
     micro_events: int = 100_000
     log_lengths: Sequence[int] = (10_000, 30_000, 100_000, 300_000, 1_000_000)
     widths: Sequence[int] = (1, 2, 4, 8, 16, 32, 64)
@@ -50,7 +50,7 @@ QUICK = Sizes(
     repeats=1,
     far_pages=200,
     identities=100,
-    imports=1,
+    imports=3,
     micro_events=10_000,
     log_lengths=(3_000, 10_000),
     widths=(8, 32),

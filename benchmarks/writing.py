@@ -46,8 +46,7 @@ _NOTES = {
 Medians, with the times of decoding and of the proof taken around their calls. All else
 is aiohttp, asyncio and the kernel, and what the library does to keep pages in order. An
 ideal schedule leaves each request the latency divided by the requests in flight: where
-bare aiohttp and decoding take longer, one core can't keep to it, whatever a library
-adds.""",
+even raw sockets and decoding take longer, one core can't keep to it, whoever reads.""",
 }
 _MARKED = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
 

@@ -6,7 +6,7 @@ It receives in pieces of a page as the library does, which is no merit of either
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, cast
@@ -51,7 +51,7 @@ async def by_msgspec(log: Log) -> AsyncIterator[AsyncIterator[Sequence[AuditEven
         yield _pages(http, log, msgspec.json.Decoder(Page[AuditEvent]).decode)
 
 
-async def fan_out(logs: Iterable[Log], in_flight: int) -> int:
+async def fan_out(logs: Sequence[Log], in_flight: int) -> int:
     """Read all pages of many logs, so many at a time; return the number of events."""
     todo = iter(logs)
 

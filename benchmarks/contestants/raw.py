@@ -12,8 +12,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from canopy_async import AuditEvent
-from canopy_async.decoding import codec_of
-from contestants import TAKE, TOKEN, Log
+from contestants import TAKE, TOKEN, Log, bare
 
 _BUFFER = 256 * 1024
 _LENGTH = b"Content-Length: "
@@ -67,25 +66,46 @@ class _Connection(asyncio.BufferedProtocol):
 @asynccontextmanager
 async def pages(log: Log) -> AsyncIterator[AsyncIterator[Sequence[AuditEvent]]]:
     """Read and decode pages 1 to P, so many at a time, in order."""
-    decode = codec_of(AuditEvent).decode
-    async with _connections(log) as connections:
-        yield _pages(log, connections, lambda body: decode(bytes(body)).items)
+    async with _connections(log.base_url, log.in_flight) as connections:
+        yield _pages(log, connections, lambda body: bare.decode(bytes(body)).items)
 
 
 @asynccontextmanager
 async def bodies(log: Log) -> AsyncIterator[AsyncIterator[Sequence[None]]]:
     """Receive the pages and look at none: the floor, and the server's ceiling."""
-    async with _connections(log) as connections:
+    async with _connections(log.base_url, log.in_flight) as connections:
         # Counted in place of the events that are not decoded.
         yield _pages(log, connections, lambda _: range(TAKE))
 
 
+async def fan_out(logs: Sequence[Log], in_flight: int) -> int:
+    """Read all pages of many logs, so many at a time; return the number of events."""
+    todo = iter(logs)
+
+    async def work(connection: _Connection) -> int:
+        seen = 0
+        for log in todo:
+            before, after = _request(log)
+            page, pages = 1, 1
+            while page <= pages:
+                body = await connection.send(b"%b%d%b" % (before, page, after))
+                answer = bare.decode(bytes(body))
+                pages, page = answer.pagination.page_count, page + 1
+                for _ in answer.items:
+                    seen += 1
+                del answer  # before the next one takes more memory
+        return seen
+
+    async with _connections(logs[0].base_url, in_flight) as connections:
+        return sum(await asyncio.gather(*map(work, connections)))
+
+
 @asynccontextmanager
-async def _connections(log: Log) -> AsyncIterator[list[_Connection]]:
-    loop, parts = asyncio.get_running_loop(), urlsplit(log.base_url)
+async def _connections(base_url: str, count: int) -> AsyncIterator[list[_Connection]]:
+    loop, parts = asyncio.get_running_loop(), urlsplit(base_url)
     connections = []
     try:
-        for _ in range(log.in_flight):
+        for _ in range(count):
             _, connection = await loop.create_connection(
                 _Connection, parts.hostname, parts.port
             )
@@ -96,22 +116,27 @@ async def _connections(log: Log) -> AsyncIterator[list[_Connection]]:
             connection.close()
 
 
+def _request(log: Log) -> tuple[bytes, bytes]:
+    """Return what a request for a page is before the page's number, and after."""
+    parts = urlsplit(log.url)
+    return (
+        f"GET {parts.path}?take={TAKE}&order={log.order}&page=".encode(),
+        f" HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"Authorization: Bearer {TOKEN}\r\n\r\n".encode(),
+    )
+
+
 async def _pages(
     log: Log,
     connections: list[_Connection],
     take: Callable[[memoryview], Any],
 ) -> AsyncIterator[Any]:
-    parts = urlsplit(log.url)
-    first, rest = (
-        f"GET {parts.path}?take={TAKE}&order={log.order}&page=".encode(),
-        f" HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        f"Authorization: Bearer {TOKEN}\r\n\r\n".encode(),
-    )
+    before, after = _request(log)
     last = -(-log.events // TAKE)
     wide = len(connections)
 
     def send(page: int) -> asyncio.Future[memoryview]:
-        return connections[page % wide].send(b"%b%d%b" % (first, page, rest))
+        return connections[page % wide].send(b"%b%d%b" % (before, page, after))
 
     answers = [send(page) for page in range(1, min(wide, last) + 1)]
     for page in range(1, last + 1):
