@@ -316,7 +316,7 @@ class KeyCover(Generic[R]):
 
 def _is_sorted(keys: tuple[Any, ...], *, descending: bool) -> bool:
     try:
-        return keys == tuple(sorted(keys, reverse=descending)) and keys[:1] != (None,)
+        return list(keys) == sorted(keys, reverse=descending) and keys[:1] != (None,)
     except TypeError:
         raise UnorderedListError("a row has no created_at") from None
 
