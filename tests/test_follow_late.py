@@ -217,13 +217,22 @@ async def test_a_deep_poll_that_is_put_off_comes_in_the_end():
 
 
 @virtual
+async def test_a_deep_poll_is_not_put_off_where_more_was_counted_since_the_last():
+    old, deep_every = spread(-DEEP + 10, -1, 300), OPTIONS["deep_every"]
+    # It is counted by the poll that hands the new ones out, and cannot be seen.
+    written = [*old, *spread(20, 21, 30, "new"), Written(20.5, 150.0, "hidden")]
+    batches, _ = await follow(written, 700, start="beginning")
+    assert came_at(batches)["hidden"] < 2 * deep_every
+
+
+@virtual
 async def test_catching_up_forgets_nothing_that_it_has_not_read():
     written = [
         *spread(-200, 54, 1270),
         Written(20.0, 180.0, "late"),
         *spread(55, 55.5, 700, "burst"),
     ]
-    batches, _ = await follow(written, 75, start="beginning")
+    batches, _ = await follow(written, 120, start="beginning")
     assert late(batches) == {"late"}
     assert len(names(batches)) == len(written)
 

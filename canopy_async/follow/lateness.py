@@ -75,6 +75,7 @@ class Depth:
     every: float
     _due_at: float = -math.inf
     _put_offs: int = 0
+    _count: int | None = None
 
     def is_due(self, now: float) -> bool:
         """Tell whether it is time."""
@@ -84,14 +85,21 @@ class Depth:
         """Let the next poll be a deep one that is not put off."""
         self._due_at = -math.inf
 
-    def reached(self, now: float) -> None:
-        """Take note of a deep poll that began at this instant."""
+    def reached(self, now: float, count: int) -> None:
+        """Take note of a deep poll that began when so many events were counted."""
         self._due_at = now + self.every
         self._put_offs = 0
+        self._count = count
 
-    def put_off(self, now: float) -> bool:
-        """Leave out a deep poll, unless it is urgent, or was left out often."""
+    def put_off(self, now: float, count: int) -> bool:
+        """Leave out a deep poll, unless much speaks for it.
+
+        It is urgent, or was left out often, or another number of events is
+        counted than when the last one began: some may have been committed late.
+        """
         if self._due_at == -math.inf or self._put_offs >= _PUT_OFFS:
+            return False
+        if count != self._count:
             return False
         self._put_offs += 1
         self._due_at = now + self.every

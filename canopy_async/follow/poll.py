@@ -62,6 +62,7 @@ class Poll:
         is_deep: Whether ``known`` begins there, too.
         unexplained: Events that were counted before, and are to be seen now.
         newest: The newest date of the first page.
+        counted: How many events the first page counted.
         until: Up to which date events have settled; None holds none back.
         found: Events that were seen and had not been handed out before.
         held: Those that were held back, as far as they were read.
@@ -78,6 +79,7 @@ class Poll:
     is_deep: bool
     unexplained: int
     newest: datetime | None = None
+    counted: int = 0
     until: datetime | None = None
     found: int = 0
     held: Sequence[AuditEvent] = ()
@@ -94,6 +96,7 @@ class Poll:
         """Learn from the first page what time it is, and how much there is."""
         dates = [event.created_at for event in first.seen.values()]
         self.newest = max(dates, default=None)
+        self.counted = count
         if self.reach.settle:
             self.until = self.memory.time.settled(
                 self.reach.settle, newest=self.newest, began=self.began
@@ -191,7 +194,7 @@ class Poll:
         memory, checkpoint = self.memory, found.checkpoint
         if self.is_deep:
             checkpoint = self._trimmed(checkpoint, self.newest)
-            memory.depth.reached(self.began)
+            memory.depth.reached(self.began, self.counted)
         missing = memory.tally.suspected(
             self.unexplained - self.found, is_deep=self.is_deep
         )

@@ -209,7 +209,7 @@ class Poller:
         if known is None:
             known = await self._newest(MAX_TAKE, pages=None)
         checkpoint = known or FollowCheckpoint(scope=self.scope)
-        self._memory.depth.reached(began)
+        self._memory.depth.reached(began, checkpoint.count)
         await self._hand_out(
             deliver,
             Batch(identity_id=self.identity_id, events=(), checkpoint=checkpoint),
@@ -329,7 +329,7 @@ class Poller:
         ):
             return False
         if poll.floor != poll.known.near(self.reach.overlap):
-            return self._memory.depth.put_off(poll.began)
+            return self._memory.depth.put_off(poll.began, count)
         self._skipped = (self._skipped + 1) % (_SKIPPED_POLLS + 1)
         return self._skipped > 0
 
