@@ -134,13 +134,17 @@ async def test_failures_are_listed_at_the_end_and_a_rerun_does_the_rest(server, 
     assert read_back(out) == truth(server, "idn_1", "later")
 
 
+def hangs(request):
+    return request.page > 4 and not request.finished
+
+
 async def test_ctrl_c_commits_what_was_read_and_ends_quietly(server, out):
     server.seed_events("idn_1", 900)
     server.faults = Faults(hang_rate=1, only=lambda request: request.page > 4)
-    async with started(server, "export", "idn_1", "--out", out) as process:
-        await until(lambda: len(server.requests) > 6)
-        await until(lambda: all(r.finished for r in server.requests if r.page <= 4))
-        await asyncio.sleep(0.05)
+    arguments = ("export", "idn_1", "--out", out, "--concurrency", "2")
+    async with started(server, *arguments) as process:
+        # Where both that may be in flight hang, all before them were read.
+        await until(lambda: sum(hangs(request) for request in server.requests) == 2)
         process.send_signal(signal.SIGINT)
         said, err = await process.communicate()
     assert (process.returncode, said, err) == (130, b"", b"")

@@ -49,12 +49,12 @@ async def following(server, *arguments):
         yield Running(process)
 
 
-def polled(server, identity):
-    answered = [r for r in server.requests if r.identity == identity and r.finished]
-    return lambda: (
-        bool(answered)
-        or any(r.identity == identity and r.finished for r in server.requests)
-    )
+def polls(server, identity):
+    return sum(r.identity == identity and bool(r.finished) for r in server.requests)
+
+
+def polled(server, identity, times=1):
+    return lambda: polls(server, identity) >= times
 
 
 async def test_new_events_are_lines_of_json_that_name_their_identity(server):
@@ -106,14 +106,11 @@ async def test_a_table_names_the_identity_above_its_events(server):
     server.seed_events("idn_2", 2)
     arguments = ("idn_1", "idn_2", "--table", "--start", "beginning")
     async with following(server, *arguments) as running:
-        await until(lambda: polled(server, "idn_1")() and polled(server, "idn_2")())
-        await asyncio.sleep(0.3)
-        status, out, err = await running.end()
-    assert (status, err) == (0, "")
-    lines = [line.strip() for line in out.splitlines()]
+        lines = [await running.process.stdout.readline() for _ in range(2 + 1 + 4)]
+        assert await running.end() == (0, "", "")
+    lines = [line.decode().strip() for line in lines]
     assert {"idn_1", "idn_2"} <= set(lines)
     assert sum("severity" in line for line in lines) == 1
-    assert len(lines) == 2 + 1 + 4
 
 
 async def test_one_that_can_not_be_polled_is_told_of_once(server):
@@ -131,8 +128,7 @@ async def test_a_gap_is_told_of(server, tmp_path):
     server.seed_events("idn_1", 3)
     arguments = ("idn_1", "--checkpoint", str(tmp_path / "bot.db"))
     async with following(server, *arguments) as running:
-        await until(polled(server, "idn_1"))
-        await asyncio.sleep(0.2)
+        await until(polled(server, "idn_1", 2))  # it has saved the first
         await running.end()
     server.seed_events("idn_1", 5)
     server.delete_oldest("idn_1", 6)
@@ -148,7 +144,7 @@ async def test_settled_events_are_in_order(server):
     async with following(server, "idn_1", "--settle", "1") as running:
         await until(polled(server, "idn_1"))
         newer = server.add_event("idn_1", created_at=noon + timedelta(seconds=0.4))
-        await asyncio.sleep(0.1)
+        await until(polled(server, "idn_1", polls(server, "idn_1") + 2))
         older = server.add_event("idn_1", created_at=noon + timedelta(seconds=0.2))
         seen = [(await running.line())["id"] for _ in range(2)]
         await running.end()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.leaks import assert_gone, assert_quiet
+from support.waiting import until
 
 from canopy_async import (
     CheckpointError,
@@ -50,11 +51,14 @@ class Reader:
         async with asyncio.timeout(20):
             return await anext(self._batches)
 
-    async def nothing(self, seconds=0.15):
-        """Nothing comes; what would have come is lost, so this is the last."""
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await anext(self._batches)
+    async def nothing(self, server, requests=6):
+        """Nothing comes of so many requests more; what would have is lost."""
+        limit = len(server.requests) + requests
+        coming = asyncio.ensure_future(anext(self._batches))
+        await until(lambda: coming.done() or len(server.requests) > limit)
+        assert not coming.done()
+        coming.cancel()
+        await asyncio.wait([coming])
 
 
 def reading(session, *args, **options):
@@ -126,7 +130,7 @@ async def test_an_event_that_is_committed_late_comes_once_and_is_named(server, s
         batch = await reader.next()
         assert ids(batch) == [late["id"]]
         assert batch.late == {late["id"]}
-        await reader.nothing()
+        await reader.nothing(server)
 
 
 async def test_late_events_come_before_the_newer_ones_of_their_batch(server, session):
@@ -238,7 +242,7 @@ async def test_a_log_that_is_emptied_is_said_once(server, session):
         assert batch.events == ()
         assert batch.gap is not None
         assert batch.gap.older_than is None
-        await reader.nothing()
+        await reader.nothing(server)
 
 
 async def test_retention_that_deletes_what_was_seen_is_no_gap(server, session):
@@ -277,7 +281,7 @@ async def test_ids_can_be_added_and_removed_while_it_runs(server, session):
         server.add_event("idn_1")
         added = server.add_event("idn_2")
         assert ids(await reader.next()) == [added["id"]]
-        await reader.nothing()
+        await reader.nothing(server)
 
 
 async def test_one_that_is_added_again_goes_on_where_it_was_left(server, session):
@@ -317,9 +321,8 @@ async def test_a_failed_poll_changes_nothing_and_is_repeated(server, connect, ca
         added = server.add_event("idn_1")
 
         async def recover():
-            await asyncio.sleep(0.1)
+            await until(lambda: list(reader.follower.failures) == ["idn_1"])
             assert reader.follower.checkpoints == {"idn_1": first.checkpoint}
-            assert list(reader.follower.failures) == ["idn_1"]
             server.faults = Faults()
 
         recovering = asyncio.create_task(recover())
@@ -345,7 +348,7 @@ async def test_a_403_is_a_failure_of_its_own(server, connect, caplog):
     session = connect(server.issue_token("identity"))
     with caplog.at_level(logging.CRITICAL, "canopy_async"):
         async with reading(session, "idn_1") as reader:
-            await reader.nothing()
+            await reader.nothing(server)
     assert isinstance(reader.follower.failures["idn_1"], ForbiddenError)
 
 
@@ -382,7 +385,7 @@ async def test_nothing_is_left_running(server, connect, leave):
 
     task = asyncio.create_task(read())
     if leave == "cancel":
-        await asyncio.sleep(0.05)
+        await until(lambda: server.requests)
         task.cancel()
     (ended,) = await asyncio.gather(task, return_exceptions=True)
     expected = {"raise": KeyError, "cancel": asyncio.CancelledError}
@@ -429,8 +432,7 @@ async def test_an_idle_log_costs_one_small_request_a_poll(server, session):
     async with reading(session, "idn_1") as reader:
         await reader.next()
         server.reset_requests()
-        await reader.nothing()
-    assert len(server.requests) > 3
+        await reader.nothing(server)
     assert {r.page for r in server.requests} == {1}
     assert all(r.take <= 20 for r in server.requests)
 
@@ -443,7 +445,7 @@ async def test_an_idle_log_with_a_full_overlap_costs_one_request_mostly(
         first = await reader.next()
         assert len(first.checkpoint.ids) == 400
         server.reset_requests()
-        await reader.nothing(0.4)
+        await reader.nothing(server, 20)
     first_pages = sum(r.page == 1 for r in server.requests)
     assert len(server.requests) < 2 * first_pages
 
