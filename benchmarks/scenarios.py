@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import readers
@@ -48,9 +48,7 @@ def fan_out_bare(
 ) -> dict[str, Any]:
     """Read the same logs with nothing but aiohttp and the decoder."""
     logs = _logs(base_url, account, identities, events)
-    watch = Stopwatch()
-    seen = asyncio.run(bare.fan_out(logs, in_flight))
-    return watch.figures() | {"events": seen}
+    return _measured(bare.fan_out(logs, in_flight))
 
 
 def fan_out_raw(
@@ -58,8 +56,12 @@ def fan_out_raw(
 ) -> dict[str, Any]:
     """Read the same logs off raw sockets, with the decoder."""
     logs = _logs(base_url, account, identities, events)
+    return _measured(raw.fan_out(logs, in_flight))
+
+
+def _measured(reading: Coroutine[Any, Any, int]) -> dict[str, Any]:
     watch = Stopwatch()
-    seen = asyncio.run(raw.fan_out(logs, in_flight))
+    seen = asyncio.run(reading)
     return watch.figures() | {"events": seen}
 
 

@@ -44,16 +44,16 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     rounds=1,
-    events=30_000,
-    peer_events=5_000,
-    kept_events=5_000,
+    events=20_000,
+    peer_events=2_000,
+    kept_events=2_000,
     repeats=1,
-    far_pages=200,
+    far_pages=100,
     identities=100,
-    imports=3,
+    imports=1,
     micro_events=10_000,
-    log_lengths=(3_000, 10_000),
+    log_lengths=(2_000, 6_000),
     widths=(8, 32),
     width_pages=50,
-    fan_outs=(100, 500),
+    fan_outs=(50, 200),
 )
