@@ -29,6 +29,8 @@ token or a header that was sent.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from canopy_async.printable import printable
+
 if TYPE_CHECKING:
     from canopy_async.checkpoint import Checkpoint
     from canopy_async.report import ReadReport
@@ -79,16 +81,6 @@ def _rebuild(
     error.args = args
     error.__dict__.update(state)
     return error
-
-
-def _in_one_line(text: str) -> str:
-    """Write out what a server may have sent to end a line or steer a terminal."""
-    return "".join(
-        character
-        if character.isprintable()
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 class ApiError(CanopyError):
@@ -143,7 +135,7 @@ class ApiError(CanopyError):
             text += f" after {self.attempts} attempts"
         if self.request_id:
             text += f", request {self.request_id}"
-        return _in_one_line(text)
+        return printable(text)
 
 
 class BadRequestError(ApiError):
@@ -189,7 +181,7 @@ class TransportError(CanopyError):
 
     def __str__(self) -> str:
         """Say what failed and where, in one line."""
-        text = _in_one_line(f"{self.args[0]}: {self.method} {self.url}")
+        text = printable(f"{self.args[0]}: {self.method} {self.url}")
         return f"{text} after {self.attempts} attempts" if self.attempts > 1 else text
 
 
@@ -219,7 +211,7 @@ class ProtocolError(CanopyError):
             self.path,
             str(self.args[0]),
         ]
-        return _in_one_line(": ".join(part for part in where if part))
+        return printable(": ".join(part for part in where if part))
 
 
 class IncompleteReadError(CanopyError):

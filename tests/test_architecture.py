@@ -12,6 +12,7 @@ ROOT = Path(canopy_async.__file__).parent
 LAYERS = (
     (
         "version",
+        "printable",
         "errors",
         "models",
         "identity_ids",

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import attrs
 
-from canopy_async.export.printable import clipped
 from canopy_async.export.timeline import OTHERS, Timeline
+from canopy_async.printable import clipped
 
 __all__ = ["Chart", "charts_of"]
 

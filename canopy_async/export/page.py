@@ -16,9 +16,9 @@ from canopy_async.export.batches import Row, as_datetime
 from canopy_async.export.charts import charts_of
 from canopy_async.export.completeness import Completeness
 from canopy_async.export.manifest import Header, Manifest
-from canopy_async.export.printable import clipped
 from canopy_async.export.ranking import Ranked, Ranking
 from canopy_async.export.summary import Actor, Summary
+from canopy_async.printable import clipped
 from canopy_async.version import __version__
 
 __all__ = ["Page"]

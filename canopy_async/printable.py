@@ -1,4 +1,4 @@
-"""Text of a log as text of a page: nothing in it hides, moves or reorders."""
+"""Text of others as text to show: nothing in it hides, moves or reorders."""
 
 import unicodedata
 from typing import Final
