@@ -1,26 +1,24 @@
 """The command line as a user runs it: in a process, some of it as it is installed."""
 
 import asyncio
+import functools
 import json
 import os
 import signal
 import sys
-import sysconfig
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import attrs
 import pytest
 from aiohttp import web
-from support.programs import command
+from support.programs import command, installed
 
 from canopy_async import CanopySession, converter
 from canopy_async.testing import Faults, LocalCanopy
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals, ptys")
 
-SCRIPT = Path(sysconfig.get_path("scripts")) / "canopy-async"
 PATIENCE = 30
 ESC = "\x1b"
 
@@ -52,24 +50,11 @@ def environment(server=None, **variables):
     return env | variables
 
 
-@asynccontextmanager
-async def the_script(*arguments, **options):
-    """Run what is installed; it is gone at the end of the block."""
-    process = await asyncio.create_subprocess_exec(
-        SCRIPT,
-        *arguments,
-        **options,
-        stdin=DEVNULL,
-        stderr=PIPE,
-        # Inherited as ignored where the tests run as a shell's background job.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+the_script = functools.partial(
+    installed,
+    # Inherited as ignored where the tests run as a shell's background job.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+)
 
 
 @asynccontextmanager

@@ -1,16 +1,13 @@
 """``canopy-async export`` on more processes, as a user runs it."""
 
-import asyncio
+import functools
 import os
 import signal
 import sys
-import sysconfig
-from asyncio.subprocess import DEVNULL, PIPE
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from support.exports import truth
+from support.programs import installed
 from support.waiting import until
 from typer.testing import CliRunner
 
@@ -20,8 +17,6 @@ from canopy_async.testing import Faults
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
-SCRIPT = Path(sysconfig.get_path("scripts")) / "canopy-async"
-
 
 @pytest.fixture
 def export(server, tmp_path):
@@ -30,26 +25,7 @@ def export(server, tmp_path):
     env = {k: v for k, v in os.environ.items() if not k.startswith("CANOPY_")}
     env |= {"CANOPY_ACCOUNT": server.account, "CANOPY_BASE_URL": server.base_url}
     options = ("--out", out, "--token", server.token, "--workers", "2")
-
-    @asynccontextmanager
-    async def run(*arguments):
-        # Not a fork: Dask relies on how an interpreter ends.
-        process = await asyncio.create_subprocess_exec(
-            SCRIPT,
-            *("export", *options, *arguments),
-            env=env,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-    return run
+    return functools.partial(installed, "export", *options, env=env)
 
 
 async def test_two_workers_write_one_export(server, export, tmp_path):

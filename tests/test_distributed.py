@@ -22,7 +22,7 @@ from support.clusters import (
     token_of_environment,
 )
 from support.exports import truth
-from support.programs import script
+from support.programs import installed, script
 from support.waiting import until
 
 from canopy_async import (
@@ -404,6 +404,20 @@ async def test_workers_that_write_elsewhere_are_noticed(run):
     with pytest.raises(ExportError, match="must see the same directory"):
         await run(["one"], "memory://elsewhere")
     assert read_manifest("memory://elsewhere").events == 0
+
+
+async def test_the_command_line_runs_on_a_cluster_that_is_there(logs, client, out):
+    """Its own process has no token: only the workers do."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CANOPY_")}
+    env |= {"CANOPY_ACCOUNT": logs.account, "CANOPY_BASE_URL": logs.base_url}
+    place = ("--dask", client.scheduler.address, "--out", out)
+    token = ("--token-from", f"env:{TOKEN_VARIABLE}")
+    async with installed("export", *SIZES, *place, *token, env=env) as process:
+        said, err = (text.decode() for text in await process.communicate())
+    assert (process.returncode, err) == (0, "")
+    assert said.endswith("identities: 14 done, 14 proven complete, 0 failed\n")
+    assert exported(out) == truth(logs, *SIZES)
+    assert verify(out).ok
 
 
 def test_a_client_that_can_not_be_used_is_refused(out):

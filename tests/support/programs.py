@@ -13,12 +13,13 @@ import random
 import runpy
 import signal
 import sys
+import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import asynccontextmanager, suppress
 from multiprocessing import forkserver, reduction
 from pathlib import Path
 
-__all__ = ["command", "prepared", "script"]
+__all__ = ["command", "installed", "prepared", "script"]
 
 _IMPORTED = (
     "canopy_async.distributed.shard",
@@ -60,6 +61,28 @@ async def script(path, *arguments, **options):
     """Run a Python file with arguments; it is gone at the end of the block."""
     async with _running(_script, (path, *arguments), **options) as process:
         yield process
+
+
+@asynccontextmanager
+async def installed(*arguments, stdout=PIPE, **options):
+    """Run the installed ``canopy-async`` by an interpreter of its own.
+
+    It is gone at the end of the block. Options are those of `subprocess.Popen`.
+    """
+    process = await asyncio.create_subprocess_exec(
+        Path(sysconfig.get_path("scripts")) / "canopy-async",
+        *arguments,
+        stdin=DEVNULL,
+        stdout=stdout,
+        stderr=PIPE,
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @asynccontextmanager
