@@ -313,7 +313,8 @@ class CanopySession:
             since: The earliest ``created_at`` that is wanted, inclusive; aware.
             until: The first that is not wanted; aware.
             limit: Events in all at most, None for no limit.
-            take: Events per page at most, 1 to 100.
+            take: Events per page at most, 1 to 100. Where pages of fewer than
+                20 can't overlap, a proven read asks for up to 20.
             concurrency: Requests in flight at most for this read; the
                 session's own limit by default.
             lossless: Whether the read is proven complete; without it, pages
@@ -338,11 +339,13 @@ class CanopySession:
         endpoint = audit_endpoint(self._account, identity_id)
         query = Query(q=q, sort_by=sort_by, order=order)
         span = Span(since=since, until=until)
-        if resume is not None:
-            scope = self._scope(endpoint, query, span)
-            span = attrs.evolve(span, resume=_checked(resume, scope))
-        if not (lossless or span.is_whole):
+        if not lossless and (resume is not None or not span.is_whole):
             raise ValueError("lossless must be True with since, until or resume")
+        if resume is not None:
+            checkpoint = _checked(resume, self._scope(endpoint, query, span))
+            # Before the first row it is no place, and its order no evidence.
+            if checkpoint.key is not None:
+                span = attrs.evolve(span, resume=checkpoint)
         return self._stream(
             endpoint,
             query,

@@ -169,6 +169,115 @@ async def test_limit_counts_from_the_start_of_the_range(log, session):
     assert ids(events) == between(log, since, None, "asc")[:7]
 
 
+@pytest.mark.parametrize("order", [None, "asc", "desc"])
+@pytest.mark.parametrize("faults", [Faults(), Faults(ignore_order=True)])
+@pytest.mark.parametrize("limit", [1, 2, 30])
+async def test_the_rows_tell_the_order_however_few_are_wanted(
+    log, connect, order, faults, limit
+):
+    log.faults = faults
+    since = START + timedelta(seconds=SPACING * 1000)
+    until = since + timedelta(seconds=SPACING * 100)
+    obeyed = order == "asc" and not faults.ignore_order
+    stream = connect().events(
+        "idn_1", order=order, since=since, until=until, limit=limit
+    )
+    async with stream.open() as run:
+        read = [event.id async for event in run]
+    truth = between(log, since, until, "asc" if obeyed else "desc")
+    assert read == truth[:limit]
+    assert (await stream.first()).id == truth[0]
+
+
+@pytest.mark.parametrize("order", [None, "asc", "desc"])
+@pytest.mark.parametrize("side", ["oldest", "newest"])
+@pytest.mark.parametrize(
+    "faults", [Faults(), Faults(ignore_order=True), Faults(take_ignored=50)]
+)
+async def test_a_first_page_of_one_instant_leaves_the_order_open(
+    server, connect, order, side, faults
+):
+    tied = [{"created_at": START}] * 130
+    spread = [{"created_at": START + timedelta(seconds=n)} for n in range(1, 300)]
+    if side == "newest":
+        tied = [{"created_at": START + timedelta(seconds=400)}] * 130
+    server.add_events("tied", [*tied, *spread])
+    server.faults = faults
+    obeyed = order == "asc" and not faults.ignore_order
+    for bounds in (
+        {"since": START + timedelta(seconds=200)},
+        {"until": START + timedelta(seconds=200)},
+        {"since": START + timedelta(seconds=100), "until": START + timedelta(200)},
+    ):
+        stream = connect().events("tied", order=order, **bounds)
+        rows = server.events("tied", order="asc" if obeyed else "desc")
+        truth = within(rows, bounds.get("since"), bounds.get("until"))
+        async with stream.open() as run:
+            read = [event.id async for event in run]
+        assert run.report.complete
+        assert sorted(read) == sorted(truth)
+        assert (await stream.first()).id == read[0]
+
+
+async def test_a_log_of_one_instant_has_any_order(server, connect):
+    server.add_events("tied", [{"created_at": START}] * 250)
+    late = START + timedelta(seconds=1)
+    for order in (None, "asc", "desc"):
+        read = connect().events("tied", order=order, since=START, until=late)
+        assert len(await read.collect()) == 250
+        assert await connect().events("tied", order=order, until=START).first() is None
+        assert await connect().events("tied", order=order, since=late).first() is None
+
+
+@pytest.mark.parametrize("order", [None, "asc", "desc"])
+async def test_a_log_can_be_read_event_by_event(server, connect, order):
+    """Each read resumes the last one, and newer events come all the while."""
+    server.seed_events("idn_9", 20, start=START, spacing=SPACING, tie_probability=0.3)
+    owed = server.event_ids("idn_9")
+    session, read, place = connect(), [], None
+    while len(read) < len(owed):
+        stream = session.events("idn_9", order=order, limit=1, resume=place)
+        async with stream.open() as run:
+            read += [event.id async for event in run]
+        place = run.checkpoint.dumps()
+        server.add_event("idn_9")
+    assert sorted(read[: len(owed)]) == sorted(owed)
+    rest = await session.events("idn_9", order=order, resume=place).collect()
+    assert len(rest) == (20 if order == "asc" else 0)
+
+
+async def test_a_place_before_the_first_event_is_the_start(server, connect):
+    server.add_identity(id="idn_9")
+    session = connect()
+    async with session.events("idn_9").open() as run:
+        assert [event async for event in run] == []
+    server.seed_events("idn_9", 150)
+    stream = session.events("idn_9", resume=run.checkpoint)
+    assert len(await stream.collect()) == 150
+
+
+@pytest.mark.parametrize("take", [20, 50])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_take_is_a_maximum_whatever_is_read(log, connect, take, order):
+    """A server may refuse more than it allows."""
+    stream = connect().events("idn_1", order=order, take=take)
+    since = START + timedelta(seconds=SPACING * 500)
+    until = since + timedelta(seconds=SPACING * 500)
+    async with stream.open() as run:
+        for _ in range(700):
+            await anext(run)
+    for options in (
+        {"since": since},
+        {"since": since, "until": until},
+        {"resume": run.checkpoint},
+    ):
+        limited = connect().events("idn_1", order=order, take=take, **options)
+        assert await limited.collect()
+    log.add_events("idn_1", [{"created_at": START}] * 90)
+    await stream.collect()
+    assert max(request.take for request in log.requests) == take
+
+
 @pytest.mark.parametrize("faults", [Faults(unsorted=True), Faults(ignore_sort_by=True)])
 async def test_a_list_in_another_order_has_no_ranges(log, session, faults):
     log.faults = faults

@@ -10,7 +10,7 @@ import attrs
 from canopy_async.models import AuditEvent, Page
 from canopy_async.stream import EventStream, ReadOptions, Run
 from canopy_async.walk import OverlapChain, Span
-from canopy_async.wire import Query
+from canopy_async.wire import MAX_TAKE, Query
 
 __all__ = ["Tail", "open_tail"]
 
@@ -25,7 +25,9 @@ class Tail(OverlapChain[AuditEvent]):
     """
 
     def __init__(self, *, take: int, order: str, floor: datetime | None) -> None:
-        super().__init__(take=take, order=order, span=Span(since=floor))
+        super().__init__(
+            take=take, max_take=MAX_TAKE, order=order, span=Span(since=floor)
+        )
         self._floor: Final = floor
         self._keeps: Final = order == "desc"
         self.seen: Final[dict[str, AuditEvent]] = {}

@@ -21,18 +21,20 @@ from canopy_async.walk.bridge import Bridge, unproven_ties
 from canopy_async.walk.cover import Accepted, Cover, KeyCover
 from canopy_async.walk.fence import FencedWalk
 from canopy_async.walk.ledger import Ledger
-from canopy_async.walk.opening import open_cover
+from canopy_async.walk.opening import Direction, is_undirected, open_cover
 from canopy_async.walk.plain import PlainWalk
 from canopy_async.walk.planner import OVERLAP, Planner, Window, plan_window
 from canopy_async.walk.protocol import Walk
 from canopy_async.walk.search import Search
 from canopy_async.walk.span import WHOLE, Span
 from canopy_async.walk.view import Row, View, check_page
-from canopy_async.wire import MAX_TAKE
 
 __all__ = ["OverlapChain"]
 
 R = TypeVar("R", bound=Row)
+
+_SURE_TAKE: Final = 20
+"""Rows per page that any server allows, as they are the API's default."""
 
 _EMPTY_FIRST_PAGES: Final = 3
 _STRAY_TIES: Final = 1
@@ -44,7 +46,8 @@ class OverlapChain(Generic[R]):
 
     Args:
         take: Rows per page at most, for the windows that are planned.
-        max_take: The same for windows that bridge a gap, where more rows help.
+        max_take: The same for windows that bridge a gap, where more rows help;
+            None for no more, or for as many as suffice.
         limit: Rows to hand out at most.
         order: The order that is asked for, to be compared with what comes.
         sort_by: The column that is asked for.
@@ -57,20 +60,24 @@ class OverlapChain(Generic[R]):
         self,
         *,
         take: int,
-        max_take: int = MAX_TAKE,
+        max_take: int | None = None,
         limit: int | None = None,
         order: str | None = None,
         sort_by: str | None = None,
         span: Span = WHOLE,
         accept_unordered: bool = False,
     ) -> None:
-        self._first_take: Final = take if limit is None else min(take, max(limit, 1))
-        self._plan: Final = Planner(take, max_take)
+        # Where a part begins depends on the order, which one row can't show.
+        fewest = 1 if span.is_whole else 2
+        rows = take if limit is None else max(limit, fewest)
+        self._first_take: Final = min(take, rows)
+        self._plan: Final = Planner(take, max_take or max(take, _SURE_TAKE))
         self._limit: Final = limit
         self._sort_by: Final = sort_by
         self._sends_sort_by = True
         self._span: Final = span
         self._accept_unordered: Final = accept_unordered
+        self._direction: Direction[R] | None = None
         self._search: Search[R] | None = None
         self._to_bound: int | None = None
         self._base: int | None = None
@@ -138,6 +145,8 @@ class OverlapChain(Generic[R]):
             return None if probe is None else self._plan.ask(probe)
         if self._base is None and self._plan.windows:
             return None  # all depends on the answer that is under way
+        if self._direction is not None:
+            return self._plan.ask(self._direction.next_window())
         if self._ledger.expected is None:
             return self._plan.ask(Window(1, self._first_take))
         return self._plan.plan(
@@ -164,8 +173,8 @@ class OverlapChain(Generic[R]):
             if len(view.rows) < size and not view.is_end:
                 self._ledger.note_short(view)
             return self._begin(page, view) if first else self._continue(view)
-        rows = self._begin(page, view) if first else ()
-        if self._ledger.expected is not None and not self._done:
+        rows = self._begin(page, view, fixed_size=size) if first else ()
+        if self._is_open:
             self._fence(size)
         return rows
 
@@ -187,7 +196,9 @@ class OverlapChain(Generic[R]):
         self._ledger.warn(f"the server refused sort_by={self._sort_by!r}")
         return True
 
-    def _begin(self, page: Page[R], view: View[R]) -> Sequence[R]:
+    def _begin(
+        self, page: Page[R], view: View[R], *, fixed_size: int | None = None
+    ) -> Sequence[R]:
         """Take page 1: it says how long the list is, and in which order."""
         if not view.rows and not view.is_end:
             self._empty_pages += 1
@@ -205,7 +216,41 @@ class OverlapChain(Generic[R]):
             self._plan.expect_ties()
         self._plan.end = view.end
         self._end_probe_at = view.count + self._plan.take
-        self._choose_cover(view)
+        if self._goes_by_key and is_undirected(view, self._span):
+            take = self._plan.max_take
+            self._direction = Direction(view, take=take, fixed_size=fixed_size)
+            return ()
+        return self._open(view)
+
+    @property
+    def _goes_by_key(self) -> bool:
+        """Whether the rows may be in the order of their keys."""
+        return self._sort_by in {None, "created_at"} or not self._sends_sort_by
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether page 1 was taken, and more is wanted."""
+        is_known = self._ledger.expected is not None and self._direction is None
+        return is_known and not self._done
+
+    def _learn_order(
+        self, direction: Direction[R], view: View[R] | None
+    ) -> Sequence[R]:
+        """Take a window that may show the order of the list; then begin."""
+        if view is not None and view.rows:
+            self._cover.check(view)
+        direction.learn(view)
+        if not direction.is_over:
+            return ()
+        self._direction = None
+        rows = self._open(direction.first, direction.order)
+        if direction.fixed_size is not None and self._is_open:
+            self._fence(direction.fixed_size)
+        return rows
+
+    def _open(self, view: View[R], order: str | None = None) -> Sequence[R]:
+        """Begin to read, knowing page 1 and which order other pages have shown."""
+        self._choose_cover(view, order)
         if not view.rows:
             self.finish()
             return ()
@@ -226,13 +271,14 @@ class OverlapChain(Generic[R]):
         self._successor = plain
         return plain.take(page)
 
-    def _choose_cover(self, view: View[R]) -> None:
+    def _choose_cover(self, view: View[R], order: str | None) -> None:
         cover = open_cover(
             view,
             span=self._span,
             sort_by=self._sort_by if self._sends_sort_by else None,
             asked_order=self._ledger.asked_order,
             accept_unordered=self._accept_unordered,
+            order=order,
         )
         self._cover = cover
         self._bridge = Bridge(cover, self._plan, self._ledger, self)
@@ -269,8 +315,10 @@ class OverlapChain(Generic[R]):
             self._bridge.seek()
         return []
 
-    def _continue(self, view: View[R] | None) -> list[R]:
+    def _continue(self, view: View[R] | None) -> Sequence[R]:
         """Take any page but the first; None is a page that is not there."""
+        if self._direction is not None:
+            return self._learn_order(self._direction, view)
         if view is not None and view.rows:
             self._cover.check(view)
             self._cover.bound_growth(view)

@@ -119,6 +119,7 @@ class KeyCover(Generic[R]):
         key: The key up to which rows are covered, None at the start.
         at: The rows at ``key`` that were handed out.
         order: ``asc`` or ``desc`` where it is known.
+        is_assumed: Whether it only is taken for that.
         bound: The last key that is wanted, None for no bound.
 
     Attributes:
@@ -136,6 +137,7 @@ class KeyCover(Generic[R]):
         key: datetime | None = None,
         at: frozenset[str] = frozenset(),
         order: str | None = None,
+        is_assumed: bool = False,
         bound: datetime | None = None,
     ) -> None:
         self.key: Any = key
@@ -143,13 +145,14 @@ class KeyCover(Generic[R]):
         self.run_start = 0
         self.track: Track[R] = Track()
         self._order = order
+        self._is_assumed = is_assumed
         self._bound = bound
         self._growth_bound: datetime | None = None
 
     @property
     def order(self) -> str | None:
         """``asc`` or ``desc`` as seen in the rows, None where unknown."""
-        return self._order
+        return None if self._is_assumed else self._order
 
     @property
     def is_bounded(self) -> bool:
@@ -205,6 +208,8 @@ class KeyCover(Generic[R]):
             self._order = "asc" if keys[0] < keys[-1] else "desc"
         if not _is_sorted(keys, descending=self._order == "desc"):
             raise UnorderedListError("the list is not sorted by created_at")
+        if self._is_assumed and keys[:1] != keys[-1:]:
+            self._is_assumed = False
         self.track.check_keys(view)
 
     def bound_growth(self, view: View[R]) -> None:

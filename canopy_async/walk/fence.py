@@ -54,7 +54,7 @@ class FencedWalk(Generic[R]):
         self._pages = 0
         self._weak = cover.proof is Proof.SHARED_ID
         self._end = cover.track.end
-        self._skipped = 0 if cover.track.accepted else None
+        self._skipped = self._end - cover.track.accepted
         self._done = False
         ledger.warn(f"the server sends {size} rows per page and ignores take")
 
@@ -140,8 +140,9 @@ class FencedWalk(Generic[R]):
             raise self._moved()  # one key after another, and no telling which way
         self._weak |= tied
         self._end = view.end
+        is_before = not self._cover.track.accepted
         accepted = self._cover.accept(view)
-        if self._skipped is None:
+        if is_before:
             self._skipped = view.end - len(accepted.rows)
         self._ledger.duplicates += accepted.duplicates
         self._ledger.late += accepted.late
@@ -173,7 +174,7 @@ class FencedWalk(Generic[R]):
         """Tell whether no row is missing, as far as that can be counted."""
         if not self._weak or (self._cover.order and not self._ledger.steady):
             return True
-        seen = self._cover.track.accepted + (self._skipped or 0)
+        seen = self._cover.track.accepted + self._skipped
         return self._ledger.steady and seen == self._end
 
     def _moved(self) -> IncompleteReadError:
