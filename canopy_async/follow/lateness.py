@@ -94,13 +94,14 @@ class Depth:
     def put_off(self, now: float, count: int) -> bool:
         """Leave out a deep poll, unless much speaks for it.
 
-        It is urgent, or was left out often, or another number of events is
-        counted than when the last one began: some may have been committed late.
+        It is urgent, or was left out often, or more events are counted than when
+        the last one began, or than since: some may have been committed late.
         """
         if self._due_at == -math.inf or self._put_offs >= _PUT_OFFS:
             return False
-        if count != self._count:
+        if self._count is None or count > self._count:
             return False
+        self._count = count
         self._put_offs += 1
         self._due_at = now + self.every
         return True

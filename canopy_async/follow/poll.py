@@ -7,6 +7,7 @@ memory than one that was not.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -18,6 +19,7 @@ from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally
 from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import Batch, FollowCheckpoint, Gap
 from canopy_async.models import AuditEvent
+from canopy_async.report import Proof
 from canopy_async.stream import EventStream, Run
 from canopy_async.wire import MAX_TAKE
 
@@ -27,6 +29,9 @@ Deliver: TypeAlias = Callable[[Batch], Awaitable[None]]
 """Hands a batch out, and returns once it was processed."""
 
 _HEALING_POLLS: Final = 3
+_MOST_HEALING_POLLS: Final = 20
+_RUN: Final = 4
+"""Ties from which on it may be their number that a read can't be proven for."""
 
 
 @attrs.define(eq=False)
@@ -38,12 +43,19 @@ class Memory:
         tally: What was seen of it, against what is counted.
         time: What time it is there.
         unproven: Polls in a row whose read could not be proven.
+        found_more: Whether one of these found ties that one before had passed by.
     """
 
     depth: Depth
     tally: Tally = attrs.field(factory=Tally)
     time: ServerTime = attrs.field(factory=ServerTime)
     unproven: int = 0
+    found_more: bool = False
+
+    def read_again(self, *, found: bool) -> None:
+        """Take note of a read that could not be proven."""
+        self.found_more = self.unproven > 0 and (self.found_more or found)
+        self.unproven += 1
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -159,7 +171,14 @@ class Poll:
                 while (rows := await run.next_batch()) is not None:
                     if run.report.order_observed != "asc":
                         break  # page by page, newer events would come first
-                    await self._hand_out(self._climbed(tail, rows, is_first=is_first))
+                    batch = self._climbed(tail, rows, is_first=is_first)
+                    if run.report.proof is Proof.STRICT_KEY:
+                        batch = self._forgetful(batch, rows)
+                    elif batch.checkpoint.floor != self.known.floor:
+                        # Too many ids: what the proof lacks is out of reach.
+                        gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
+                        batch = attrs.evolve(batch, gap=gap)
+                    await self._hand_out(batch)
                     is_first = False
                     if self.held:
                         return
@@ -167,7 +186,7 @@ class Poll:
                     await self._finish_climb(run.pagination.item_count)
                     return
             except UnprovenTiesError:
-                self.memory.unproven += 1  # the next poll reads newest first
+                self.memory.read_again(found=False)  # the next is newest first
                 return
         await self.gather_anew(most=None)
 
@@ -177,6 +196,10 @@ class Poll:
         batch = self._digest(rows, truncated=is_first and not tail.passed)
         if not is_first and _overtaken(self.known, tail):
             batch = attrs.evolve(batch, gap=Gap(older_than=tail.oldest_first_row))
+        return batch
+
+    def _forgetful(self, batch: Batch, rows: Sequence[AuditEvent]) -> Batch:
+        """Return a batch of a climb whose checkpoint reaches no further than due."""
         # What lies ahead has not been read: nothing is forgotten up to there.
         reached = rows[-1].created_at
         seen = reached if self.newest is None else min(reached, self.newest)
@@ -208,22 +231,34 @@ class Poll:
     def _heal(self, tail: Tail) -> Batch:
         """Make a batch of what was seen, though it is not proven to be all.
 
-        The floor stays for some polls, which read all of it again. Then it goes
-        on, as a follower must not stick; where it was not reached, with a gap.
+        The floor stays for some polls, which read all of it again, and for more
+        as long as these find more. Then it goes on, as a follower must not stick;
+        with a gap, where the floor was not reached, or where more of a run of ties
+        was found than the time before.
         """
-        self.memory.unproven += 1
+        memory = self.memory
         seen = list(tail.seen.values())
+        ties = Counter(self.known.ids.values())
         found = self._digest(seen, truncated=tail.ended and not tail.passed)
-        if self.memory.unproven <= _HEALING_POLLS:
+        more = any(ties[event.created_at] >= _RUN for event in found.events)
+        memory.read_again(found=more)
+        enough = _MOST_HEALING_POLLS if more else _HEALING_POLLS
+        if memory.unproven <= enough:
             return found
-        self.memory.unproven = 0
-        overlap = self.reach.overlap
-        checkpoint = found.checkpoint.trimmed(overlap=overlap, deep=overlap)
-        found = attrs.evolve(found, checkpoint=checkpoint)
+        memory.unproven = 0
         if tail.passed or tail.ended:
+            checkpoint = self._trimmed(found.checkpoint, self.newest)
+            memory.depth.reached(self.began, self.counted)
+        else:
+            overlap = self.reach.overlap
+            checkpoint = found.checkpoint.trimmed(overlap=overlap, deep=overlap)
+        found = attrs.evolve(found, checkpoint=checkpoint)
+        if not (tail.passed or tail.ended):
+            oldest = min((event.created_at for event in seen), default=None)
+            return attrs.evolve(found, gap=Gap(older_than=oldest))
+        if not memory.found_more:
             return found
-        oldest = min((event.created_at for event in seen), default=None)
-        return attrs.evolve(found, gap=Gap(older_than=oldest))
+        return attrs.evolve(found, gap=Gap(older_than=self.newest))
 
     def _digest(self, rows: Sequence[AuditEvent], *, truncated: bool) -> Batch:
         found = self.known.new_among(rows)
