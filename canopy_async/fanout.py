@@ -346,7 +346,7 @@ class FanOut:
 
     async def _next_id(self) -> str | None:
         async with self._pulling:  # a generator can't be asked twice at once
-            return await anext(self._ids, None)
+            return await self._transport.until_closed(anext(self._ids, None))
 
     async def _read_one(self, identity_id: str) -> None:
         reading = _Reading(identity_id, self._resume.get(identity_id))

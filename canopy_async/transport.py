@@ -6,10 +6,10 @@ attempt returns what came of it, and errors are built and raised elsewhere.
 
 import asyncio
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from itertools import count
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -34,6 +34,8 @@ __all__ = ["MAX_BODY", "PageRequest", "Transport"]
 
 MAX_BODY: Final = 32 * 1024 * 1024
 """The largest body that is read, in bytes, before and after decompression."""
+
+T = TypeVar("T")
 
 _RECEIVE: Final = 96 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
@@ -153,8 +155,16 @@ class Transport:
                 raise error
             self._tell_retry(request, error, attempt, wait)
             if not self._cool_down(error, wait):
-                await self._scopes.until_closed(asyncio.sleep(wait))
+                await self.until_closed(asyncio.sleep(wait))
         raise AssertionError("unreachable")
+
+    async def until_closed(self, awaitable: Awaitable[T]) -> T:
+        """Return what ``awaitable`` does.
+
+        Raises:
+            SessionClosedError: The session was closed before.
+        """
+        return await self._scopes.until_closed(awaitable)
 
     async def aclose(self) -> None:
         """End every request with `SessionClosedError`, then the connections."""
@@ -255,7 +265,7 @@ class Transport:
     async def _refresh(self, rejected: Credential) -> bool:
         """Ask for another token; tell whether there is one."""
         renewed = Credential(
-            await self._scopes.until_closed(self._provider.refresh(rejected.reveal()))
+            await self.until_closed(self._provider.refresh(rejected.reveal()))
         )
         return renewed != rejected
 

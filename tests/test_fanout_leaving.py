@@ -168,6 +168,24 @@ async def test_closing_the_session_is_session_closed(server, canopy, ids, on_err
         await reading
 
 
+@pytest.mark.parametrize("first", [0, 3])
+async def test_closing_the_session_ends_waiting_for_ids(server, canopy, ids, first):
+    waiting = asyncio.Event()
+
+    async def some():
+        for identity_id in ids[:first]:
+            yield identity_id
+        waiting.set()
+        await asyncio.Event().wait()
+
+    reading = asyncio.create_task(canopy.fan_out(some(), width=WIDTH).collect())
+    await waiting.wait()
+    await canopy.aclose()
+    with pytest.raises(SessionClosedError):
+        await reading
+    await assert_quiet(server)
+
+
 async def test_a_session_that_was_closed_between_batches(server, canopy, ids):
     fan_out = canopy.fan_out(ids, width=WIDTH)
     assert await fan_out.next_batch() is not None

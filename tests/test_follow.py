@@ -417,6 +417,28 @@ async def test_events_come_one_by_one_with_the_place_after_each(server, session)
     assert seen == server.event_ids("idn_1")
 
 
+@pytest.mark.parametrize("is_added_again", [False, True])
+async def test_events_of_one_that_is_removed_are_not_handed_out(
+    server, session, is_added_again
+):
+    server.seed_events("idn_1", 10)
+    server.seed_events("idn_2", 1)
+    follower = session.follow("idn_1", start="beginning", **FAST)
+    seen = []
+    async with follower, aclosing(follower.events()) as events:
+        async for event in events:
+            seen.append(event.id)
+            if len(seen) == 3:
+                follower.remove("idn_1")
+                follower.add("idn_1" if is_added_again else "idn_2")
+            if len(seen) == (10 if is_added_again else 4):
+                break
+    rest = server.event_ids("idn_1" if is_added_again else "idn_2")
+    assert seen == server.event_ids("idn_1")[:3] + (
+        rest[3:] if is_added_again else rest
+    )
+
+
 async def test_a_batch_that_is_processed_holds_up_its_identity_only(server, session):
     for name in ("idn_1", "idn_2"):
         server.seed_events(name, 3)

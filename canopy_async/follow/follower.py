@@ -151,7 +151,7 @@ class Follower:
             if poller.checkpoint is not None
         }
         current = self._current
-        if current is not None and current.batch.identity_id in self._pollers:
+        if current is not None and self._follows(current.poller):
             known[current.batch.identity_id] = current.checkpoint
         return known
 
@@ -271,10 +271,15 @@ class Follower:
         try:
             while (handover := await self._next()) is not None:
                 for event in handover.batch.events:
+                    if not self._follows(handover.poller):
+                        break  # it was removed, or is read anew
                     handover.handed += 1
                     yield event
         finally:
             await self.aclose()
+
+    def _follows(self, poller: Poller) -> bool:
+        return self._pollers.get(poller.identity_id) is poller
 
     async def _next(self) -> _Handover | None:
         """Wait for a batch, and make it the current one."""
