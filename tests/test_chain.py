@@ -424,6 +424,23 @@ def test_a_list_in_no_order_is_read_by_shared_rows_on_request(width):
     assert any("one fixed order" in warning for warning in reader.report.warnings)
 
 
+@pytest.mark.parametrize("take", [1, 3, 20, 100])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [*range(150), *range(170)],  # first the active, then the others
+        [*[5] * 120, *(n * 37 % 101 for n in range(130))],
+        [*range(130), None, *range(130, 250)],
+        [*range(249, 120, -1), *range(150)],
+    ],
+)
+def test_one_in_order_at_first_only_is_read_by_shared_rows(keys, take, width):
+    rows = [row(key, f"r{number}") for number, key in enumerate(keys)]
+    reader = read(rows, accept_unordered=True, take=take, width=width)
+    assert_all(reader, rows, Proof.SHARED_ID)
+    assert any("one fixed order" in warning for warning in reader.report.warnings)
+
+
 def test_another_sort_by_is_read_by_shared_rows(width):
     rows = log(250)
     assert_all(read(rows, sort_by="action", width=width), rows, Proof.SHARED_ID)

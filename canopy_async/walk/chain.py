@@ -18,7 +18,7 @@ from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
 from canopy_async.walk.bridge import Bridge, unproven_ties
-from canopy_async.walk.cover import Accepted, Cover, KeyCover
+from canopy_async.walk.cover import Accepted, Cover, IdCover, KeyCover
 from canopy_async.walk.fence import FencedWalk
 from canopy_async.walk.ledger import Ledger
 from canopy_async.walk.opening import Direction, is_undirected, open_cover
@@ -85,6 +85,7 @@ class OverlapChain(Generic[R]):
         self._keys: KeyCover[R] = KeyCover()
         self._cover: Cover[R] = self._keys
         self._by_key = True
+        self._shares_rows = accept_unordered
         self._bridge: Bridge[R] = Bridge(self._cover, self._plan, self._ledger, self)
         self._empty_pages = 0
         self._accepted_end = 0
@@ -285,10 +286,29 @@ class OverlapChain(Generic[R]):
         if isinstance(cover, KeyCover):
             self._keys = cover
             return
+        self._note_unordered()
+
+    def _note_unordered(self) -> None:
         self._by_key = False
         self._ledger.warn(
             "not read by created_at: complete if the server keeps one fixed order"
         )
+
+    def _check(self, view: View[R]) -> None:
+        """Raise where a view breaks what the proof rests on, and no other is left.
+
+        A list whose first pages are in order of time by chance is no less read by
+        the rows that they share, as if that had been seen from page 1 on.
+        """
+        try:
+            self._cover.check(view)
+        except UnorderedListError:
+            if not (self._by_key and self._shares_rows) or self._bridge.is_busy:
+                raise
+            self._cover = IdCover(self._keys.track)
+            self._bridge = Bridge(self._cover, self._plan, self._ledger, self)
+            self._note_unordered()
+            self._cover.check(view)
 
     def _begin_search(self, first: View[R]) -> None:
         """Look for where the wanted part begins, which is not in page 1."""
@@ -320,7 +340,7 @@ class OverlapChain(Generic[R]):
         if self._direction is not None:
             return self._learn_order(self._direction, view)
         if view is not None and view.rows:
-            self._cover.check(view)
+            self._check(view)
             self._cover.bound_growth(view)
         if self._search is not None:
             return self._find(self._search, view)
@@ -328,7 +348,10 @@ class OverlapChain(Generic[R]):
 
     def accept(self, view: View[R]) -> list[R]:
         """Hand out what a window adds that continues the cover."""
+        if self._shares_rows and self._base is not None:
+            self._shares_rows = any(map(self._cover.track.knows, view.ids))
         accepted = self._cover.accept(view)
+        self._shares_rows = self._shares_rows and not accepted.late
         if self._base is None:
             self._base = view.end - len(accepted.rows)
             self._end_probe_at -= self._base

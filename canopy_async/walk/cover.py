@@ -332,6 +332,9 @@ class IdCover(Generic[R]):
     For lists in an order that the rows don't show. It holds where the server
     keeps one fixed order, ties included: a view that shares a row with what
     was accepted last then continues it, whatever moved meanwhile.
+
+    Args:
+        track: What was accepted until now, each view sharing a row with the last.
     """
 
     proof = Proof.SHARED_ID
@@ -339,8 +342,8 @@ class IdCover(Generic[R]):
     is_bounded = False
     is_past_bound = False
 
-    def __init__(self) -> None:
-        self.track: Track[R] = Track()
+    def __init__(self, track: Track[R] | None = None) -> None:
+        self.track: Track[R] = track or Track()
 
     def check(self, view: View[R]) -> None:
         """Raise where rows seen before come in another order.
