@@ -1,5 +1,7 @@
 """The overlap chain on scripted pages: every oddity a server may have, one by one."""
 
+import itertools
+import random
 from datetime import timedelta
 
 import attrs
@@ -444,6 +446,27 @@ def test_one_in_order_at_first_only_is_read_by_shared_rows(keys, take, width):
 def test_another_sort_by_is_read_by_shared_rows(width):
     rows = log(250)
     assert_all(read(rows, sort_by="action", width=width), rows, Proof.SHARED_ID)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_one_that_moves_comes_once_by_shared_rows(seed):
+    """Rows come and go at the head: windows end before what was handed out."""
+    rng, names = random.Random(seed), itertools.count()
+    rows = [row(rng.randrange(1_000), f"r{next(names)}") for _ in range(250)]
+    owed = {r.id for r in rows}
+
+    def serve(window):
+        page = page_of(rows, window)
+        for _ in range(rng.choice([0, 0, 0, 1])):
+            rows.insert(0, row(rng.randrange(1_000), f"r{next(names)}"))
+        for _ in range(rng.choice([0, 0, 0, 0, 2])):
+            owed.discard(rows.pop(0).id)
+        return page
+
+    reader = Reader(serve, take=12, width=8, accept_unordered=True).run()
+    read = [r.id for r in reader.read]
+    assert owed <= set(read)
+    assert len(read) == len(set(read))
 
 
 def test_an_order_that_changes_is_seen_in_shared_rows():

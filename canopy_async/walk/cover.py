@@ -25,6 +25,7 @@ from canopy_async.walk.view import Row, View
 __all__ = ["Accepted", "Cover", "IdCover", "KeyCover"]
 
 _FEW_KEYS = 2
+_VIEWS_OF_IDS = 4
 
 R = TypeVar("R", bound=Row)
 
@@ -344,6 +345,9 @@ class IdCover(Generic[R]):
 
     def __init__(self, track: Track[R] | None = None) -> None:
         self.track: Track[R] = track or Track()
+        # A row put in behind the cover may lead back, once or twice, in windows
+        # that were under way; what they hold again has to be known.
+        self.track.remember(_VIEWS_OF_IDS)
 
     def check(self, view: View[R]) -> None:
         """Raise where rows seen before come in another order.
@@ -398,8 +402,9 @@ class IdCover(Generic[R]):
         begin = 0 if last is None else last + 1
         known = begin - len(self.track.unknown(view.ids[:begin]))
         rows = list(view.rows[begin:])
-        place = len(view.rows) - 1 if rows else None
-        self.track.add(view, rows=len(rows), place=place, is_new=True)
+        if rows:  # or it may end before the cover does, which is remembered
+            place = len(view.rows) - 1
+            self.track.add(view, rows=len(rows), place=place, is_new=True)
         return Accepted(rows, known, begin - known)
 
     def _last_shared(self, view: View[R]) -> int | None:

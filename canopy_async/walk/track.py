@@ -64,6 +64,10 @@ class Track(Generic[R]):
         self._newest = 0
         self._seen: deque[_Seen] = deque(maxlen=_REMEMBERED_VIEWS)  # newest first
 
+    def remember(self, views: int) -> None:
+        """Remember more views than a list in order of time needs."""
+        self._seen = deque(self._seen, maxlen=views)
+
     def add(self, view: View[R], *, rows: int, place: int | None, is_new: bool) -> None:
         """Note an accepted view.
 
