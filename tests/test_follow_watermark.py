@@ -187,15 +187,41 @@ def test_what_is_older_than_the_watermark_does_not_wait():
     assert batch.late == {"late"}
 
 
-def test_a_gap_before_events_that_have_to_wait_is_said_once():
+def test_a_gap_is_said_with_the_events_that_come_after_it():
     place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
     rows = [event("evt_2", 50)]
     batch = place.digest("idn", rows, truncated=True, until=NOON)
-    assert batch.events == ()
-    assert batch.gap.older_than == rows[0].created_at
-    again = batch.checkpoint.digest("idn", rows, truncated=True)
-    assert again.gap is None
-    assert [e.id for e in again.events] == ["evt_2"]
+    assert (batch.events, batch.gap) == ((), None)
+    released = batch.checkpoint.digest("idn", rows, truncated=True)
+    assert released.gap.older_than == rows[0].created_at
+    assert [e.id for e in released.events] == ["evt_2"]
+    assert released.checkpoint.digest("idn", rows, truncated=True).gap is None
+
+
+def test_an_event_dated_ahead_hides_no_gap():
+    rows = [event("evt_1", 0), event("ahead", 60)]
+    place = FollowCheckpoint(scope="s").after(rows)
+    left = [event("evt_50", 50), rows[1]]
+    batch = place.digest("idn", left, truncated=True)
+    assert batch.gap.older_than == left[0].created_at
+    assert batch.checkpoint.digest("idn", left, truncated=True).gap is None
+
+
+def test_a_late_event_that_is_the_oldest_is_no_gap():
+    rows = [event("evt_1", 0), event("evt_2", 9)]
+    place = FollowCheckpoint(scope="s").after(rows)
+    batch = place.digest("idn", [event("late", -1), *rows], truncated=True)
+    assert (batch.late, batch.gap) == ({"late"}, None)
+
+
+def test_a_gap_after_a_log_was_emptied_is_said_too():
+    place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
+    emptied = place.digest("idn", [], truncated=True)
+    assert emptied.gap.older_than is None
+    assert emptied.checkpoint.digest("idn", [], truncated=True).gap is None
+    left = [event("evt_300", 300)]
+    batch = emptied.checkpoint.digest("idn", left, truncated=True)
+    assert batch.gap.older_than == left[0].created_at
 
 
 @given(

@@ -46,7 +46,7 @@ class Gap:
 
     Retention overtook the follower, which was away for too long, or a read
     could not be carried back to where the last one ended. Also said, to be
-    safe, where all that is known of a log was deleted.
+    safe, where all that is known of a log was deleted, and with what comes then.
 
     Attributes:
         older_than: What may be missing is older than this, and newer than all
@@ -260,9 +260,11 @@ class FollowCheckpoint:
             late = frozenset(event.id for event in found if event.created_at < newest)
         gap: Gap | None = None
         base = self
-        if truncated and self.ids and not any(row.id in self.ids for row in rows):
-            gap = Gap(older_than=min(map(_key_of, rows), default=None))
-            if not found:
+        if truncated and self._is_overtaken(rows):
+            if found:  # or it is said with those that are held back
+                gap = Gap(older_than=min(map(_key_of, rows)))
+            elif not rows and self.ids:
+                gap = Gap(older_than=None)
                 base = attrs.evolve(self, ids={})  # or it would be said again
         return Batch(
             identity_id=identity_id,
@@ -271,6 +273,26 @@ class FollowCheckpoint:
             gap=gap,
             late=late,
         )
+
+
+    def _is_overtaken(self, rows: Sequence[AuditEvent]) -> bool:
+        """Tell whether retention may have deleted what was not seen.
+
+        It deletes the oldest. So it has not, where the oldest row left is known.
+        Where it is not, and older rows that were known are gone, any known row
+        that is left may be one that was dated ahead of time.
+
+        Args:
+            rows: All that the log holds, as far as they were read.
+        """
+        if self.newest is None:
+            return False
+        if not any(row.id in self.ids for row in rows):
+            return True
+        oldest = min(map(_key_of, rows))
+        if any(row.id in self.ids for row in rows if row.created_at == oldest):
+            return False
+        return min(self.ids.values()) < oldest
 
 
 SavedCheckpoint: TypeAlias = FollowCheckpoint | str | None
