@@ -70,6 +70,10 @@ class Credential:
         """Return ``body`` without the token, should a server have echoed it."""
         return body.replace(str(self._token).encode(), b"<redacted>")
 
+    def redact_text(self, text: str) -> str:
+        """Return ``text`` without the token."""
+        return text.replace(str(self._token), "<redacted>")
+
     def check(self, name: str) -> None:
         """Raise if the token can't be sent in a header.
 
@@ -141,7 +145,7 @@ class RefreshingToken:
         if not callable(fetch):
             raise TypeError("fetch must be an async function that returns a token")
         self._fetch = fetch
-        self._lock = asyncio.Lock()
+        self._locks: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         self._current: Credential | None = None
         self._calls = 0
         self._error: Exception | None = None
@@ -164,7 +168,7 @@ class RefreshingToken:
 
     async def _renew(self, rejected: Credential | None) -> Credential:
         calls = self._calls
-        async with self._lock:
+        async with self._lock():
             if self._current is not None and self._current != rejected:
                 return self._current
             if self._calls != calls and self._error is not None:
@@ -173,6 +177,16 @@ class RefreshingToken:
                 return self._current  # the rejected one again: there is no other
             self._current = await self._call()
             return self._current
+
+    def _lock(self) -> asyncio.Lock:
+        """Return the lock of the running loop: one can't be shared by two."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._locks:
+            ended = [other for other in self._locks if other.is_closed()]
+            for other in ended:
+                del self._locks[other]
+            self._locks[loop] = asyncio.Lock()
+        return self._locks[loop]
 
     async def _call(self) -> Credential:
         try:

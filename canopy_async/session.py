@@ -609,6 +609,8 @@ _VARIABLES: Final = {
 
 
 def _checked(resume: Checkpoint | str, scope: str) -> Checkpoint:
+    if not isinstance(resume, (Checkpoint, str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"resume must be a Checkpoint, not {type(resume).__name__}")
     checkpoint = resume if isinstance(resume, Checkpoint) else Checkpoint.loads(resume)
     if checkpoint.scope != scope:
         raise CheckpointError(

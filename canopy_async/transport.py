@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 import aiohttp
 import attrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from canopy_async.attempt import Attempt, Fault, error_of, is_refused, shows_strain
@@ -230,15 +231,19 @@ class Transport:
                 body = await _read(response, decoded=http.auto_decompress)
         except (aiohttp.ClientError, OSError, zlib.error) as raised:
             error = raised.fault if isinstance(raised, _FreshFault) else raised
-            message = credential.redact(_what_failed(error).encode()).decode()
+            message = credential.redact_text(_what_failed(error))
             return Fault(type(error).__name__, message[:_MAX_FAULT])
         if body is None:
             return Fault("too large", f"the body is over {MAX_BODY} bytes", final=True)
+        headers: Mapping[str, str] = response.headers
         if response.status != HTTPStatus.OK:
             body = credential.redact(body)
+            headers = CIMultiDict(
+                (name, credential.redact_text(value)) for name, value in headers.items()
+            )
         return Response(
             status=response.status,
-            headers=response.headers,
+            headers=headers,
             body=body,
             url=url,
             attempts=attempt,

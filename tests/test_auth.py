@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import itertools
 import pickle
 
 import pytest
@@ -53,6 +54,20 @@ async def test_all_who_hold_the_rejected_token_share_one_refresh():
     issuer.calls[1].set_result("second")
     assert await asyncio.gather(*waiters) == ["second"] * 20
     assert len(issuer.calls) == 2
+
+
+def test_it_is_good_for_one_event_loop_after_another():
+    async def fetch():
+        await asyncio.sleep(0)
+        return f"token-{next(numbers)}"
+
+    async def rejected(token):
+        return await asyncio.gather(*(provider.refresh(token) for _ in range(3)))
+
+    numbers = itertools.count(1)
+    provider = RefreshingToken(fetch)
+    assert asyncio.run(rejected("token-0")) == ["token-1"] * 3
+    assert asyncio.run(rejected("token-1")) == ["token-2"] * 3
 
 
 @virtual

@@ -14,6 +14,7 @@ from canopy_async import (
     NotFoundError,
     Proof,
     UnorderedListError,
+    UnprovenTiesError,
 )
 from canopy_async.testing import Faults
 
@@ -308,7 +309,7 @@ async def test_a_server_of_one_page_size_is_read_from_its_head(log, connect, ord
         ({"until": "2026-04-20"}, TypeError, "until"),
         ({"since": START, "until": START}, ValueError, "since must be before until"),
         ({"since": START, "lossless": False}, ValueError, "lossless"),
-        ({"resume": 5}, TypeError, "checkpoint"),
+        ({"resume": 5}, TypeError, "resume must be"),
         ({"resume": "{}"}, CheckpointError, "not a checkpoint"),
     ],
 )
@@ -458,6 +459,21 @@ async def test_what_was_read_unproven_stays_unproven(connect):
         assert len([event async for event in rest]) == ROWS - 150
     assert not rest.report.complete
     assert rest.report.proof == Proof.NONE
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_ties_that_two_passes_shared_are_read_and_not_proven(
+    server, connect, order
+):
+    instant = {"created_at": START.isoformat()}
+    server.add_events("idn_9", [instant] * 250)
+    session = connect()
+    async with contextlib.aclosing(session.events("idn_9", order=order).open()) as run:
+        read = [event.id async for _, event in _first(run, 180)]
+        place = run.checkpoint.dumps()
+    with pytest.raises(UnprovenTiesError, match="one pass") as caught:
+        await session.events("idn_9", order=order, resume=place).collect()
+    assert caught.value.checkpoint.delivered >= len(read) == 180
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

@@ -90,7 +90,7 @@ def assert_secret_kept(error, secret=SECRET):
 def echoing(call):
     said = f"bad {call.headers['Authorization']}"
     body = {"error": {"message": said, "code": call.token, "details": [said, said]}}
-    return answer(403, json.dumps(body).encode())
+    return answer(403, json.dumps(body).encode(), {"X-Request-Id": call.token})
 
 
 def broken(call):
@@ -136,6 +136,7 @@ async def test_a_token_that_a_server_echoes_is_redacted_and_the_rest_is_kept():
     assert caught.value.message == "bad Bearer <redacted>"
     assert caught.value.code == "<redacted>"
     assert caught.value.details == ("bad Bearer <redacted>",) * 2
+    assert caught.value.request_id == "<redacted>"
 
 
 @virtual

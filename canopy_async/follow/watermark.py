@@ -274,7 +274,6 @@ class FollowCheckpoint:
             late=late,
         )
 
-
     def _is_overtaken(self, rows: Sequence[AuditEvent]) -> bool:
         """Tell whether retention may have deleted what was not seen.
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from canopy_async.errors import ProtocolError, UnorderedListError
+from canopy_async.errors import ProtocolError, UnorderedListError, UnprovenTiesError
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
 from canopy_async.walk.bridge import Bridge, unproven_ties
@@ -406,7 +406,10 @@ class OverlapChain(Generic[R]):
         self._plan.windows.clear()
         self._bridge.clear()
         if self._inherited is Proof.SHARED_ID:
-            raise unproven_ties()
+            raise UnprovenTiesError(
+                "what was read before resume had more rows of one created_at than fit"
+                " into a page, which are only proven where one pass reads them all"
+            )
         seen_all = self._cover.track.accepted == self._accepted_end - (self._base or 0)
         if not self._by_key and self._ledger.steady and not seen_all:
             raise UnorderedListError("rows are missing: the list has no fixed order")
