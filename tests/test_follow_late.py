@@ -351,6 +351,18 @@ async def test_one_that_was_deleted_before_it_could_be_seen_is_not_suspected():
     assert suspected(batches) == []
 
 
+@pytest.mark.parametrize("start", ["now", "beginning"])
+@pytest.mark.parametrize("before", [5, 150, 900])
+@virtual
+async def test_a_server_that_counts_an_event_it_never_sends_is_followed(start, before):
+    old, new = spread(-1_000, -1, before), spread(50, 350, 20, "new")
+    batches, _ = await follow([*old, *new], 500, count=lambda n: n + 1, start=start)
+    assert batches[0][0] < 10
+    owed = [*old, *new] if start == "beginning" else new
+    assert sorted(names(batches)) == sorted(row.name for row in owed)
+    assert not any(batch.gap for _, batch in batches)
+
+
 def test_a_poll_that_fails_leaves_the_tally_unsure():
     tally, known = Tally(), FollowCheckpoint(scope="s", explained=9)
     for _ in range(3):

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from canopy_async.errors import UnprovenTiesError
+from canopy_async.errors import RequestBudgetError, UnprovenTiesError
 from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally
 from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import Batch, FollowCheckpoint, Gap
@@ -147,6 +147,10 @@ class Poll:
                     return False
         except UnprovenTiesError:
             proven = False
+        except RequestBudgetError:
+            if not tail.ended_after(rows):
+                raise
+            proven = False
         self.known = attrs.evolve(self.known, count=run.pagination.item_count)
         if proven:
             self.memory.unproven = 0
@@ -185,7 +189,7 @@ class Poll:
                 else:
                     await self._finish_climb(run.pagination.item_count)
                     return
-            except UnprovenTiesError:
+            except (UnprovenTiesError, RequestBudgetError):
                 self.memory.read_again(found=False)  # the next is newest first
                 return
         await self.gather_anew(most=None)

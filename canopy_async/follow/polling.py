@@ -12,7 +12,7 @@ from typing import Final, Self
 import attrs
 
 from canopy_async.arguments import check_choice, check_integer, check_seconds
-from canopy_async.errors import CanopyError, UnprovenTiesError
+from canopy_async.errors import CanopyError, RequestBudgetError, UnprovenTiesError
 from canopy_async.follow.lateness import Depth, Reach, moved
 from canopy_async.follow.poll import Deliver, Memory, Poll, clock
 from canopy_async.follow.tail import Tail, open_tail
@@ -237,6 +237,10 @@ class Poller:
             except UnprovenTiesError:
                 proven = False
                 rows = list(tail.seen.values())
+            except RequestBudgetError:
+                if not tail.ended_after(rows):
+                    raise
+                proven = False
             count = run.pagination.item_count
             is_all = run.report.complete
         known = FollowCheckpoint(scope=self.scope, count=count).after(rows)

@@ -35,7 +35,7 @@ class Tail(OverlapChain[AuditEvent]):
         self.passed = False
         """Whether the list held something older than ``floor``."""
         self.ended = False
-        """Whether a page said that none comes after it."""
+        """Whether a page said that none comes after it, or held nothing."""
         self.oldest_first_row: datetime | None = None
         """Where the list began, the last time that its first page was read."""
 
@@ -43,13 +43,21 @@ class Tail(OverlapChain[AuditEvent]):
         """Take the page of the first window; return the rows to hand out."""
         if page.items and page.pagination.page == 1:
             self.oldest_first_row = page.items[0].created_at
-        self.ended = self.ended or not page.pagination.has_next_page
+        if not (page.items and page.pagination.has_next_page):
+            self.ended = True
         for row in page.items:
             if self._floor is not None and row.created_at < self._floor:
                 self.passed = True
             elif self._keeps:
                 self.seen[row.id] = row
         return super().take(page)
+
+    def ended_after(self, rows: Sequence[AuditEvent]) -> bool:
+        """Tell whether the list ended, and held nothing that was not handed out.
+
+        A server may count events that it does not send. No read is proven then.
+        """
+        return self.ended and self.seen.keys() <= {row.id for row in rows}
 
 
 def open_tail(
