@@ -14,7 +14,11 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from canopy_async.errors import RequestBudgetError, UnprovenTiesError
+from canopy_async.errors import (
+    IncompleteReadError,
+    RequestBudgetError,
+    UnprovenTiesError,
+)
 from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally
 from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import Batch, FollowCheckpoint, Gap
@@ -145,10 +149,8 @@ class Poll:
                 rows.extend(batch)
                 if most is not None and len(rows) > most:
                     return False
-        except UnprovenTiesError:
-            proven = False
-        except RequestBudgetError:
-            if not tail.ended_after(rows):
+        except IncompleteReadError as error:
+            if not tail.suffices(error, rows):
                 raise
             proven = False
         self.known = attrs.evolve(self.known, count=run.pagination.item_count)

@@ -12,7 +12,7 @@ from typing import Final, Self
 import attrs
 
 from canopy_async.arguments import check_choice, check_integer, check_seconds
-from canopy_async.errors import CanopyError, RequestBudgetError, UnprovenTiesError
+from canopy_async.errors import CanopyError, IncompleteReadError
 from canopy_async.follow.lateness import Depth, Reach, moved
 from canopy_async.follow.poll import Deliver, Memory, Poll, clock
 from canopy_async.follow.tail import Tail, open_tail
@@ -234,13 +234,11 @@ class Poller:
                         break
                     if pages is not None and not run.report.complete:
                         return None
-            except UnprovenTiesError:
-                proven = False
-                rows = list(tail.seen.values())
-            except RequestBudgetError:
-                if not tail.ended_after(rows):
+            except IncompleteReadError as error:
+                if not tail.suffices(error, rows):
                     raise
                 proven = False
+                rows = list(tail.seen.values())
             count = run.pagination.item_count
             is_all = run.report.complete
         known = FollowCheckpoint(scope=self.scope, count=count).after(rows)

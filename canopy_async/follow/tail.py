@@ -7,6 +7,11 @@ from typing import Final
 
 import attrs
 
+from canopy_async.errors import (
+    IncompleteReadError,
+    RequestBudgetError,
+    UnprovenTiesError,
+)
 from canopy_async.models import AuditEvent, Page
 from canopy_async.stream import EventStream, ReadOptions, Run
 from canopy_async.walk import OverlapChain, Span
@@ -52,12 +57,15 @@ class Tail(OverlapChain[AuditEvent]):
                 self.seen[row.id] = row
         return super().take(page)
 
-    def ended_after(self, rows: Sequence[AuditEvent]) -> bool:
-        """Tell whether the list ended, and held nothing that was not handed out.
+    def suffices(self, error: IncompleteReadError, rows: Sequence[AuditEvent]) -> bool:
+        """Tell whether what was seen is as good as a poll, though it is unproven.
 
-        A server may count events that it does not send. No read is proven then.
+        So it is where ties can't be proven; and where a server counts events that
+        it does not send, once the list ended and held no other than those rows.
         """
-        return self.ended and self.seen.keys() <= {row.id for row in rows}
+        if isinstance(error, RequestBudgetError):
+            return self.ended and self.seen.keys() <= {row.id for row in rows}
+        return isinstance(error, UnprovenTiesError)
 
 
 def open_tail(
