@@ -13,7 +13,7 @@ from canopy_async.wire import Response
 __all__ = ["Outcome", "ReadAhead"]
 
 READY_BYTES: Final = 12 * 1024 * 1024
-"""Bytes of answers that one read holds ready at most."""
+"""Bytes of answers that one read holds ready at most, and has under way, about."""
 
 READY_PER_REQUEST: Final = 8
 """Answers held ready at most, for each request that may be in flight."""
@@ -47,6 +47,7 @@ class ReadAhead:
         self._outcomes: Final[dict[Window, Outcome]] = {}
         self._dropped: Final[set[asyncio.Task[None]]] = set()
         self._ready_bytes = 0
+        self._likely_bytes = 0
         self.requests = 0
         self.retries = 0
         self.failing = False
@@ -59,12 +60,13 @@ class ReadAhead:
     def has_room(self) -> bool:
         """Whether one more window may be asked for."""
         in_flight, ready = len(self._tasks), len(self._outcomes)
-        return (
-            not self.failing
-            and in_flight < self._concurrency
-            and ready < READY_PER_REQUEST * self._concurrency
-            and (self._ready_bytes < READY_BYTES or not (in_flight or ready))
-        )
+        if self.failing or in_flight >= self._concurrency:
+            return False
+        if ready >= READY_PER_REQUEST * self._concurrency:
+            return False
+        if in_flight * self._likely_bytes >= READY_BYTES:
+            return False
+        return self._ready_bytes < READY_BYTES or not (in_flight or ready)
 
     def start(self, window: Window, request: PageRequest) -> None:
         """Send the request for a window."""
@@ -139,7 +141,8 @@ class ReadAhead:
             return  # dropped meanwhile
         self._outcomes[window] = outcome
         if isinstance(outcome, Response):
-            self._ready_bytes += len(outcome.body)
+            self._likely_bytes = len(outcome.body)
+            self._ready_bytes += self._likely_bytes
         elif not isinstance(outcome, NotFoundError):
             self.failing = True
         if self._on_answer is not None:

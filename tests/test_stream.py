@@ -387,6 +387,16 @@ async def test_pages_held_ready_for_a_slow_reader_are_bounded(
     assert asked < len(server.requests)
 
 
+async def test_few_large_pages_are_under_way_at_once(log, connect, monkeypatch):
+    monkeypatch.setattr("canopy_async.readahead.READY_BYTES", 60_000)
+    canopy = connect(concurrency=20)
+    log.faults = Faults(latency=0.005)
+    stream = canopy.events("idn_1", order="asc", take=50)
+    events = await stream.collect()
+    assert ids(events) == log.event_ids("idn_1")
+    assert 1 < log.peak_in_flight <= 3
+
+
 @pytest.mark.parametrize("own", [1, 2, 5])
 async def test_a_stream_keeps_to_a_concurrency_of_its_own(log, connect, own):
     log.faults = Faults(latency=0.005)
