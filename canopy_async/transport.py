@@ -233,6 +233,9 @@ class Transport:
             error = raised.fault if isinstance(raised, _FreshFault) else raised
             message = credential.redact_text(_what_failed(error))
             return Fault(type(error).__name__, message[:_MAX_FAULT])
+        except asyncio.CancelledError as cancelled:
+            # Whoever cancels may log it with its frames: some hold the headers.
+            raise cancelled.with_traceback(None) from None
         if body is None:
             return Fault("too large", f"the body is over {MAX_BODY} bytes", final=True)
         headers: Mapping[str, str] = response.headers

@@ -13,6 +13,7 @@ from support.raw import http, raw_server
 from support.samples import event_row, page_body
 from support.scripted import answer, scripted
 from support.virtual import virtual
+from support.waiting import until
 
 import canopy_async
 from canopy_async import (
@@ -145,6 +146,27 @@ async def test_a_fault_that_quotes_the_headers_is_redacted():
         async with CanopySession("acme", SECRET, retry=ONCE) as canopy:
             with pytest.raises(TransportError, match="<redacted>"):
                 await canopy.page("idn_1")
+
+
+@pytest.mark.parametrize("how", ["page", "count"])
+async def test_a_read_that_is_cancelled_holds_the_token_in_no_frame(
+    server, connect, how
+):
+    server.faults = Faults(hang_rate=1.0)
+    canopy = connect()
+    reading = {
+        "page": lambda: canopy.page("idn_1"),
+        "count": lambda: canopy.events("idn_1").count(),
+    }[how]
+    task = asyncio.create_task(reading())
+    await until(lambda: server.requests)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    for each in chain_of(caught.value):
+        for frame, _ in list(traceback.walk_tb(each.__traceback__))[1:]:
+            for name, value in frame.f_locals.items():
+                assert server.token not in shown(value), (frame, name)
 
 
 @pytest.mark.parametrize("token", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\r\nX: y"])
