@@ -45,12 +45,12 @@ def test_catching_up_passes_no_tie_by(count):
 def test_what_can_not_be_proven_costs_no_reach(log_type):
     written = [
         *spread(-3_000, 0, 190),
-        *spread(0, 500, 1_000, "new"),
+        *spread(0, 500, 250, "new"),
         *tied(150, at=100.0),
         Written(160.0, 600.25, "late"),
     ]
     log = log_type(written)
-    batches, _ = run(follow(log, 1_500, start="beginning", **DEFAULTS))
+    batches, _ = run(follow(log, 1_000, start="beginning", **DEFAULTS))
     assert came_at(batches)["late"] < 160 + 800
     assert len(names(batches)) == len(written)
 
