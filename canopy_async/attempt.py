@@ -51,7 +51,7 @@ def error_of(
         attempt: Which attempt it was, 1 for the first.
     """
     if isinstance(outcome, Response):
-        return error_from(outcome)
+        return error_from(outcome, url=url, attempts=attempt)
     if outcome.final:
         return ProtocolError(outcome.message, page=page)
     cls = RequestTimeoutError if outcome.timed_out else TransportError

@@ -233,14 +233,16 @@ class Gate:
         came of this one: nobody slips through before a cooldown.
         """
         self._in_flight -= 1
-        if self._queue() is not None:
+        if self._urgent or self._waiters:
             asyncio.get_running_loop().call_soon(self._pump)
 
     def succeeded(self) -> None:
         """Widen a little, and earn a part of a retry."""
         self._pace.succeeded(asyncio.get_running_loop().time())
-        self._width = min(self._ceiling, self._width + 1.0 / self._width)
-        self._budget = min(RETRY_BUDGET, self._budget + RETRY_EARNED)
+        if self._width < self._ceiling:
+            self._width = min(self._ceiling, self._width + 1.0 / self._width)
+        if self._budget < RETRY_BUDGET:
+            self._budget = min(RETRY_BUDGET, self._budget + RETRY_EARNED)
 
     def strained(self, started: float, *, refused: bool = False) -> None:
         """Halve the width, unless that was done since ``started``.
@@ -297,6 +299,8 @@ class Gate:
         self._requests += 1
         self._peak = max(self._peak, self._in_flight)
         self._next_start = now + self._spacing
+        if self._pace.rate is None:
+            return now
         self._pace.advance(now)
         if self._pace.rate is not None:
             # A late start is made good by the next one: timers are never early.

@@ -39,6 +39,7 @@ __all__ = [
     "identities_endpoint",
     "is_loopback",
     "parse_base_url",
+    "query_string",
     "retry_after_seconds",
 ]
 
@@ -70,12 +71,17 @@ class Endpoint(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class Query:
-    """What is asked of a list, the same for each of its pages."""
+    """What is asked of a list, the same for each of its pages.
+
+    Attributes:
+        encoded: All of it as it is sent, percent-encoded.
+    """
 
     q: str | None = None
     sort_by: str | None = None
     order: str | None = None
     status: str | None = None
+    encoded: str = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Check each argument that was given, by name."""
@@ -86,19 +92,11 @@ class Query:
             check_choice("order", self.order, ORDERS)
         if self.status is not None:
             check_choice("status", self.status, ("active", "inactive"))
-
-    def parameters(self) -> dict[str, str]:
-        """Return what to send, without what was not given."""
-        given = {
-            "q": self.q,
-            "sort_by": self.sort_by,
-            "order": self.order,
-            "status": self.status,
-        }
-        return {name: value for name, value in given.items() if value is not None}
+        encoded = _encoded(self.q, self.sort_by, self.order, self.status)
+        object.__setattr__(self, "encoded", encoded)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Response:
     """One whole answer: its body read and decompressed.
 
@@ -106,15 +104,11 @@ class Response:
         status: The HTTP status.
         headers: The answer's headers, case-insensitive.
         body: The bytes of the body.
-        url: The URL that was asked for.
-        attempts: How many requests it took to get this answer.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
-    url: str
-    attempts: int = 1
 
 
 def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
@@ -179,13 +173,21 @@ def build_url(
     base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
 ) -> str:
     """Return the URL of one page, percent-encoded once and for all."""
-    return f"{base_url}{endpoint.path}?page={page}&take={take}{_encoded(query)}"
+    return f"{base_url}{endpoint.path}?{query_string(query, page=page, take=take)}"
+
+
+def query_string(query: Query, *, page: int, take: int) -> str:
+    """Return what is in the URL of one page after the question mark."""
+    return f"page={page}&take={take}{query.encoded}"
 
 
 @lru_cache(maxsize=256)
-def _encoded(query: Query) -> str:
-    parameters = query.parameters()
-    return f"&{urlencode(parameters, quote_via=quote)}" if parameters else ""
+def _encoded(
+    q: str | None, sort_by: str | None, order: str | None, status: str | None
+) -> str:
+    fields = {"q": q, "sort_by": sort_by, "order": order, "status": status}
+    given = {name: value for name, value in fields.items() if value is not None}
+    return f"&{urlencode(given, quote_via=quote)}" if given else ""
 
 
 def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
@@ -208,11 +210,19 @@ def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
     return structure_page(endpoint.row, body, page=page)
 
 
-def error_from(response: Response, *, method: str = "GET") -> ApiError:
+def error_from(
+    response: Response, *, url: str, attempts: int = 1, method: str = "GET"
+) -> ApiError:
     """Return the error that an answer other than 200 stands for.
 
     The documented envelope is read where there is one; a proxy's HTML page or
     an empty body is tolerated and not quoted.
+
+    Args:
+        response: The answer.
+        url: The URL that was asked for.
+        attempts: How many requests it took to get this answer.
+        method: How it was asked for.
     """
     status = response.status
     code, message, details = _envelope(response.body)
@@ -226,8 +236,8 @@ def error_from(response: Response, *, method: str = "GET") -> ApiError:
         request_id=_request_id(response.headers),
         retry_after=retry_after_seconds(response.headers),
         method=method,
-        url=response.url,
-        attempts=response.attempts,
+        url=url,
+        attempts=attempts,
     )
 
 

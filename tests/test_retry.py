@@ -26,7 +26,7 @@ def whole(bound):
 
 def error(status, retry_after=None):
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return error_from(Response(status=status, headers=headers, body=b"", url="u"))
+    return error_from(Response(status=status, headers=headers, body=b""), url="u")
 
 
 @pytest.mark.parametrize("status", RETRIED)

@@ -564,10 +564,8 @@ def error_of(status, body=b"", headers=()):
         status=status,
         headers=CIMultiDict(headers),
         body=body,
-        url="https://h/p",
-        attempts=2,
     )
-    return error_from(response)
+    return error_from(response, url="https://h/p", attempts=2)
 
 
 @pytest.mark.parametrize(

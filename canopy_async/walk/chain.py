@@ -7,7 +7,7 @@ while those in flight stay valid evidence. The read ends with a window that
 proves to reach the end of the list, or past a bound.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from operator import eq
 from typing import Any, Final, Generic, TypeVar
@@ -92,8 +92,8 @@ class OverlapChain(Generic[R]):
         self._end_probe_at = 0
         # Of page 1, but not its rows: those of many reads at once would push each
         # other out of the processor's cache.
-        self._head_keys: tuple[Any, ...] = ()
-        self._head_ids: Collection[str] = ()
+        self._head_keys: Sequence[Any] = ()
+        self._head_ids: Sequence[str] = ()
         self._inherited: Final = span.inherited_proof
         self._done = limit == 0
         self._ledger.complete = self._done
@@ -211,7 +211,7 @@ class OverlapChain(Generic[R]):
         if None in view.keys:
             return self._go_on_unproven(page)
         self._ledger.expected = view.count
-        self._head_keys, self._head_ids = view.keys, view.known.keys()
+        self._head_keys, self._head_ids = view.keys, view.ids
         self._plan.rows = view.count
         if sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES:
             self._plan.expect_ties()
@@ -433,7 +433,7 @@ class OverlapChain(Generic[R]):
         if not view.keys or view.keys != self._head_keys:
             return False
         # Where all keys are one, rows may have come or gone without a trace.
-        return view.keys[0] != view.keys[-1] or view.known.keys() == self._head_ids
+        return view.keys[0] != view.keys[-1] or view.members == set(self._head_ids)
 
     def _learn_size(self, asked: int, said: int, view: View[R]) -> None:
         """Plan with what the server sends at most, said or not."""

@@ -236,7 +236,7 @@ class KeyCover(Generic[R]):
 
     def shares_run(self, view: View[R]) -> bool:
         """Tell whether a view holds a row handed out at the cover itself."""
-        return not self.at.isdisjoint(view.known)
+        return not self.at.isdisjoint(view.members)
 
     def has_new(self, view: View[R]) -> bool:
         """Tell whether accepting a view would hand out rows."""
@@ -248,11 +248,11 @@ class KeyCover(Generic[R]):
 
     def touches(self, view: View[R]) -> bool:
         """Tell whether a view begins in the run at the cover."""
-        return view.keys[:1] == (self.key,)
+        return view.keys[:1] == [self.key]
 
     def stops_at(self, view: View[R]) -> bool:
         """Tell whether a view ends in the run at the cover."""
-        return view.keys[-1:] == (self.key,)
+        return view.keys[-1:] == [self.key]
 
     def revisit(self, view: View[R]) -> None:
         """Learn where the run at the cover begins from a view that ends in it."""
@@ -267,7 +267,7 @@ class KeyCover(Generic[R]):
             tied += 1
         rows = [row for row in view.rows[begin:tied] if row.id not in self.at]
         rows += view.rows[tied:]
-        late = self._count_late(view, begin) if begin else 0
+        late = self._count_late(view, begin, tied) if begin else 0
         place: int | None = None
         is_new = tied < length
         if is_new:
@@ -308,8 +308,10 @@ class KeyCover(Generic[R]):
             before = (self.precedes(key, self.key) for key in view.keys)
             return sum(before)
 
-    def _count_late(self, view: View[R], begin: int) -> int:
-        """Count rows before the cover, as far back as is remembered."""
+    def _count_late(self, view: View[R], begin: int, tied: int) -> int:
+        """Count unseen rows before the cover, as far back as is remembered."""
+        if self.track.ends_with(view.ids[:tied]):
+            return 0  # as a rule
         oldest = self.track.oldest_key()
         unknown = self.track.unknown(view.ids[:begin])
         if oldest is None or not unknown:
@@ -320,9 +322,9 @@ class KeyCover(Generic[R]):
         )
 
 
-def _is_sorted(keys: tuple[Any, ...], *, descending: bool) -> bool:
+def _is_sorted(keys: list[Any], *, descending: bool) -> bool:
     try:
-        return list(keys) == sorted(keys, reverse=descending) and keys[:1] != (None,)
+        return keys == sorted(keys, reverse=descending) and keys[:1] != [None]
     except TypeError:
         raise UnorderedListError("a row has no created_at") from None
 

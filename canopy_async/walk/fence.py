@@ -161,11 +161,11 @@ class FencedWalk(Generic[R]):
             IncompleteReadError: They may have.
         """
         if self._cover.order == "desc":
-            held = self._head in view.known
+            held = self._head in view.members
             if not held and view.rows and not view.is_end:
                 return  # pushed down, further than a page: it must still show
         else:
-            held = view.ids[:1] == (self._head,)
+            held = view.ids[:1] == [self._head]
         if not (self._head is None or held) or not self._adds_up():
             raise self._moved()
         self._done = self._ledger.complete = True

@@ -3,9 +3,7 @@
 import math
 from collections import deque
 from functools import lru_cache
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 from canopy_async.errors import RequestBudgetError
 
@@ -19,14 +17,13 @@ _SPARE_REQUESTS: Final = 64
 _CUT_SHORT: Final = 2
 
 
-@attrs.frozen(eq=False)
-class Window:
+class Window(NamedTuple):
     """Rows ``start`` to ``end`` of the list, as one page of the API.
 
     Attributes:
         page: The page's number, from 1.
         take: Rows per page.
-        number: How many windows were asked for before it.
+        number: How many windows were asked for before it: no two are the same.
     """
 
     page: int

@@ -1,7 +1,7 @@
 """Where rows stood when they were last seen: hints, and never a proof."""
 
 from collections import deque
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from canopy_async.errors import ProtocolError
 from canopy_async.walk.view import Row, View
@@ -11,30 +11,41 @@ __all__ = ["Track"]
 R = TypeVar("R", bound=Row)
 
 _REMEMBERED_VIEWS = 2
-_LIKELY_OVERLAP = 32
 
 
-class _Seen(NamedTuple):
+class _Seen:
     """What is remembered of a view; its rows are not, which saves memory."""
 
-    ids: tuple[str, ...]
-    known: dict[str, Any]
-    keys: tuple[Any, ...]
-    begin: int
-    rank: int
+    __slots__ = ("_places", "begin", "ids", "keys", "rank")
 
-    def leads_to(self, ids: tuple[str, ...], keys: tuple[Any, ...]) -> bool:
+    def __init__(self, view: View[Any], begin: int, rank: int) -> None:
+        self.ids: Final = view.ids
+        self.keys: Final = view.keys
+        self.begin: Final = begin
+        self.rank: Final = rank
+        self._places: dict[str, int] | None = None
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where in the view each row was, by its id."""
+        if self._places is None:  # lists that hold still never ask
+            self._places = {id_: place for place, id_ in enumerate(self.ids)}
+        return self._places
+
+    def leads_to(self, view: View[Any]) -> bool:
         """Tell whether all rows shared with a view are the last here, first there.
 
         As a rule they are. It is told from few comparisons.
         """
         last = self.ids[-1]
-        shared = ids.index(last) + 1 if last in ids[:_LIKELY_OVERLAP] else 0
+        if last not in view.members:
+            return view.members.isdisjoint(self.ids)
+        shared = view.ids.index(last) + 1
         begin = len(self.ids) - shared
         return (
-            self.ids[begin:] == ids[:shared]
-            and self.keys[begin:] == keys[:shared]
-            and self.known.keys().isdisjoint(ids[shared:])
+            self.ids[begin:] == view.ids[:shared]
+            and self.keys[begin:] == view.keys[:shared]
+            and view.members.isdisjoint(self.ids[:begin])
         )
 
 
@@ -86,8 +97,7 @@ class Track(Generic[R]):
             is_new = True  # in a read that goes on, the row was not seen so far
         if is_new and place is not None:
             rank = self.accepted + place - begin
-        seen = _Seen(view.ids, view.known, view.keys, begin, self.accepted)
-        self._seen.appendleft(seen)
+        self._seen.appendleft(_Seen(view, begin, self.accepted))
         self.accepted += rows
         if view.number >= self._newest:
             self._newest = view.number
@@ -113,18 +123,22 @@ class Track(Generic[R]):
         """
         if self.head is not None:
             return
-        self._seen.appendleft(_Seen(view.ids, view.known, view.keys, place, self.rank))
+        self._seen.appendleft(_Seen(view, place, self.rank))
         self.position = view.start + place
         self.end = max(self.end, view.end)
         self.count = view.count
 
     def knows(self, id_: str) -> bool:
         """Tell whether a row is in one of the views remembered."""
-        return any(id_ in seen.known for seen in self._seen)
+        return any(id_ in seen.places for seen in self._seen)
 
-    def unknown(self, ids: tuple[str, ...]) -> set[str]:
+    def ends_with(self, ids: list[str]) -> bool:
+        """Tell whether these rows are the last of the view accepted last."""
+        return bool(self._seen) and self._seen[0].ids[-len(ids) :] == ids
+
+    def unknown(self, ids: list[str]) -> set[str]:
         """Return those of some rows that are in none of the views remembered."""
-        return set(ids).difference(*[seen.known for seen in self._seen])
+        return set(ids).difference(*[seen.places for seen in self._seen])
 
     def oldest_key(self) -> Any:
         """Return the first key of the views remembered, None if there is none."""
@@ -141,10 +155,10 @@ class Track(Generic[R]):
     def places_of(self, view: View[R]) -> list[tuple[int, int]]:
         """Return, for the rows of a view that are known, which view and where."""
         return [
-            (number, seen.ids.index(id_))
+            (number, seen.places[id_])
             for id_ in view.ids
             for number, seen in enumerate(self._seen)
-            if id_ in seen.known
+            if id_ in seen.places
         ]
 
     def check_keys(self, view: View[R]) -> None:
@@ -154,18 +168,19 @@ class Track(Generic[R]):
             ProtocolError: A row came with another ``created_at`` than before.
         """
         for seen in self._seen:
-            if seen.leads_to(view.ids, view.keys):
+            if seen.leads_to(view):
                 continue
-            for id_ in seen.known.keys() & view.known.keys():
-                if seen.known[id_] != view.known[id_]:
+            for at, (id_, key) in enumerate(zip(view.ids, view.keys, strict=True)):
+                place = seen.places.get(id_)
+                if place is not None and seen.keys[place] != key:
                     raise ProtocolError(
                         "created_at of a row changed while the list was read",
                         page=view.page,
-                        path=f"items[{view.ids.index(id_)}].created_at",
+                        path=f"items[{at}].created_at",
                     )
 
     def _rank_of(self, id_: str) -> int | None:
         for seen in self._seen:
-            if id_ in seen.known:
-                return seen.rank + seen.ids.index(id_) - seen.begin
+            if id_ in seen.places:
+                return seen.rank + seen.places[id_] - seen.begin
         return None

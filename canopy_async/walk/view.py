@@ -31,14 +31,11 @@ R = TypeVar("R", bound=Row)
 class View(Generic[R]):
     """A contiguous slice of the list at one instant.
 
-    Views are remembered after their rows are gone, so they hold what the garbage
-    collector need not walk: a dict and tuples of nothing but strings and times.
-
     Attributes:
         rows: The rows.
-        known: Their ``created_at`` by id, in order.
         ids: Their ids.
         keys: Their ``created_at``.
+        members: The ids as a set.
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
@@ -71,7 +68,7 @@ class View(Generic[R]):
         "is_end",
         "is_first",
         "keys",
-        "known",
+        "members",
         "number",
         "page",
         "rows",
@@ -83,12 +80,13 @@ class View(Generic[R]):
         rows = page.items
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
-        known: dict[str, Any] = {row.id: row.created_at for row in rows}
-        if len(known) < len(rows):
-            raise _doubled(rows, window)
-        self.known: Final = known
-        self.ids: Final = tuple(known)
-        self.keys: Final = tuple(known.values())
+        ids = [row.id for row in rows]
+        members = set(ids)
+        if len(members) < len(ids):
+            raise _doubled(ids, window)
+        self.ids: Final = ids
+        self.members: Final = members
+        self.keys: Final[list[Any]] = [row.created_at for row in rows]
         self.start: Final = (window.page - 1) * take
         self.end: Final = self.start + len(rows)
         self.count: Final = meta.item_count
@@ -104,8 +102,7 @@ class View(Generic[R]):
         )
 
 
-def _doubled(rows: Sequence[Row], window: Window) -> ProtocolError:
-    ids = [row.id for row in rows]
+def _doubled(ids: list[str], window: Window) -> ProtocolError:
     at = next(at for at, id_ in enumerate(ids) if id_ in ids[:at])
     return ProtocolError(
         "the id occurs twice in one page", page=window.page, path=f"items[{at}].id"
