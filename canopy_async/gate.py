@@ -101,13 +101,14 @@ class _Pace:
         self._limit = seen
         self.rate = self._limit * (1.0 - _DIP)
 
-    def advance(self, now: float) -> None:
-        """Let the rate rise with time."""
+    def advance(self, now: float) -> float | None:
+        """Let the rate rise with time, and return it."""
         if self.rate is None:
-            return
+            return None
         age = (now - self._refused_at) / _PLATEAU - 1.0
         is_over = age > _FORGOTTEN
         self.rate = None if is_over else self._limit * (1.0 + _DIP * age**3)
+        return self.rate
 
     def _seen(self, now: float) -> float | None:
         """Return the rate of the latest successes, None if they were few."""
@@ -299,12 +300,10 @@ class Gate:
         self._requests += 1
         self._peak = max(self._peak, self._in_flight)
         self._next_start = now + self._spacing
-        if self._pace.rate is None:
-            return now
-        self._pace.advance(now)
-        if self._pace.rate is not None:
+        rate = self._pace.advance(now)
+        if rate is not None:
             # A late start is made good by the next one: timers are never early.
-            gap = 1.0 / self._pace.rate
+            gap = 1.0 / rate
             self._next_paced = max(self._next_paced, now - gap) + gap
         return now
 
