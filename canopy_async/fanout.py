@@ -8,6 +8,7 @@ are open, and bounds what all of them together hold ready.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from itertools import repeat
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -135,7 +136,9 @@ class FanOut:
         self._current: _Reading | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._stopped_by: Exception | None = None
-        self._progress = FanOutProgress()
+        self._done_ids = 0
+        self._complete_ids = 0
+        self._failed_ids = 0
         self._events = 0
         self._requests = 0
         self._iterated = False
@@ -147,8 +150,10 @@ class FanOut:
         """How far this fan-out is."""
         runs = [reading.run for reading in self._open if reading.run is not None]
         current = 0 if self._current is None else self._current.handed
-        return attrs.evolve(
-            self._progress,
+        return FanOutProgress(
+            done=self._done_ids,
+            complete=self._complete_ids,
+            failed=self._failed_ids,
             open=0 if self._closed else len(self._open),
             events=self._events + current,
             requests=self._requests + sum(run.progress.requests for run in runs),
@@ -249,10 +254,9 @@ class FanOut:
     async def _iterate(self) -> AsyncIterator[IdentityEvent]:
         try:
             while (reading := await self._next_reading()) is not None:
-                identity_id = reading.identity_id
-                for event in reading.events:
-                    reading.handed += 1
-                    yield pair((identity_id, event))
+                pairs = zip(repeat(reading.identity_id), reading.events)
+                for reading.handed, found in enumerate(map(pair, pairs), 1):
+                    yield found
         finally:
             await self.aclose()
 
@@ -354,7 +358,7 @@ class FanOut:
         try:
             stream = self._read(identity_id, resume=reading.resume)
             lane = cast("Transport", Lane(self._pacer, self._transport))
-            async with attrs.evolve(stream, transport=lane).open() as run:
+            async with stream.open_over(lane) as run:
                 reading.run = run
                 while await run.answered():
                     await self._hand_over(reading)
@@ -373,11 +377,8 @@ class FanOut:
     def _ended(self, reading: _Reading, run: Run[AuditEvent]) -> None:
         report = run.report
         self._put_away(reading, report)
-        self._progress = attrs.evolve(
-            self._progress,
-            done=self._progress.done + 1,
-            complete=self._progress.complete + report.complete,
-        )
+        self._done_ids += 1
+        self._complete_ids += report.complete
         if self._on_end is not None:
             self._on_end(
                 IdentityOutcome(
@@ -400,7 +401,7 @@ class FanOut:
         self._cut_short[reading.identity_id] = error.checkpoint
         report = None if reading.run is None else reading.run.report
         self._put_away(reading, report)
-        self._progress = attrs.evolve(self._progress, failed=self._progress.failed + 1)
+        self._failed_ids += 1
         self.failures[reading.identity_id] = error
         if self._collects:
             _drop_frames(error)

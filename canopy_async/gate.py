@@ -157,6 +157,7 @@ class Gate:
         self._pace: Final = _Pace()
         self._next_paced = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
+        self._will_pump = False
         self._budget = RETRY_BUDGET
         self._requests = 0
         self._retries = 0
@@ -234,8 +235,9 @@ class Gate:
         came of this one: nobody slips through before a cooldown.
         """
         self._in_flight -= 1
-        if self._urgent or self._waiters:
-            asyncio.get_running_loop().call_soon(self._pump)
+        if (self._urgent or self._waiters) and not self._will_pump:
+            self._will_pump = True
+            asyncio.get_running_loop().call_soon(self._pump_now)
 
     def succeeded(self) -> None:
         """Widen a little, and earn a part of a retry."""
@@ -306,6 +308,10 @@ class Gate:
             gap = 1.0 / rate
             self._next_paced = max(self._next_paced, now - gap) + gap
         return now
+
+    def _pump_now(self) -> None:
+        self._will_pump = False
+        self._pump()
 
     def _pump(self) -> None:
         """Admit whom the rules allow, and wake up when time allows more."""

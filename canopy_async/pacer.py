@@ -1,7 +1,6 @@
 """Turns: how many reads share the requests of one session fairly."""
 
 import asyncio
-import weakref
 from collections import deque
 from typing import Any, Final
 
@@ -57,9 +56,7 @@ class Pacer:
         if response is None:
             lane.asked -= 1
         else:
-            size = len(response.body)
-            self._ready_bytes += size
-            weakref.finalize(response, self._let_go, lane, size).atexit = False
+            self._ready_bytes += len(response.body)
         self.grant()
 
     def grant(self) -> None:
@@ -80,8 +77,9 @@ class Pacer:
                 self._turns.append(lane)
         self._turns.extendleft(reversed(blocked))
 
-    def _let_go(self, lane: "Lane", size: int) -> None:
-        self._ready_bytes -= size
+    def let_go(self, lane: "Lane", response: Response) -> None:
+        """Count that an answer is no longer held ready."""
+        self._ready_bytes -= len(response.body)
         lane.asked -= 1
 
 
@@ -113,6 +111,10 @@ class Lane:
             raise
         self._pacer.leave(self, response)
         return response
+
+    def let_go(self, response: Response) -> None:
+        """Count that an answer is no longer held ready."""
+        self._pacer.let_go(self, response)
 
     async def _enter(self, *, urgent: bool) -> None:
         if urgent or (not self.waiters and self._pacer.admits(self)):

@@ -100,7 +100,7 @@ class ReadAhead:
         """Let go of the answer of a window that has arrived, and return it."""
         outcome = self._outcomes.pop(window)
         if isinstance(outcome, Response):
-            self._ready_bytes -= len(outcome.body)
+            self._let_go(outcome)
         return outcome
 
     def keep_only(self, windows: Collection[Window]) -> None:
@@ -111,7 +111,7 @@ class ReadAhead:
         for window in self._outcomes.keys() - wanted:
             outcome = self._outcomes.pop(window)
             if isinstance(outcome, Response):
-                self._ready_bytes -= len(outcome.body)
+                self._let_go(outcome)
             else:
                 self.failing = False
         for window in self._tasks.keys() - wanted:
@@ -126,7 +126,8 @@ class ReadAhead:
         self._on_answer = None  # whoever reads is then freed without a collection
         tasks = [*self._tasks.values(), *self._dropped]
         self._tasks.clear()
-        self._outcomes.clear()
+        while self._outcomes:
+            self.take(next(iter(self._outcomes)))
         await cancel_and_wait(tasks)
 
     async def _fetch(self, window: Window, request: PageRequest) -> None:
@@ -137,8 +138,10 @@ class ReadAhead:
             outcome = await self._transport.get(request)
         except Exception as error:  # noqa: BLE001 - see above
             outcome = error
-        if self._tasks.pop(window, None) is None:
-            return  # dropped meanwhile
+        if self._tasks.pop(window, None) is None:  # dropped meanwhile
+            if isinstance(outcome, Response):
+                self._transport.let_go(outcome)
+            return
         self._outcomes[window] = outcome
         if isinstance(outcome, Response):
             self._likely_bytes = len(outcome.body)
@@ -147,3 +150,7 @@ class ReadAhead:
             self.failing = True
         if self._on_answer is not None:
             self._on_answer()
+
+    def _let_go(self, response: Response) -> None:
+        self._ready_bytes -= len(response.body)
+        self._transport.let_go(response)

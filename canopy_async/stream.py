@@ -90,11 +90,15 @@ class Stream(Generic[T]):
 
     def open(self) -> "Run[T]":
         """Return a new pass, to be used with ``async with``."""
+        return self.open_over(self._transport)
+
+    def open_over(self, transport: Transport) -> "Run[T]":
+        """Return a new pass that sends its requests over another transport."""
         return Run(
             endpoint=self._endpoint,
             query=self._query,
             walk=self._new_walk(self._query, self._options),
-            transport=self._transport,
+            transport=transport,
             options=self._options,
         )
 

@@ -158,6 +158,9 @@ class Transport:
                 await self.until_closed(asyncio.sleep(wait))
         raise AssertionError("unreachable")
 
+    def let_go(self, response: Response) -> None:
+        """Be told that a read no longer holds an answer ready: this bounds none."""
+
     async def until_closed(self, awaitable: Awaitable[T]) -> T:
         """Return what ``awaitable`` does.
 
