@@ -199,6 +199,7 @@ class Run(Generic[T]):
         self._pagination: PageMeta | None = None
         self._advancing = False
         self._arrived: Window | None = None
+        self._plans_more = True
         self._closed = False
 
     @property
@@ -376,6 +377,7 @@ class Run(Generic[T]):
         await self._ahead.aclose()
 
     def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:
+        self._plans_more = True
         if isinstance(outcome, Response):
             page = decode_page(self._endpoint, outcome.body, page=window.page)
             self._pagination = page.pagination
@@ -405,9 +407,10 @@ class Run(Generic[T]):
         windows = walk.windows
         if windows and windows[0] not in ahead:
             self._start(windows[0], urgent=True)
-        while ahead.has_room:
+        while self._plans_more and ahead.has_room:
             window = walk.plan()
             if window is None:
+                self._plans_more = False  # before the next answer is taken
                 return
             self._start(window, urgent=False)
 

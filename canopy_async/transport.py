@@ -40,6 +40,7 @@ T = TypeVar("T")
 _OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
 _RECEIVE: Final = 96 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
+_NO_CREDENTIAL: Final = Credential(None)
 _MAX_FAULT: Final = 300
 
 
@@ -206,7 +207,7 @@ class Transport:
         scope = asyncio.timeout(None)
         admitted = False
         started = 0.0
-        credential = Credential(None)
+        credential = _NO_CREDENTIAL
         try:
             async with scope:
                 self._scopes.add(scope)

@@ -48,7 +48,7 @@ class Span:
     @property
     def is_whole(self) -> bool:
         """Whether everything is wanted."""
-        return self == WHOLE
+        return self is WHOLE or self == WHOLE
 
     @property
     def inherited_proof(self) -> Proof | None:
