@@ -61,16 +61,15 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
 
 @lru_cache(maxsize=4096)
 def _best(bound: int, take: int, reach: int | None) -> tuple[int, int]:
-    best = (1, 1)
-    best_end = 0
+    best = furthest = 0
     for size in range(take, 0, -1):
-        if best_end > bound + size:  # no smaller take can end as late
+        if furthest > size:  # no smaller take can end as late
             break
-        page = bound // size + 1
-        if page * size >= best_end:
-            best, best_end = (page, size), page * size
-    if reach is None or best_end <= reach:
-        return best
+        beyond = size - bound % size
+        if beyond >= furthest:
+            best, furthest = size, beyond
+    if reach is None or bound + furthest <= reach:
+        return bound // best + 1, best
     ends = ((bound // size + 1) * size for size in range(1, take + 1))
     nearest = min(end for end in ends if end >= reach)
     size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
