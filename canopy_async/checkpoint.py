@@ -20,6 +20,7 @@ MAX_IDS: Final = 100_000
 """Ids that one checkpoint holds at most."""
 
 _MAX_TEXT: Final = 16 * 1024 * 1024
+_NO_IDS: Final[frozenset[str]] = frozenset()
 
 
 @attrs.frozen(kw_only=True)
@@ -126,7 +127,7 @@ class Place:
     def __init__(self, scope: str, resume: Checkpoint | None = None) -> None:
         self._scope: Final = scope
         self._key = None if resume is None else resume.key
-        self._ids = frozenset[str]() if resume is None else resume.ids
+        self._ids = _NO_IDS if resume is None else resume.ids
         self._before: Final = 0 if resume is None else resume.delivered
         self._delivered = 0
 
@@ -159,7 +160,7 @@ class Place:
             if row.created_at != key:
                 break
             ids.add(row.id)
-        earlier = self._ids if key == self._key else frozenset[str]()
+        earlier = self._ids if key == self._key else _NO_IDS
         return key, earlier.union(ids)
 
 

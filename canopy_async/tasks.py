@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 __all__ = ["cancel_and_wait", "until_done"]
@@ -9,17 +10,18 @@ __all__ = ["cancel_and_wait", "until_done"]
 
 async def until_done(task: asyncio.Task[Any]) -> None:
     """Wait until a task has ended, however it did."""
-    waiter = asyncio.get_running_loop().create_future()
-
-    def wake(_: asyncio.Task[Any]) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    wake = partial(_wake, waiter)
     task.add_done_callback(wake)
     try:
         await waiter
     finally:
         task.remove_done_callback(wake)
+
+
+def _wake(waiter: asyncio.Future[None], _task: asyncio.Task[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
