@@ -207,7 +207,11 @@ class KeyCover(Generic[R]):
         keys = view.keys
         if self._order is None and keys[:1] != keys[-1:] and None not in keys:
             self._order = "asc" if keys[0] < keys[-1] else "desc"
-        if not _is_sorted(keys, descending=self._order == "desc"):
+        try:
+            is_sorted = keys == sorted(keys, reverse=self._order == "desc")
+        except TypeError:
+            raise UnorderedListError("a row has no created_at") from None
+        if not is_sorted or keys[:1] == [None]:
             raise UnorderedListError("the list is not sorted by created_at")
         if self._is_assumed and keys[:1] != keys[-1:]:
             self._is_assumed = False
@@ -320,13 +324,6 @@ class KeyCover(Generic[R]):
             id_ in unknown and self.precedes(oldest, key)
             for id_, key in zip(view.ids[:begin], view.keys[:begin], strict=True)
         )
-
-
-def _is_sorted(keys: list[Any], *, descending: bool) -> bool:
-    try:
-        return keys == sorted(keys, reverse=descending) and keys[:1] != [None]
-    except TypeError:
-        raise UnorderedListError("a row has no created_at") from None
 
 
 class IdCover(Generic[R]):

@@ -55,12 +55,7 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
         reach: A position that is far enough: of the windows that reach it,
             the nearest end is taken.
     """
-    page, size = _best(max(bound, 0), take, reach)
-    return Window(page, size)
-
-
-@lru_cache(maxsize=4096)
-def _best(bound: int, take: int, reach: int | None) -> tuple[int, int]:
+    bound = max(bound, 0)
     best = furthest = 0
     for size in range(take, 0, -1):
         if furthest > size:  # no smaller take can end as late
@@ -69,11 +64,11 @@ def _best(bound: int, take: int, reach: int | None) -> tuple[int, int]:
         if beyond >= furthest:
             best, furthest = size, beyond
     if reach is None or bound + furthest <= reach:
-        return bound // best + 1, best
+        return Window(bound // best + 1, best)
     ends = ((bound // size + 1) * size for size in range(1, take + 1))
     nearest = min(end for end in ends if end >= reach)
     size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
-    return bound // size + 1, size
+    return Window(bound // size + 1, size)
 
 
 class Planner:
@@ -180,6 +175,10 @@ class Planner:
             Whether the windows that are asked for are too large.
         """
         return self._shrink(said) if said < asked else False
+
+    def learn_full(self, rows: int) -> None:
+        """Learn from a page that is as long as it was asked to be."""
+        self.longest = max(self.longest, rows)
 
     def learn_length(self, rows: int, *, short: bool, claims_more: bool) -> bool:
         """Learn from the rows of a page what the server sends at most.
