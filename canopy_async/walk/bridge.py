@@ -86,7 +86,11 @@ class Bridge(Generic[R]):
         self._plan.ask_first(window)
 
     def take(self, view: View[R] | None) -> list[R]:
-        """Take the first window, None where its page is not there."""
+        """Take the first window, which is not of the plan or continues no cover.
+
+        Args:
+            view: What it holds, None where its page is not there.
+        """
         errand, self._errand = self._errand, None
         return errand(view) if errand is not None else self._settle(view)
 
@@ -96,11 +100,8 @@ class Bridge(Generic[R]):
         self._errand = None
 
     def _settle(self, view: View[R] | None) -> list[R]:
-        """Accept a planned window, or begin to bridge the gap before it."""
+        """Begin to bridge the gap before a planned window, unless ties do."""
         if view is not None and view.rows:
-            if self._cover.certifies(view):
-                self._plan.tighten()
-                return self._reader.accept(view)
             ties = self._ties_here(fills=0)
             if ties is not None and ties.continues_in(view):
                 return self._accept_tied(ties, view)

@@ -341,10 +341,14 @@ class OverlapChain(Generic[R]):
             return self._learn_order(self._direction, view)
         if view is not None and view.rows:
             self._check(view)
-            self._cover.bound_growth(view)
+            if view.is_end:
+                self._cover.bound_growth(view)
         if self._search is not None:
             return self._find(self._search, view)
-        return self._bridge.take(view)
+        if view is None or self._bridge.is_busy or not self._cover.certifies(view):
+            return self._bridge.take(view)
+        self._plan.tighten()
+        return self.accept(view)
 
     def accept(self, view: View[R]) -> list[R]:
         """Hand out what a window adds that continues the cover."""
@@ -371,8 +375,8 @@ class OverlapChain(Generic[R]):
     def _is_chasing(self) -> bool:
         """Whether the end has moved on by more than a page since the start."""
         return (
-            self._cover.order == "asc"
-            and self._ledger.delivered >= self._end_probe_at
+            self._ledger.delivered >= self._end_probe_at
+            and self._cover.order == "asc"
             and not self._bridge.is_busy
             and not self._cover.is_bounded
         )

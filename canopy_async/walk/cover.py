@@ -77,7 +77,7 @@ class Cover(Protocol[R]):
         ...
 
     def bound_growth(self, view: View[R]) -> None:
-        """Learn from a view where the list ended at its instant."""
+        """Learn from a view that reaches the end of the list where that was."""
         ...
 
     def certifies(self, view: View[R]) -> bool:
@@ -163,12 +163,10 @@ class KeyCover(Generic[R]):
     @property
     def is_past_bound(self) -> bool:
         """Whether the cover is strictly after a bound."""
-        return self._is_past(self._bound) or self._is_past(self._growth_bound)
-
-    def _is_past(self, bound: datetime | None) -> bool:
-        if bound is None or self.key is None:
+        bounds = self._bound, self._growth_bound
+        if self.key is None or bounds == (None, None):
             return False
-        return self.precedes(bound, self.key)
+        return any(b is not None and self.precedes(b, self.key) for b in bounds)
 
     def wanted(self, rows: list[R]) -> list[R]:
         """Return the rows, in list order, up to the bound."""
@@ -223,9 +221,7 @@ class KeyCover(Generic[R]):
         In ascending order, no row of the list as it was at the start can come
         after the last row that it had at any later instant.
         """
-        if self._growth_bound is not None or self._order != "asc":
-            return
-        if view.is_end and view.rows:
+        if self._growth_bound is None and self._order == "asc" and view.rows:
             self._growth_bound = view.keys[-1]
 
     def certifies(self, view: View[R]) -> bool:
