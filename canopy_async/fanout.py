@@ -7,7 +7,7 @@ are open, and bounds what all of them together hold ready.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -22,6 +22,7 @@ from canopy_async.errors import (
     SessionClosedError,
     UnauthorizedError,
 )
+from canopy_async.garbage import Keeping
 from canopy_async.identity_events import (
     FanOutProgress,
     IdentityBatch,
@@ -74,6 +75,10 @@ class _Reading:
         if not self.events:
             return self.run.checkpoint
         return self.run.checkpoint_after(self.handed)
+
+    def pairs(self) -> Iterator[IdentityEvent]:
+        """Return the events, each with its identity."""
+        return map(pair, zip(repeat(self.identity_id), self.events))
 
 
 class FanOut:
@@ -195,9 +200,7 @@ class FanOut:
             TypeError: While iterating: an id is neither a str nor has an ``id``.
             ValueError: While iterating: an id can't be one.
         """
-        if self._iterated:
-            raise RuntimeError("a fan-out is one pass, and this one was iterated")
-        self._iterated = True
+        self._begin()
         return self._iterate()
 
     def __iter__(self) -> Any:
@@ -226,13 +229,25 @@ class FanOut:
     async def collect(self) -> list[IdentityEvent]:
         """Return all events in a list.
 
+        While they are many, the garbage collector's full searches are put off,
+        each of which would look through all of them.
+
         Raises:
             FanOutError: Some identities failed and ``on_error`` is
                 ``"collect"``: a part is never returned as if it were all.
                 Iterate to have what could be read.
             CanopyError: As `__aiter__` says.
         """
-        pairs = [pair async for pair in self]
+        self._begin()
+        pairs: list[IdentityEvent] = []
+        try:
+            with Keeping() as keeping:
+                while (reading := await self._next_reading()) is not None:
+                    pairs += reading.pairs()
+                    reading.handed = len(reading.events)
+                    keeping.count(len(pairs))
+        finally:
+            await self.aclose()
         if self.failures:
             count = len(self.failures)
             raise FanOutError(
@@ -251,11 +266,16 @@ class FanOut:
         finally:
             await self._ids.aclose()
 
+    def _begin(self) -> None:
+        if self._iterated:
+            raise RuntimeError("a fan-out is one pass, and this one was iterated")
+        self._iterated = True
+
     async def _iterate(self) -> AsyncIterator[IdentityEvent]:
         try:
             while (reading := await self._next_reading()) is not None:
-                pairs = zip(repeat(reading.identity_id), reading.events)
-                for reading.handed, found in enumerate(map(pair, pairs), 1):
+                pairs = enumerate(reading.pairs(), 1)
+                for reading.handed, found in pairs:
                     yield found
         finally:
             await self.aclose()

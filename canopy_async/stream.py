@@ -17,6 +17,7 @@ from canopy_async.errors import (
     IncompleteReadError,
     NotFoundError,
 )
+from canopy_async.garbage import Keeping
 from canopy_async.hooks import PageReceived
 from canopy_async.models import AuditEvent, Page, PageMeta
 from canopy_async.readahead import Outcome, ReadAhead
@@ -118,13 +119,18 @@ class Stream(Generic[T]):
     async def collect(self) -> list[T]:
         """Return all rows in a list.
 
+        While they are many, the garbage collector's full searches are put off,
+        each of which would look through all of them.
+
         Raises:
             CanopyError: The read failed; carries ``checkpoint``.
         """
         rows: list[T] = []
-        async with self.open() as run:
-            while (batch := await run.next_batch()) is not None:
-                rows.extend(batch)
+        with Keeping() as keeping:
+            async with self.open() as run:
+                while (batch := await run.next_batch()) is not None:
+                    rows.extend(batch)
+                    keeping.count(len(rows))
         return rows
 
     async def first(self) -> T | None:

@@ -47,7 +47,7 @@ LAYERS = (
         "tasks",
     ),
     ("retry", "gate", "scopes", "attempt", "transport"),
-    ("readahead", "stream"),
+    ("garbage", "readahead", "stream"),
     (
         "pacer",
         "identity_events",
