@@ -17,8 +17,8 @@ from tables import Table, number
 LATENCY = 0.03
 FAN_OUT_LATENCY = 0.02
 PAGES_OF_IDENTITY = 3
-_FAR_WIDTH = 32
-_FAN_OUT_WIDTH = 64
+FAR_WIDTH = 32
+FAN_OUT_WIDTH = 64
 
 
 @attrs.frozen
@@ -67,8 +67,8 @@ def streaming(rounds: Rounds) -> Iterator[Goal]:
 
 def far_server(base_url: str, sizes: Sizes) -> Goal:
     """Read from far away, against the ideal schedule of the same requests."""
-    width = _FAR_WIDTH
-    log = _log(base_url, sizes.far_pages * TAKE, LATENCY, in_flight=width)
+    width = FAR_WIDTH
+    log = log_of(base_url, sizes.far_pages * TAKE, LATENCY, in_flight=width)
     runs = [measured("scenarios:read", log=log) for _ in range(sizes.repeats)]
     over = median(run["wall"] / _ideal(run["requests"], width) - 1 for run in runs)
     run = runs[0]
@@ -85,44 +85,9 @@ def far_server(base_url: str, sizes: Sizes) -> Goal:
     )
 
 
-def parts(base_url: str, sizes: Sizes) -> Table:
-    """Tell what a request costs, beside what an ideal schedule leaves for it."""
-    head = ("µs of CPU per request", "decoding", "proof", "all else", "whole")
-    table = Table("Where the time goes", (*head, "ideal leaves"))
-    near = _log(base_url, sizes.peer_events)
-    far = _log(base_url, sizes.far_pages * TAKE, LATENCY, in_flight=_FAR_WIDTH)
-    many = {
-        "base_url": base_url,
-        "account": _account(FAN_OUT_LATENCY),
-    } | _identities(sizes)
-    for what, function, options, ideal in (
-        ("no latency", "read", {"log": near}, None),
-        ("30 ms, 32 in flight", "read", {"log": far}, LATENCY / _FAR_WIDTH),
-        ("identities", "fan_out", many, FAN_OUT_LATENCY / _FAN_OUT_WIDTH),
-    ):
-        for who, suffix in (
-            ("canopy_async", ""),
-            ("bare aiohttp", "_bare"),
-            ("raw sockets", "_raw"),
-        ):
-            runs = [
-                measured(f"parts:{function}{suffix}", **options)
-                for _ in range(sizes.repeats)
-            ]
-            table.add(
-                f"{what}: {who}",
-                *(
-                    f"{median(run[part] for run in runs):.0f}"
-                    for part in ("decoding", "proof", "else", "whole")
-                ),
-                "" if ideal is None else f"{1e6 * ideal:.0f}",
-            )
-    return table
-
-
 def first_event(base_url: str, sizes: Sizes) -> Goal:
     """Wait for the first event of a new session in a new process."""
-    log = _log(base_url, 10 * TAKE, LATENCY)
+    log = log_of(base_url, 10 * TAKE, LATENCY)
     runs = [measured("scenarios:read", log=log) for _ in range(sizes.repeats)]
     over = median(run["first"] for run in runs) - LATENCY
     return Goal(
@@ -138,7 +103,7 @@ def slow_consumer(base_url: str, sizes: Sizes, server_rate: float) -> Goal:
     rate = server_rate / 10
 
     def peak(events: int) -> float:
-        log = _log(base_url, events)
+        log = log_of(base_url, events)
         done = measured("scenarios:read_slowly", log=log, per_second=rate)
         return done["peak"]
 
@@ -155,14 +120,14 @@ def slow_consumer(base_url: str, sizes: Sizes, server_rate: float) -> Goal:
 
 def many_identities(base_url: str, sizes: Sizes) -> Goal:
     """Fan out over identities far away, against the ideal schedule."""
-    width = _FAN_OUT_WIDTH
-    options = _identities(sizes)
+    width = FAN_OUT_WIDTH
+    options = identities_of(sizes)
     runs = [fan_out(base_url, FAN_OUT_LATENCY, **options) for _ in range(sizes.repeats)]
     bare, raw = (
         measured(
             f"scenarios:fan_out_{who}",
             base_url=base_url,
-            account=_account(FAN_OUT_LATENCY),
+            account=account_at(FAN_OUT_LATENCY),
             **options,
         )
         for who in ("bare", "raw")
@@ -180,11 +145,12 @@ def many_identities(base_url: str, sizes: Sizes) -> Goal:
     )
 
 
-def _identities(sizes: Sizes) -> dict[str, int]:
+def identities_of(sizes: Sizes) -> dict[str, int]:
+    """Return what a fan-out is asked for."""
     return {
         "identities": sizes.identities,
         "events": PAGES_OF_IDENTITY * TAKE - 50,
-        "in_flight": _FAN_OUT_WIDTH,
+        "in_flight": FAN_OUT_WIDTH,
     }
 
 
@@ -235,7 +201,7 @@ def import_time(sizes: Sizes) -> Goal:
 
 def fan_out(base_url: str, latency: float, **options: int) -> dict[str, Any]:
     """Fan out over identities, once."""
-    account = _account(latency)
+    account = account_at(latency)
     return measured("scenarios:fan_out", base_url=base_url, account=account, **options)
 
 
@@ -243,23 +209,25 @@ def read(
     base_url: str, events: int, latency: float = 0, *, in_flight: int = 8
 ) -> dict[str, Any]:
     """Read a log with the proof, once."""
-    log = _log(base_url, events, latency, in_flight=in_flight)
+    log = log_of(base_url, events, latency, in_flight=in_flight)
     return measured("scenarios:read", log=log)
 
 
-def _log(
+def log_of(
     base_url: str, events: int, latency: float = 0, *, in_flight: int = 8
 ) -> dict[str, Any]:
+    """Return the fields of a `Log` of so many events, so far away."""
     return {
         "base_url": base_url,
-        "account": _account(latency),
+        "account": account_at(latency),
         "identity": f"idn_1_{events}",
         "events": events,
         "in_flight": in_flight,
     }
 
 
-def _account(latency: float) -> str:
+def account_at(latency: float) -> str:
+    """Return the account that the server answers for after so many seconds."""
     return f"acme-{1000 * latency:.0f}" if latency else "acme"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import readers
 import scenarios
 from contestants import bare
 
@@ -18,47 +19,45 @@ from canopy_async import stream
 from canopy_async.walk.chain import OverlapChain
 
 
-def read(log: dict[str, Any]) -> dict[str, float]:
+def read_ours(log: dict[str, Any]) -> dict[str, float]:
     """Read a log with the proof; return µs of CPU per request, by part."""
-    with _timed() as timed:
-        return _by_part(scenarios.read(log), timed)
+    return _by_part(lambda: readers.read("proven", log))
 
 
 def read_bare(log: dict[str, Any]) -> dict[str, float]:
     """Do so with nothing but aiohttp and the decoder."""
-    with _timed() as timed:
-        return _by_part(scenarios.read_bare(log), timed)
+    return _by_part(lambda: readers.read("bare", log))
 
 
 def read_raw(log: dict[str, Any]) -> dict[str, float]:
     """Do so off raw sockets, with the decoder."""
-    with _timed() as timed:
-        return _by_part(scenarios.read_raw(log), timed)
+    return _by_part(lambda: readers.read("ceiling", log))
 
 
-def fan_out(**options: Any) -> dict[str, float]:
+def fan_out_ours(**options: Any) -> dict[str, float]:
     """Read the logs of many identities; return µs of CPU per request, by part."""
-    with _timed() as timed:
-        return _by_part(scenarios.fan_out(**options), timed)
+    return _by_part(lambda: scenarios.fan_out(**options))
 
 
 def fan_out_bare(**options: Any) -> dict[str, float]:
     """Do so with nothing but aiohttp and the decoder."""
-    with _timed() as timed:
-        return _by_part(scenarios.fan_out_bare(**options), timed)
+    return _by_part(lambda: scenarios.fan_out_bare(**options))
 
 
 def fan_out_raw(**options: Any) -> dict[str, float]:
     """Do so off raw sockets, with the decoder."""
+    return _by_part(lambda: scenarios.fan_out_raw(**options))
+
+
+def _by_part(read: Callable[[], dict[str, Any]]) -> dict[str, float]:
+    """Return µs of CPU per request, by part, and the requests per 100 events."""
     with _timed() as timed:
-        return _by_part(scenarios.fan_out_raw(**options), timed)
-
-
-def _by_part(figures: dict[str, Any], timed: Counter[str]) -> dict[str, float]:
+        figures = read()
     requests = timed["requests"]
     decoding, proof = timed["decoding"] / requests, timed["proof"] / requests
     whole = figures["cpu"] / requests
     return {
+        "requests": 100 * requests / figures["events"],
         "whole": 1e6 * whole,
         "decoding": 1e6 * decoding,
         "proof": 1e6 * proof,

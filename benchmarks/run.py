@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import attrs
+import costs
 import goals
 import scaling
 import writing
@@ -94,7 +95,7 @@ class Session:
 
     def parts(self) -> None:
         """Tell what a request costs, by part."""
-        self.tables.append(goals.parts(self.base_url, self.sizes))
+        self.tables += costs.tables(self.base_url, self.sizes)
 
     def scale(self) -> None:
         """Let the size of a read grow."""
