@@ -125,9 +125,17 @@ class Codec(Generic[T]):
     def _outer_rows_are_whole(self, body: bytes) -> bool:
         """Tell whether the first row and the last hold all known fields, no other."""
         begin = body.find(b"{", body.find(b'"items"') + 1)
-        return self._is_whole(_beginnings(body, begin)) and self._is_whole(
-            _endings(body, begin)
-        )
+        # As a rule rows end and begin where this is found first and last; where
+        # it is inside of a row, what is cut there is no JSON.
+        end, last = body.find(b"},{", begin) + 1, body.rfind(b"},{", begin) + 2
+        try:
+            self._whole_row.decode(body[begin:end])
+            self._whole_row.decode(body[last : body.rfind(b"}]", last) + 1])
+        except (msgspec.DecodeError, RecursionError):
+            return self._is_whole(_beginnings(body, begin)) and self._is_whole(
+                _endings(body, begin)
+            )
+        return True
 
     def _is_whole(self, pieces: Iterable[bytes]) -> bool:
         """Tell whether the first of some pieces that is a row is a whole one."""
