@@ -18,6 +18,12 @@ READY_BYTES: Final = 12 * 1024 * 1024
 READY_PER_REQUEST: Final = 8
 """Answers held ready at most, for each request that may be in flight."""
 
+_DEEPEST: Final = 4
+"""How many times as many are held ready where one answer comes late, at most."""
+
+_MOST_BYTES: Final = 2
+"""The same for their bytes."""
+
 Outcome: TypeAlias = Response | Exception
 
 
@@ -48,6 +54,8 @@ class ReadAhead:
         self._dropped: Final[set[asyncio.Task[None]]] = set()
         self._ready_bytes = 0
         self._likely_bytes = 0
+        self._depth = 1
+        self._is_awaited = False
         self.requests = 0
         self.retries = 0
         self.failing = False
@@ -56,17 +64,30 @@ class ReadAhead:
         """Tell whether a window was asked for and not taken or dropped yet."""
         return window in self._tasks or window in self._outcomes
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more window may be asked for."""
-        in_flight, ready = len(self._tasks), len(self._outcomes)
+    def find_room(self) -> bool:
+        """Tell whether one more window may be asked for, and make room if it pays.
+
+        It does where the reader waits for an answer that is late, and others that
+        came before it take all the room. Where the reader is the slower one, more
+        room would only take memory.
+        """
+        in_flight = len(self._tasks)
         if self.failing or in_flight >= self._concurrency:
-            return False
-        if ready >= READY_PER_REQUEST * self._concurrency:
             return False
         if in_flight * self._likely_bytes >= READY_BYTES:
             return False
-        return self._ready_bytes < READY_BYTES or not (in_flight or ready)
+        while self._is_full:
+            if not self._is_awaited or self._depth >= _DEEPEST:
+                return not (in_flight or self._outcomes)
+            self._depth *= 2
+        return True
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            len(self._outcomes) >= READY_PER_REQUEST * self._concurrency * self._depth
+            or self._ready_bytes >= READY_BYTES * min(self._depth, _MOST_BYTES)
+        )
 
     def start(self, window: Window, request: PageRequest) -> None:
         """Send the request for a window."""
@@ -89,7 +110,7 @@ class ReadAhead:
             SessionClosedError: Its task was cancelled by somebody else.
         """
         if window not in self._outcomes:
-            await until_done(self._tasks[window])
+            await self._wait_for(self._tasks[window])
         if window in self._outcomes:
             return True
         if self._tasks.pop(window, None) is None:
@@ -120,6 +141,15 @@ class ReadAhead:
             self._dropped.add(task)
             task.cancel()
             task.add_done_callback(self._dropped.discard)
+
+    async def _wait_for(self, task: asyncio.Task[None]) -> None:
+        self._is_awaited = True
+        try:
+            if self._outcomes and self._on_answer is not None:
+                self._on_answer()  # there may be more room now
+            await until_done(task)
+        finally:
+            self._is_awaited = False
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""

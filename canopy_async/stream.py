@@ -413,7 +413,7 @@ class Run(Generic[T]):
         windows = walk.windows
         if windows and windows[0] not in ahead:
             self._start(windows[0], urgent=True)
-        while self._plans_more and ahead.has_room:
+        while self._plans_more and ahead.find_room():
             window = walk.plan()
             if window is None:
                 self._plans_more = False  # before the next answer is taken
