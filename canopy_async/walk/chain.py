@@ -442,7 +442,7 @@ class OverlapChain(Generic[R]):
     def _learn_size(self, asked: int, said: int, view: View[R]) -> None:
         """Plan with what the server sends at most, said or not."""
         if len(view.rows) == said == asked:
-            self._plan.learn_full(said)
+            self._plan.longest = max(self._plan.longest, said)
             return
         short = 0 < len(view.rows) < said and not view.is_end
         said_less = self._plan.learn_take(asked, said)

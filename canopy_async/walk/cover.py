@@ -265,9 +265,13 @@ class KeyCover(Generic[R]):
         begin = tied = self._first_not_before(view)
         while tied < length and keys[tied] == self.key:
             tied += 1
-        rows = [row for row in view.rows[begin:tied] if row.id not in self.at]
-        rows += view.rows[tied:]
-        late = self._count_late(view, begin, tied) if begin else 0
+        late = 0
+        if self.track.ends_with(view.ids[:tied]):  # as a rule
+            rows = list(view.rows[tied:])
+        else:
+            rows = [row for row in view.rows[begin:tied] if row.id not in self.at]
+            rows += view.rows[tied:]
+            late = self._count_late(view, begin) if begin else 0
         place: int | None = None
         is_new = tied < length
         if is_new:
@@ -308,10 +312,8 @@ class KeyCover(Generic[R]):
             before = (self.precedes(key, self.key) for key in view.keys)
             return sum(before)
 
-    def _count_late(self, view: View[R], begin: int, tied: int) -> int:
+    def _count_late(self, view: View[R], begin: int) -> int:
         """Count unseen rows before the cover, as far back as is remembered."""
-        if self.track.ends_with(view.ids[:tied]):
-            return 0  # as a rule
         oldest = self.track.oldest_key()
         unknown = self.track.unknown(view.ids[:begin])
         if oldest is None or not unknown:

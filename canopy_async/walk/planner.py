@@ -120,9 +120,10 @@ class Planner:
             return None
         bound = self.end - self.overlap
         window = plan_window(bound, self.take, reach=reach)
-        if window.end <= self.end:  # pages of few rows all begin or end there
+        if (end := window.end) <= self.end:  # pages of few rows all begin or end there
             window = plan_window(bound, self.max_take, reach=reach)
-        self.end = max(window.end, self.end + 1)
+            end = max(window.end, self.end + 1)
+        self.end = end
         return self.ask(window)
 
     def ask(self, window: Window) -> Window:
@@ -175,10 +176,6 @@ class Planner:
             Whether the windows that are asked for are too large.
         """
         return self._shrink(said) if said < asked else False
-
-    def learn_full(self, rows: int) -> None:
-        """Learn from a page that is as long as it was asked to be."""
-        self.longest = max(self.longest, rows)
 
     def learn_length(self, rows: int, *, short: bool, claims_more: bool) -> bool:
         """Learn from the rows of a page what the server sends at most.

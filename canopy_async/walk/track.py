@@ -133,7 +133,7 @@ class Track(Generic[R]):
         return any(id_ in seen.places for seen in self._seen)
 
     def ends_with(self, ids: list[str]) -> bool:
-        """Tell whether these rows are the last of the view accepted last."""
+        """Tell whether these rows, some at least, end the view accepted last."""
         return bool(self._seen) and self._seen[0].ids[-len(ids) :] == ids
 
     def unknown(self, ids: list[str]) -> set[str]:
