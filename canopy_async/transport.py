@@ -419,16 +419,20 @@ async def _read(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes | N
 
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
-    chunks: list[bytes] = []
-    size = 0
-    while not response.content.at_eof():
-        chunk = await response.content.readany()
+    content = response.content
+    body = await content.readany()
+    if len(body) <= MAX_BODY and content.at_eof():
+        return body  # as a rule
+    chunks = [body]
+    size = len(body)
+    while size <= MAX_BODY and not content.at_eof():
+        chunk = await content.readany()
         size += len(chunk)
-        if size > MAX_BODY:
-            response.close()
-            return None
         chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if size <= MAX_BODY:
+        return b"".join(chunks)
+    response.close()
+    return None
 
 
 def _what_failed(error: Exception) -> str:
