@@ -1,12 +1,13 @@
 """Where the time goes: what a request costs by part, and what is ours of it."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from statistics import median
 from typing import Any
 
 import goals
 from contestants import TAKE
-from measure import measured
+from measure import in_turns, measured
 from sizes import Sizes
 from tables import Table
 
@@ -58,10 +59,10 @@ def tables(base_url: str, sizes: Sizes) -> list[Table]:
 
 def _costs(function: str, sizes: Sizes, **options: Any) -> dict[str, Costs]:
     """Return the medians of each way to read, in turns."""
-    runs: dict[str, list[Costs]] = {who: [] for who in _WHO}
-    for _ in range(sizes.repeats):
-        for who, figures in runs.items():
-            figures.append(measured(f"parts:{function}_{who}", **options))
+    runs = in_turns(
+        sizes.repeats,
+        {who: partial(measured, f"parts:{function}_{who}", **options) for who in _WHO},
+    )
     return {
         who: {part: median(run[part] for run in figures) for part in figures[0]}
         for who, figures in runs.items()

@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 from typing import Any
 
 import attrs
 from contestants import TAKE
-from measure import measured
+from measure import in_turns, measured
 from rounds import Rounds
 from sizes import Sizes
 from tables import Table, number
@@ -69,11 +70,18 @@ def far_server(base_url: str, sizes: Sizes) -> Goal:
     """Read from far away, against the ideal schedule of the same requests."""
     width = FAR_WIDTH
     log = log_of(base_url, sizes.far_pages * TAKE, LATENCY, in_flight=width)
-    runs = [measured("scenarios:read", log=log) for _ in range(sizes.repeats)]
+    turns = in_turns(
+        sizes.repeats,
+        {
+            "ours": partial(measured, "scenarios:read", log=log),
+            "bare": partial(measured, "readers:read", contestant="bare", log=log),
+        },
+    )
+    runs = turns["ours"]
     over = median(run["wall"] / _ideal(run["requests"], width) - 1 for run in runs)
     run = runs[0]
-    bare = measured("readers:read", contestant="bare", log=log)
-    bare_over = bare["wall"] / _ideal(sizes.far_pages, width) - 1
+    bare_ideal = _ideal(sizes.far_pages, width)
+    bare_over = median(run["wall"] / bare_ideal - 1 for run in turns["bare"])
     return Goal(
         f"{number(sizes.far_pages)} pages at 30 ms, {width} in flight, proven:"
         " over the ideal schedule of its requests",
@@ -121,31 +129,30 @@ def slow_consumer(base_url: str, sizes: Sizes, server_rate: float) -> Goal:
 def many_identities(base_url: str, sizes: Sizes) -> Goal:
     """Fan out over identities far away, against the ideal schedule."""
     width = FAN_OUT_WIDTH
-    options = identities_of(sizes)
-    runs = [fan_out(base_url, FAN_OUT_LATENCY, **options) for _ in range(sizes.repeats)]
-    bare, raw = (
-        measured(
-            f"scenarios:fan_out_{who}",
-            base_url=base_url,
-            account=account_at(FAN_OUT_LATENCY),
-            **options,
-        )
-        for who in ("bare", "raw")
+    options = identities_of(sizes) | {"account": account_at(FAN_OUT_LATENCY)}
+    turns = in_turns(
+        sizes.repeats,
+        {
+            way: partial(measured, f"scenarios:{way}", base_url=base_url, **options)
+            for way in ("fan_out", "fan_out_bare", "fan_out_raw")
+        },
     )
+    runs = turns["fan_out"]
     ideal = runs[0]["requests"] * FAN_OUT_LATENCY / width
-    share = median(ideal / run["wall"] for run in runs)
+    share, bare, raw = (
+        median(ideal / run["wall"] for run in runs) for runs in turns.values()
+    )
     return Goal(
         f"{number(sizes.identities)} identities of {PAGES_OF_IDENTITY} pages at"
         f" 20 ms, {width} in flight: share of the ideal schedule",
         "≥ 0.9",
         f"{share:.2f} ({_wall(runs)}, ideal {ideal:.2f} s, CPU {_cpu(runs)};"
-        f" bare aiohttp: {ideal / bare['wall']:.2f},"
-        f" raw sockets: {ideal / raw['wall']:.2f})",
+        f" bare aiohttp: {bare:.2f}, raw sockets: {raw:.2f})",
         share >= 0.9 and all(run["complete"] for run in runs),
     )
 
 
-def identities_of(sizes: Sizes) -> dict[str, int]:
+def identities_of(sizes: Sizes) -> dict[str, Any]:
     """Return what a fan-out is asked for."""
     return {
         "identities": sizes.identities,

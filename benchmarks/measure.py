@@ -4,7 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,17 @@ def measured(function: str, **arguments: Any) -> Any:
     if done.returncode:
         raise RuntimeError(f"{function} {arguments}: {done.stderr}")
     return json.loads(done.stdout)
+
+
+def in_turns(
+    repeats: int, ways: Mapping[str, Callable[[], dict[str, Any]]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure each way so often, by turns: what the machine does, it does to all."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, measure in ways.items():
+            runs[name].append(measure())
+    return runs
 
 
 def main() -> None:
