@@ -47,6 +47,13 @@ Medians, with the times of decoding and of the proof taken around their calls. A
 is aiohttp, asyncio and the kernel, and what the library does to keep pages in order. An
 ideal schedule leaves each request the latency divided by the requests in flight: where
 even raw sockets and decoding take longer, one core can't keep to it, whoever reads.""",
+    "What a read costs more than with bare aiohttp": """\
+The ratios say what is left of bare aiohttp's speed with all lines down to there.
+Windows have to overlap for any proof: a seam without a row on both sides of it proves
+nothing, and pages begin at multiples of their length. The proof is to see each id and
+key once, to compare them, and to plan the next window, in Python. Where there are many
+identities, the last line holds what it takes to begin and to end each read, to hand
+over events from task to task, and to look for garbage among all that is open.""",
 }
 _MARKED = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
 
