@@ -127,15 +127,20 @@ class Codec(Generic[T]):
         begin = body.find(b"{", body.find(b'"items"') + 1)
         # As a rule rows end and begin where this is found first and last; where
         # it is inside of a row, what is cut there is no JSON.
-        end, last = body.find(b"},{", begin) + 1, body.rfind(b"},{", begin) + 2
-        try:
-            self._whole_row.decode(body[begin:end])
-            self._whole_row.decode(body[last : body.rfind(b"}]", last) + 1])
-        except (msgspec.DecodeError, RecursionError):
-            return self._is_whole(_beginnings(body, begin)) and self._is_whole(
-                _endings(body, begin)
-            )
-        return True
+        first_end = body.find(b"},{", begin) + 1
+        last, last_end = body.rfind(b"},{", begin) + 2, body.rfind(b"}]") + 1
+        rest = body[last_end:]
+        if rest == b"]}" or rest.startswith(b'],"pagination":'):
+            try:
+                self._whole_row.decode(body[begin:first_end])
+                self._whole_row.decode(body[last:last_end])
+            except (msgspec.DecodeError, RecursionError):
+                pass  # it was cut inside of a row, or there is an unknown field
+            else:
+                return True
+        return self._is_whole(_beginnings(body, begin)) and self._is_whole(
+            _endings(body, begin)
+        )
 
     def _is_whole(self, pieces: Iterable[bytes]) -> bool:
         """Tell whether the first of some pieces that is a row is a whole one."""

@@ -229,8 +229,8 @@ class FanOut:
     async def collect(self) -> list[IdentityEvent]:
         """Return all events in a list.
 
-        While they are many, the garbage collector's full searches are put off,
-        each of which would look through all of them.
+        While they are many, the garbage collector searches all objects seldom:
+        each such search would look through all of them.
 
         Raises:
             FanOutError: Some identities failed and ``on_error`` is

@@ -78,7 +78,7 @@ class ReadAhead:
             return False
         while self._is_full:
             if not self._is_awaited or self._depth >= _DEEPEST:
-                return not (in_flight or self._outcomes)
+                return False
             self._depth *= 2
         return True
 
@@ -150,6 +150,7 @@ class ReadAhead:
             await until_done(task)
         finally:
             self._is_awaited = False
+            self._depth = 1
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""

@@ -119,8 +119,8 @@ class Stream(Generic[T]):
     async def collect(self) -> list[T]:
         """Return all rows in a list.
 
-        While they are many, the garbage collector's full searches are put off,
-        each of which would look through all of them.
+        While they are many, the garbage collector searches all objects seldom:
+        each such search would look through all of them.
 
         Raises:
             CanopyError: The read failed; carries ``checkpoint``.

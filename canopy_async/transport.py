@@ -28,7 +28,7 @@ from canopy_async.gate import Gate
 from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
 from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
 from canopy_async.scopes import Scopes
-from canopy_async.wire import Endpoint, Query, Response, query_string
+from canopy_async.wire import Endpoint, Query, Response, build_url, query_string
 
 __all__ = ["MAX_BODY", "PageRequest", "Transport"]
 
@@ -91,6 +91,7 @@ class Transport:
         headers: Mapping[str, str],
         http: aiohttp.ClientSession | None = None,
     ) -> None:
+        self._base_url: Final = base_url
         base = URL(base_url, encoded=True)
         self._scheme: Final = base.scheme
         self._authority: Final = base.raw_authority
@@ -147,7 +148,9 @@ class Transport:
                     refreshed = True
                     if await self._refresh(made.credential):
                         continue
-            error = error_of(outcome, page=request.page, url=str(url), attempt=attempt)
+            error = error_of(
+                outcome, page=request.page, url=self._text_of(request), attempt=attempt
+            )
             if shows_strain(error):
                 self._gate.strained(made.started, refused=is_refused(error))
             wait = self._wait_before_retry(error, attempt, clock() - began)
@@ -188,8 +191,17 @@ class Transport:
             )
         return loop
 
+    def _text_of(self, request: PageRequest) -> str:
+        return build_url(
+            self._base_url,
+            request.endpoint,
+            request.query,
+            page=request.page,
+            take=request.take,
+        )
+
     def _url(self, request: PageRequest) -> URL:
-        # Of parts: to take the whole text apart again takes longer.
+        # The same, of parts: to take all of the text apart takes longer.
         return URL.build(
             scheme=self._scheme,
             authority=self._authority,
@@ -261,11 +273,7 @@ class Transport:
             headers = CIMultiDict(
                 (name, credential.redact_text(value)) for name, value in headers.items()
             )
-        return Response(
-            status=response.status,
-            headers=headers,
-            body=body,
-        )
+        return Response(status=response.status, headers=headers, body=body)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:

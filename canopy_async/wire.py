@@ -149,8 +149,10 @@ def parse_base_url(base_url: Any) -> str:
         raise ValueError("base_url must be an absolute https URL")
     if parts.username is not None or parts.password is not None:
         raise ValueError("base_url must not hold credentials")
-    if not set("?# ").isdisjoint(text):  # urlsplit hides an empty query
-        raise ValueError("base_url must not hold a query, a fragment or spaces")
+    if not set("?# \\").isdisjoint(text):  # urlsplit hides an empty query
+        raise ValueError(
+            "base_url must not hold a query, a fragment, spaces or backslashes"
+        )
     if not (text.isascii() and text.isprintable()):
         raise ValueError("base_url must be printable ASCII: encode its other parts")
     if parts.scheme == "http" and not is_loopback(text):

@@ -6,8 +6,9 @@ from importlib.metadata import version
 import aiohttp
 import pytest
 from support.samples import page_body
-from support.scripted import answer, scripted
+from support.scripted import answer, scripted, simulated
 from support.virtual import virtual
+from yarl import URL
 
 from canopy_async import (
     ApiError,
@@ -21,6 +22,7 @@ from canopy_async import (
     TransportError,
     UnauthorizedError,
 )
+from canopy_async.wire import Query, audit_endpoint, build_url, parse_base_url
 
 OWN_AGENT = f"canopy-async/{version('canopy-async')}"
 PATH = "/portal/v1/accounts/acme/identities"
@@ -87,6 +89,39 @@ async def test_the_base_url_may_have_a_path_and_the_user_agent_a_name_before_our
             await canopy.page("idn_1")
     assert str(calls[0].url).startswith("https://self.hosted:8443/canopy/portal/v1/")
     assert calls[0].headers["User-Agent"] == f"exporter/2 {OWN_AGENT}"
+
+
+@pytest.mark.parametrize("identity", ["idn_1", "a/b", "..%2f", "?q=1#f", "å日", "%"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://api.canopy.dev",
+        "https://api.canopy.dev:443/",
+        "HTTPS://API.Canopy.dev:8443/a%20b/c//",
+        "http://[::1]:8080/canopy",
+        "http://127.0.0.1",
+    ],
+)
+async def test_the_url_is_sent_as_the_wire_has_it(base, identity):
+    with simulated(lambda _: 200) as calls:
+        async with session(base_url=base) as canopy:
+            await canopy.page(identity, 3, take=7, q="a+b &c=d/å%", order="asc")
+    endpoint = audit_endpoint("acme", identity)
+    query = Query(q="a+b &c=d/å%", order="asc")
+    text = build_url(parse_base_url(base), endpoint, query, page=3, take=7)
+    assert calls[0].url == URL(text, encoded=True)
+    assert calls[0].url.raw_path_qs in text
+
+
+async def test_an_error_names_the_url_as_it_was_given():
+    with simulated(lambda _: 404):
+        async with session(base_url="https://H.example:443/x") as canopy:
+            with pytest.raises(NotFoundError) as caught:
+                await canopy.page("a/b")
+    assert caught.value.url.startswith(
+        "https://H.example:443/x/portal/v1/accounts/acme"
+    )
+    assert caught.value.url.endswith("/identities/a%2Fb/audit?page=1&take=20")
 
 
 @virtual

@@ -98,6 +98,16 @@ def test_the_last_row_is_found_whatever_it_holds(settled):
     assert settled.decode(json.dumps(page).encode()).items[-1].extra == {"later": [1]}
 
 
+@pytest.mark.parametrize("end", ["]", " ]", "\n]\n"])
+def test_rows_within_the_last_row_are_not_taken_for_it(settled, end):
+    rows = [full_row(n) for n in range(LONG)]
+    rows[-1] = {"later": 1, **rows[-1], "metadata": {"rows": [*rows[:2]]}}
+    items = ",".join(json.dumps(row, separators=(",", ":")) for row in rows)
+    pagination = json.dumps(meta(item_count=LONG))
+    body = f'{{"items":[{items}{end},"pagination":{pagination}}}'.encode()
+    assert settled.decode(body).items[-1].extra == {"later": 1}
+
+
 def test_a_field_that_few_rows_have_is_kept_where_pages_are_looked_through(settled):
     rows = [full_row(n) for n in range(LONG)]
     rows[1]["later"] = 1

@@ -1,11 +1,14 @@
 """What a fan-out tells of the end of each identity, and when."""
 
+from itertools import pairwise
+
 import pytest
 
 from canopy_async import (
     CheckpointError,
     IdentityOutcome,
     NotFoundError,
+    RetryPolicy,
     UnauthorizedError,
 )
 from canopy_async.testing import Faults
@@ -125,3 +128,26 @@ async def test_what_it_raises_ends_all(logs, session):
 async def test_what_cant_be_called_is_refused_at_the_call(session):
     with pytest.raises(TypeError, match="on_end must be callable"):
         session.fan_out(["some"], on_end="print")
+
+
+async def test_what_was_ready_when_identities_failed_takes_no_room(
+    server, connect, monkeypatch
+):
+    """With none, what is left is read a request at a time."""
+    monkeypatch.setattr("canopy_async.pacer.READY_BYTES", 100_000)
+    bad = [f"bad_{number}" for number in range(5)]
+    for identity_id in (*bad, "good"):
+        server.seed_events(identity_id, 600)
+    server.faults = Faults(latency=0.005)
+    server.fail_next(
+        len(bad),
+        status=500,
+        only=lambda request: request.page == 2 and request.identity in bad,
+    )
+    session = connect(concurrency=6, retry=RetryPolicy(attempts=1))
+    fan_out = session.fan_out([*bad, "good"], order="asc", width=1, on_error="collect")
+    read = [identity_id async for identity_id, _ in fan_out]
+    assert read.count("good") == 600
+    assert sorted(fan_out.failures) == bad
+    good = [request for request in server.requests if request.identity == "good"]
+    assert any(one.finished > other.started for one, other in pairwise(good))

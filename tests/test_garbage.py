@@ -1,7 +1,9 @@
-"""Full searches for garbage: none while many rows are kept, and then as before."""
+"""Full searches for garbage: few while many rows are kept, and then as before."""
 
 import asyncio
 import gc
+import os
+import warnings
 
 import pytest
 from support.seeded import copies_of
@@ -43,14 +45,14 @@ def session(connect, seen):
     return connect(concurrency=1, hooks=[watch], retry=retry)
 
 
-def put_off(before):
-    return (*before[:2], 2**31 - 1)
+def seldom(before):
+    return (*before[:2], before[2] * garbage.SELDOM)
 
 
-async def test_full_searches_are_put_off_once_many_rows_are_kept(session, seen, before):
+async def test_full_searches_are_few_once_many_rows_are_kept(session, seen, before):
     assert len(await session.events("idn_1", order="asc").collect()) == ROWS
     assert set(seen[:3]) == {before}  # the second page makes nearly as many
-    assert set(seen[3:]) == {put_off(before)}
+    assert set(seen[3:]) == {seldom(before)}
 
 
 async def test_few_rows_change_nothing(session, seen, before):
@@ -70,33 +72,74 @@ async def test_the_events_of_many_identities_are_kept_in_the_same_way(
     fan_out = session.fan_out(["idn_1"] * 3, order="asc", width=1)
     assert len(await fan_out.collect()) == 3 * ROWS
     assert seen[0] == before
-    assert seen[-1] == put_off(before)
+    assert seen[-1] == seldom(before)
 
 
-async def test_they_go_on_after_an_error(server, session, seen, before):
+async def test_they_are_as_before_after_an_error(server, session, seen, before):
     server.fail_next(status=500, only=lambda request: request.page == 6)
     with pytest.raises(CanopyError):
         await session.events("idn_1", order="asc").collect()
-    assert seen[-1] == put_off(before)
+    assert seen[-1] == seldom(before)
 
 
-async def test_they_go_on_once_nobody_keeps_rows_any_more(session, before):
+async def test_they_are_as_before_once_nobody_keeps_rows_any_more(session, before):
     reading = session.events("idn_1", order="asc").collect()
     with garbage.Keeping() as keeping:
         keeping.count(MANY)
         await reading
-        assert gc.get_threshold() == put_off(before)
+        assert gc.get_threshold() == seldom(before)
     assert gc.get_threshold() == before
 
 
-async def test_they_go_on_after_a_cancellation(session, seen, before):
+async def test_they_are_as_before_after_a_cancellation(session, seen, before):
     task = asyncio.create_task(session.events("idn_1", order="asc").collect())
-    while put_off(before) not in seen:
+    while seldom(before) not in seen:
         assert not task.done()
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_threshold_that_somebody_restores_too_late_is_not_for_good(before):
+    with garbage.Keeping() as keeping:
+        keeping.count(MANY)
+        saved = gc.get_threshold()
+    gc.set_threshold(*saved)
+    with garbage.Keeping() as keeping:
+        keeping.count(MANY)
+        assert gc.get_threshold() == seldom(before)
+    assert gc.get_threshold() == before
+
+
+async def test_a_block_that_ends_within_another_s_beginning_or_end(monkeypatch, before):
+    """As one does that nobody awaits any more, when it is found to be garbage."""
+    left = garbage.Keeping()
+    left.count(MANY)
+    thresholds = gc.get_threshold
+
+    def found():
+        monkeypatch.setattr(gc, "get_threshold", thresholds)
+        left.__exit__(None, None, None)
+        return thresholds()
+
+    with garbage.Keeping() as keeping:
+        keeping.count(MANY)
+        monkeypatch.setattr(gc, "get_threshold", found)
+    assert gc.get_threshold() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_forked_process_keeps_no_rows(before):
+    with garbage.Keeping() as keeping:
+        keeping.count(MANY)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads there
+            process = os.fork()
+        if not process:
+            os._exit(0 if gc.get_threshold() == before else 1)
+        assert os.waitpid(process, 0)[1] == 0
+        assert gc.get_threshold() == seldom(before)
 
 
 async def test_a_threshold_that_was_set_meanwhile_stays(before):

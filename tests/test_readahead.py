@@ -74,3 +74,18 @@ async def test_what_is_held_ready_is_bounded_all_the_same(run, calls, late):
     assert len(calls) == LATE_PAGE + DEEP
     late.set()
     await waiting
+
+
+async def test_less_is_held_ready_again_once_it_has_come(run, calls, late):
+    for _ in range(LATE_PAGE - 1):
+        await anext(run)
+    waiting = asyncio.ensure_future(run.next_batch())
+    await until(lambda: len(calls) == LATE_PAGE + DEEP)
+    late.set()
+    await waiting
+    for _ in range(DEEP - SHALLOW):
+        await anext(run)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(calls) == LATE_PAGE + DEEP
+    assert len([row async for row in run]) == ROWS - LATE_PAGE - (DEEP - SHALLOW)

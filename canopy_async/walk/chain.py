@@ -341,8 +341,7 @@ class OverlapChain(Generic[R]):
             return self._learn_order(self._direction, view)
         if view is not None and view.rows:
             self._check(view)
-            if view.is_end:
-                self._cover.bound_growth(view)
+            self._cover.bound_growth(view)
         if self._search is not None:
             return self._find(self._search, view)
         if view is None or self._bridge.is_busy or not self._cover.certifies(view):

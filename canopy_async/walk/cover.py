@@ -221,7 +221,9 @@ class KeyCover(Generic[R]):
         In ascending order, no row of the list as it was at the start can come
         after the last row that it had at any later instant.
         """
-        if self._growth_bound is None and self._order == "asc" and view.rows:
+        if not view.is_end or not view.rows:
+            return
+        if self._growth_bound is None and self._order == "asc":
             self._growth_bound = view.keys[-1]
 
     def certifies(self, view: View[R]) -> bool:

@@ -23,7 +23,8 @@ class Window(NamedTuple):
     Attributes:
         page: The page's number, from 1.
         take: Rows per page.
-        number: How many windows were asked for before it: no two are the same.
+        number: How many windows of a plan were asked for before it. Those that
+            are asked for together differ by it, or by their page.
     """
 
     page: int
