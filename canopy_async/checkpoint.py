@@ -1,8 +1,9 @@
 """Where a read stands, as a small text that outlives the process."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Self
 
 import attrs
@@ -120,16 +121,22 @@ class Place:
     """Where a pass over a list stands, row by row.
 
     Args:
-        scope: The hash of the read.
+        scope: Returns the hash of the read, which few passes need.
         resume: The checkpoint that the pass began with, if any.
     """
 
-    def __init__(self, scope: str, resume: Checkpoint | None = None) -> None:
-        self._scope: Final = scope
+    def __init__(
+        self, scope: Callable[[], str], resume: Checkpoint | None = None
+    ) -> None:
+        self._find_scope: Final = scope
         self._key = None if resume is None else resume.key
         self._ids = _NO_IDS if resume is None else resume.ids
         self._before: Final = 0 if resume is None else resume.delivered
         self._delivered = 0
+
+    @cached_property
+    def _scope(self) -> str:
+        return self._find_scope()
 
     def advance(self, rows: Sequence[Any]) -> None:
         """Move past rows that were handed out."""

@@ -583,7 +583,7 @@ class CanopySession:
             concurrency=check_integer("concurrency", concurrency, minimum=1),
             lossless=check_flag("lossless", lossless),
             span=span,
-            scope=self._scope(endpoint, query, span),
+            scope=partial(self._scope, endpoint, query, span),
         )
         return Stream(
             endpoint=endpoint,

@@ -41,7 +41,7 @@ class ReadOptions:
         concurrency: Requests in flight at most.
         lossless: Whether the read is to be proven.
         span: The part of the list that is wanted.
-        scope: The hash of the read, for its checkpoints.
+        scope: Returns the hash of the read, for its checkpoints.
     """
 
     limit: int | None
@@ -49,7 +49,7 @@ class ReadOptions:
     concurrency: int
     lossless: bool
     span: Span
-    scope: str
+    scope: Callable[[], str]
 
 
 @attrs.frozen(eq=False)
@@ -238,10 +238,8 @@ class Run(Generic[T]):
     @property
     def report(self) -> ReadReport:
         """What this pass read so far, and what it can prove."""
-        return attrs.evolve(
-            self._walk.report(),
-            requests=self._ahead.requests,
-            retries=self._ahead.retries,
+        return self._walk.report(
+            requests=self._ahead.requests, retries=self._ahead.retries
         )
 
     @property

@@ -59,7 +59,7 @@ def _drive(
 ) -> tuple[list[SimRow], OverlapChain[SimRow], Checkpoint]:
     """Read until the end, or until so many rows were handed out."""
     walk = _walk(scenario, span)
-    place = Place("sim", span.resume)
+    place = Place(lambda: "sim", span.resume)
     read: list[SimRow] = []
     network.in_flight.clear()
     network.answers.clear()

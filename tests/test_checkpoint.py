@@ -109,7 +109,7 @@ def rows(*names):
 
 
 def test_a_place_keeps_the_rows_at_its_key_over_batches():
-    place = Place("s")
+    place = Place(lambda: "s")
     place.advance(rows("1-a", "2-a", "2-b"))
     place.advance(rows("2-c"))
     report = ReadReport(proof=Proof.STRICT_KEY, order_observed="asc")
@@ -121,6 +121,6 @@ def test_a_place_keeps_the_rows_at_its_key_over_batches():
 
 
 def test_a_place_counts_on_from_where_it_was_resumed():
-    place = Place("s", a_checkpoint(delivered=7))
+    place = Place(lambda: "s", a_checkpoint(delivered=7))
     same = place.checkpoint((), ReadReport(), position=0)
     assert (same.key, same.ids, same.delivered) == (KEY, frozenset({"a"}), 7)

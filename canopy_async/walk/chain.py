@@ -127,11 +127,16 @@ class OverlapChain(Generic[R]):
         """About where in the list the rows handed out end."""
         return self._cover.track.end
 
-    def report(self) -> ReadReport:
+    def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
         """Return what is known so far."""
         if self._successor:
-            return self._successor.report()
-        report = self._ledger.report(proof=self._proof(), order=self._cover.order)
+            return self._successor.report(requests=requests, retries=retries)
+        report = self._ledger.report(
+            proof=self._proof(),
+            order=self._cover.order,
+            requests=requests,
+            retries=retries,
+        )
         return report if self._span.is_whole else attrs.evolve(report, expected=None)
 
     def plan(self) -> Window | None:

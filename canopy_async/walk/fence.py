@@ -126,9 +126,14 @@ class FencedWalk(Generic[R]):
         """About where in the list the rows handed out end."""
         return self._cover.track.end
 
-    def report(self) -> ReadReport:
+    def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
         """Return what is known so far."""
-        return self._ledger.report(proof=Proof.FENCE, order=self._cover.order)
+        return self._ledger.report(
+            proof=Proof.FENCE,
+            order=self._cover.order,
+            requests=requests,
+            retries=retries,
+        )
 
     def _accept(self, view: View[R]) -> list[R]:
         if not view.rows:

@@ -87,7 +87,9 @@ class Ledger:
         """Note something worth knowing, once."""
         self._warnings[sentence] = None
 
-    def report(self, *, proof: Proof, order: str | None) -> ReadReport:
+    def report(
+        self, *, proof: Proof, order: str | None, requests: int, retries: int
+    ) -> ReadReport:
         """Return the report of what was read so far."""
         ignored = None not in {self.asked_order, order} and self.asked_order != order
         purged = 0
@@ -102,6 +104,8 @@ class Ledger:
             late=self.late,
             purged=purged,
             repairs=self.repairs,
+            requests=requests,
+            retries=retries,
             order_observed=order,
             order_ignored=ignored,
             warnings=tuple(self._warnings),

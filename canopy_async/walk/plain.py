@@ -106,12 +106,14 @@ class PlainWalk(Generic[T]):
         """Where the pages taken so far end."""
         return self._taken * self._take
 
-    def report(self) -> ReadReport:
+    def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
         """Say what was read; a plain read proves nothing."""
         return ReadReport(
             proof=Proof.NONE,
             expected=self._expected,
             delivered=self._delivered,
+            requests=requests,
+            retries=retries,
             warnings=self._warnings,
         )
 

@@ -68,6 +68,6 @@ class Walk(Protocol[T]):
         """About where in the list the rows handed out end: a hint."""
         ...
 
-    def report(self) -> ReadReport:
-        """Return what is known; requests and retries are not the walk's."""
+    def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
+        """Return what is known, with what was counted by who sends the requests."""
         ...
