@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar, cast, get_origin, get_type_hint
 import attrs
 import msgspec
 
-from canopy_async.models import Extensible, Page
+from canopy_async.models import Page
 
 __all__ = ["Codec", "codec_of"]
 
@@ -177,21 +177,26 @@ def _decoder_of_whole_rows(
 ) -> msgspec.json.Decoder[Page[T]] | None:
     """Return what decodes rows that hold each field, to be adopted by their class.
 
-    None where that can't be: a class can only adopt what is laid out like it.
+    None where that can't be: the class has no room for unknown fields, say.
     """
-    whole: Any = attrs.make_class(
+    fields = attrs.fields(cast("type[attrs.AttrsInstance]", row))
+    whole: Any = type(
         f"Whole{row.__name__}",
-        {name: attrs.field(type=type_) for name, type_ in types.items()},
-        bases=(Extensible,),
-        slots=True,
-        weakref_slot=False,
-        init=False,
-        repr=False,
-        eq=False,
+        (row,),  # an object is adopted fastest by the base of its class
+        {
+            "__slots__": (),
+            "__attrs_attrs__": tuple(
+                field.evolve(default=attrs.NOTHING)
+                for field in fields
+                if field.name in types
+            ),
+            "__setattr__": object.__setattr__,
+            "__delattr__": object.__delattr__,
+        },
     )
     try:
-        _adopt([whole()], row)
-    except TypeError:
+        _adopt([whole.__new__(whole)], row)
+    except (AttributeError, TypeError):
         return None
     return msgspec.json.Decoder(cast("type[Page[T]]", Page[whole]))
 

@@ -104,14 +104,8 @@ class Category(OpenEnum):
     ORGANIZATION = "organization"
 
 
-class Extensible:
-    """A row that has room for fields which the API adds later."""
-
-    __slots__ = ("__weakref__", "extra")
-
-
 @attrs.frozen(kw_only=True)
-class AuditEvent(Extensible):
+class AuditEvent:
     """One row of an identity's audit log.
 
     Nine fields are always there; every other one is None where the server
@@ -144,7 +138,7 @@ class AuditEvent(Extensible):
 
 
 @attrs.frozen(kw_only=True)
-class Identity(Extensible):
+class Identity:
     """One identity of an account.
 
     Only ``id`` is required by the API's description; every other field is
