@@ -26,7 +26,7 @@ class Sizes:
         fan_outs: The numbers of identities in the plot.
     """
 
-    rounds: int = 5
+    rounds: int = 9
     events: int = 1_000_000
     peer_events: int = 100_000
     kept_events: int = 100_000

@@ -233,7 +233,7 @@ def test_a_plain_walk_with_a_limit_reads_on_where_pages_are_cut():
     read = []
     while not walk.done:
         window = walk.plan()
-        cut = window._replace(take=20)
+        cut = attrs.evolve(window, take=20)
         read += walk.take(page_of(ROWS, cut))
     assert read == ROWS[:80]
 

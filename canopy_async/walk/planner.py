@@ -3,7 +3,9 @@
 import math
 from collections import deque
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
+
+import attrs
 
 from canopy_async.errors import RequestBudgetError
 
@@ -17,14 +19,14 @@ _SPARE_REQUESTS: Final = 64
 _CUT_SHORT: Final = 2
 
 
-class Window(NamedTuple):
+@attrs.frozen(eq=False)
+class Window:
     """Rows ``start`` to ``end`` of the list, as one page of the API.
 
     Attributes:
         page: The page's number, from 1.
         take: Rows per page.
-        number: How many windows of a plan were asked for before it. Those that
-            are asked for together differ by it, or by their page.
+        number: How many windows were asked for before it.
     """
 
     page: int
