@@ -101,7 +101,8 @@ async def _fan_out(log: Log, identities: int, events: int) -> dict[str, Any]:
     seen = 0
     async with session(log) as canopy:
         ids = _ids(identities, events)
-        fan_out = canopy.fan_out(ids, width=2 * log.in_flight, order=log.order)
+        # Wide enough to have as many requests in flight; more would only be open.
+        fan_out = canopy.fan_out(ids, width=log.in_flight, order=log.order)
         async with fan_out:
             async for _ in fan_out:
                 if not seen:
