@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-import readers
 from contestants import Log, bare, raw
 from contestants.ours import session
 from readers import Stopwatch, peak_megabytes
@@ -16,16 +15,6 @@ _PAUSE_EVERY = 100
 def read(log: dict[str, Any]) -> dict[str, Any]:
     """Read a log with the proof; return seconds, requests and megabytes."""
     return asyncio.run(_read(Log(**log)))
-
-
-def read_bare(log: dict[str, Any]) -> dict[str, Any]:
-    """Read a log with nothing but aiohttp and the decoder."""
-    return readers.read("bare", log)
-
-
-def read_raw(log: dict[str, Any]) -> dict[str, Any]:
-    """Read a log off raw sockets, with the decoder."""
-    return readers.read("ceiling", log)
 
 
 def read_slowly(log: dict[str, Any], per_second: float) -> dict[str, Any]:

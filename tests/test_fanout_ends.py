@@ -1,5 +1,6 @@
 """What a fan-out tells of the end of each identity, and when."""
 
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,8 @@ from canopy_async import (
     UnauthorizedError,
 )
 from canopy_async.testing import Faults
+
+START = datetime(2026, 4, 20, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -151,3 +154,20 @@ async def test_what_was_ready_when_identities_failed_takes_no_room(
     assert sorted(fan_out.failures) == bad
     good = [request for request in server.requests if request.identity == "good"]
     assert any(one.finished > other.started for one, other in pairwise(good))
+
+
+async def test_what_was_ready_beyond_a_bound_takes_no_room(
+    server, connect, monkeypatch
+):
+    monkeypatch.setattr("canopy_async.pacer.READY_BYTES", 100_000)
+    ids = [f"idn_{number}" for number in range(12)]
+    for identity_id in ids:
+        server.seed_events(identity_id, 900, start=START, spacing=1)
+    server.faults = Faults(latency=0.005)
+    session = connect(concurrency=6)
+    fan_out = session.fan_out(
+        ids, order="asc", width=1, until=START + timedelta(seconds=450)
+    )
+    await fan_out.collect()
+    last = [request for request in server.requests if request.identity == ids[-1]]
+    assert any(one.finished > other.started for one, other in pairwise(last))

@@ -17,6 +17,17 @@ DEEP = 4 * SHALLOW
 LATE_PAGE = 3
 
 
+def page_of(number):
+    return page_body(
+        [event_row(number)],
+        page=number,
+        take=1,
+        item_count=ROWS,
+        page_count=ROWS,
+        has_next_page=number < ROWS,
+    )
+
+
 @pytest.fixture
 def late():
     """Lets the answer that is late come."""
@@ -30,14 +41,7 @@ def calls(late):
     async def script(call):
         if call.page == LATE_PAGE:
             await late.wait()
-        return page_body(
-            [event_row(call.page)],
-            page=call.page,
-            take=1,
-            item_count=ROWS,
-            page_count=ROWS,
-            has_next_page=call.page < ROWS,
-        )
+        return page_of(call.page)
 
     with simulated(script) as calls:
         yield calls
@@ -89,3 +93,18 @@ async def test_less_is_held_ready_again_once_it_has_come(run, calls, late):
         await asyncio.sleep(0)
     assert len(calls) == LATE_PAGE + DEEP
     assert len([row async for row in run]) == ROWS - LATE_PAGE - (DEEP - SHALLOW)
+
+
+async def test_the_bytes_of_it_are_bounded_as_well(run, calls, late, monkeypatch):
+    answers = 5
+    size = len(page_of(100))
+    monkeypatch.setattr("canopy_async.readahead.READY_BYTES", answers * size)
+    for _ in range(LATE_PAGE - 1):
+        await anext(run)
+    waiting = asyncio.ensure_future(run.next_batch())
+    await until(lambda: len(calls) > LATE_PAGE + answers + CONCURRENCY)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(calls) <= LATE_PAGE + 2 * answers + CONCURRENCY
+    late.set()
+    await waiting

@@ -450,6 +450,8 @@ def test_a_base_url_is_https_or_on_loopback(given_url, parsed):
         "https://[::1",
         "https://h:port",
         "https://h:99999",
+        "https://h\\",
+        "https://h\\x/y",
         "\ud800",
     ],
 )
