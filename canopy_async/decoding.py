@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar, cast, get_origin, get_type_hint
 import attrs
 import msgspec
 
-from canopy_async.models import Page
+from canopy_async.models import NO_EXTRA, Page
 
 __all__ = ["Codec", "codec_of"]
 
@@ -120,7 +120,7 @@ class Codec(Generic[T]):
         for typed, row in zip(page.items, rows, strict=True):
             extra = {name: row[name] for name in row if name not in self._known}
             # The rows are frozen for their users; these are not handed out yet.
-            object.__setattr__(typed, "extra", extra)
+            object.__setattr__(typed, "extra", extra or NO_EXTRA)
 
     def _outer_rows_are_whole(self, body: bytes) -> bool:
         """Tell whether the first row and the last hold all known fields, no other."""
@@ -204,7 +204,7 @@ def _decoder_of_whole_rows(
 def _adopt(rows: Iterable[Any], class_: type) -> None:
     """Make rows of ``class_`` out of those that hold all of its fields."""
     for row in rows:
-        row.extra = {}
+        row.extra = NO_EXTRA
         row.__class__ = class_  # frozen from here on
 
 

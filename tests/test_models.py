@@ -1,6 +1,7 @@
 """The models: frozen, slotted, travelling; and enums that stay open."""
 
 import copy
+import operator
 import pickle
 
 import attrs
@@ -26,6 +27,10 @@ META = converter.structure(meta(), PageMeta)
 MODELS = [EVENT, IDENTITY, META, Page(items=(EVENT,), pagination=META)]
 
 
+def pickled(value):
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
+
+
 @pytest.fixture
 def fresh():
     """An enum with an empty cache of its own."""
@@ -48,7 +53,7 @@ def test_a_model_is_frozen_slotted_and_only_made_by_keyword(model):
 
 @given(events)
 def test_an_event_is_equal_after_pickling_and_copying(event):
-    assert pickle.loads(pickle.dumps(event)) == event  # noqa: S301 - our own bytes
+    assert pickled(event) == event
     assert copy.deepcopy(event) == event
     assert copy.copy(event) == event
 
@@ -56,7 +61,7 @@ def test_an_event_is_equal_after_pickling_and_copying(event):
 @given(identities, metas)
 def test_identities_and_metadata_are_equal_after_pickling(identity, page_meta):
     page = Page(items=(identity,), pagination=page_meta)
-    assert pickle.loads(pickle.dumps(page)) == page  # noqa: S301 - our own bytes
+    assert pickled(page) == page
 
 
 def test_an_event_can_be_hashed_although_its_metadata_is_a_dict():
@@ -73,9 +78,34 @@ def test_the_repr_of_an_event_shows_neither_metadata_nor_extra():
     assert "evt_1" in repr(event)
 
 
-def test_extra_is_not_shared_between_rows():
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_rows_without_unknown_fields_share_one_extra_also_when_copied(copied):
     other = converter.structure({"id": "idn_2"}, Identity)
-    assert IDENTITY.extra is not other.extra
+    assert IDENTITY.extra is other.extra
+    assert copied(other).extra is other.extra
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda extra: extra.update(later=1),
+        lambda extra: extra.setdefault("later", 1),
+        lambda extra: operator.setitem(extra, "later", 1),
+        lambda extra: operator.ior(extra, {"later": 1}),
+    ],
+)
+def test_nobody_can_write_into_the_extra_of_other_rows(change):
+    with pytest.raises(TypeError, match="copy it"):
+        change(IDENTITY.extra)
+    assert IDENTITY.extra == {}
+    change(IDENTITY.extra.copy())
+
+
+def test_the_fields_of_a_row_can_be_filtered_as_those_of_any_attrs_class():
+    without = attrs.filters.exclude(attrs.fields(AuditEvent).metadata)
+    row = attrs.asdict(EVENT, filter=without)
+    assert "metadata" not in row
+    assert type(row["extra"]) is dict
 
 
 @pytest.mark.parametrize("enum", [ActorType, Outcome, Severity, Category])
