@@ -12,8 +12,8 @@ from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
 from canopy_async.walk.cover import IdCover, KeyCover
-from canopy_async.walk.planner import Window
 from canopy_async.walk.view import View
+from canopy_async.walk.window import Window
 
 MANY = 10**6
 

@@ -1,11 +1,19 @@
-"""Windows: as far as any page and take can reach, and never past what is wanted."""
+"""Windows: as far as pages of any take reach, in few requests of few rows."""
+
+import ast
+import textwrap
+from pathlib import Path
 
 import pytest
+from chart_of_takes import ROWS, best_takes, literal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from canopy_async.errors import RequestBudgetError
-from canopy_async.walk.planner import OVERLAP, Planner, Window, plan_window
+from canopy_async.walk import takes
+from canopy_async.walk.planner import Planner
+from canopy_async.walk.takes import TAKES
+from canopy_async.walk.window import OVERLAP, Window, plan_window
 
 
 def windows_from(bound, take):
@@ -81,6 +89,91 @@ def test_overlap_costs_at_most_16_percent(rows):
     while end <= rows:
         end, count = plan_window(max(0, end - OVERLAP), 100).end, count + 1
     assert count <= 1.16 * -(-rows // 100) + 2
+
+
+def planned_on(planner, rows):
+    """What a walk asks for on to the end of a list that holds still."""
+    planner.rows, before = rows, len(planner.windows)
+    while planner.plan(covered=planner.end, horizon=rows + 1, reach=None):
+        pass
+    return list(planner.windows)[before:]
+
+
+def after_page_1():
+    planner = Planner(100, 100)
+    planner.ask(Window(1, 100))
+    planner.end = 100
+    return planner
+
+
+def windows_of(rows):
+    """What a walk asks for after page 1."""
+    return planned_on(after_page_1(), rows)
+
+
+def test_the_takes_of_the_chart_are_those_of_the_best_chain():
+    assert best_takes(ROWS) == TAKES
+
+
+def test_the_source_of_the_chart_is_what_is_printed_for_it():
+    printed = "\n".join(literal(TAKES))
+    assert ast.literal_eval(f"({printed})") == TAKES
+    source = Path(takes.__file__).read_text(encoding="ascii")
+    assert textwrap.indent(printed, "    ") in source
+
+
+@pytest.mark.parametrize("rows", [101, 999, 5_000, 100_000, ROWS - 1, ROWS + 5_000])
+def test_the_windows_of_a_plan_overlap_from_the_first_row_to_the_end(rows):
+    planned = windows_of(rows)
+    assert all(1 <= window.take <= 100 for window in planned)
+    end = 100
+    for window in planned:
+        assert window.start <= end - OVERLAP
+        assert window.end > end
+        end = window.end
+    assert end > rows
+
+
+@pytest.mark.parametrize("rows", [10_000, 100_000, 1_000_000])
+def test_a_plan_takes_hardly_more_requests_than_the_fewest_and_fewer_rows(rows):
+    fewest, farther = 1, 100
+    asked = 100
+    while farther <= rows:
+        window = plan_window(farther - OVERLAP, 100)
+        fewest, farther, asked = fewest + 1, window.end, asked + window.take
+    planned = windows_of(rows)
+    assert len(planned) + 1 <= 1.002 * fewest + 1
+    assert 100 + sum(window.take for window in planned) < 0.98 * asked
+
+
+@given(rows=st.integers(1, 3_000))
+def test_in_short_lists_a_plan_takes_the_fewest_requests(rows):
+    fewest, end = 1, 100
+    while end <= rows:
+        fewest, end = fewest + 1, plan_window(end - OVERLAP, 100).end
+    assert len(windows_of(rows)) + 1 == fewest
+
+
+def test_a_plan_that_left_the_chart_comes_back_to_it():
+    charted = {(window.page, window.take) for window in windows_of(20_000)}
+    planner = after_page_1()
+    while planner.overlap < 16:
+        planner.loosen()
+    apart = planned_on(planner, 2_000)
+    while planner.overlap > OVERLAP:
+        planner.tighten()
+    after = planned_on(planner, 20_000)
+    assert not {(window.page, window.take) for window in apart} <= charted
+    assert {(window.page, window.take) for window in after[20:-2]} <= charted
+
+
+def test_a_plan_that_goes_back_is_none_the_worse():
+    planner = after_page_1()
+    planned_on(planner, 20_000)
+    planner.windows.clear()
+    window = planner.plan(covered=500, horizon=20_001, reach=None)
+    assert window.start <= 500 - OVERLAP
+    assert window.end > 500
 
 
 @pytest.mark.parametrize("take", [4, 5, 7, 10, 12, 13, 100])

@@ -25,7 +25,7 @@ from canopy_async.models import Page, PageMeta
 from canopy_async.report import ReadReport
 from canopy_async.walk import PlainWalk, Walk
 from canopy_async.walk.chain import OverlapChain
-from canopy_async.walk.planner import Window
+from canopy_async.walk.window import Window
 
 EPOCH = datetime(2026, 4, 20, tzinfo=UTC)
 

@@ -13,10 +13,11 @@ from typing import Final, Generic, Protocol, TypeVar
 from canopy_async.errors import DriftTooFastError, UnprovenTiesError
 from canopy_async.walk.cover import Accepted, Cover, KeyCover
 from canopy_async.walk.ledger import Ledger
-from canopy_async.walk.planner import Planner, Window, plan_window
+from canopy_async.walk.planner import Planner
 from canopy_async.walk.repair import Seek
 from canopy_async.walk.ties import TieRun
 from canopy_async.walk.view import Row, View
+from canopy_async.walk.window import Window, plan_window
 
 __all__ = ["Bridge", "unproven_ties"]
 

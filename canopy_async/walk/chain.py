@@ -23,11 +23,12 @@ from canopy_async.walk.fence import FencedWalk
 from canopy_async.walk.ledger import Ledger
 from canopy_async.walk.opening import Direction, is_undirected, open_cover
 from canopy_async.walk.plain import PlainWalk
-from canopy_async.walk.planner import OVERLAP, Planner, Window, plan_window
+from canopy_async.walk.planner import Planner
 from canopy_async.walk.protocol import Walk
 from canopy_async.walk.search import Search
 from canopy_async.walk.span import WHOLE, Span
 from canopy_async.walk.view import Row, View, check_page
+from canopy_async.walk.window import OVERLAP, Window, plan_window
 
 __all__ = ["OverlapChain"]
 

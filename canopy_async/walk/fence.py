@@ -19,8 +19,8 @@ from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
 from canopy_async.walk.cover import Cover
 from canopy_async.walk.ledger import Ledger
-from canopy_async.walk.planner import Window
 from canopy_async.walk.view import Row, View, check_page
+from canopy_async.walk.window import Window
 
 __all__ = ["FencedWalk"]
 

@@ -6,8 +6,8 @@ from typing import Any, Final, TypeVar
 from canopy_async.errors import RequestBudgetError
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
-from canopy_async.walk.planner import Window
 from canopy_async.walk.view import View
+from canopy_async.walk.window import Window
 
 __all__ = ["Ledger"]
 

@@ -5,9 +5,9 @@ from typing import Any, Final, Generic, TypeVar
 
 from canopy_async.errors import CheckpointError, UnorderedListError
 from canopy_async.walk.cover import Cover, IdCover, KeyCover
-from canopy_async.walk.planner import Window, plan_window
 from canopy_async.walk.span import Span
 from canopy_async.walk.view import Row, View
+from canopy_async.walk.window import Window, plan_window
 
 __all__ = ["Direction", "is_undirected", "open_cover"]
 

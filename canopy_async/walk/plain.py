@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
-from canopy_async.walk.planner import Window
+from canopy_async.walk.window import Window
 
 __all__ = ["PlainWalk"]
 

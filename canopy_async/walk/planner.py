@@ -1,77 +1,20 @@
-"""Which page and take cover a place in the list."""
+"""Which windows a walk asks for, and how many it may."""
 
 import math
 from collections import deque
 from functools import lru_cache
 from typing import Final
 
-import attrs
-
 from canopy_async.errors import RequestBudgetError
+from canopy_async.walk.chart import Chart
+from canopy_async.walk.takes import TAKE
+from canopy_async.walk.window import OVERLAP, Window, plan_window
 
-__all__ = ["OVERLAP", "Planner", "Window", "plan_window"]
-
-OVERLAP: Final = 2
-"""Rows that planned windows share: one to be strictly before the cover."""
+__all__ = ["Planner"]
 
 _MIN_TAKE: Final = 4  # smaller windows can't overlap and get on
 _SPARE_REQUESTS: Final = 64
 _CUT_SHORT: Final = 2
-
-
-@attrs.frozen(eq=False)
-class Window:
-    """Rows ``start`` to ``end`` of the list, as one page of the API.
-
-    Attributes:
-        page: The page's number, from 1.
-        take: Rows per page.
-        number: How many windows were asked for before it.
-    """
-
-    page: int
-    take: int
-    number: int = 0
-
-    @property
-    def start(self) -> int:
-        """Position of the first row, from 0."""
-        return (self.page - 1) * self.take
-
-    @property
-    def end(self) -> int:
-        """Position after the last row."""
-        return self.page * self.take
-
-
-def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
-    """Return the window that starts at ``bound`` or before and ends last.
-
-    Pages are aligned to their take, so the end depends on how well some take
-    divides the bound. Taking the furthest end each time is optimal: whatever
-    window may follow a nearer end may follow a further one too. Of the windows
-    that end there, the smallest repeats the fewest rows.
-
-    Args:
-        bound: The position, from 0, that the window must not start after.
-        take: Rows per page at most.
-        reach: A position that is far enough: of the windows that reach it,
-            the nearest end is taken.
-    """
-    bound = max(bound, 0)
-    best = furthest = 0
-    for size in range(take, 0, -1):
-        if furthest > size:  # no smaller take can end as late
-            break
-        beyond = size - bound % size
-        if beyond >= furthest:
-            best, furthest = size, beyond
-    if reach is None or bound + furthest <= reach:
-        return Window(bound // best + 1, best)
-    ends = ((bound // size + 1) * size for size in range(1, take + 1))
-    nearest = min(end for end in ends if end >= reach)
-    size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
-    return Window(bound // size + 1, size)
 
 
 class Planner:
@@ -101,6 +44,7 @@ class Planner:
         self.end = 0
         self.rows = 0
         self._asked = 0
+        self._chart = Chart()
         self.longest = 0
         self._cut_short = 0
 
@@ -122,12 +66,23 @@ class Planner:
         elif self.end >= horizon:
             return None
         bound = self.end - self.overlap
-        window = plan_window(bound, self.take, reach=reach)
+        window = self._charted(bound, horizon if reach is None else reach)
+        window = window or plan_window(bound, self.take, reach=reach)
         if (end := window.end) <= self.end:  # pages of few rows all begin or end there
             window = plan_window(bound, self.max_take, reach=reach)
             end = max(window.end, self.end + 1)
         self.end = end
         return self.ask(window)
+
+    def _charted(self, bound: int, goal: int) -> Window | None:
+        """Return the window of the chart, where there is one that serves.
+
+        To reach the goal, another may serve better: one that goes further.
+        """
+        if self.take != TAKE or bound + TAKE >= goal:
+            return None
+        window = self._chart.window_at(bound)
+        return window if window is not None and window.end > self.end else None
 
     def ask(self, window: Window) -> Window:
         """Ask for a window after all others.
@@ -142,9 +97,9 @@ class Planner:
                 f"the read would take more than {allowed} requests for a list of"
                 f" {self.rows} rows"
             )
-        numbered = Window(window.page, window.take, self._asked)
-        self.windows.append(numbered)
-        return numbered
+        window.number = self._asked
+        self.windows.append(window)
+        return window
 
     def ask_first(self, window: Window) -> None:
         """Ask for a window before all others.

@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 from canopy_async.models import Page
 from canopy_async.report import ReadReport
-from canopy_async.walk.planner import Window
+from canopy_async.walk.window import Window
 
 __all__ = ["Walk"]
 

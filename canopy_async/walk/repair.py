@@ -3,8 +3,8 @@
 from typing import Final, TypeVar
 
 from canopy_async.walk.cover import Cover
-from canopy_async.walk.planner import Window, plan_window
 from canopy_async.walk.view import Row, View
+from canopy_async.walk.window import Window, plan_window
 
 __all__ = ["Seek"]
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from canopy_async.errors import ProtocolError
 from canopy_async.models import Page
-from canopy_async.walk.planner import Window
+from canopy_async.walk.window import Window
 
 __all__ = ["Row", "View", "check_page"]
 

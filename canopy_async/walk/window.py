@@ -1,0 +1,65 @@
+"""Which page and take cover a place in the list."""
+
+from typing import Final
+
+import attrs
+
+__all__ = ["OVERLAP", "Window", "plan_window"]
+
+OVERLAP: Final = 2
+"""Rows that planned windows share: one to be strictly before the cover."""
+
+
+@attrs.define(eq=False)
+class Window:
+    """Rows ``start`` to ``end`` of the list, as one page of the API.
+
+    Attributes:
+        page: The page's number, from 1.
+        take: Rows per page.
+        number: How many windows were asked for before it.
+    """
+
+    page: int
+    take: int
+    number: int = 0
+
+    @property
+    def start(self) -> int:
+        """Position of the first row, from 0."""
+        return (self.page - 1) * self.take
+
+    @property
+    def end(self) -> int:
+        """Position after the last row."""
+        return self.page * self.take
+
+
+def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
+    """Return the window that starts at ``bound`` or before and ends last.
+
+    Pages are aligned to their take, so the end depends on how well some take
+    divides the bound. Taking the furthest end each time is optimal: whatever
+    window may follow a nearer end may follow a further one too. Of the windows
+    that end there, the smallest repeats the fewest rows.
+
+    Args:
+        bound: The position, from 0, that the window must not start after.
+        take: Rows per page at most.
+        reach: A position that is far enough: of the windows that reach it,
+            the nearest end is taken.
+    """
+    bound = max(bound, 0)
+    best = furthest = 0
+    for size in range(take, 0, -1):
+        if furthest > size:  # no smaller take can end as late
+            break
+        beyond = size - bound % size
+        if beyond >= furthest:
+            best, furthest = size, beyond
+    if reach is None or bound + furthest <= reach:
+        return Window(bound // best + 1, best)
+    ends = ((bound // size + 1) * size for size in range(1, take + 1))
+    nearest = min(end for end in ends if end >= reach)
+    size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
+    return Window(bound // size + 1, size)
