@@ -102,6 +102,7 @@ class FencedWalk(Generic[R]):
         check_page(page, window)
         self._ledger.learn(page, window)
         view = View(page, window, longest=self._size)
+        view.check_ids()
         if view.rows:
             self._cover.check(view)
         if self._fenced:

@@ -77,9 +77,11 @@ class Planner:
     def _charted(self, bound: int, goal: int) -> Window | None:
         """Return the window of the chart, where there is one that serves.
 
-        To reach the goal, another may serve better: one that goes further.
+        The chart is for windows that share two rows. To reach the goal, another may
+        serve better, one that goes further. Where the plan has left the chart, this
+        one repeats more rows, once, than going on apart from it would for long.
         """
-        if self.take != TAKE or bound + TAKE >= goal:
+        if self.overlap != OVERLAP or self.take != TAKE or bound + TAKE >= goal:
             return None
         window = self._chart.window_at(bound)
         return window if window is not None and window.end > self.end else None

@@ -11,6 +11,7 @@ __all__ = ["Track"]
 R = TypeVar("R", bound=Row)
 
 _REMEMBERED_VIEWS = 2
+_VIEWS_IN_RECENT = 4
 
 
 class _Seen:
@@ -31,22 +32,6 @@ class _Seen:
         if self._places is None:  # lists that hold still never ask
             self._places = {id_: place for place, id_ in enumerate(self.ids)}
         return self._places
-
-    def leads_to(self, view: View[Any]) -> bool:
-        """Tell whether all rows shared with a view are the last here, first there.
-
-        As a rule they are. It is told from few comparisons.
-        """
-        last = self.ids[-1]
-        if last not in view.members:
-            return view.members.isdisjoint(self.ids)
-        shared = view.ids.index(last) + 1
-        begin = len(self.ids) - shared
-        return (
-            self.ids[begin:] == view.ids[:shared]
-            and self.keys[begin:] == view.keys[:shared]
-            and view.members.isdisjoint(self.ids[:begin])
-        )
 
 
 class Track(Generic[R]):
@@ -74,6 +59,9 @@ class Track(Generic[R]):
         self.head: str | None = None
         self._newest = 0
         self._seen: deque[_Seen] = deque(maxlen=_REMEMBERED_VIEWS)  # newest first
+        # The ids in these, and maybe others: it takes longer to let go of them.
+        self._recent: set[str] = set()
+        self._added = 0
 
     def remember(self, views: int) -> None:
         """Remember more views than a list in order of time needs."""
@@ -97,7 +85,7 @@ class Track(Generic[R]):
             is_new = True  # in a read that goes on, the row was not seen so far
         if is_new and place is not None:
             rank = self.accepted + place - begin
-        self._seen.appendleft(_Seen(view, begin, self.accepted))
+        self._see(view, begin, self.accepted)
         self.accepted += rows
         if view.number >= self._newest:
             self._newest = view.number
@@ -108,6 +96,28 @@ class Track(Generic[R]):
             self.end += rows
             self.position += rank - self.rank
         self.rank = rank
+
+    def note_continuing(self, view: View[R]) -> None:
+        """Tell the view if it begins with the rows accepted last, and is new else.
+
+        As a rule it is. It is told from few comparisons: where as many ids are new
+        as should be, none of these came before, and none comes twice.
+        """
+        if not self._seen:
+            return
+        last, ids = self._seen[0], view.ids
+        try:
+            shared = ids.index(last.ids[-1]) + 1
+        except ValueError:
+            return
+        if (
+            last.ids[-shared:] != ids[:shared]
+            or last.keys[-shared:] != view.keys[:shared]
+        ):
+            return
+        known = len(self._recent)
+        self._recent.update(ids)
+        view.continues = len(self._recent) - known == len(ids) - shared
 
     def found(self, position: int, count: int) -> None:
         """Note where the row looked for is, where none was accepted yet."""
@@ -123,7 +133,7 @@ class Track(Generic[R]):
         """
         if self.head is not None:
             return
-        self._seen.appendleft(_Seen(view, place, self.rank))
+        self._see(view, place, self.rank)
         self.position = view.start + place
         self.end = max(self.end, view.end)
         self.count = view.count
@@ -167,9 +177,9 @@ class Track(Generic[R]):
         Raises:
             ProtocolError: A row came with another ``created_at`` than before.
         """
+        if view.continues:
+            return
         for seen in self._seen:
-            if seen.leads_to(view):
-                continue
             for at, (id_, key) in enumerate(zip(view.ids, view.keys, strict=True)):
                 place = seen.places.get(id_)
                 if place is not None and seen.keys[place] != key:
@@ -178,6 +188,14 @@ class Track(Generic[R]):
                         page=view.page,
                         path=f"items[{at}].created_at",
                     )
+
+    def _see(self, view: View[R], begin: int, rank: int) -> None:
+        self._seen.appendleft(_Seen(view, begin, rank))
+        if not view.continues:
+            self._recent.update(view.ids)
+        self._added += 1
+        if self._added % _VIEWS_IN_RECENT == 0:
+            self._recent = {id_ for seen in self._seen for id_ in seen.ids}
 
     def _rank_of(self, id_: str) -> int | None:
         for seen in self._seen:

@@ -35,7 +35,8 @@ class View(Generic[R]):
         rows: The rows.
         ids: Their ids.
         keys: Their ``created_at``.
-        members: The ids as a set.
+        continues: Whether it is known to begin with the rows accepted last, and to
+            hold no other that was seen lately, nor any twice.
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
@@ -55,20 +56,18 @@ class View(Generic[R]):
         window: What was asked for.
         longest: How many rows any page had so far: as many are sent at least,
             and a page with fewer was not cut.
-
-    Raises:
-        ProtocolError: A row comes twice in the page.
     """
 
     __slots__ = (
+        "_members",
         "claims_more",
+        "continues",
         "count",
         "end",
         "ids",
         "is_end",
         "is_first",
         "keys",
-        "members",
         "number",
         "page",
         "rows",
@@ -80,12 +79,9 @@ class View(Generic[R]):
         rows = page.items
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
-        ids = [row.id for row in rows]
-        members = set(ids)
-        if len(members) < len(ids):
-            raise _doubled(ids, window)
-        self.ids: Final = ids
-        self.members: Final = members
+        self.continues = False
+        self._members: set[str] | None = None
+        self.ids: Final = [row.id for row in rows]
         self.keys: Final[list[Any]] = [row.created_at for row in rows]
         self.start: Final = (window.page - 1) * take
         self.end: Final = self.start + len(rows)
@@ -101,12 +97,25 @@ class View(Generic[R]):
             and (self.is_first or take <= longest or len(rows) < longest)
         )
 
+    @property
+    def members(self) -> set[str]:
+        """The ids as a set."""
+        if self._members is None:  # lists that hold still never ask
+            self._members = set(self.ids)
+        return self._members
 
-def _doubled(ids: list[str], window: Window) -> ProtocolError:
-    at = next(at for at, id_ in enumerate(ids) if id_ in ids[:at])
-    return ProtocolError(
-        "the id occurs twice in one page", page=window.page, path=f"items[{at}].id"
-    )
+    def check_ids(self) -> None:
+        """Raise where a row comes twice.
+
+        Raises:
+            ProtocolError: Names the page and the row.
+        """
+        if self.continues or len(self.members) == len(self.ids):
+            return
+        at = next(at for at, id_ in enumerate(self.ids) if id_ in self.ids[:at])
+        raise ProtocolError(
+            "the id occurs twice in one page", page=self.page, path=f"items[{at}].id"
+        )
 
 
 def check_page(page: Page[R], window: Window) -> None:
