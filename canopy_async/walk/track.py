@@ -11,7 +11,7 @@ __all__ = ["Track"]
 R = TypeVar("R", bound=Row)
 
 _REMEMBERED_VIEWS = 2
-_VIEWS_IN_RECENT = 4
+_VIEWS_IN_RECENT = 6
 
 
 class _Seen:
@@ -195,7 +195,7 @@ class Track(Generic[R]):
             self._recent.update(view.ids)
         self._added += 1
         if self._added % _VIEWS_IN_RECENT == 0:
-            self._recent = {id_ for seen in self._seen for id_ in seen.ids}
+            self._recent = set().union(*(seen.ids for seen in self._seen))
 
     def _rank_of(self, id_: str) -> int | None:
         for seen in self._seen:
