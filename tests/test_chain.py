@@ -570,9 +570,42 @@ def test_more_rows_than_asked_for_are_an_error():
     Reader(serve).fails(ProtocolError, "more rows")
 
 
-def test_an_id_twice_in_a_page_is_an_error():
-    rows = [*log(5), row(5, "r3")]
+def test_a_key_that_changed_after_a_window_is_seen_when_that_is_used():
+    """The window waits until the gap before it is bridged: by then it is wrong."""
+    rows = log(300)
+
+    def serve(window):
+        if window.number == 1:
+            return page_of(rows, window)
+        if window.number == 2:
+            del rows[:50]
+            held = page_of(rows, window)
+            rows[99] = row(149.5, rows[99].id)
+            return held
+        return page_of(rows, window)
+
+    reader = Reader(serve, order="asc")
+    reader.fails(ProtocolError, "created_at of a row changed")
+    assert len({r.id for r in reader.read}) == len(reader.read)
+
+
+@pytest.mark.parametrize(
+    ("at", "of"),
+    [(5, 3), (99, 98), (150, 98), (150, 99), (150, 149), (195, 100), (299, 290)],
+)
+def test_an_id_twice_in_a_page_is_an_error(at, of):
+    """On page 1, of the rows that two windows share, and of those that are new."""
+    rows = log(300)
+    rows[at] = row(at, f"r{of}")
     Reader(lambda window: page_of(rows, window)).fails(ProtocolError, "occurs twice")
+
+
+@pytest.mark.parametrize("of", [10, 50, 97])
+def test_an_id_of_the_window_before_is_not_taken_for_a_new_row(of):
+    rows = log(300)
+    rows[150] = row(150, f"r{of}")
+    reader = Reader(lambda window: page_of(rows, window))
+    reader.fails(ProtocolError, "created_at of a row changed")
 
 
 # Ties

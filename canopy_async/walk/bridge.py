@@ -151,11 +151,17 @@ class Bridge(Generic[R]):
         return []
 
     def reconsider(self) -> list[R]:
-        """Look again at the window whose seam did not hold."""
+        """Look again at the window whose seam did not hold.
+
+        Raises:
+            ProtocolError: A row of it came with another key since.
+        """
         held = self._held
         if held is None or self._errand is not None:
             return []
         self._held = None
+        held.continues = False  # it may have, but not what was accepted since
+        self._cover.track.check_keys(held)
         if self._cover.certifies(held):
             rows = self._reader.accept(held)
         elif not self._cover.has_new(held):

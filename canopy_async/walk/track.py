@@ -61,6 +61,7 @@ class Track(Generic[R]):
         self._seen: deque[_Seen] = deque(maxlen=_REMEMBERED_VIEWS)  # newest first
         # The ids in these, and maybe others: it takes longer to let go of them.
         self._recent: set[str] = set()
+        self._noted = 0
         self._added = 0
 
     def remember(self, views: int) -> None:
@@ -117,6 +118,7 @@ class Track(Generic[R]):
             return
         known = len(self._recent)
         self._recent.update(ids)
+        self._noted = view.number
         view.continues = len(self._recent) - known == len(ids) - shared
 
     def found(self, position: int, count: int) -> None:
@@ -191,7 +193,7 @@ class Track(Generic[R]):
 
     def _see(self, view: View[R], begin: int, rank: int) -> None:
         self._seen.appendleft(_Seen(view, begin, rank))
-        if not view.continues:
+        if not (view.continues and view.number == self._noted):
             self._recent.update(view.ids)
         self._added += 1
         if self._added % _VIEWS_IN_RECENT == 0:
