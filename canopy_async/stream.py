@@ -334,8 +334,8 @@ class Run(Generic[T]):
         try:
             while not (self._walk.done or self._closed):
                 self._transport.check_open()
-                self._top_up()
-                window = self._walk.windows[0]
+                window = self._ask_for_next()
+                self._plan_ahead()
                 if await self._ahead.arrived(window):
                     self._arrived = window
                     return True
@@ -399,20 +399,23 @@ class Run(Generic[T]):
         if self._ahead.failing:
             return
         try:
-            self._top_up()
+            self._plan_ahead()
         except CanopyError:
             self._ahead.failing = True  # raised again when the reader gets there
 
-    def _top_up(self) -> None:
-        """Ask for windows ahead, as far as there is room."""
-        walk, ahead = self._walk, self._ahead
-        if not walk.windows and not walk.done:
-            walk.plan()
-        windows = walk.windows
-        if windows and windows[0] not in ahead:
-            self._start(windows[0], urgent=True)
-        while self._plans_more and ahead.find_room():
-            window = walk.plan()
+    def _ask_for_next(self) -> Window:
+        """Ask for the window that the walk takes next, if that was not done yet."""
+        if not self._walk.windows:
+            self._walk.plan()
+        window = self._walk.windows[0]
+        if window not in self._ahead:
+            self._start(window, urgent=True)
+        return window
+
+    def _plan_ahead(self) -> None:
+        """Ask for later windows, as far as there is room."""
+        while self._plans_more and self._ahead.find_room():
+            window = self._walk.plan()
             if window is None:
                 self._plans_more = False  # before the next answer is taken
                 return

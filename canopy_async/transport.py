@@ -247,7 +247,7 @@ class Transport:
     async def _send(self, url: URL, credential: Credential) -> Response | Fault:
         http = self._client()
         try:
-            async with http.get(
+            response = await http.get(
                 url,
                 headers={
                     **self._headers_per_request,
@@ -256,8 +256,11 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
-            ) as response:
+            )
+            try:
                 body = await _read(response, decoded=http.auto_decompress)
+            finally:
+                response.release()
         except (aiohttp.ClientError, OSError, zlib.error) as raised:
             error = raised.fault if isinstance(raised, _FreshFault) else raised
             message = credential.redact_text(_what_failed(error))

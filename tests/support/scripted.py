@@ -8,7 +8,7 @@ it one, so that ``response_class`` is all that a test needs to know of this.
 
 import inspect
 import re
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -99,14 +99,16 @@ def simulated(script):
     """
     calls = []
 
-    @asynccontextmanager
     async def get(session, url, **options):
         if session.closed:
             raise RuntimeError("Session is closed")
         made = await _answered(script, calls, url, options)
         headers = CIMultiDict(made.headers or {})
-        yield SimpleNamespace(
-            status=made.status, headers=headers, content=_Content(made.body)
+        return SimpleNamespace(
+            status=made.status,
+            headers=headers,
+            content=_Content(made.body),
+            release=lambda: None,
         )
 
     with patch.object(aiohttp.ClientSession, "get", get):
