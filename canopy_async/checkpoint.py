@@ -161,14 +161,12 @@ class Place:
         )
 
     def _after(self, rows: Sequence[Any]) -> tuple[datetime | None, frozenset[str]]:
-        key = rows[-1].created_at
-        ids: set[str] = set()
-        for row in reversed(rows):
-            if row.created_at != key:
-                break
-            ids.add(row.id)
-        earlier = self._ids if key == self._key else _NO_IDS
-        return key, earlier.union(ids)
+        at = len(rows) - 1
+        key, ids = rows[at].created_at, [rows[at].id]
+        while at and rows[at - 1].created_at == key:
+            at -= 1
+            ids.append(rows[at].id)
+        return key, self._ids.union(ids) if key == self._key else frozenset(ids)
 
 
 class _Version(msgspec.Struct):

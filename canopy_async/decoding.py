@@ -81,7 +81,8 @@ class Codec(Generic[T]):
         return decoded
 
     def _decode(self, body: bytes) -> Page[T]:
-        self._lacking = max(0, self._lacking - 1)
+        if self._lacking:
+            self._lacking -= 1
         if self._whole_rows is not None and not self._lacking:
             try:
                 decoded = self._whole_rows.decode(body)

@@ -54,8 +54,8 @@ class ReadAhead:
         self._dropped: Final[set[asyncio.Task[None]]] = set()
         self._ready_bytes = 0
         self._likely_bytes = 0
-        self._depth = 1
         self._is_awaited = False
+        self._deepen(1)
         self.requests = 0
         self.retries = 0
         self.failing = False
@@ -76,18 +76,20 @@ class ReadAhead:
             return False
         if in_flight * self._likely_bytes >= READY_BYTES:
             return False
-        while self._is_full:
+        while (
+            len(self._outcomes) >= self._most_ready
+            or self._ready_bytes >= self._most_bytes
+        ):
             if not self._is_awaited or self._depth >= _DEEPEST:
                 return False
-            self._depth *= 2
+            self._deepen(2 * self._depth)
         return True
 
-    @property
-    def _is_full(self) -> bool:
-        return (
-            len(self._outcomes) >= READY_PER_REQUEST * self._concurrency * self._depth
-            or self._ready_bytes >= READY_BYTES * min(self._depth, _MOST_BYTES)
-        )
+    def _deepen(self, depth: int) -> None:
+        """Hold so many times as much ready as while no answer is late."""
+        self._depth = depth
+        self._most_ready = READY_PER_REQUEST * self._concurrency * depth
+        self._most_bytes = READY_BYTES * min(depth, _MOST_BYTES)
 
     def start(self, window: Window, request: PageRequest) -> None:
         """Send the request for a window."""
@@ -150,7 +152,8 @@ class ReadAhead:
             await until_done(task)
         finally:
             self._is_awaited = False
-            self._depth = 1
+            if self._depth > 1:
+                self._deepen(1)
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""

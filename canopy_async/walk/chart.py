@@ -19,7 +19,7 @@ class Chart:
 
     def __init__(self) -> None:
         self._takes = iter(TAKES)
-        self._page, self._take, self._start = 1, TAKE, 0
+        self._next_page, self._next_take, self._next_start = 1, TAKE, 0
         self._look_ahead()
 
     def window_at(self, bound: int) -> Window | None:
@@ -28,12 +28,12 @@ class Chart:
         None if it was passed: bounds rise as a rule.
         """
         while self._next_start <= bound:
-            self._page, self._take = self._next_page, self._next_take
-            self._start = self._next_start
             self._look_ahead()
         return Window(self._page, self._take) if self._start <= bound else None
 
     def _look_ahead(self) -> None:
+        self._page, self._take = self._next_page, self._next_take
+        self._start = self._next_start
         take = next(self._takes, None)
         if take is None:
             self._next_start = sys.maxsize

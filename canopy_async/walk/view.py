@@ -126,7 +126,7 @@ def check_page(page: Page[R], window: Window) -> None:
     """
     meta = page.pagination
     number = window.page
-    if min(meta.item_count, meta.page_count) < 0:
+    if meta.item_count < 0 or meta.page_count < 0:
         raise ProtocolError("a count is negative", page=number, path="pagination")
     if meta.take < 1:
         raise ProtocolError("is below 1", page=number, path="pagination.take")
