@@ -95,10 +95,16 @@ async def test_less_is_held_ready_again_once_it_has_come(run, calls, late):
     assert len([row async for row in run]) == ROWS - LATE_PAGE - (DEEP - SHALLOW)
 
 
-async def test_the_bytes_of_it_are_bounded_as_well(run, calls, late, monkeypatch):
+@pytest.fixture
+def answers(monkeypatch):
+    """How many answers have room by their bytes, in the runs that begin later."""
     answers = 5
     size = len(page_of(100))
     monkeypatch.setattr("canopy_async.readahead.READY_BYTES", answers * size)
+    return answers
+
+
+async def test_the_bytes_of_it_are_bounded_as_well(answers, run, calls, late):
     for _ in range(LATE_PAGE - 1):
         await anext(run)
     waiting = asyncio.ensure_future(run.next_batch())

@@ -160,7 +160,7 @@ class Bridge(Generic[R]):
         if held is None or self._errand is not None:
             return []
         self._held = None
-        held.continues = False  # it may have, but not what was accepted since
+        held.shared = 0  # with what was accepted since, that is unknown
         self._cover.track.check_keys(held)
         if self._cover.certifies(held):
             rows = self._reader.accept(held)

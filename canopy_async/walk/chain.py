@@ -173,7 +173,7 @@ class OverlapChain(Generic[R]):
         check_page(page, window)
         self._ledger.learn(page, window)
         view = View(page, window, longest=self._plan.longest)
-        self._cover.track.note_continuing(view)
+        self._cover.track.note_shared(view)
         view.check_ids()
         size = page.pagination.take
         first = self._ledger.expected is None

@@ -264,16 +264,11 @@ class KeyCover(Generic[R]):
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out what a certified view adds, and move to its last key."""
         keys, length = view.keys, len(view.rows)
-        begin = tied = self._first_not_before(view)
-        while tied < length and keys[tied] == self.key:
-            tied += 1
-        late = 0
-        if self.track.ends_with(view.ids[:tied]):  # as a rule
+        tied, late = view.shared, 0
+        if tied and self._ends_before(view, tied):  # as a rule
             rows = list(view.rows[tied:])
         else:
-            rows = [row for row in view.rows[begin:tied] if row.id not in self.at]
-            rows += view.rows[tied:]
-            late = self._count_late(view, begin) if begin else 0
+            rows, tied, late = self._sift(view)
         place: int | None = None
         is_new = tied < length
         if is_new:
@@ -283,6 +278,7 @@ class KeyCover(Generic[R]):
                 place -= 1
             self.at = set(view.ids[place:])
         else:
+            begin = self._first_not_before(view)
             self.at.update(view.ids[begin:tied])
             if begin < tied and (begin > 0 or view.is_first):
                 place = begin
@@ -290,6 +286,22 @@ class KeyCover(Generic[R]):
             self.run_start = view.start + place
         self.track.add(view, rows=len(rows), place=place, is_new=is_new)
         return Accepted(rows, length - len(rows) - late, late)
+
+    def _ends_before(self, view: View[R], at: int) -> bool:
+        """Tell whether the last row at the cover is the one before there."""
+        keys = view.keys
+        if keys[at - 1] != self.key:
+            return False
+        return at == len(keys) or keys[at] != self.key
+
+    def _sift(self, view: View[R]) -> tuple[list[R], int, int]:
+        """Return the rows to hand out, where those after the cover begin, late ones."""
+        begin = tied = self._first_not_before(view)
+        while tied < len(view.keys) and view.keys[tied] == self.key:
+            tied += 1
+        rows = [row for row in view.rows[begin:tied] if row.id not in self.at]
+        rows += view.rows[tied:]
+        return rows, tied, self._count_late(view, begin) if begin else 0
 
     def accept_run(self, view: View[R]) -> Accepted[R]:
         """Hand out a view's rows at the cover's own key, and nothing else."""

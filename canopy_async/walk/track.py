@@ -98,8 +98,8 @@ class Track(Generic[R]):
             self.position += rank - self.rank
         self.rank = rank
 
-    def note_continuing(self, view: View[R]) -> None:
-        """Tell the view if it begins with the rows accepted last, and is new else.
+    def note_shared(self, view: View[R]) -> None:
+        """Tell a view how many rows it shares, where it is new after these.
 
         As a rule it is. It is told from few comparisons: where as many ids are new
         as should be, none of these came before, and none comes twice.
@@ -119,7 +119,8 @@ class Track(Generic[R]):
         known = len(self._recent)
         self._recent.update(ids)
         self._noted = view.number
-        view.continues = len(self._recent) - known == len(ids) - shared
+        if len(self._recent) - known == len(ids) - shared:
+            view.shared = shared
 
     def found(self, position: int, count: int) -> None:
         """Note where the row looked for is, where none was accepted yet."""
@@ -143,10 +144,6 @@ class Track(Generic[R]):
     def knows(self, id_: str) -> bool:
         """Tell whether a row is in one of the views remembered."""
         return any(id_ in seen.places for seen in self._seen)
-
-    def ends_with(self, ids: list[str]) -> bool:
-        """Tell whether these rows, some at least, end the view accepted last."""
-        return bool(self._seen) and self._seen[0].ids[-len(ids) :] == ids
 
     def unknown(self, ids: list[str]) -> set[str]:
         """Return those of some rows that are in none of the views remembered."""
@@ -179,7 +176,7 @@ class Track(Generic[R]):
         Raises:
             ProtocolError: A row came with another ``created_at`` than before.
         """
-        if view.continues:
+        if view.shared:
             return
         for seen in self._seen:
             for at, (id_, key) in enumerate(zip(view.ids, view.keys, strict=True)):
@@ -193,7 +190,7 @@ class Track(Generic[R]):
 
     def _see(self, view: View[R], begin: int, rank: int) -> None:
         self._seen.appendleft(_Seen(view, begin, rank))
-        if not (view.continues and view.number == self._noted):
+        if not (view.shared and view.number == self._noted):
             self._recent.update(view.ids)
         self._added += 1
         if self._added % _VIEWS_IN_RECENT == 0:

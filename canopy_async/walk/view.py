@@ -35,8 +35,8 @@ class View(Generic[R]):
         rows: The rows.
         ids: Their ids.
         keys: Their ``created_at``.
-        continues: Whether it is known to begin with the rows accepted last, and to
-            hold no other that was seen lately, nor any twice.
+        shared: How many rows it is known to begin with that were accepted last,
+            while no other was seen lately, nor any twice; 0 where that is unknown.
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
@@ -61,7 +61,6 @@ class View(Generic[R]):
     __slots__ = (
         "_members",
         "claims_more",
-        "continues",
         "count",
         "end",
         "ids",
@@ -71,6 +70,7 @@ class View(Generic[R]):
         "number",
         "page",
         "rows",
+        "shared",
         "start",
     )
 
@@ -79,7 +79,7 @@ class View(Generic[R]):
         rows = page.items
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
-        self.continues = False
+        self.shared = 0
         self._members: set[str] | None = None
         self.ids: Final = [row.id for row in rows]
         self.keys: Final[list[Any]] = [row.created_at for row in rows]
@@ -110,7 +110,7 @@ class View(Generic[R]):
         Raises:
             ProtocolError: Names the page and the row.
         """
-        if self.continues or len(self.members) == len(self.ids):
+        if self.shared or len(self.members) == len(self.ids):
             return
         at = next(at for at, id_ in enumerate(self.ids) if id_ in self.ids[:at])
         raise ProtocolError(
