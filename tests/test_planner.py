@@ -5,7 +5,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from chart_of_takes import ROWS, best_takes, literal
+from chart_of_takes import OVERLAPS, ROWS, best_takes, literal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,15 +111,17 @@ def windows_of(rows):
     return planned_on(after_page_1(), rows)
 
 
-def test_the_takes_of_the_chart_are_those_of_the_best_chain():
-    assert best_takes(ROWS) == TAKES
+@pytest.mark.parametrize("overlap", OVERLAPS)
+def test_the_takes_of_a_chart_are_those_of_the_best_chain(overlap):
+    assert best_takes(ROWS, overlap) == TAKES[overlap]
 
 
-def test_the_source_of_the_chart_is_what_is_printed_for_it():
-    printed = "\n".join(literal(TAKES))
-    assert ast.literal_eval(f"({printed})") == TAKES
+@pytest.mark.parametrize("overlap", OVERLAPS)
+def test_the_source_of_a_chart_is_what_is_printed_for_it(overlap):
+    printed = "\n".join(literal(TAKES[overlap]))
+    assert ast.literal_eval(f"({printed})") == TAKES[overlap]
     source = Path(takes.__file__).read_text(encoding="ascii")
-    assert textwrap.indent(printed, "    ") in source
+    assert textwrap.indent(printed, 8 * " ") in source
 
 
 @pytest.mark.parametrize("rows", [101, 999, 5_000, 100_000, ROWS - 1, ROWS + 5_000])

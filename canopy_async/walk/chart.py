@@ -1,9 +1,10 @@
 """The windows that are worked out ahead, and where in the list they are."""
 
 import sys
+from typing import Final
 
 from canopy_async.walk.takes import TAKE, TAKES
-from canopy_async.walk.window import OVERLAP, Window
+from canopy_async.walk.window import Window
 
 __all__ = ["Chart"]
 
@@ -15,10 +16,14 @@ class Chart:
     the fewest rows: an end that is a little nearer may be where a window begins that
     repeats less. Which is best shows only many windows later, so it is worked out
     beforehand, as far as `TAKES` goes.
+
+    Args:
+        overlap: How many rows the windows share at least.
     """
 
-    def __init__(self) -> None:
-        self._takes = iter(TAKES)
+    def __init__(self, overlap: int) -> None:
+        self._overlap: Final = overlap
+        self._takes = iter(TAKES[overlap])
         self._next_page, self._next_take, self._next_start = 1, TAKE, 0
         self._look_ahead()
 
@@ -38,6 +43,6 @@ class Chart:
         if take is None:
             self._next_start = sys.maxsize
             return
-        before = (self._page * self._take - OVERLAP) // take
+        before = (self._page * self._take - self._overlap) // take
         self._next_page, self._next_take = before + 1, take
         self._next_start = before * take

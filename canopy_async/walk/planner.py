@@ -44,7 +44,7 @@ class Planner:
         self.end = 0
         self.rows = 0
         self._asked = 0
-        self._chart = Chart()
+        self._chart = Chart(self.least)
         self.longest = 0
         self._cut_short = 0
 
@@ -77,11 +77,11 @@ class Planner:
     def _charted(self, bound: int, goal: int) -> Window | None:
         """Return the window of the chart, where there is one that serves.
 
-        The chart is for windows that share two rows. To reach the goal, another may
-        serve better, one that goes further. Where the plan has left the chart, this
-        one repeats more rows, once, than going on apart from it would for long.
+        The chart is for windows that share no more rows than they must. To reach the
+        goal, another may serve better, one that goes further. Where the plan has left
+        the chart, this one repeats some rows more, once; to stay apart would cost more.
         """
-        if self.overlap != OVERLAP or self.take != TAKE or bound + TAKE >= goal:
+        if self.overlap != self.least or self.take != TAKE or bound + TAKE >= goal:
             return None
         window = self._chart.window_at(bound)
         return window if window is not None and window.end > self.end else None
@@ -123,6 +123,7 @@ class Planner:
         one row more, that is far less likely, and costs less than a bridge.
         """
         self.least = OVERLAP + 1
+        self._chart = Chart(self.least)
         self.overlap = max(self.overlap, self.least)
 
     def loosen(self) -> None:
