@@ -14,7 +14,6 @@ from support.scripted import answer, scripted
 from support.virtual import now, settle, virtual
 from support.waiting import until
 
-import canopy_async.transport
 from canopy_async import (
     ApiError,
     CanopySession,
@@ -35,6 +34,7 @@ from canopy_async import (
 )
 from canopy_async.gate import RETRY_BUDGET
 from canopy_async.testing import Faults
+from canopy_async.transport import body
 
 
 def whole(bound):
@@ -538,7 +538,7 @@ async def test_ids_arrive_as_they_were_given(server, connect):
 
 
 def capped(monkeypatch, size):
-    monkeypatch.setattr(canopy_async.transport, "MAX_BODY", size)
+    monkeypatch.setattr(body, "MAX_BODY", size)
 
 
 async def refused_as_too_large(base_url):

@@ -9,8 +9,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from itertools import count
-from typing import Any, Final, NamedTuple, TypeVar, cast
-from weakref import WeakSet
+from typing import Any, Final, NamedTuple, TypeVar
 
 import aiohttp
 from multidict import CIMultiDict
@@ -18,7 +17,6 @@ from yarl import URL
 
 from canopy_async.attempt import Attempt, Fault, error_of, is_refused, shows_strain
 from canopy_async.auth import Credential, TokenProvider
-from canopy_async.compression import unpacked
 from canopy_async.errors import (
     ApiError,
     CanopyError,
@@ -28,17 +26,15 @@ from canopy_async.gate import Gate
 from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
 from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
 from canopy_async.scopes import Scopes
+from canopy_async.transport.body import BodyTooLargeError, read_body
+from canopy_async.transport.connection import FreshFault, open_http
 from canopy_async.wire import Endpoint, Query, Response, build_url, query_string
 
-__all__ = ["MAX_BODY", "PageRequest", "Transport"]
-
-MAX_BODY: Final = 32 * 1024 * 1024
-"""The largest body that is read, in bytes, before and after decompression."""
+__all__ = ["PageRequest", "Transport"]
 
 T = TypeVar("T")
 
 _OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
-_RECEIVE: Final = 96 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _NO_CREDENTIAL: Final = Credential(None)
 _MAX_FAULT: Final = 300
@@ -258,18 +254,18 @@ class Transport:
                 timeout=_NO_TIMEOUT,
             )
             try:
-                body = await _read(response, decoded=http.auto_decompress)
+                body = await read_body(response, decoded=http.auto_decompress)
             finally:
                 response.release()
+        except BodyTooLargeError as error:
+            return Fault("too large", str(error), final=True)
         except (aiohttp.ClientError, OSError, zlib.error) as raised:
-            error = raised.fault if isinstance(raised, _FreshFault) else raised
-            message = credential.redact_text(_what_failed(error))
-            return Fault(type(error).__name__, message[:_MAX_FAULT])
+            fault = raised.fault if isinstance(raised, FreshFault) else raised
+            message = credential.redact_text(_what_failed(fault))
+            return Fault(type(fault).__name__, message[:_MAX_FAULT])
         except asyncio.CancelledError as cancelled:
             # Whoever cancels may log it with its frames: some hold the headers.
             raise cancelled.with_traceback(None) from None
-        if body is None:
-            return Fault("too large", f"the body is over {MAX_BODY} bytes", final=True)
         headers: Mapping[str, str] = response.headers
         if response.status != _OK:
             body = credential.redact(body)
@@ -280,14 +276,7 @@ class Transport:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:
-            self._http = aiohttp.ClientSession(
-                connector=_Connector(limit=0),
-                headers=self._headers,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-                middlewares=(_send_once,),
-            )
+            self._http = open_http(self._headers)
         elif self._http.closed:
             raise SessionClosedError("the aiohttp session that was given is closed")
         return self._http
@@ -361,89 +350,6 @@ class Transport:
                 reason=type(error).__name__ if status is None else str(status),
             )
         )
-
-
-_fresh: Final[WeakSet[aiohttp.ClientRequest]] = WeakSet()
-"""The requests that a connection was made for."""
-
-
-async def _send_once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating by itself what was sent on a new connection.
-
-    It does so where a server hangs up, since an idle connection may just have
-    been closed. On a new one it would be a second request, which nothing here
-    counts, spaces or waits before.
-
-    Raises:
-        _FreshFault: The server hung up on a new connection.
-    """
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        if request not in _fresh:
-            raise
-        raise _FreshFault(error) from None
-
-
-class _FreshFault(aiohttp.ClientError):
-    """What came of a request on a new connection, in place of an answer."""
-
-    def __init__(self, fault: Exception) -> None:
-        super().__init__()
-        self.fault: Final = fault
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Connections that receive in pieces of about a page.
-
-    asyncio allocates the most that one ``recv`` may return each time, 256 KiB,
-    and gives back what it did not need. Where that can't be set, it stays.
-    """
-
-    async def _create_connection(self, req: Any, *args: Any, **kwargs: Any) -> Any:
-        protocol = await super()._create_connection(req, *args, **kwargs)
-        _fresh.add(req)
-        if getattr(protocol.transport, "max_size", 0) > _RECEIVE:
-            cast("Any", protocol.transport).max_size = _RECEIVE
-        return protocol
-
-
-async def _read(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes | None:
-    """Return the whole body, decompressed, or None if it is too large.
-
-    An answer that is an error is one whatever its body is: that is empty where
-    it can't be read.
-    """
-    is_error = response.status != _OK
-    try:
-        body = await _read_capped(response)
-        if body is not None and not decoded:
-            encoding = response.headers.get("Content-Encoding")
-            body = unpacked(body, encoding, limit=MAX_BODY)
-    except (aiohttp.ClientError, OSError, zlib.error):
-        if not is_error:
-            raise
-        body = None
-    return b"" if body is None and is_error else body
-
-
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
-    content = response.content
-    body = await content.readany()
-    if len(body) <= MAX_BODY and content.at_eof():
-        return body  # as a rule
-    chunks = [body]
-    size = len(body)
-    while size <= MAX_BODY and not content.at_eof():
-        chunk = await content.readany()
-        size += len(chunk)
-        chunks.append(chunk)
-    if size <= MAX_BODY:
-        return b"".join(chunks)
-    response.close()
-    return None
 
 
 def _what_failed(error: Exception) -> str:

@@ -1,0 +1,74 @@
+"""The aiohttp session of a transport: what it does about connections."""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from weakref import WeakSet
+
+import aiohttp
+
+__all__ = ["FreshFault", "open_http"]
+
+_RECEIVE: Final = 96 * 1024
+
+
+def open_http(headers: Mapping[str, str]) -> aiohttp.ClientSession:
+    """Return an aiohttp session that keeps no cookies and adds nothing by itself.
+
+    Args:
+        headers: Sent with each request.
+    """
+    return aiohttp.ClientSession(
+        connector=_Connector(limit=0),
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        middlewares=(_send_once,),
+    )
+
+
+_fresh: Final[WeakSet[aiohttp.ClientRequest]] = WeakSet()
+"""The requests that a connection was made for."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating by itself what was sent on a new connection.
+
+    It does so where a server hangs up, since an idle connection may just have
+    been closed. On a new one it would be a second request, which nothing here
+    counts, spaces or waits before.
+
+    Raises:
+        FreshFault: The server hung up on a new connection.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request not in _fresh:
+            raise
+        raise FreshFault(error) from None
+
+
+class FreshFault(aiohttp.ClientError):
+    """What came of a request on a new connection, in place of an answer."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__()
+        self.fault: Final = fault
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections that receive in pieces of about a page.
+
+    asyncio allocates the most that one ``recv`` may return each time, 256 KiB,
+    and gives back what it did not need. Where that can't be set, it stays.
+    """
+
+    async def _create_connection(self, req: Any, *args: Any, **kwargs: Any) -> Any:
+        protocol = await super()._create_connection(req, *args, **kwargs)
+        _fresh.add(req)
+        if getattr(protocol.transport, "max_size", 0) > _RECEIVE:
+            cast("Any", protocol.transport).max_size = _RECEIVE
+        return protocol
