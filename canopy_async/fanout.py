@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import repeat
+from operator import length_hint
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -55,7 +56,6 @@ class _Reading:
         resume: Where its read begins, None for the start.
         run: The pass over its log, once it is there.
         events: Those of its latest page, not handed out to the last one yet.
-        handed: How many of these were handed out.
         finished: Is set once all of them were; where the page could not be
             read, to the error.
     """
@@ -64,8 +64,13 @@ class _Reading:
     resume: Checkpoint | str | None
     run: Run[AuditEvent] | None = None
     events: Sequence[AuditEvent] = ()
-    handed: int = 0
     finished: asyncio.Future[None] | None = None
+    _left: Iterator[AuditEvent] = attrs.field(factory=lambda: iter(()))
+
+    @property
+    def handed(self) -> int:
+        """How many of the events were handed out."""
+        return len(self.events) - length_hint(self._left)
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -76,9 +81,19 @@ class _Reading:
             return self.run.checkpoint
         return self.run.checkpoint_after(self.handed)
 
+    def begin(self, events: Sequence[AuditEvent]) -> None:
+        """Have other events, of which none was handed out yet."""
+        self.events = events
+        self._left = iter(events)
+
     def pairs(self) -> Iterator[IdentityEvent]:
-        """Return the events, each with its identity."""
-        return map(pair, zip(repeat(self.identity_id), self.events))
+        """Hand out the events one by one, each with its identity."""
+        return map(pair, zip(repeat(self.identity_id), self._left))
+
+    def take_all(self) -> Sequence[AuditEvent]:
+        """Hand out all events at once."""
+        self._left = iter(())
+        return self.events
 
 
 class FanOut:
@@ -223,8 +238,7 @@ class FanOut:
         reading = await self._next_reading()
         if reading is None:
             return None
-        reading.handed = len(reading.events)
-        return IdentityBatch(reading.identity_id, reading.events)
+        return IdentityBatch(reading.identity_id, reading.take_all())
 
     async def collect(self) -> list[IdentityEvent]:
         """Return all events in a list.
@@ -244,7 +258,6 @@ class FanOut:
             with Keeping() as keeping:
                 while (reading := await self._next_reading()) is not None:
                     pairs += reading.pairs()
-                    reading.handed = len(reading.events)
                     keeping.count(len(pairs))
         finally:
             await self.aclose()
@@ -274,8 +287,7 @@ class FanOut:
     async def _iterate(self) -> AsyncIterator[IdentityEvent]:
         try:
             while (reading := await self._next_reading()) is not None:
-                pairs = enumerate(reading.pairs(), 1)
-                for reading.handed, found in pairs:
+                for found in reading.pairs():
                     yield found
         finally:
             await self.aclose()
@@ -316,7 +328,7 @@ class FanOut:
         if run is None or finished is None or finished.done():
             return False  # its worker was cancelled meanwhile
         try:
-            reading.events = run.take_answer()
+            reading.begin(run.take_answer())
         except Exception as error:  # noqa: BLE001 - raised where it is read
             finished.set_exception(error)
             return False
@@ -329,7 +341,7 @@ class FanOut:
         if reading is None:
             return
         self._events += reading.handed
-        reading.events, reading.handed = (), 0
+        reading.begin(())
         if reading.run is not None:
             reading.run.finish_batch()  # many pages may be read until its turn
         if reading.finished is not None and not reading.finished.done():
