@@ -15,7 +15,7 @@ import readers
 import scenarios
 from contestants import bare
 
-from canopy_async import stream
+from canopy_async import run
 from canopy_async.walk.chain import OverlapChain
 
 
@@ -83,7 +83,7 @@ def _timed() -> Iterator[Counter[str]]:
 
     replaced: list[tuple[Any, str, Any]] = []
     for owner, name, part in (
-        (stream, "decode_page", "decoding"),
+        (run, "decode_page", "decoding"),
         (bare, "decode", "decoding"),
         (OverlapChain, "take", "proof"),
         (OverlapChain, "plan", "proof"),

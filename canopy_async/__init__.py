@@ -49,8 +49,9 @@ from canopy_async.models import (
 )
 from canopy_async.report import Progress, Proof, ReadReport
 from canopy_async.retry import RetryPolicy
+from canopy_async.run import Run
 from canopy_async.session import CanopySession
-from canopy_async.stream import EventStream, Run, Stream
+from canopy_async.stream import EventStream, Stream
 from canopy_async.version import __version__ as __version__
 
 if TYPE_CHECKING:

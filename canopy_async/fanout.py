@@ -35,7 +35,8 @@ from canopy_async.identity_ids import IdentityIds, check_ids, each_id
 from canopy_async.models import AuditEvent
 from canopy_async.pacer import Lane, Pacer
 from canopy_async.report import ReadReport
-from canopy_async.stream import EventStream, Run
+from canopy_async.run import Run
+from canopy_async.stream import EventStream
 from canopy_async.tasks import cancel_and_wait
 from canopy_async.transport import Transport
 

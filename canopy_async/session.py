@@ -26,7 +26,8 @@ from canopy_async.identity_ids import IdentityIds
 from canopy_async.instants import in_utc
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
-from canopy_async.stream import EventStream, ReadOptions, Stream
+from canopy_async.run import ReadOptions
+from canopy_async.stream import EventStream, Stream
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.version import __version__
 from canopy_async.walk import WHOLE, OverlapChain, PlainWalk, Span, Walk

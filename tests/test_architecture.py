@@ -59,7 +59,7 @@ LAYERS = (
         "transport.transport",
         "transport",
     ),
-    ("garbage", "readahead", "stream"),
+    ("garbage", "readahead", "run", "stream"),
     (
         "pacer",
         "identity_events",

@@ -24,7 +24,8 @@ from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import Batch, FollowCheckpoint, Gap
 from canopy_async.models import AuditEvent
 from canopy_async.report import Proof
-from canopy_async.stream import EventStream, Run
+from canopy_async.run import Run
+from canopy_async.stream import EventStream
 from canopy_async.wire import MAX_TAKE
 
 __all__ = ["Deliver", "Memory", "Poll", "clock"]

@@ -13,7 +13,8 @@ from canopy_async.errors import (
     UnprovenTiesError,
 )
 from canopy_async.models import AuditEvent, Page
-from canopy_async.stream import EventStream, ReadOptions, Run
+from canopy_async.run import ReadOptions, Run
+from canopy_async.stream import EventStream
 from canopy_async.walk import OverlapChain, Span
 from canopy_async.wire import MAX_TAKE, Query
 

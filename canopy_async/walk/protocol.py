@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Walk(Protocol[T]):
-    """What drives and is driven by `canopy_async.stream.Run`."""
+    """What drives and is driven by `canopy_async.run.Run`."""
 
     @property
     def windows(self) -> Sequence[Window]:
