@@ -36,6 +36,8 @@ LAYERS = (
         "walk.view",
         "walk.track",
         "walk.cover",
+        "walk.key_cover",
+        "walk.id_cover",
         "walk.ties",
         "walk.ledger",
         "walk.repair",

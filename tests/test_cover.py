@@ -11,7 +11,8 @@ from walksim import EPOCH, SimRow
 from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
-from canopy_async.walk.cover import IdCover, KeyCover
+from canopy_async.walk.id_cover import IdCover
+from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.view import View
 from canopy_async.walk.window import Window
 

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 from canopy_async.errors import DriftTooFastError, UnprovenTiesError
-from canopy_async.walk.cover import Accepted, Cover, KeyCover
+from canopy_async.walk.cover import Accepted, Cover
+from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.ledger import Ledger
 from canopy_async.walk.planner import Planner
 from canopy_async.walk.repair import Seek

@@ -1,7 +1,7 @@
 """The overlap chain: a concurrent read of a moving list that proves itself.
 
 Windows of varying take overlap by at least two rows. A window is accepted only
-if it certifies its seam with what is covered (`canopy_async.walk.cover`); a seam
+if it certifies its seam with what is covered (`canopy_async.walk.key_cover`); a seam
 that does not hold is bridged by windows fetched for it (`canopy_async.walk.bridge`)
 while those in flight stay valid evidence. The read ends with a window that
 proves to reach the end of the list, or past a bound.
@@ -18,8 +18,10 @@ from canopy_async.errors import ProtocolError, UnorderedListError, UnprovenTiesE
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
 from canopy_async.walk.bridge import Bridge, unproven_ties
-from canopy_async.walk.cover import Accepted, Cover, IdCover, KeyCover
+from canopy_async.walk.cover import Accepted, Cover
 from canopy_async.walk.fence import FencedWalk
+from canopy_async.walk.id_cover import IdCover
+from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.ledger import Ledger
 from canopy_async.walk.opening import Direction, is_undirected, open_cover
 from canopy_async.walk.plain import PlainWalk

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from canopy_async.errors import CheckpointError, UnorderedListError
-from canopy_async.walk.cover import Cover, IdCover, KeyCover
+from canopy_async.walk.cover import Cover
+from canopy_async.walk.id_cover import IdCover
+from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.span import Span
 from canopy_async.walk.view import Row, View
 from canopy_async.walk.window import Window, plan_window

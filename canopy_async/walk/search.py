@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any, Final, Generic, TypeVar
 
-from canopy_async.walk.cover import KeyCover
+from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.view import Row, View
 from canopy_async.walk.window import Window, plan_window
 

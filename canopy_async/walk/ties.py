@@ -10,7 +10,8 @@ anew for each request shows others each time.
 
 from typing import Final, Generic, TypeVar
 
-from canopy_async.walk.cover import Accepted, KeyCover
+from canopy_async.walk.cover import Accepted
+from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.view import Row, View
 from canopy_async.walk.window import Window, plan_window
 
