@@ -67,11 +67,12 @@ class _Reading:
     events: Sequence[AuditEvent] = ()
     finished: asyncio.Future[None] | None = None
     _left: Iterator[AuditEvent] = attrs.field(factory=lambda: iter(()))
+    _count: int = 0
 
     @property
     def handed(self) -> int:
         """How many of the events were handed out."""
-        return len(self.events) - length_hint(self._left)
+        return self._count - length_hint(self._left)
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -85,7 +86,7 @@ class _Reading:
     def begin(self, events: Sequence[AuditEvent]) -> None:
         """Have other events, of which none was handed out yet."""
         self.events = events
-        self._left = iter(events)
+        self._left, self._count = iter(events), len(events)
 
     def pairs(self) -> Iterator[IdentityEvent]:
         """Hand out the events one by one, each with its identity."""

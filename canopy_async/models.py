@@ -115,7 +115,7 @@ class Category(OpenEnum):
 
 
 def _refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-    raise TypeError("the extra of a row can't be changed: copy it")
+    raise TypeError("the extra of a row can't be changed: make a dict of it")
 
 
 class _NoExtra(dict[str, Any]):
@@ -127,8 +127,14 @@ class _NoExtra(dict[str, Any]):
 
     __setitem__ = __ior__ = setdefault = update = cast("Any", _refuse)
 
+    def __copy__(self) -> dict[str, Any]:
+        return {}
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> dict[str, Any]:
+        return {}
+
     def __reduce__(self) -> str:
-        return "NO_EXTRA"  # the same object, also where it is copied or unpickled
+        return "NO_EXTRA"  # the same object, also where it is unpickled
 
 
 NO_EXTRA: Final = _NoExtra()
@@ -141,8 +147,9 @@ class AuditEvent:
     Nine fields are always there; every other one is None where the server
     sent null or nothing. ``created_at`` is aware. ``metadata`` is whatever
     JSON object the server attached and may hold personal data. ``extra``
-    keeps fields that this version of the library does not know; in long pages
-    they are looked for in some rows only, until one was seen.
+    keeps fields that this version of the library does not know, and is not to
+    be written to; in long pages they are looked for in some rows only, until one
+    was seen.
     """
 
     id: str
@@ -175,7 +182,7 @@ class Identity:
 
     Only ``id`` is required by the API's description; every other field is
     None where the server sent null or nothing. ``extra`` keeps fields that
-    this version of the library does not know.
+    this version of the library does not know, and is not to be written to.
     """
 
     id: str

@@ -275,9 +275,10 @@ class Run(Generic[T]):
 
     def _answered(self) -> None:
         """Use the room that an answer leaves in flight."""
-        if self._ahead.failing:
+        if self._ahead.failing or self._walk.done:
             return
         try:
+            self._ask_for_next()  # which the answer taken last may have changed
             self._plan_ahead()
         except CanopyError:
             self._ahead.failing = True  # raised again when the reader gets there

@@ -13,19 +13,17 @@ from itertools import islice, repeat
 from typing import Final
 
 from canopy_async.walk.takes import TAKE
+from canopy_async.walk.window import OVERLAP
 
 ROWS: Final = 1_000_000
-OVERLAPS: Final = (2, 3)
 _SMALLEST: Final = 40  # smaller ones would save three rows in a million
 _PER_LINE: Final = 75
 _REQUEST: Final = 10**9
 """What a request costs, in rows: more than all rows of any chain."""
 
 
-def best_takes(rows: int, overlap: int) -> bytes:
+def best_takes(rows: int) -> bytes:
     """Return the takes of the best chain through so many rows, but for page 1.
-
-    Each of its windows shares so many rows with the one before, or more.
 
     Windows are looked at in the order of their starts. Of the chains that lead
     on from there, those are kept that no other is better than: none that gets
@@ -35,7 +33,7 @@ def best_takes(rows: int, overlap: int) -> bytes:
     starts = merge(*(zip(range(size, rows + 1, size), repeat(size)) for size in sizes))
     ends, costs, chains = [TAKE], [0], [None]
     for start, size in starts:
-        gone = bisect_left(ends, start + overlap)
+        gone = bisect_left(ends, start + OVERLAP)
         del ends[:gone], costs[:gone], chains[:gone]
         if not ends:
             raise AssertionError("no chain leads on")
@@ -70,6 +68,4 @@ def literal(takes: bytes) -> list[str]:
 
 
 if __name__ == "__main__":
-    for number in OVERLAPS:
-        lines = literal(best_takes(ROWS, number))
-        sys.stdout.write("\n".join([f"{number}: (", *lines, "),", ""]))
+    sys.stdout.write("\n".join(literal(best_takes(ROWS))) + "\n")

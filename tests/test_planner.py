@@ -5,7 +5,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from chart_of_takes import OVERLAPS, ROWS, best_takes, literal
+from chart_of_takes import ROWS, best_takes, literal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,17 +111,15 @@ def windows_of(rows):
     return planned_on(after_page_1(), rows)
 
 
-@pytest.mark.parametrize("overlap", OVERLAPS)
-def test_the_takes_of_a_chart_are_those_of_the_best_chain(overlap):
-    assert best_takes(ROWS, overlap) == TAKES[overlap]
+def test_the_takes_of_the_chart_are_those_of_the_best_chain():
+    assert best_takes(ROWS) == TAKES
 
 
-@pytest.mark.parametrize("overlap", OVERLAPS)
-def test_the_source_of_a_chart_is_what_is_printed_for_it(overlap):
-    printed = "\n".join(literal(TAKES[overlap]))
-    assert ast.literal_eval(f"({printed})") == TAKES[overlap]
+def test_the_source_of_the_chart_is_what_is_printed_for_it():
+    printed = "\n".join(literal(TAKES))
+    assert ast.literal_eval(f"({printed})") == TAKES
     source = Path(takes.__file__).read_text(encoding="ascii")
-    assert textwrap.indent(printed, 8 * " ") in source
+    assert textwrap.indent(printed, 4 * " ") in source
 
 
 @pytest.mark.parametrize("rows", [101, 999, 5_000, 100_000, ROWS - 1, ROWS + 5_000])
@@ -156,17 +154,27 @@ def test_in_short_lists_a_plan_takes_the_fewest_requests(rows):
     assert len(windows_of(rows)) + 1 == fewest
 
 
-def test_a_plan_that_left_the_chart_comes_back_to_it():
-    charted = {(window.page, window.take) for window in windows_of(20_000)}
+@pytest.mark.parametrize("leave", [Planner.loosen, Planner.expect_ties])
+def test_where_rows_move_or_tie_windows_reach_as_far_as_they_can(leave):
     planner = after_page_1()
-    while planner.overlap < 16:
-        planner.loosen()
-    apart = planned_on(planner, 2_000)
-    while planner.overlap > OVERLAP:
+    leave(planner)
+    while planner.overlap > planner.least:
         planner.tighten()
-    after = planned_on(planner, 20_000)
-    assert not {(window.page, window.take) for window in apart} <= charted
-    assert {(window.page, window.take) for window in after[1:-2]} <= charted
+    end = 100
+    for window in planned_on(planner, 20_000):
+        furthest = plan_window(end - planner.least, 100)
+        assert (window.page, window.take) == (furthest.page, furthest.take)
+        end = window.end
+
+
+@pytest.mark.parametrize("covered", [ROWS, ROWS + 1_000, 2**70])
+def test_a_plan_goes_on_where_the_chart_ends(covered):
+    planner = after_page_1()
+    for place in (ROWS // 2, covered):
+        planner.windows.clear()
+        window = planner.plan(covered=place, horizon=2**80, reach=None)
+        assert window.start <= place - OVERLAP
+        assert window.end > place
 
 
 def test_a_plan_that_goes_back_is_none_the_worse():

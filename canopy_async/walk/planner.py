@@ -44,7 +44,7 @@ class Planner:
         self.end = 0
         self.rows = 0
         self._asked = 0
-        self._chart = Chart(self.least)
+        self._chart: Chart | None = Chart()
         self.longest = 0
         self._cut_short = 0
 
@@ -77,11 +77,9 @@ class Planner:
     def _charted(self, bound: int, goal: int) -> Window | None:
         """Return the window of the chart, where there is one that serves.
 
-        The chart is for windows that share no more rows than they must. To reach the
-        goal, another may serve better, one that goes further. Where the plan has left
-        the chart, this one repeats some rows more, once; to stay apart would cost more.
+        To reach the goal, another may serve better: one that goes further.
         """
-        if self.overlap != self.least or self.take != TAKE or bound + TAKE >= goal:
+        if self._chart is None or self.take != TAKE or bound + TAKE >= goal:
             return None
         window = self._chart.window_at(bound)
         return window if window is not None and window.end > self.end else None
@@ -120,14 +118,20 @@ class Planner:
         """Overlap by one row more from now on.
 
         A seam breaks where all the rows that two windows share are tied; with
-        one row more, that is far less likely, and costs less than a bridge.
+        one row more, that is far less likely, and costs less than a bridge. So
+        does what windows share by chance that reach as far as they can.
         """
         self.least = OVERLAP + 1
-        self._chart = Chart(self.least)
         self.overlap = max(self.overlap, self.least)
+        self._chart = None
 
     def loosen(self) -> None:
-        """Overlap more: a seam broke, as the list had moved."""
+        """Overlap more: a seam broke, as the list had moved.
+
+        From now on windows reach as far as they can, as that makes most of them
+        overlap by more than they must, which pays where rows move.
+        """
+        self._chart = None
         self.overlap = min(2 * self.overlap, max(self.least, self.take // 2))
 
     def learn_take(self, asked: int, said: int) -> bool:
