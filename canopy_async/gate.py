@@ -302,12 +302,16 @@ class Gate:
         self._requests += 1
         self._peak = max(self._peak, self._in_flight)
         self._next_start = now + self._spacing
+        if self._pace.rate is not None:
+            self._keep_pace(now)
+        return now
+
+    def _keep_pace(self, now: float) -> None:
         rate = self._pace.advance(now)
         if rate is not None:
             # A late start is made good by the next one: timers are never early.
             gap = 1.0 / rate
             self._next_paced = max(self._next_paced, now - gap) + gap
-        return now
 
     def _pump_now(self) -> None:
         self._will_pump = False

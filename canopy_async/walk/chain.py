@@ -476,14 +476,14 @@ class OverlapChain(Generic[R]):
 
     def _horizon(self) -> int:
         """The position that planned windows must reach to prove the end."""
-        ends = [self._ledger.latest + 1]
-        if self._limit is not None:
-            ends.append(self._cover.track.end + self._limit - self._ledger.delivered)
+        end = self._ledger.latest + 1
+        if (limit_end := self._limit_end()) is not None:
+            end = min(end, limit_end)
         if self._to_bound is not None:
             # An estimate: a quarter more, so as to be past it more often.
             margin = self._to_bound // 4 + self._plan.overlap
-            ends.append(self._cover.track.end + self._to_bound + margin)
-        return min(ends)
+            end = min(end, self._cover.track.end + self._to_bound + margin)
+        return end
 
     def _limit_end(self) -> int | None:
         if self._limit is None:

@@ -79,10 +79,12 @@ class KeyCover(Generic[R]):
     @property
     def is_past_bound(self) -> bool:
         """Whether the cover is strictly after a bound."""
-        bounds = self._bound, self._growth_bound
-        if self.key is None or bounds == (None, None):
+        bound, growth = self._bound, self._growth_bound
+        if self.key is None or (bound is None and growth is None):
             return False
-        return any(b is not None and self.precedes(b, self.key) for b in bounds)
+        return any(
+            b is not None and self.precedes(b, self.key) for b in (bound, growth)
+        )
 
     def wanted(self, rows: list[R]) -> list[R]:
         """Return the rows, in list order, up to the bound."""

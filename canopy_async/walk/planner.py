@@ -2,7 +2,6 @@
 
 import math
 from collections import deque
-from functools import lru_cache
 from typing import Final
 
 from canopy_async.errors import RequestBudgetError
@@ -43,7 +42,7 @@ class Planner:
         self.overlap = self.least = OVERLAP
         self.end = 0
         self.rows = 0
-        self._asked = 0
+        self._asked = self._allowed = 0
         self._chart: Chart | None = Chart()
         self.longest = 0
         self._cut_short = 0
@@ -91,15 +90,20 @@ class Planner:
             RequestBudgetError: The walk has asked for too many.
         """
         self._asked += 1
-        allowed = _SPARE_REQUESTS + int(2 * self.rows / _mean_advance(self.take))
-        if self._asked > allowed:
-            raise RequestBudgetError(
-                f"the read would take more than {allowed} requests for a list of"
-                f" {self.rows} rows"
-            )
+        if self._asked > self._allowed:
+            self._check_budget()
         window.number = self._asked
         self.windows.append(window)
         return window
+
+    def _check_budget(self) -> None:
+        # Smaller pages are learnt of, never larger ones: no more are allowed before.
+        self._allowed = _SPARE_REQUESTS + int(2 * self.rows / _mean_advance(self.take))
+        if self._asked > self._allowed:
+            raise RequestBudgetError(
+                f"the read would take more than {self._allowed} requests for a list of"
+                f" {self.rows} rows"
+            )
 
     def ask_first(self, window: Window) -> None:
         """Ask for a window before all others.
@@ -112,7 +116,8 @@ class Planner:
 
     def tighten(self) -> None:
         """Overlap less: a seam held."""
-        self.overlap = max(self.least, self.overlap - 1)
+        if self.overlap > self.least:
+            self.overlap -= 1
 
     def expect_ties(self) -> None:
         """Overlap by one row more from now on.
@@ -172,7 +177,6 @@ class Planner:
         return True
 
 
-@lru_cache
 def _mean_advance(take: int) -> float:
     """Return about how many new rows a planned window brings."""
     return max(1.0, take - OVERLAP - math.sqrt(math.pi * take / 2))
