@@ -26,7 +26,7 @@ from walksim import (
 
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
-from canopy_async.walk import PlainWalk
+from canopy_async.walk import PlainWalk, Window
 
 
 def judge(seed):
@@ -233,7 +233,7 @@ def test_a_plain_walk_with_a_limit_reads_on_where_pages_are_cut():
     read = []
     while not walk.done:
         window = walk.plan()
-        cut = attrs.evolve(window, take=20)
+        cut = Window(window.page, 20)
         read += walk.take(page_of(ROWS, cut))
     assert read == ROWS[:80]
 

@@ -2,15 +2,12 @@
 
 from typing import Final
 
-import attrs
-
 __all__ = ["OVERLAP", "Window", "plan_window"]
 
 OVERLAP: Final = 2
 """Rows that planned windows share: one to be strictly before the cover."""
 
 
-@attrs.define(eq=False)
 class Window:
     """Rows ``start`` to ``end`` of the list, as one page of the API.
 
@@ -20,9 +17,16 @@ class Window:
         number: How many windows were asked for before it.
     """
 
-    page: int
-    take: int
-    number: int = 0
+    __slots__ = ("number", "page", "take")
+
+    def __init__(self, page: int, take: int, number: int = 0) -> None:
+        self.page: Final = page
+        self.take: Final = take
+        self.number = number
+
+    def __repr__(self) -> str:
+        """Show what is asked for."""
+        return f"Window(page={self.page}, take={self.take}, number={self.number})"
 
     @property
     def start(self) -> int:
