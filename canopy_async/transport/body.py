@@ -8,12 +8,12 @@ import aiohttp
 
 from canopy_async.compression import unpacked
 
-__all__ = ["MAX_BODY", "BodyTooLargeError", "read_body"]
+__all__ = ["MAX_BODY", "OK", "BodyTooLargeError", "read_body"]
 
 MAX_BODY: Final = 32 * 1024 * 1024
 """The largest body that is read, in bytes, before and after decompression."""
 
-_OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
+OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
 
 
 class BodyTooLargeError(Exception):
@@ -36,7 +36,7 @@ async def read_body(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes
             connection broke, this may be an OSError.
         zlib.error: It is that of a 200, and can't be decompressed.
     """
-    is_error = response.status != _OK
+    is_error = response.status != OK
     try:
         body = await _read_capped(response)
         if body is not None and not decoded:

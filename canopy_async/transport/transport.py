@@ -26,7 +26,7 @@ from canopy_async.gate import Gate
 from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
 from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
 from canopy_async.scopes import Scopes
-from canopy_async.transport.body import BodyTooLargeError, read_body
+from canopy_async.transport.body import OK, BodyTooLargeError, read_body
 from canopy_async.transport.connection import FreshFault, open_http
 from canopy_async.wire import Endpoint, Query, Response, build_url, query_string
 
@@ -34,7 +34,6 @@ __all__ = ["PageRequest", "Transport"]
 
 T = TypeVar("T")
 
-_OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _NO_CREDENTIAL: Final = Credential(None)
 _MAX_FAULT: Final = 300
@@ -137,7 +136,7 @@ class Transport:
             began = made.started if began is None else began
             outcome = made.outcome
             if isinstance(outcome, Response):
-                if outcome.status == _OK:
+                if outcome.status == OK:
                     self._gate.succeeded()
                     return outcome
                 if outcome.status == HTTPStatus.UNAUTHORIZED and not refreshed:
@@ -267,7 +266,7 @@ class Transport:
             # Whoever cancels may log it with its frames: some hold the headers.
             raise cancelled.with_traceback(None) from None
         headers: Mapping[str, str] = response.headers
-        if response.status != _OK:
+        if response.status != OK:
             body = credential.redact(body)
             headers = CIMultiDict(
                 (name, credential.redact_text(value)) for name, value in headers.items()

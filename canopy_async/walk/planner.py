@@ -43,7 +43,7 @@ class Planner:
         self.end = 0
         self.rows = 0
         self._asked = self._allowed = 0
-        self._chart: Chart | None = Chart()
+        self._chart = Chart() if self.take == TAKE else None
         self.longest = 0
         self._cut_short = 0
 
@@ -78,7 +78,7 @@ class Planner:
 
         To reach the goal, another may serve better: one that goes further.
         """
-        if self._chart is None or self.take != TAKE or bound + TAKE >= goal:
+        if self._chart is None or bound + TAKE >= goal:
             return None
         window = self._chart.window_at(bound)
         return window if window is not None and window.end > self.end else None
@@ -174,6 +174,7 @@ class Planner:
         if self.max_take >= self.take:
             return False
         self.take = self.max_take
+        self._chart = None
         return True
 
 
