@@ -1,5 +1,6 @@
 """``canopy-async export`` with ``--workers`` or ``--dask``."""
 
+import logging
 import os
 import signal
 import time
@@ -23,6 +24,7 @@ from canopy_async.cli.running import FAILED, INTERRUPTED, argument_checks, compl
 __all__ = ["export_on_cluster"]
 
 _VARIABLE: Final = "CANOPY_TOKEN"
+_callbacks: Final = logging.getLogger("tornado.application")
 _EVERY: Final = 5.0
 """Seconds between lines of progress."""
 
@@ -132,6 +134,15 @@ class _Interrupts:
         if self._reason is not None:
             raise self._reason
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record is to be shown.
+
+        Where a call of Dask is interrupted before it began, Dask cancels what is
+        not there yet, and the loop shows the traceback of a NameError.
+        """
+        kind = record.exc_info[0] if record.exc_info else None
+        return self._reason is None or kind is not NameError
+
 
 @contextmanager
 def _interruptible() -> Generator[_Interrupts]:
@@ -144,9 +155,11 @@ def _interruptible() -> Generator[_Interrupts]:
     taken = [number for number in usual if signal.getsignal(number) is usual[number]]
     for number in taken:
         signal.signal(number, interrupts)
+    _callbacks.addFilter(interrupts)
     try:
         yield interrupts
     finally:
+        _callbacks.removeFilter(interrupts)
         for number in taken:
             signal.signal(number, usual[number])
 
