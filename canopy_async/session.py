@@ -178,6 +178,22 @@ class CanopySession:
         """What this session has done, and how wide it runs now."""
         return self._gate.stats
 
+    @property
+    def server_time(self) -> datetime | None:
+        """What time it is by the server's clock, within about a second.
+
+        It is the ``Date`` of the newest answer, and the time that has passed since
+        it came. This machine's date doesn't enter.
+
+        Returns:
+            An instant in UTC, None before the first answer that has a ``Date``.
+
+        Example:
+            >>> await canopy.page("idn_1")
+            >>> as_of = canopy.server_time
+        """
+        return self._transport.server_time
+
     def set_concurrency(self, concurrency: int) -> None:
         """Let so many requests be in flight at most from now on.
 

@@ -34,6 +34,7 @@ __all__ = [
     "Response",
     "audit_endpoint",
     "build_url",
+    "date_of",
     "decode_page",
     "error_from",
     "identities_endpoint",
@@ -260,14 +261,23 @@ def retry_after_seconds(
         then = _http_date(value)
         if then is None:
             return None
-        sent = _http_date(headers.get("Date")) or now or datetime.now(UTC)
+        sent = date_of(headers) or now or datetime.now(UTC)
         return max(0.0, (then - sent).total_seconds())
     return seconds if 0 <= seconds < math.inf else None
 
 
-def _http_date(value: str | None) -> datetime | None:
-    if value is None:
-        return None
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer was made by the server's clock, by its ``Date``.
+
+    Returns:
+        An aware instant in whole seconds, None where there is no ``Date`` that
+        can be read.
+    """
+    value = headers.get("Date")
+    return None if value is None else _http_date(value)
+
+
+def _http_date(value: str) -> datetime | None:
     try:
         date = email.utils.parsedate_to_datetime(value)
     except (ValueError, OverflowError):

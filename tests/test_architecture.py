@@ -55,6 +55,7 @@ LAYERS = (
         "retry",
         "gate",
         "scopes",
+        "server_clock",
         "attempt",
         "transport.body",
         "transport.connection",

@@ -7,6 +7,7 @@ attempt returns what came of it, and errors are built and raised elsewhere.
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
@@ -26,6 +27,7 @@ from canopy_async.gate import Gate
 from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
 from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
 from canopy_async.scopes import Scopes
+from canopy_async.server_clock import ServerClock
 from canopy_async.transport.body import OK, BodyTooLargeError, read_body
 from canopy_async.transport.connection import FreshFault, open_http
 from canopy_async.wire import Endpoint, Query, Response, build_url, query_string
@@ -95,6 +97,7 @@ class Transport:
         self._gate: Final = gate
         self._retry: Final = retry
         self._scopes: Final = Scopes(timeout)
+        self._server_clock: Final = ServerClock()
         self.hooks: Final = hooks
         self._headers: Final = dict(headers)
         self._http = http
@@ -108,6 +111,11 @@ class Transport:
     def closed(self) -> bool:
         """Whether `aclose` was called."""
         return self._closed
+
+    @property
+    def server_time(self) -> datetime | None:
+        """What time it is by the server's clock, None before any answer told."""
+        return None if self._loop is None else self._server_clock.now(self._loop.time())
 
     def check_open(self) -> None:
         """Raise `SessionClosedError` once the transport is closed."""
@@ -252,6 +260,8 @@ class Transport:
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
             )
+            # Before the body, which may take its time.
+            self._server_clock.note(response.headers, self._checked_loop().time())
             try:
                 body = await read_body(response, decoded=http.auto_decompress)
             finally:
