@@ -419,6 +419,10 @@ class CanopySession:
             lossless=lossless,
         )
 
+    def lists_identities(self, stream: Stream[Any]) -> bool:
+        """Tell whether a stream is a list of identities that this session made."""
+        return stream.is_of(identities_endpoint(self._account), self._transport)
+
     def fan_out(
         self,
         identity_ids: IdentityIds,
@@ -426,6 +430,7 @@ class CanopySession:
         on_error: str = "raise",
         width: int = 16,
         resume: Mapping[str, Checkpoint | str | None] | None = None,
+        since_each: Mapping[str, datetime | None] | None = None,
         on_end: "Callable[[IdentityOutcome], None] | None" = None,
         **options: "Unpack[EventsOptions]",
     ) -> "FanOut":
@@ -446,6 +451,8 @@ class CanopySession:
             width: Identities read at a time at most.
             resume: Where to begin, for identities that were begun by an
                 earlier fan-out with the same options: its ``checkpoints``.
+            since_each: The ``since`` of single identities, in the place of the
+                one for all; None is from the begin of the log.
             on_end: Is called when an identity was read to its end or failed:
                 after its last events were handed out and the next were asked
                 for, and before the end of this is. What it raises ends all.
@@ -470,6 +477,8 @@ class CanopySession:
 
         read = partial(self.events, **options)
         read("any")  # which refuses what can't be read, before anything is sent
+        if since_each is not None:
+            read = partial(_read_since, read, since_each)
         return FanOut(
             identity_ids,
             read,
@@ -635,6 +644,17 @@ def _checked(resume: Checkpoint | str, scope: str) -> Checkpoint:
             " sort_by, order, since and until must be the same"
         )
     return checkpoint
+
+
+def _read_since(
+    read: Callable[..., EventStream],
+    since_each: Mapping[str, datetime | None],
+    identity_id: str,
+    **options: Any,
+) -> EventStream:
+    if identity_id in since_each:
+        options["since"] = since_each[identity_id]
+    return read(identity_id, **options)
 
 
 def _check_type(name: str, value: Any, cls: type) -> None:

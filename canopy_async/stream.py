@@ -68,6 +68,23 @@ class Stream(Generic[T]):
             options=self._options,
         )
 
+    @property
+    def narrowed_by(self) -> dict[str, str]:
+        """What leaves rows of the list out, as text by its name; empty for nothing."""
+        options, query = self._options, self._query
+        narrowing = {
+            "limit": options.limit,
+            "q": query.q,
+            "since": options.span.since,
+            "status": query.status,
+            "until": options.span.until,
+        }
+        return {name: str(it) for name, it in narrowing.items() if it is not None}
+
+    def is_of(self, endpoint: Endpoint[Any], transport: Transport) -> bool:
+        """Tell whether this is the list of an endpoint, read by this transport."""
+        return self._endpoint.path == endpoint.path and self._transport is transport
+
     async def pages(self) -> AsyncIterator[Page[T]]:
         """Yield the rows page by page, as they come from the server.
 

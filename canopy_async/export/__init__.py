@@ -2,22 +2,32 @@
 
 from canopy_async.export.exporter import ExportProgress, ExportResult, export
 from canopy_async.export.manifest import (
+    Manifest,
+    RunEntry,
+    iter_commits,
+    read_header,
+    read_manifest,
+)
+from canopy_async.export.records import (
+    Asked,
+    Begin,
     Commit,
+    End,
     EventMark,
     Failure,
     FileEntry,
     Header,
     IdentityEntry,
-    Manifest,
-    iter_commits,
-    read_header,
-    read_manifest,
+    Listed,
 )
 from canopy_async.export.reporting import WrittenReport, write_report
 from canopy_async.export.verify import VerifyResult, verify
 
 __all__ = [
+    "Asked",
+    "Begin",
     "Commit",
+    "End",
     "EventMark",
     "ExportProgress",
     "ExportResult",
@@ -25,7 +35,9 @@ __all__ = [
     "FileEntry",
     "Header",
     "IdentityEntry",
+    "Listed",
     "Manifest",
+    "RunEntry",
     "VerifyResult",
     "WrittenReport",
     "export",

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from canopy_async.export.keys import microseconds
+from canopy_async.export.keys import KEY_COLUMNS, Key, microseconds
 from canopy_async.export.writers.comma import unguarded
 from canopy_async.export.writers.parquet import import_pyarrow
 from canopy_async.models import AwareDatetime
@@ -125,6 +125,10 @@ class Batch(Protocol):
         """Return all rows, in the order of the file."""
         ...
 
+    def keys(self) -> Iterable[Key]:
+        """Return the key of each row, in the order of the file."""
+        ...
+
     def latest(self, most: int, *, after: int | None) -> list[Row]:
         """Return the latest rows, in any order.
 
@@ -166,6 +170,9 @@ class _ListBatch(ABC):
 
     def rows(self) -> list[Row]:
         return list(map(Row, *map(self._column, COLUMNS)))
+
+    def keys(self) -> Iterable[Key]:
+        return zip(*map(self._column, KEY_COLUMNS), strict=True)
 
     def latest(self, most: int, *, after: int | None) -> list[Row]:
         instants = self._column(_CREATED_AT)
@@ -290,6 +297,11 @@ class ArrowBatch:
     def rows(self) -> list[Row]:
         """Return all rows, in the order of the file."""
         return list(map(Row, *(_listed(self._table[name]) for name in COLUMNS)))
+
+    def keys(self) -> Iterable[Key]:
+        """Return the key of each row, in the order of the file."""
+        columns = (_listed(self._table[name]) for name in KEY_COLUMNS)
+        return zip(*columns, strict=True)
 
     def latest(self, most: int, *, after: int | None) -> list[Row]:
         """Return the latest rows, ``most`` of them, later than ``after``."""

@@ -1,23 +1,45 @@
-"""What an export proves of its identities, in words."""
+"""What an export proves, in words."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import attrs
 
-from canopy_async.export.manifest import IdentityEntry, Manifest
+from canopy_async.export.records import FileEntry, IdentityEntry
+from canopy_async.export.verdict import Status, Verdict, instant_in_words
+from canopy_async.export.verify import Checked
 from canopy_async.report import Proof
 
-__all__ = ["Completeness", "Doubtful", "Group", "completeness_of"]
+__all__ = ["Box", "Completeness", "Doubtful", "Group", "completeness_of"]
 
 _MOST_DOUBTFUL: Final = 200
+_MOST_PROBLEMS: Final = 10
+
+_FAILED: Final = (
+    "Failed: {} could not be read.",
+    "Events of them may be missing: see below which ones, and why.",
+)
+_OPEN: Final = (
+    "Open: {} not read to the end of the log.",
+    "Events of them are missing.",
+)
+_UNPROVEN: Final = (
+    "Unproven: {} read without a proof.",
+    "Events of them may be missing.",
+)
+_GAP: Final = (
+    "Gap: {} read too late.",
+    "The server had deleted events of them before, which may never have been read.",
+)
 
 _NAMES: Final = {
     "complete": "Proven complete",
     "done": "Read, not proven",
     "open": "Not finished",
     "failed": "Failed",
+    "gone": "Not listed any more",
 }
 _PROOFS: Final = {
     Proof.STRICT_KEY: "every page overlaps the next one in strict order of time",
@@ -30,6 +52,7 @@ _REASONS: Final = {
     "done": "plain pages do not show what moved between them",
     "open": "the export stopped before the end of its log",
     "failed": "its log could not be read, or not be proven",
+    "gone": "the account lists it no more; its log is as it was read before",
 }
 
 
@@ -68,37 +91,54 @@ class Doubtful:
 
 
 @attrs.frozen(kw_only=True)
+class Box:
+    """One thing that is to be said of an export before all others.
+
+    Attributes:
+        tone: ``good``, ``plain``, ``warning`` or ``bad``.
+        title: What it is, in a sentence.
+        details: What it means, a sentence each.
+    """
+
+    tone: str
+    title: str
+    details: Sequence[str] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Completeness:
     """What is proven of an export.
 
     Attributes:
-        is_whole: Whether there are identities, and each is proven complete.
-        verdict: That in a sentence.
-        explanation: What it means.
+        boxes: What is to be said first. One of them is ``good`` only where the
+            export is finished, proven and as it was written.
+        facts: What the export is of, by name.
+        files: The data files.
         groups: The identities by what is known of them.
         doubtful: Those that are not proven complete, the failed ones first; not
             all of them if they are many.
         doubtful_note: How many of them are listed, if it is not all of them.
     """
 
-    is_whole: bool
-    verdict: str
-    explanation: str
+    boxes: Sequence[Box]
+    facts: Mapping[str, str]
+    files: Sequence[FileEntry]
     groups: Sequence[Group]
     doubtful: Sequence[Doubtful]
     doubtful_note: str
 
 
-def completeness_of(manifest: Manifest) -> Completeness:
-    """Return what a manifest says is proven, and what is not."""
+def completeness_of(checked: Checked) -> Completeness:
+    """Return what is proven of an export, and what is not."""
+    manifest = checked.manifest
     entries = manifest.identities.values()
     doubtful = [entry for entry in entries if not entry.complete]
     doubtful.sort(key=lambda entry: (entry.state != "failed", entry.id))
     shown = doubtful[:_MOST_DOUBTFUL]
     return Completeness(
-        is_whole=bool(entries) and not doubtful,
-        verdict=_verdict(len(entries), Counter(entry.state for entry in doubtful)),
-        explanation=_explanation(len(entries), len(doubtful)),
+        boxes=list(_boxes(checked)),
+        facts=_facts(checked),
+        files=manifest.files,
         groups=_groups(entries),
         doubtful=[_doubtful(entry) for entry in shown],
         doubtful_note=(
@@ -109,35 +149,83 @@ def completeness_of(manifest: Manifest) -> Completeness:
     )
 
 
-def _verdict(identities: int, doubtful: Counter[str]) -> str:
-    if not identities:
-        return "Nothing is proven: no identity was exported."
-    if not doubtful:
-        if identities == 1:
-            return "Complete: the identity's log is proven complete."
-        return f"Complete: the logs of all {identities:,} identities are proven."
-    proven = identities - doubtful.total()
-    parts = [
-        f"{doubtful[state]:,} {words}"
-        for state, words in (
-            ("failed", "failed"),
-            ("open", "not finished"),
-            ("done", "read without proof"),
+def _boxes(checked: Checked) -> Iterator[Box]:
+    verdict = checked.verdict
+    if verdict.status is Status.DAMAGED:
+        yield _damage(checked)
+    if verdict.left_of_run:
+        yield Box(
+            tone="warning",
+            title="Not finished: this may not be all that was asked for.",
+            details=verdict.left_of_run,
         )
-        if doubtful[state]
-    ]
-    return (
-        f"Not complete: {proven:,} of {identities:,} identities are proven,"
-        f" {', '.join(parts)}."
+    for count, (title, detail) in (
+        (verdict.failed, _FAILED),
+        (verdict.open, _OPEN),
+        (verdict.unproven, _UNPROVEN),
+        (verdict.gaps, _GAP),
+    ):
+        if count:
+            noun = "1 identity" if count == 1 else f"{count:,} identities"
+            yield Box(tone="warning", title=title.format(noun), details=(detail,))
+    yield from _scope(verdict)
+
+
+def _damage(checked: Checked) -> Box:
+    problems = checked.problems
+    shown = problems.sentences[:_MOST_PROBLEMS]
+    more = problems.count - len(shown)
+    return Box(
+        tone="bad",
+        title="Damaged: what is here is not what was written.",
+        details=[*shown, *([f"And {more:,} more."] if more else [])],
     )
 
 
-def _explanation(identities: int, doubtful: int) -> str:
-    if not identities:
-        return "This report says nothing of the account."
-    if not doubtful:
-        return "No event that was in their logs can be missing from this report."
-    return "Of the others, events may be missing from this report."
+def _scope(verdict: Verdict) -> Iterator[Box]:
+    """Yield what it is of; that it is complete, where that is so."""
+    is_finished = verdict.status is Status.FINISHED
+    if verdict.asked is None:
+        return
+    if verdict.asked.kind != "all":
+        proven = ("Their logs are proven complete.",) if is_finished else ()
+        yield Box(
+            tone="plain",
+            title="Selected: this is not the whole account.",
+            details=(f"It was asked for {verdict.scope}.", *proven),
+        )
+    elif is_finished:
+        until = f", as of {_instant(verdict.as_of)}" if verdict.as_of else ""
+        yield Box(
+            tone="good",
+            title=f"Complete: the logs of {verdict.scope} are proven complete{until}.",
+            details=("No event that was in them then can be missing here.",),
+        )
+
+
+def _facts(checked: Checked) -> dict[str, str]:
+    manifest, verdict = checked.manifest, checked.verdict
+    header = manifest.header
+    bounds = (
+        f"from {_instant(header.since)}" if header.since else "",
+        f"before {_instant(header.until)}" if header.until else "",
+        f"that match {header.q!r}" if header.q else "",
+    )
+    return {
+        "Source": f"account {header.account} at {header.base_url}",
+        "Scope": verdict.scope,
+        "Range": " and ".join(filter(None, bounds)) or "all events",
+        "Covered as of": (
+            _instant(verdict.as_of) if verdict.as_of else "not all logs are covered"
+        ),
+        "Runs": f"{len(manifest.runs):,}",
+        "Written by": header.library,
+        "Digest of the manifest": f"sha256 {manifest.digest}",
+    }
+
+
+def _instant(at: datetime) -> str:
+    return instant_in_words(at.replace(microsecond=0))
 
 
 def _groups(entries: Iterable[IdentityEntry]) -> list[Group]:

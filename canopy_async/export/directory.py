@@ -8,7 +8,6 @@ next run.
 """
 
 import os
-import re
 import stat
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +18,12 @@ from typing import Any, Final
 import attrs
 
 from canopy_async.errors import ExportError
+from canopy_async.export.chain import (
+    MANIFEST,
+    OLD_MANIFEST,
+    Chain,
+    ManifestReader,
+)
 from canopy_async.export.files import (
     DurableFile,
     lock,
@@ -27,30 +32,34 @@ from canopy_async.export.files import (
     sha256_of,
     sync_directory,
     write_all,
+    write_whole,
 )
-from canopy_async.export.manifest import (
-    FILE_NAME,
-    MANIFEST,
+from canopy_async.export.migration import migrate
+from canopy_async.export.names import (
+    MAX_FILES,
+    is_ignored,
+    is_numbered,
+    number_of,
+    numbered_name,
+    partial_names,
+    stem_of_partial,
+    under_way,
+)
+from canopy_async.export.records import (
+    Begin,
     Commit,
+    End,
     FileEntry,
     Header,
-    IdentityEntry,
+    Listed,
+    Record,
     dump_line,
-    scan,
 )
+from canopy_async.export.sums import SUMS, dump_sums
 from canopy_async.export.writers import Format, Writer
-from canopy_async.identity_events import IdentityBatch
 
-__all__ = ["PARTIAL", "ExportDirectory", "is_data_file", "refuse_other"]
+__all__ = ["ExportDirectory", "refuse_other"]
 
-PARTIAL: Final = ".partial"
-"""What the name of a data file ends with until it is final."""
-
-MAX_FILES: Final = 99_999
-"""Files of one export at most: their names have five digits, so that they sort."""
-
-_NUMBERED: Final = re.compile(r"events-\d{5}\.[a-z.]+")
-_DATA_FILE: Final = re.compile(FILE_NAME)
 _BEGINNING: Final = b'{"kind":"header",'
 
 
@@ -62,6 +71,10 @@ class ExportDirectory:
         header: What the export is of; one that is there must be of the same.
         written_as: The format of the data files.
         max_file_bytes: The size that a file is closed at.
+
+    Attributes:
+        path: The directory.
+        files: The data files that were added.
     """
 
     def __init__(
@@ -72,13 +85,17 @@ class ExportDirectory:
         self._format: Final = written_as
         self._max_file_bytes: Final = max_file_bytes
         self._manifest: int | None = None
+        self._chain = Chain()
         self._writer: Writer | None = None
         self._file: DurableFile | None = None
         self._rows = 0
-        self._commits = 0
+        self._committed: dict[str, FileEntry] = {}
         self._last_number = 0
         self._bytes_added = 0
         self._broken = False
+        self._is_begun_here = False
+        self._is_made_here = False
+        self._has_commits = False
         self.files: list[FileEntry] = []
 
     @property
@@ -91,28 +108,58 @@ class ExportDirectory:
         """The size of the file under way."""
         return 0 if self._file is None else self._file.size
 
-    def open(self, restore: Callable[[Sequence[IdentityEntry]], None]) -> None:
+    @property
+    def is_empty(self) -> bool:
+        """Whether this run has begun the export, and nothing was committed."""
+        return self._is_begun_here and not self._has_commits
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the manifest."""
+        return self._chain.digest
+
+    def open(self, restore: Callable[[Record], None]) -> None:
         """Take the directory for this export, and finish what a kill left.
 
         Args:
-            restore: Is given the identities of each commit, oldest first.
+            restore: Is given each record that is there, oldest first.
 
         Raises:
             ExportError: The directory is in use, is not an export's, or is that
                 of another export; it is left as it was.
         """
         with self._explained():
+            self._is_made_here = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self._refuse_foreign()
+            if (self.path / OLD_MANIFEST).exists():
+                self._take_over()
             self._manifest = open_manifest(self.path / MANIFEST)
-            self._lock()
+            self._lock(self._manifest)
             if self._is_new():
+                self._is_begun_here = True
                 self._begin()
                 return
             self._go_on(restore)
 
-    def write(self, batches: Sequence[IdentityBatch]) -> None:
+    def append(self, record: Begin | Listed | End) -> None:
+        """Append a record to the manifest; it is on the disk at the return.
+
+        Raises:
+            ExportError: It could not be done; nothing more will be.
+        """
+        with self._explained():
+            if isinstance(record, Begin):
+                # They would not be those of the files, once the run has begun.
+                (self.path / SUMS).unlink(missing_ok=True)
+            self._append(record)
+
+    def write(self, chunks: Sequence[Any], rows: int) -> None:
         """Write events to the file under way.
+
+        Args:
+            chunks: Events as the format has encoded them.
+            rows: How many events these are.
 
         Raises:
             ExportError: They could not be written; nothing more will be.
@@ -120,43 +167,67 @@ class ExportDirectory:
         with self._explained():
             if self._writer is None:
                 self._writer = self._open_next()
-            self._writer.write(batches)
-            self._rows += sum(len(events) for _, events in batches)
+            self._writer.write(chunks)
+            self._rows += rows
 
-    def commit(self, identities: Sequence[IdentityEntry]) -> None:
+    def commit(self, commit: Commit) -> None:
         """Make what was written final, and what is known of its identities.
+
+        Args:
+            commit: What is to be said, without the file.
 
         Raises:
             ExportError: It could not be done; nothing more will be.
         """
         with self._explained():
             entry = self._close_file()
-            commit = Commit(
-                n=self._commits + 1, file=entry, identities=tuple(identities)
-            )
-            self._append(commit)
-            self._commits += 1
+            self._append(attrs.evolve(commit, file=entry))
+            self._has_commits = True
             if entry is not None:
-                rename(self.path / (entry.name + PARTIAL), self.path / entry.name)
-                self.files.append(entry)
-                self._bytes_added += entry.bytes
+                self._add(entry)
+                name = self.path / under_way(entry.name)
+                rename(name, self.path / entry.name)
 
     def adopt(self, commits: Iterable[Commit]) -> None:
         """Commit files that others have put here, whole and on the disk.
 
         Args:
-            commits: In their order; they are given numbers of this manifest.
+            commits: In their order; they become lines of this manifest. Their
+                files are named as files under way, until they are committed.
 
         Raises:
             ExportError: It could not be done; nothing more will be.
         """
         with self._explained():
             for commit in commits:
-                self._commits += 1
-                self._append(attrs.evolve(commit, n=self._commits))
+                self._append(commit)
                 if commit.file is not None:
-                    self.files.append(commit.file)
-                    self._bytes_added += commit.file.bytes
+                    self._add(commit.file)
+                    name = self.path / under_way(commit.file.name)
+                    rename(name, self.path / commit.file.name)
+
+    def write_sums(self) -> None:
+        """Leave the hashes of all files, for ``sha256sum -c``.
+
+        Raises:
+            ExportError: It could not be done; nothing more will be.
+        """
+        with self._explained():
+            data = dump_sums(self._committed.values(), self.digest)
+            write_whole(self.path / SUMS, data)
+
+    def discard(self) -> None:
+        """Delete an export that this run has begun, and that holds nothing.
+
+        Raises:
+            ExportError: It could not be done.
+        """
+        with self._explained():
+            (self.path / MANIFEST).unlink()
+            self._broken = True
+            if self._is_made_here:
+                with suppress(OSError):  # others have put something there
+                    self.path.rmdir()
 
     def close(self) -> None:
         """Let go of the directory; what was not committed is dropped."""
@@ -188,9 +259,16 @@ class ExportDirectory:
             self._broken = True
             raise
 
-    def _append(self, record: Header | Commit) -> None:
-        write_all(self._descriptor, dump_line(record))
+    def _append(self, record: Record) -> None:
+        line = dump_line(self._chain.link(record))
+        write_all(self._descriptor, line)
         os.fsync(self._descriptor)
+        self._chain.add(line)
+
+    def _add(self, entry: FileEntry) -> None:
+        self._committed[entry.name] = entry
+        self.files.append(entry)
+        self._bytes_added += entry.bytes
 
     def _close_file(self) -> FileEntry | None:
         """End the file under way, and put it on the disk."""
@@ -201,7 +279,7 @@ class ExportDirectory:
         # Or its name could be lost with the power, when the manifest has it.
         sync_directory(self.path)
         entry = FileEntry(
-            name=self._file.path.name.removesuffix(PARTIAL),
+            name=numbered_name(self._last_number, self._format.suffix),
             rows=self._rows,
             bytes=self._file.size,
             sha256=self._file.sha256,
@@ -222,12 +300,32 @@ class ExportDirectory:
 
     def _refuse_foreign(self) -> None:
         names = self._names()
-        if names and MANIFEST not in names:
-            raise ExportError(f"{self.path} is not empty, and holds no export")
+        if MANIFEST in names or OLD_MANIFEST in names:
+            return
+        for name in names:
+            if not is_ignored(name):
+                raise ExportError(
+                    f"{self.path} holds no export, and is not empty: it has {name!r}"
+                )
 
-    def _lock(self) -> None:
+    def _take_over(self) -> None:
+        """Turn a manifest of version 1 into one of this version."""
+        old = open_manifest(self.path / OLD_MANIFEST)
         try:
-            lock(self._descriptor)
+            self._lock(old)
+            if not (self.path / MANIFEST).exists():
+                with os.fdopen(os.dup(old), "rb") as file:
+                    reader = ManifestReader(file, self.path / OLD_MANIFEST)
+                    refuse_other(str(self.path), reader.header, self._header)
+                    data = migrate(self.path, reader, self._header)
+                write_whole(self.path / MANIFEST, data)
+            (self.path / OLD_MANIFEST).unlink()
+        finally:
+            os.close(old)
+
+    def _lock(self, manifest: int) -> None:
+        try:
+            lock(manifest)
         except (BlockingIOError, PermissionError):
             raise ExportError(
                 f"{self.path} is in use: another export writes to it"
@@ -252,65 +350,66 @@ class ExportDirectory:
         with suppress(OSError):  # it may not be ours to read
             sync_directory(self.path.parent)
 
-    def _go_on(self, restore: Callable[[Sequence[IdentityEntry]], None]) -> None:
-        committed: dict[str, FileEntry] = {}
+    def _go_on(self, restore: Callable[[Record], None]) -> None:
         path = self.path / MANIFEST
         with path.open("rb") as file:
-            header, commits = scan(file, path)
-            refuse_other(str(self.path), header, self._header)
-            end = file.tell()
-            for commit, end in commits:  # noqa: B007 - the last one is wanted
-                self._commits += 1
-                if commit.file is not None:
-                    committed[commit.file.name] = commit.file
-                restore(commit.identities)
-        unnamed = self._find_unnamed(committed)
+            reader = ManifestReader(file, path)
+            refuse_other(str(self.path), reader.header, self._header)
+            for record in reader:
+                if isinstance(record, Commit) and record.file is not None:
+                    self._committed[record.file.name] = record.file
+                restore(record)
+        unnamed = self._find_unnamed()
         # All is well, so that what a kill left may be put in order.
-        os.ftruncate(self._descriptor, end)
+        self._chain = reader.chain
+        os.ftruncate(self._descriptor, reader.offset)
         os.fsync(self._descriptor)
-        os.lseek(self._descriptor, end, os.SEEK_SET)
-        if unnamed is not None:
-            rename(unnamed, unnamed.with_suffix(""))
+        os.lseek(self._descriptor, reader.offset, os.SEEK_SET)
+        for partial, name in unnamed:
+            rename(partial, self.path / name)
         self._delete_partial_files()
-        numbered = filter(_is_numbered, committed)
-        self._last_number = max(map(_number_of, numbered), default=0)
+        numbered = filter(is_numbered, self._committed)
+        self._last_number = max(map(number_of, numbered), default=0)
 
-    def _find_unnamed(self, committed: dict[str, FileEntry]) -> Path | None:
-        """Return the last file where it was committed and not renamed yet.
+    def _find_unnamed(self) -> list[tuple[Path, str]]:
+        """Return the files that were committed and not renamed yet.
 
         Raises:
             ExportError: A file is missing, has another size, or is not known.
         """
-        for name in self._data_files() - committed.keys():
+        for name in sorted(self._data_files() - self._committed.keys()):
             raise ExportError(f"{self.path / name} is not in the manifest")
-        last = max(filter(_is_numbered, committed), default=None)
-        for name, entry in committed.items():
-            path = self.path / name
-            if _is_file_of(path, entry):
-                continue
-            partial = self.path / (name + PARTIAL)
-            if (
-                name == last
-                and not path.exists()
-                and _is_file_of(partial, entry)
-                and sha256_of(partial) == entry.sha256
-            ):
-                return partial
-            raise ExportError(
-                f"{path} is missing, or is not what the manifest says it is"
-            )
-        return None
+        return [
+            (partial, name)
+            for name, entry in self._committed.items()
+            if (partial := self._partial_of(name, entry)) is not None
+        ]
+
+    def _partial_of(self, name: str, entry: FileEntry) -> Path | None:
+        """Return where a file is that has no final name yet; None if it has one.
+
+        Raises:
+            ExportError: It is nowhere, or another one.
+        """
+        path = self.path / name
+        if _is_file_of(path, entry):
+            return None
+        if not path.exists():
+            for partial in map(self.path.joinpath, partial_names(name)):
+                if _is_file_of(partial, entry) and sha256_of(partial) == entry.sha256:
+                    return partial
+        raise ExportError(f"{path} is missing, or is not what the manifest says it is")
 
     def _data_files(self) -> set[str]:
-        return set(filter(_is_numbered, self._names()))
+        return set(filter(is_numbered, self._names()))
 
     def _names(self) -> list[str]:
         return [path.name for path in self.path.iterdir()]
 
     def _delete_partial_files(self) -> None:
         for name in self._names():
-            stem = name.removesuffix(PARTIAL)
-            if stem != name and _is_numbered(stem):
+            stem = stem_of_partial(name)
+            if stem is not None and is_numbered(stem):
                 (self.path / name).unlink()
 
     def _open_next(self) -> Writer:
@@ -320,8 +419,8 @@ class ExportDirectory:
                 " be: begin another export, with a larger max_file_bytes"
             )
         self._last_number += 1
-        name = f"events-{self._last_number:05d}.{self._format.suffix}{PARTIAL}"
-        self._file = DurableFile(self.path / name)
+        name = numbered_name(self._last_number, self._format.suffix)
+        self._file = DurableFile(self.path / under_way(name))
         return self._format.open(self._file, self._max_file_bytes)
 
 
@@ -338,22 +437,8 @@ def refuse_other(where: str, there: Header, wanted: Header) -> None:
                 f"{where} holds another export: its {name} is {_shown(found)}, not"
                 f" {_shown(asked)}"
             )
-    if there.scope != wanted.scope:
+    if there.version == wanted.version and there.scope != wanted.scope:
         raise ExportError(f"{where} holds another export")
-
-
-def is_data_file(name: str) -> bool:
-    """Tell whether this is the final name of a data file."""
-    return not name.endswith(PARTIAL) and bool(_DATA_FILE.fullmatch(name))
-
-
-def _is_numbered(name: str) -> bool:
-    """Tell whether it is that of a file which this module has written."""
-    return not name.endswith(PARTIAL) and bool(_NUMBERED.fullmatch(name))
-
-
-def _number_of(name: str) -> int:
-    return int(name[len("events-") :].partition(".")[0])
 
 
 def _is_file_of(path: Path, entry: FileEntry) -> bool:

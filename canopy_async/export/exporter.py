@@ -1,8 +1,8 @@
 """The logs of many identities into files."""
 
 import os
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -10,30 +10,34 @@ import attrs
 
 from canopy_async.arguments import check_choice, check_integer, check_seconds
 from canopy_async.export.directory import ExportDirectory
-from canopy_async.export.manifest import Header, scope_of_export
-from canopy_async.export.run import ExportProgress, ExportResult, Run
+from canopy_async.export.journal import LIBRARY
+from canopy_async.export.log_reader import ReadLimits
+from canopy_async.export.progress import ExportProgress, ExportResult
+from canopy_async.export.records import Header, scope_of_export
+from canopy_async.export.run import Run
+from canopy_async.export.source import IdentitySource
 from canopy_async.export.writers import FORMATS
-from canopy_async.identity_events import IdentityOutcome
-from canopy_async.identity_ids import IdentityIds, check_ids
+from canopy_async.identity_ids import IdentityIds
 from canopy_async.instants import in_utc
 from canopy_async.session import CanopySession
-from canopy_async.version import __version__
 
-__all__ = ["ExportProgress", "ExportResult", "export", "export_slice", "new_header"]
+__all__ = ["ExportProgress", "ExportResult", "check_range", "export", "new_header"]
 
 _MAX_FILE_BYTES: Final = 128 * 1024 * 1024
-_NEVER: Final = 1e9
+_MAX_LOOK_BACK: Final = 7 * 86_400.0
+_DAY: Final = timedelta(days=1)
 
 
 async def export(
     session: CanopySession,
-    identities: IdentityIds,
+    identities: IdentityIds | None,
     directory: str | os.PathLike[str],
     *,
     format: str = "jsonl",  # noqa: A002 - what it is called everywhere
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,
+    look_back: float = 3600.0,
     width: int = 16,
     max_file_bytes: int = _MAX_FILE_BYTES,
     commit_every: float = 300.0,
@@ -41,25 +45,36 @@ async def export(
 ) -> ExportResult:
     """Write every event of these identities into files of a directory.
 
-    Run again with the same arguments, it does only what is left: whatever ended
-    the run before, a kill included, no event is lost and none is there twice.
-    An identity that an earlier run had done is not read again, also where it
-    has got new events since.
+    Run it again with the same arguments, and it goes on: it reads what an earlier
+    run has left, whatever ended that run, a kill included; no event is lost, and
+    none is there twice.
 
-    An identity that is named twice is read once. To know, each id is kept:
-    some 150 bytes for each that is named, and for each that was done before.
-    Each failure is kept. Other memory grows with neither identities nor events.
+    Without ``until``, the files are the account's log as far as it has been
+    written: each run adds what has come since the run before, of identities that
+    are new everything. It also finds what was committed late, up to ``look_back``
+    before the newest event of its identity. With ``until``, the export is closed:
+    a run reads only what earlier runs have left.
+
+    An identity that is named twice is read once. To know, each id is kept: some
+    200 bytes for each, and the ids of its look-back. Each failure is kept. Other
+    memory grows with neither identities nor events.
 
     Args:
         session: What to read with; its limits hold.
-        identities: Ids, or objects with an ``id`` such as those of
-            `CanopySession.identities`: any iterable or async iterable.
+        identities: None for all identities of the account; or ids, or objects with
+            an ``id``: any iterable or async iterable. `CanopySession.identities`
+            is understood as a list of the account: only then the manifest can say
+            that the list itself is proven.
         directory: Where to write; made where there is none. It must be empty,
             or hold this same export.
         format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``, ``csv`` or ``parquet``.
         since: The earliest ``created_at`` that is wanted, inclusive; aware.
-        until: The first that is not wanted; aware.
+        until: The first that is not wanted; aware, and not in the future by the
+            server's clock: nothing can be proven of what is to come.
         q: Search term.
+        look_back: Seconds that an event may be committed late and still be found by
+            the next run; up to seven days. At most 20 000 events of one identity
+            are looked back on.
         width: Identities read at a time at most.
         max_file_bytes: The size at which a file is closed and another begun.
         commit_every: Seconds after which what was read is made final at the
@@ -79,74 +94,72 @@ async def export(
             it is when this is cancelled.
 
     Example:
-        >>> result = await export(canopy, canopy.identities(), "out")
-        >>> print(result.events, result.failures)
+        >>> result = await export(canopy, None, "out")
+        >>> print(result.events, result.as_of, result.failures)
     """
-    check_ids(identities)
     written_as = FORMATS[check_choice("format", format, FORMATS)]
-    check_integer("width", width, minimum=1)
     check_integer("max_file_bytes", max_file_bytes, minimum=1)
-    check_seconds("commit_every", commit_every)
+    limits = ReadLimits(
+        look_back=check_look_back(look_back),
+        width=check_integer("width", width, minimum=1),
+        max_file_bytes=max_file_bytes,
+        commit_every=check_seconds("commit_every", commit_every),
+    )
     session.events("any", q=q, since=since, until=until)  # which checks them
+    check_range(until)
+    path = check_directory(directory)
+    source = IdentitySource(session, identities)
     written_as.check()
     header = new_header(
         session.account, session.base_url, format, since=since, until=until, q=q
     )
-    run = Run(
-        ExportDirectory(
-            Path(directory), header, written_as, max_file_bytes=max_file_bytes
-        ),
-        max_file_bytes=max_file_bytes,
-        commit_every=commit_every,
-        on_progress=on_progress,
-    )
-    return await run.export(session, identities, header, width=width)
+    target = ExportDirectory(path, header, written_as, max_file_bytes=max_file_bytes)
+    run = Run(session, source, target, header, limits, on_progress=on_progress)
+    return await run.export()
 
 
-async def export_slice(
-    session: CanopySession,
-    identities: IdentityIds,
-    directory: Path,
-    header: Header,
-    *,
-    width: int,
-    max_file_bytes: int,
-    resume: Mapping[str, str],
-    limit: int | None,
-    on_end: Callable[[IdentityOutcome], None],
-    on_progress: Callable[[ExportProgress], None],
-) -> ExportResult:
-    """Write a part of an export, for whoever puts the parts together.
-
-    Args:
-        session: What to read with.
-        identities: Ids.
-        directory: Where to write; nothing may be there.
-        header: What is read.
-        width: Identities read at a time at most.
-        max_file_bytes: The size at which a file is closed and another begun.
-        resume: Where to begin, for identities that were begun before.
-        limit: Events of each identity at most. One that has as many counts as
-            done here, whatever comes after them.
-        on_end: Is told how the read of each identity ended.
-        on_progress: Is called whenever there is progress to tell of.
+def check_look_back(seconds: float) -> timedelta:
+    """Return how long the look-back is.
 
     Raises:
-        ExportError: The directory can't be used, or a package is missing that
-            the format needs.
-        CanopyError: The token was refused.
+        TypeError: It is not a number.
+        ValueError: It is negative, not finite, or more than seven days.
     """
-    written_as = FORMATS[header.format]
-    written_as.check()
-    run = Run(
-        ExportDirectory(directory, header, written_as, max_file_bytes=max_file_bytes),
-        max_file_bytes=max_file_bytes,
-        commit_every=_NEVER,
-        on_progress=on_progress,
-        resume=resume,
-        on_end=on_end,
-    )
-    return await run.export(session, identities, header, width=width, limit=limit)
+    is_off = not isinstance(seconds, bool) and seconds == 0
+    if not is_off and check_seconds("look_back", seconds) > _MAX_LOOK_BACK:
+        raise ValueError(f"look_back must be at most seven days, not {seconds} seconds")
+    return timedelta(seconds=seconds)
+
+
+def check_range(until: datetime | None) -> None:
+    """Refuse an end that is in the future by any clock.
+
+    The server's clock decides, once an answer has told it. This is for what no
+    clock that is a day off can explain.
+
+    Raises:
+        ValueError: It is more than a day ahead of the clock of this machine.
+    """
+    if until is not None and until > datetime.now(UTC) + _DAY:
+        raise ValueError(
+            f"until must not be in the future, as {until.isoformat()} is: nothing can"
+            " be proven of what is to come"
+        )
+
+
+def check_directory(directory: str | os.PathLike[str]) -> Path:
+    """Return where to write.
+
+    Raises:
+        TypeError: It is neither text nor a path.
+        ValueError: It is empty.
+    """
+    text = os.fspath(directory)
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("directory must be a str or a path, not bytes")
+    if not text:
+        raise ValueError("directory must not be empty")
+    return Path(text)
 
 
 def new_header(
@@ -168,6 +181,6 @@ def new_header(
         q=q,
         scope="",
         created_at=datetime.now(UTC),
-        library=f"canopy-async {__version__}",
+        library=LIBRARY,
     )
     return attrs.evolve(header, scope=scope_of_export(header))

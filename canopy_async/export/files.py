@@ -8,12 +8,14 @@ from typing import Final
 
 __all__ = [
     "DurableFile",
+    "is_locked",
     "lock",
     "open_manifest",
     "rename",
     "sha256_of",
     "sync_directory",
     "write_all",
+    "write_whole",
 ]
 
 _NO_LINKS: Final[int] = getattr(os, "O_NOFOLLOW", 0)
@@ -111,6 +113,20 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under another name, and give it its own once it is on the disk.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    rename(partial, path)
+
+
 def rename(source: Path, target: Path) -> None:
     """Give a file its final name, durably.
 
@@ -169,3 +185,18 @@ else:
         import fcntl  # noqa: PLC0415 - exists there only
 
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether another process holds the lock of a file."""
+    try:
+        fd = os.open(path, os.O_RDWR | _NO_LINKS | _BINARY)
+    except OSError:
+        return False
+    try:
+        lock(fd)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)  # which ends the lock, where it was had
+    return False

@@ -20,14 +20,15 @@ from canopy_async.export.writers.compression import import_zstandard
 from canopy_async.export.writers.parquet import import_pyarrow
 from canopy_async.models import AwareDatetime
 
-__all__ = ["Key", "microseconds", "read_keys"]
+__all__ = ["KEY_COLUMNS", "Key", "microseconds", "read_keys"]
 
 Key: TypeAlias = tuple[str, int, str]
 """An identity, an instant in microseconds since 1970, and the id of an event."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_NAMES: Final = (IDENTITY_ID, "created_at", "id")
+KEY_COLUMNS: Final = (IDENTITY_ID, "created_at", "id")
+"""The columns that a `Key` is made of."""
 _BLOCK: Final = 1 << 20
 _LONGEST_CELL: Final = 1 << 28
 
@@ -100,7 +101,7 @@ def _unzstandard(path: Path) -> Any:
 def _from_cells(path: Path) -> Iterator[Key]:
     # A cell of metadata may be as long as an answer of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    keys_of = itemgetter(*map(COLUMNS.index, _NAMES))
+    keys_of = itemgetter(*map(COLUMNS.index, KEY_COLUMNS))
     with path.open(encoding="utf-8", newline="") as stream:
         lines = csv.reader(stream, strict=True)
         if tuple(next(lines, ())) != COLUMNS:
@@ -116,8 +117,8 @@ def _from_cells(path: Path) -> Iterator[Key]:
 def _from_columns(path: Path) -> Iterator[Key]:
     arrow = import_pyarrow()
     with arrow.parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=list(_NAMES)):
-            whose, instants, event_ids = map(batch.column, _NAMES)
+        for batch in file.iter_batches(columns=list(KEY_COLUMNS)):
+            whose, instants, event_ids = map(batch.column, KEY_COLUMNS)
             yield from zip(
                 whose.to_pylist(),
                 instants.cast(arrow.int64()).to_pylist(),

@@ -1,169 +1,60 @@
-"""The manifest of an export: what each file holds, and what is proven of it.
+"""The manifest of an export: what was asked for, and what is proven of it.
 
-A directory's ``manifest.jsonl`` is a header and then one line for each commit.
-Lines are only ever appended. A last line that was cut short does not count.
+A directory's ``_manifest.ndjson`` is a header and then, for each run, its begin,
+its commits, the identities it was given, and its end: a line of JSON each. Lines
+are only ever appended, and each holds the hash of the line before it. A last line
+that was cut short does not count.
 """
 
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, BinaryIO, Final, Literal, TypeAlias
+from datetime import datetime
 
 import attrs
-import msgspec
 
-from canopy_async.checkpoint import scope_of
 from canopy_async.errors import ExportError
-from canopy_async.export.mirror import mirrored
-from canopy_async.instants import in_utc
-from canopy_async.models import AwareDatetime
-from canopy_async.report import Proof
+from canopy_async.export.chain import MANIFEST, OLD_MANIFEST, ManifestReader
+from canopy_async.export.mirror import Mirror, mirrored
+from canopy_async.export.records import (
+    Begin,
+    Commit,
+    End,
+    FileEntry,
+    Header,
+    IdentityEntry,
+    IdentityState,
+    Listed,
+    Record,
+)
 
 __all__ = [
-    "FILE_NAME",
-    "MANIFEST",
-    "Commit",
-    "EventMark",
-    "Failure",
-    "FileEntry",
-    "Header",
-    "IdentityEntry",
-    "IdentityState",
     "Manifest",
-    "dump_line",
+    "ManifestBuilder",
+    "RunEntry",
     "iter_commits",
+    "opened",
     "read_header",
     "read_manifest",
-    "scan",
-    "scope_of_export",
 ]
 
-MANIFEST: Final = "manifest.jsonl"
-VERSION: Final = 1
-
-IdentityState: TypeAlias = Literal["open", "done", "failed"]
-_PathLike: TypeAlias = str | os.PathLike[str]
-_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-
-FILE_NAME: Final = r"^events-(s[0-9]{5,9}-[0-9a-f]{8}-)?[0-9]{5}\.[a-z.]+$"
-"""Those of a cluster name the shard and the attempt as well."""
-
-
-class _Version(msgspec.Struct, tag_field="kind", tag="header"):
-    version: int
+_PathLike = str | os.PathLike[str]
 
 
 @attrs.frozen(kw_only=True)
-class Header:
-    """What an export is of; the first line of its manifest.
+class RunEntry:
+    """One run of an export.
 
     Attributes:
-        version: The version of the manifest's format.
-        account: The account's slug.
-        base_url: Where the API is.
-        format: What the data files are written in.
-        order: The order of the events of one identity.
-        since: The earliest ``created_at`` that is wanted, inclusive, or None.
-        until: The first that is not wanted, or None.
-        q: The search term, or None.
-        scope: A hash of all of these; what `canopy_async.export.export` may go
-            on with has the same.
-        created_at: When the export began.
-        library: What wrote it, with its version.
+        begin: Its begin.
+        listed: The identities that it was given; None where it ended before all
+            of them were known.
+        end: Its end; None where it was killed, or is not over.
     """
 
-    kind: Literal["header"] = "header"
-    version: int = VERSION
-    account: str
-    base_url: str
-    format: str
-    order: Literal["asc"] = "asc"
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    q: str | None = None
-    scope: str
-    created_at: AwareDatetime
-    library: str
-
-
-@attrs.frozen(kw_only=True)
-class EventMark:
-    """Which event, and when it happened."""
-
-    id: str
-    created_at: AwareDatetime
-
-
-@attrs.frozen(kw_only=True)
-class Failure:
-    """Why an identity could not be read: the error's class and its text."""
-
-    type: str
-    message: str
-
-
-@attrs.frozen(kw_only=True)
-class FileEntry:
-    """A data file: its name, rows, size in bytes, and sha256 in hexadecimal."""
-
-    name: Annotated[str, msgspec.Meta(pattern=FILE_NAME)]
-    rows: _Count
-    bytes: _Count
-    sha256: str
-
-
-@attrs.frozen(kw_only=True)
-class IdentityEntry:
-    """What is known of one identity: by one commit, or by all of them.
-
-    Attributes:
-        id: The identity.
-        events: How many of its events: those of the commit, or all.
-        first: The first of these, None where there are none.
-        last: The last of these.
-        state: ``done``: read to its end. ``failed``: it could not be read, or
-            not be proven. ``open``: to be gone on with.
-        complete: Whether its log was read to the end, and ``proof`` holds.
-        proof: What stands behind its rows.
-        checkpoint: Where to go on, unless it is done; None for the start.
-        error: Why it failed.
-    """
-
-    id: str
-    events: _Count
-    first: EventMark | None = None
-    last: EventMark | None = None
-    state: IdentityState
-    complete: bool = False
-    proof: Proof = Proof.NONE
-    checkpoint: str | None = None
-    error: Failure | None = None
-
-    def followed_by(self, later: "IdentityEntry") -> "IdentityEntry":
-        """Return what both entries together say, ``later`` being the newer one."""
-        return attrs.evolve(
-            later,
-            events=self.events + later.events,
-            first=self.first or later.first,
-            last=later.last or self.last,
-        )
-
-
-@attrs.frozen(kw_only=True)
-class Commit:
-    """What became final together; a line of the manifest.
-
-    Attributes:
-        n: The commit's number, from 1.
-        file: The data file that it added, None where there were no rows.
-        identities: Those that were touched since the commit before.
-    """
-
-    kind: Literal["commit"] = "commit"
-    n: int
-    file: FileEntry | None = None
-    identities: tuple[IdentityEntry, ...] = ()
+    begin: Begin
+    listed: Listed | None = None
+    end: End | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -172,18 +63,25 @@ class Manifest:
 
     Attributes:
         header: What the export is of.
+        runs: The runs, oldest first; none in a manifest of version 1.
         files: The data files, in their order.
         identities: What is known of each identity, in the order of their first
             commit: some hundred bytes of memory for each.
         commits: How many commits there are.
+        digest: The sha256 of the manifest's whole lines, in hexadecimal.
+        is_cut_short: Whether a part of a line comes after these: a process was
+            killed while it wrote.
     """
 
     header: Header
+    runs: tuple[RunEntry, ...] = ()
     files: tuple[FileEntry, ...] = ()
     identities: Mapping[str, IdentityEntry] = attrs.field(
         factory=dict[str, IdentityEntry], repr=False
     )
     commits: int = 0
+    digest: str = ""
+    is_cut_short: bool = False
 
     @property
     def events(self) -> int:
@@ -195,24 +93,90 @@ class Manifest:
         """The size of all data files."""
         return sum(file.bytes for file in self.files)
 
+    @property
+    def as_of(self) -> datetime | None:
+        """How far the logs of all identities are covered, at least.
+
+        Those that the account lists no more don't count. None where there is no
+        other, or one whose log was never read to its end.
+        """
+        entries = self.identities.values()
+        covered = [entry.as_of for entry in entries if entry.state != "gone"]
+        known = [at for at in covered if at is not None]
+        return min(known) if known and len(known) == len(covered) else None
+
     def count(self, state: IdentityState) -> int:
         """Return how many identities are in this state."""
         return sum(entry.state == state for entry in self.identities.values())
 
 
-def scope_of_export(header: Header) -> str:
-    """Return the hash of what an export is of, whatever ``header.scope`` is."""
-    bounds = (header.since, header.until)
-    instants = [None if at is None else in_utc(at) for at in bounds]
-    of = (header.base_url, header.account, header.format, header.order, header.q)
-    return scope_of(repr((of, instants)))
+class ManifestBuilder:
+    """Adds the records of a manifest up, one after the other.
 
+    Args:
+        header: What the export is of.
+    """
 
-def dump_line(record: Header | Commit) -> bytes:
-    """Return a record as a line of the manifest."""
-    # In the order of the class, for those who read it by eye.
-    names = [field.name for field in attrs.fields(type(record))]
-    return msgspec.json.encode({name: getattr(record, name) for name in names}) + b"\n"
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._runs: list[RunEntry] = []
+        self._files: list[FileEntry] = []
+        self._identities: dict[str, IdentityEntry] = {}
+        self._commits = 0
+
+    def add(self, record: Record) -> None:
+        """Go on to the next record.
+
+        Raises:
+            ExportError: It can't come here: an end without a begin, say.
+        """
+        if isinstance(record, Commit):
+            self._add_commit(record)
+        elif isinstance(record, Begin):
+            self._add_begin(record)
+        elif isinstance(record, (Listed, End)):
+            self._add_to_run(record)
+
+    def result(self, reader: ManifestReader) -> Manifest:
+        """Return all that was added up, once the reader is through."""
+        return Manifest(
+            header=self._header,
+            runs=tuple(self._runs),
+            files=tuple(self._files),
+            identities=self._identities,
+            commits=self._commits,
+            digest=reader.chain.digest,
+            is_cut_short=reader.is_cut_short,
+        )
+
+    def _add_begin(self, begin: Begin) -> None:
+        if begin.run != len(self._runs) + 1:
+            raise ExportError(f"line {begin.n}: run {begin.run} begins out of turn")
+        self._runs.append(RunEntry(begin=begin))
+
+    def _add_to_run(self, record: Listed | End) -> None:
+        run = self._runs[-1] if self._runs else None
+        if run is None or run.end is not None:
+            raise ExportError(f"line {record.n}: no run is under way")
+        if isinstance(record, End):
+            self._runs[-1] = attrs.evolve(run, end=record)
+        else:
+            self._runs[-1] = attrs.evolve(run, listed=record)
+
+    def _add_commit(self, commit: Commit) -> None:
+        self._commits += 1
+        if commit.file is not None:
+            self._files.append(commit.file)
+        for entry in commit.identities:
+            earlier = self._identities.get(entry.id)
+            self._identities[entry.id] = (
+                entry if earlier is None else earlier.followed_by(entry)
+            )
+        for name in commit.unchanged:
+            earlier = self._identities.get(name)
+            if earlier is None or earlier.state != "done":
+                raise ExportError(f"line {commit.n}: {name!r} was not done before")
+            self._identities[name] = attrs.evolve(earlier, as_of=commit.unchanged_as_of)
 
 
 def read_header(directory: _PathLike) -> Header:
@@ -221,8 +185,8 @@ def read_header(directory: _PathLike) -> Header:
     Raises:
         ExportError: There is none, or it can't be read.
     """
-    with _opened(directory) as (file, path):
-        return scan(file, path)[0]
+    with mirrored(directory) as mirror, opened(mirror, directory) as reader:
+        return reader.header
 
 
 def iter_commits(directory: _PathLike) -> Iterator[Commit]:
@@ -231,10 +195,10 @@ def iter_commits(directory: _PathLike) -> Iterator[Commit]:
     Raises:
         ExportError: While iterating: there is no manifest, or it is damaged.
     """
-    with _opened(directory) as (file, path):
-        _, commits = scan(file, path)
-        for commit, _ in commits:
-            yield commit
+    with mirrored(directory) as mirror, opened(mirror, directory) as reader:
+        for record in reader:
+            if isinstance(record, Commit):
+                yield record
 
 
 def read_manifest(directory: _PathLike) -> Manifest:
@@ -250,86 +214,35 @@ def read_manifest(directory: _PathLike) -> Manifest:
 
     Example:
         >>> manifest = read_manifest("out")
-        >>> print(manifest.events, manifest.count("failed"))
+        >>> print(manifest.events, manifest.count("failed"), manifest.as_of)
     """
-    header = read_header(directory)
-    files: list[FileEntry] = []
-    identities: dict[str, IdentityEntry] = {}
-    count = 0
-    for commit in iter_commits(directory):
-        count += 1
-        if commit.file is not None:
-            files.append(commit.file)
-        for entry in commit.identities:
-            earlier = identities.get(entry.id)
-            identities[entry.id] = (
-                entry if earlier is None else earlier.followed_by(entry)
-            )
-    return Manifest(
-        header=header, files=tuple(files), identities=identities, commits=count
-    )
-
-
-def scan(
-    file: BinaryIO, path: Path | str
-) -> tuple[Header, Iterator[tuple[Commit, int]]]:
-    """Return the header of an open manifest, and its commits.
-
-    Args:
-        file: The manifest, at its start.
-        path: Where it is, named in errors.
-
-    Returns:
-        The header, and an iterator over each commit and the offset at which its
-        line ends: what comes after the last of them does not count.
-
-    Raises:
-        ExportError: At the call: there is no header. While iterating: a line
-            that is not the last one is damaged.
-    """
-    line = file.readline()
-    if not line.endswith(b"\n"):
-        raise ExportError(f"{path}: not the manifest of an export")
-    try:
-        version = msgspec.json.decode(line, type=_Version).version
-        if version != VERSION:
-            raise ExportError(f"{path}: a manifest of version {version} is unknown")
-        header = msgspec.json.decode(line, type=Header)
-    except _UNREADABLE:
-        raise ExportError(f"{path}: not the manifest of an export") from None
-    return header, _commits(file, path)
-
-
-def _commits(file: BinaryIO, path: Path | str) -> Iterator[tuple[Commit, int]]:
-    number = 0
-    while (line := file.readline()).endswith(b"\n"):
-        number += 1
-        try:
-            commit = _COMMIT.decode(line)
-        except _UNREADABLE as error:
-            if file.read(1):
-                raise ExportError(f"{path}: line {number + 1}: {error}") from None
-            return
-        if commit.n != number:
-            raise ExportError(
-                f"{path}: line {number + 1}: commit {commit.n} instead of {number}"
-            )
-        yield commit, file.tell()
+    with mirrored(directory) as mirror, opened(mirror, directory) as reader:
+        builder = ManifestBuilder(reader.header)
+        for record in reader:
+            builder.add(record)
+        return builder.result(reader)
 
 
 @contextmanager
-def _opened(directory: _PathLike) -> Generator[tuple[BinaryIO, str]]:
-    """Open a manifest, and say where it is, for errors."""
-    with mirrored(directory) as mirror, mirror.fetched(MANIFEST):
+def opened(mirror: Mirror, directory: _PathLike) -> Generator[ManifestReader]:
+    """Open the manifest of a directory, be it of this version or of version 1.
+
+    Args:
+        mirror: The directory on this machine.
+        directory: The directory as the caller has named it, for errors.
+
+    Raises:
+        ExportError: There is none, or it can't be read.
+    """
+    with mirror.fetched(MANIFEST), mirror.fetched(OLD_MANIFEST):
         path = mirror.path / MANIFEST
-        named = f"{os.fspath(directory).rstrip('/')}/{MANIFEST}"
+        old = mirror.path / OLD_MANIFEST
+        if not path.exists() and old.exists():
+            path = old
+        named = f"{os.fspath(directory).rstrip('/')}/{path.name}"
         try:
             file = path.open("rb")
         except OSError as error:
             raise ExportError(f"{named}: {error.strerror}") from None
         with file:
-            yield file, named
-
-
-_COMMIT: Final = msgspec.json.Decoder(Commit)
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+            yield ManifestReader(file, named)

@@ -15,8 +15,9 @@ from canopy_async.errors import ExportError
 from canopy_async.export.batches import Row, as_datetime
 from canopy_async.export.charts import charts_of
 from canopy_async.export.completeness import Completeness
-from canopy_async.export.manifest import Header, Manifest
+from canopy_async.export.manifest import Manifest
 from canopy_async.export.ranking import Ranked, Ranking
+from canopy_async.export.records import Header
 from canopy_async.export.summary import Actor, Summary
 from canopy_async.printable import clipped
 from canopy_async.version import __version__
@@ -51,6 +52,7 @@ _COLUMNS: Final = {
 }
 _events_of: Final = attrgetter("events")
 _trouble_of: Final = attrgetter("trouble")
+_SIGNS: Final = {"good": "✓", "plain": "i", "warning": "⚠", "bad": "✗"}
 _FILTERS: Final = ("outcome", "severity", "category")
 
 
@@ -105,6 +107,7 @@ class Page:
             asked=_asked(manifest.header),
             figures=_figures(manifest, summary),
             proof=completeness,
+            signs=_SIGNS,
             charts=charts,
             actors=_board(summary.actors, _actor, _events_of),
             actions=_board(summary.actions, _action, _events_of),

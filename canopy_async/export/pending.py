@@ -1,122 +1,278 @@
 """What was handed out and is not committed yet, identity by identity."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 import attrs
 
 from canopy_async.checkpoint import Checkpoint
-from canopy_async.export.manifest import EventMark, Failure, IdentityEntry
-from canopy_async.identity_events import IdentityBatch, IdentityOutcome
+from canopy_async.export.look_back import LookBack
+from canopy_async.export.records import Commit, EventMark, Failure, IdentityEntry
+from canopy_async.export.standing import Standing
+from canopy_async.follow.watermark import FollowCheckpoint
+from canopy_async.identity_events import IdentityOutcome
 from canopy_async.models import AuditEvent
 from canopy_async.report import Proof
 
-__all__ = ["Pending"]
+__all__ = ["OpenLog", "Pending"]
+
+_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID))
+"""What proves each row of a read before the read is at its end."""
 
 
-@attrs.define
-class _Part:
-    """The events of one identity since the last commit, and how it ended."""
+@attrs.define(eq=False, kw_only=True)
+class OpenLog:
+    """One identity while its log is read.
 
+    Attributes:
+        identity_id: Whose log it is.
+        before: Where it stood when the read began.
+        since: The ``since`` of the read.
+        began: When the read began, by the loop's clock.
+        look_back: What is new in it, and what the next read has to know.
+        events: How many new events there are since the last commit.
+        first: The first of these.
+        last: The last of these.
+        late: How many late events were committed.
+        outcome: How the read ended, None while it goes on.
+    """
+
+    identity_id: str
+    before: Standing
+    since: datetime | None
+    began: float
+    look_back: LookBack
     events: int = 0
     first: AuditEvent | None = None
     last: AuditEvent | None = None
+    late: int = 0
     outcome: IdentityOutcome | None = None
+
+    @classmethod
+    def of(
+        cls,
+        identity_id: str,
+        before: Standing,
+        *,
+        since: datetime | None,
+        began: float,
+        span: timedelta,
+        scope: str,
+    ) -> "OpenLog":
+        """Return the log of an identity whose read is to begin.
+
+        Args:
+            identity_id: Whose log it is.
+            before: Where it stands.
+            since: The earliest instant that the export wants.
+            began: The loop's clock.
+            span: How long the look-back is.
+            scope: The hash of the export.
+
+        Raises:
+            CheckpointError: What is known of it can't be read.
+        """
+        known = None
+        if before.known is not None:
+            known = FollowCheckpoint.loads(before.known)
+        if before.checkpoint is not None:
+            since = before.since
+        elif known is not None and known.floor is not None:
+            since = known.floor if since is None else max(since, known.floor)
+        look_back = LookBack(
+            scope,
+            span,
+            known=known,
+            covered=before.as_of,
+            began=before.began,
+        )
+        return cls(
+            identity_id=identity_id,
+            before=before,
+            since=since,
+            began=began,
+            look_back=look_back,
+        )
+
+    def take(self, events: Sequence[AuditEvent]) -> Sequence[AuditEvent]:
+        """Return the new ones of some events, and take note of them.
+
+        Args:
+            events: Rows that follow each other in the log.
+        """
+        new = self.look_back.take(events)
+        if new:
+            self.events += len(new)
+            self.first = self.first or new[0]
+            self.last = new[-1]
+        return new
+
+    def entry(self, checkpoint: Checkpoint | None) -> IdentityEntry:
+        """Return what a commit says of the identity while its read goes on.
+
+        Raises:
+            CheckpointError: Too many events share one instant to be named.
+        """
+        said = self._counted()
+        if checkpoint is None or checkpoint.key is None:
+            return self._as_before(said)
+        proof = checkpoint.proof if checkpoint.proof in _PROVEN_SO_FAR else Proof.NONE
+        said = attrs.evolve(said, proof=self.before.proof_with(proof))
+        if checkpoint.order == "asc":
+            # It is gone on with from its look-back: behind the place where a read
+            # stopped, events may be committed late.
+            return attrs.evolve(said, known=self.look_back.known_so_far().dumps())
+        return attrs.evolve(
+            said,
+            checkpoint=checkpoint.dumps(),
+            since=self.since,
+            began=self.look_back.began,
+            known=self.look_back.all_known().dumps(),
+        )
+
+    def last_entry(
+        self, outcome: IdentityOutcome, began: datetime, *, goes_on: bool
+    ) -> IdentityEntry:
+        """Return what a commit says of the identity once its read has ended.
+
+        Args:
+            outcome: How it ended.
+            began: When the read began, by the server's clock.
+            goes_on: Whether another run is to add what comes then.
+
+        Raises:
+            CheckpointError: Too many events share one instant to be named.
+        """
+        self._note_begin(began)
+        error, report = outcome.error, outcome.report
+        if error is not None:
+            failed = self.entry(outcome.checkpoint)
+            return attrs.evolve(failed, state="failed", error=Failure.of(error))
+        read_proof = Proof.NONE if report is None else report.proof
+        proof = self.before.proof_with(read_proof)
+        is_complete = report is not None and report.complete
+        known = self.look_back.known() if goes_on else None
+        return attrs.evolve(
+            self._counted(),
+            state="done",
+            complete=is_complete and proof is not Proof.NONE,
+            proof=proof if is_complete else Proof.NONE,
+            as_of=self.look_back.began,
+            counted=None if report is None else report.expected,
+            known=known.dumps() if known and known.newest is not None else None,
+            gap=None if self.before.checkpoint else self.look_back.gap,
+        )
+
+    def is_unchanged(self, entry: IdentityEntry) -> bool:
+        """Tell whether a last entry says nothing but that the log was read again."""
+        return (
+            self.before.state == entry.state == "done"
+            and entry.complete == (self.before.proof is not Proof.NONE)
+            and entry.proof is self.before.proof
+            and not entry.events
+            and entry.gap is None
+            and entry.known == self.before.known
+        )
+
+    def _note_begin(self, began: datetime) -> None:
+        if self.look_back.began is None:
+            self.look_back.began = began
+
+    def _counted(self) -> IdentityEntry:
+        """Return an entry with what was counted since the last commit."""
+        late = self.look_back.late - self.late
+        return IdentityEntry(
+            id=self.identity_id,
+            events=self.events,
+            first=_mark(self.first),
+            last=_mark(self.last),
+            late=late,
+            state="open",
+        )
+
+    def _as_before(self, said: IdentityEntry) -> IdentityEntry:
+        """Return an entry of a read that has not come to any row."""
+        before = self.before
+        return attrs.evolve(
+            said,
+            proof=before.proof if before.has_rows else Proof.NONE,
+            checkpoint=before.checkpoint,
+            since=before.since,
+            began=before.began,
+        )
+
+    def committed(self) -> None:
+        """Begin to count anew, after a commit."""
+        self.events, self.first, self.last = 0, None, None
+        self.late = self.look_back.late
 
 
 class Pending:
     """Collects what the next commit says of the identities it touches.
 
+    Args:
+        goes_on: Whether another run is to add what comes then.
+        at: Turns an instant of the loop's clock into one of the server's.
+
     Attributes:
-        ended: How many of these were read to their end, or failed.
+        ended: How many of the identities were read to their end, or failed.
     """
 
-    def __init__(self) -> None:
-        self._parts: dict[str, _Part] = {}
+    def __init__(self, *, goes_on: bool, at: Callable[[float], datetime]) -> None:
+        self._goes_on: Final = goes_on
+        self._at: Final = at
+        self._logs: dict[str, OpenLog] = {}
         self.ended = 0
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self._parts)
+        return bool(self._logs)
 
-    def add(self, batch: IdentityBatch) -> None:
-        """Note events that were handed out."""
-        part = self._part(batch.identity_id)
-        part.events += len(batch.events)
-        if part.first is None:
-            part.first = batch.events[0]
-        part.last = batch.events[-1]
+    def add(self, log: OpenLog) -> None:
+        """Take note of a log that has new events."""
+        self._logs[log.identity_id] = log
 
-    def end(self, outcome: IdentityOutcome) -> None:
-        """Note that an identity was read to its end, or failed."""
-        self._part(outcome.identity_id).outcome = outcome
+    def end(self, log: OpenLog, outcome: IdentityOutcome) -> None:
+        """Take note that a log was read to its end, or failed."""
+        log.outcome = outcome
+        self._logs[log.identity_id] = log
         self.ended += 1
 
     def take(
-        self,
-        checkpoints: Mapping[str, Checkpoint | None],
-        before: Mapping[str, str | None],
-    ) -> list[IdentityEntry]:
+        self, checkpoints: Mapping[str, Checkpoint | None], now: datetime
+    ) -> Commit:
         """Return what there is to commit, and begin anew.
 
         Args:
             checkpoints: Of those identities that are open.
-            before: What the read of each began with, where that was not the start.
+            now: The time.
 
         Raises:
-            CheckpointError: A checkpoint can't be written down; all is kept.
+            CheckpointError: A place can't be written down; all is kept.
         """
-        entries = [
-            _open(name, part, checkpoints[name])
-            if part.outcome is None
-            else _ended(part, part.outcome, before.get(name))
-            for name, part in self._parts.items()
-        ]
-        self._parts = {}
-        self.ended = 0
-        return entries
-
-    def _part(self, identity_id: str) -> _Part:
-        part = self._parts.get(identity_id)
-        if part is None:
-            part = self._parts[identity_id] = _Part()
-        return part
-
-
-def _open(name: str, part: _Part, checkpoint: Checkpoint | None) -> IdentityEntry:
-    return IdentityEntry(
-        id=name,
-        events=part.events,
-        first=_mark(part.first),
-        last=_mark(part.last),
-        state="open",
-        proof=Proof.NONE if checkpoint is None else checkpoint.proof,
-        checkpoint=None if checkpoint is None else checkpoint.dumps(),
-    )
-
-
-def _ended(part: _Part, outcome: IdentityOutcome, before: str | None) -> IdentityEntry:
-    error, report, checkpoint = outcome.error, outcome.report, outcome.checkpoint
-    made = IdentityEntry(
-        id=outcome.identity_id,
-        events=part.events,
-        first=_mark(part.first),
-        last=_mark(part.last),
-        state="done",
-        complete=report is not None and report.complete,
-        proof=Proof.NONE if report is None else report.proof,
-    )
-    if error is None:
-        return made
-    has_rows = checkpoint is not None and checkpoint.key is not None
-    return attrs.evolve(
-        made,
-        state="failed",
-        complete=False,
-        proof=made.proof if has_rows else Proof.NONE,
-        # A read that could not even begin knows of no place.
-        checkpoint=before if checkpoint is None else checkpoint.dumps(),
-        error=Failure(type=type(error).__name__, message=str(error)),
-    )
+        entries: list[IdentityEntry] = []
+        unchanged: list[OpenLog] = []
+        for name, log in self._logs.items():
+            if log.outcome is None:
+                entries.append(log.entry(checkpoints[name]))
+                continue
+            began = self._at(log.began)
+            entry = log.last_entry(log.outcome, began, goes_on=self._goes_on)
+            if log.is_unchanged(entry):
+                unchanged.append(log)
+            else:
+                entries.append(entry)
+        for log in self._logs.values():
+            log.committed()
+        self._logs, self.ended = {}, 0
+        begins = [log.look_back.began for log in unchanged]
+        return Commit(
+            at=now,
+            identities=tuple(entries),
+            unchanged=tuple(log.identity_id for log in unchanged),
+            unchanged_as_of=min(filter(None, begins), default=None),
+        )
 
 
 def _mark(event: AuditEvent | None) -> EventMark | None:

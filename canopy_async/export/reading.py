@@ -24,7 +24,7 @@ from canopy_async.export.batches import (
     Line,
     LineBatch,
 )
-from canopy_async.export.directory import PARTIAL
+from canopy_async.export.names import stem_of_partial
 from canopy_async.export.writers.compression import import_zstandard
 from canopy_async.export.writers.parquet import import_pyarrow
 
@@ -66,7 +66,7 @@ def read_batches(path: Path) -> Iterator[Batch]:
         >>> for batch in read_batches(Path("export/events-00001.jsonl")):
         ...     print(dict(batch.counts("action", "outcome")))
     """
-    name = path.name.removesuffix(PARTIAL)
+    name = stem_of_partial(path.name) or path.name
     for suffix, read in _READERS.items():
         if name.endswith(suffix):
             with _faults_named(path):

@@ -10,15 +10,19 @@ from typing import Final
 import attrs
 
 from canopy_async.arguments import check_instant, check_integer
-from canopy_async.errors import ExportError
-from canopy_async.export.batches import Batch
+from canopy_async.export.chain import MANIFEST, OLD_MANIFEST
+from canopy_async.export.check import path_of
 from canopy_async.export.completeness import completeness_of
-from canopy_async.export.directory import PARTIAL, is_data_file
-from canopy_async.export.manifest import MANIFEST, Manifest, read_manifest
+from canopy_async.export.keys import Key
 from canopy_async.export.mirror import Mirror, mirrored
+from canopy_async.export.names import is_data_file, stem_of_partial
 from canopy_async.export.page import Page
 from canopy_async.export.reading import read_batches
-from canopy_async.export.summary import summarize
+from canopy_async.export.records import FileEntry
+from canopy_async.export.summary import SummaryBuilder
+from canopy_async.export.sums import SUMS
+from canopy_async.export.verdict import Status
+from canopy_async.export.verify import KeyReader, check_export
 
 __all__ = ["WrittenReport", "write_report"]
 
@@ -34,14 +38,14 @@ class WrittenReport:
         path: Where it is.
         events: How many events it is about.
         identities: How many identities it is about.
-        is_whole: Whether each of them is proven complete.
+        status: What `canopy_async.export.verify` says of the export.
         size: Its size in bytes.
     """
 
     path: Path
     events: int
     identities: int
-    is_whole: bool
+    status: Status
     size: int
 
 
@@ -56,7 +60,10 @@ def write_report(
     """Write a report of an export: one HTML page that loads nothing.
 
     It shows what is proven, events over time, who and what is most active,
-    failures and denials, and a table of the latest events. It holds labels and
+    failures and denials, and a table of the latest events. All that
+    `canopy_async.export.verify` checks is checked on the way: the page says what is
+    unfinished, failed, unproven or damaged, and leaves out the events of files that
+    are not what was written. It holds labels and
     ids of actors and resources, since they are what it is about, and never
     ``metadata``. Treat it as you treat the log.
 
@@ -67,8 +74,8 @@ def write_report(
     ``canopy-async[report]``.
 
     Args:
-        directory: Where an export is, a path or a URL of fsspec; one that goes on
-            is read up to its last commit.
+        directory: Where an export is, a path or a URL of fsspec; one that is being
+            written is read as far as it was committed.
         path: Where to write the page. A file that is there is replaced, at once
             and only when all went well.
         latest: How many of the latest events the table has, 1 to 20 000.
@@ -82,62 +89,54 @@ def write_report(
         TypeError: At the call, an argument is of the wrong type.
         ValueError: At the call, an argument is out of bounds, or ``path`` is a
             file of the export.
-        ExportError: The directory holds no export, one of its files is missing
-            or damaged, or an extra is not installed.
+        ExportError: The directory holds no export, or an extra is not installed.
         OSError: The page can't be written.
 
     Example:
         >>> written = write_report("export", "report.html")
-        >>> print(written.events, written.is_whole)
+        >>> print(written.events, written.status)
     """
     check_integer("latest", latest, minimum=1, maximum=_MOST_LATEST)
     check_integer("top", top, minimum=1, maximum=_MOST_RANKED)
     made_at = datetime.now(UTC) if now is None else check_instant("now", now)
     path = Path(path)
-    manifest = read_manifest(directory)
     with mirrored(directory) as mirror:
         _check_apart(mirror.path, path)
         _check_place(path)
         page = Page()
-        summary = summarize(_batches(mirror, manifest), latest=latest, top=top)
-    completeness = completeness_of(manifest)
-    text = page.render(manifest, summary, completeness, made_at=made_at)
+        builder = SummaryBuilder(latest=latest)
+        checked = check_export(mirror, directory, _counted_in(builder))
+    summary = builder.result(top)
+    completeness = completeness_of(checked)
+    text = page.render(checked.manifest, summary, completeness, made_at=made_at)
     _replace(path, text)
     return WrittenReport(
         path=path,
         events=summary.events,
-        identities=len(manifest.identities),
-        is_whole=completeness.is_whole,
+        identities=len(checked.manifest.identities),
+        status=checked.verdict.status,
         size=len(text),
     )
 
 
 def _check_apart(directory: Path, path: Path) -> None:
     """Refuse to write over the export itself, or over what it writes next."""
-    name = path.name.removesuffix(PARTIAL)
+    name = stem_of_partial(path.name) or path.name
     if path.parent.resolve() == directory.resolve() and (
-        name == MANIFEST or is_data_file(name)
+        name in {MANIFEST, OLD_MANIFEST, SUMS} or is_data_file(name)
     ):
         raise ValueError(f"path must not be a file of the export: {path.name}")
 
 
-def _batches(mirror: Mirror, manifest: Manifest) -> Iterator[Batch]:
-    for file in manifest.files:
-        rows = 0
-        with mirror.fetched(file.name):
-            for batch in read_batches(_path_of(mirror.path, file.name)):
-                rows += len(batch)
-                yield batch
-        if rows != file.rows:
-            raise ExportError(
-                f"{file.name} is damaged: it has {rows:,} rows instead of {file.rows:,}"
-            )
+def _counted_in(builder: SummaryBuilder) -> KeyReader:
+    """Return what reads files for a check, and counts their rows on the way."""
 
+    def read(mirror: Mirror, file: FileEntry, _format: str) -> Iterator[Key]:
+        for batch in read_batches(path_of(mirror.path, file.name)):
+            builder.add(batch)
+            yield from batch.keys()
 
-def _path_of(directory: Path, name: str) -> Path:
-    """Return where a committed file is: its new name may be yet to come."""
-    path, partial = directory / name, directory / (name + PARTIAL)
-    return partial if partial.exists() and not path.exists() else path
+    return read
 
 
 def _check_place(path: Path) -> None:

@@ -1,318 +1,172 @@
-"""One run of an export: it reads, writes and commits side by side."""
+"""One run of an export: its begin, what it reads and commits, and its end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
-from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
 
-import attrs
-
-from canopy_async.errors import CanopyError, CheckpointError, ExportError
+from canopy_async.errors import ExportError
 from canopy_async.export.directory import ExportDirectory
-from canopy_async.export.manifest import FileEntry, Header, IdentityEntry
-from canopy_async.export.pending import Pending
+from canopy_async.export.journal import Journal
+from canopy_async.export.log_reader import LogReader, ReadLimits
+from canopy_async.export.one_thread import OneThread
+from canopy_async.export.progress import ExportProgress, ExportResult
+from canopy_async.export.records import Header
+from canopy_async.export.source import IdentitySource
 from canopy_async.fanout import FanOut
-from canopy_async.identity_events import IdentityBatch, IdentityOutcome
-from canopy_async.identity_ids import IdentityIds, each_id
 from canopy_async.session import CanopySession
 
-__all__ = ["ExportProgress", "ExportResult", "Run"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-CHUNK_ROWS: Final = 1_024
-"""Rows that are encoded at a time, while as many are read."""
-
-MAX_ENDED: Final = 10_000
-"""Identities that end between two commits at most."""
-
-
-@attrs.frozen(kw_only=True)
-class ExportProgress:
-    """How far a run of an export is.
-
-    Attributes:
-        done: Identities that were read to their end.
-        complete: How many of these were proven complete.
-        failed: Identities that could not be read.
-        skipped: Identities that an earlier run had done.
-        open: Identities that are being read now.
-        events: Events read.
-        requests: Requests sent, retries included.
-        files: Files that are final.
-        bytes: Their size, and that of the one under way.
-    """
-
-    done: int = 0
-    complete: int = 0
-    failed: int = 0
-    skipped: int = 0
-    open: int = 0
-    events: int = 0
-    requests: int = 0
-    files: int = 0
-    bytes: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class ExportResult:
-    """What one run of an export did; `read_manifest` tells of all of them.
-
-    Attributes:
-        directory: Where the files are.
-        done: Identities that were read to their end.
-        complete: How many of these were proven complete.
-        skipped: Identities that an earlier run had done.
-        events: Events written.
-        files: The files that were added.
-        failures: The error of each identity that could not be read. What was
-            read of it is in the files, and another run goes on from there.
-    """
-
-    directory: Path
-    done: int
-    complete: int
-    skipped: int
-    events: int
-    files: tuple[FileEntry, ...]
-    failures: Mapping[str, CanopyError]
-
-    @property
-    def failed(self) -> int:
-        """How many identities could not be read."""
-        return len(self.failures)
+__all__ = ["Run", "unsettled_from"]
 
 
 class Run:
     """One run of an export.
 
     Args:
-        target: Where to write. All that is done with it is done in a thread.
-        max_file_bytes: When to commit, by the size of the file under way.
-        commit_every: When to commit, by seconds.
+        session: What to read with.
+        source: The identities.
+        target: Where to write.
+        header: What the export is of.
+        limits: How logs are read.
         on_progress: Whom to tell.
-        resume: Where to begin, for identities that were begun elsewhere.
-        on_end: Is told how the read of each identity ended.
     """
 
     def __init__(
         self,
-        target: ExportDirectory,
-        *,
-        max_file_bytes: int,
-        commit_every: float,
-        on_progress: Callable[[ExportProgress], None] | None,
-        resume: Mapping[str, str] | None = None,
-        on_end: Callable[[IdentityOutcome], None] | None = None,
-    ) -> None:
-        self._target: Final = target
-        self._max_file_bytes: Final = max_file_bytes
-        self._commit_every: Final = commit_every
-        self._on_progress: Final = on_progress
-        self._thread: Final = ThreadPoolExecutor(1, "canopy-export")
-        self._done_before: set[str] = set()
-        self._resume: dict[str, str | None] = dict(resume or {})
-        self._on_end: Final = on_end
-        self._pending: Final = Pending()
-        self._chunk: list[IdentityBatch] = []
-        self._chunk_rows = 0
-        self._writing: asyncio.Future[None] | None = None
-        self._deadline = 0.0
-        self._skipped = 0
-
-    async def export(
-        self,
         session: CanopySession,
-        identities: IdentityIds,
+        source: IdentitySource,
+        target: ExportDirectory,
         header: Header,
+        limits: ReadLimits,
         *,
-        width: int,
-        limit: int | None = None,
-    ) -> ExportResult:
-        """Read and write what an earlier run has left."""
+        on_progress: Callable[[ExportProgress], None] | None,
+    ) -> None:
+        self._source: Final = source
+        self._target: Final = target
+        self._header: Final = header
+        self._limits: Final = limits
+        self._thread: Final = OneThread("canopy-export")
+        self._journal: Final = Journal(source.asked, limits.look_back)
+        self._reader: Final = LogReader(
+            session,
+            target,
+            self._thread,
+            header=header,
+            journal=self._journal,
+            limits=limits,
+            on_progress=on_progress,
+        )
+        self._session: Final = session
+
+    async def export(self) -> ExportResult:
+        """Read and write what is new and what earlier runs have left.
+
+        Raises:
+            ExportError: The directory can't be used.
+            CanopyError: The read can't go on; what was read is committed.
+        """
         try:
-            await self._do(self._target.open, self._restore)
-            self._put_off()
-            async with aclosing(self._wanted(identities)) as wanted:
-                fan_out = session.fan_out(
-                    wanted,
-                    on_error="collect",
-                    width=width,
-                    resume=self._resume,
-                    on_end=self._ended,
-                    limit=limit,
-                    order=header.order,
-                    since=header.since,
-                    until=header.until,
-                    q=header.q,
-                )
-                async with fan_out:
-                    await self._read(fan_out)
+            await self._thread.do(self._target.open, self._journal.restore)
+            self._journal.check(self._target.path)
+            began = asyncio.get_running_loop().time()
+            begin = self._journal.begin(datetime.now(UTC))
+            await self._thread.do(self._target.append, begin)
+            try:
+                fan_out = await self._reader.read(self._source.ids())
+                await self._finish(began)
+            except BaseException as error:
+                await self._break_off(error, began)
+                raise
             return self._result(fan_out)
         finally:
-            await self._do(self._target.close)
-            self._thread.shutdown(wait=False)
+            await self._thread.do(self._target.close)
+            self._thread.close()
 
-    def _restore(self, entries: Sequence[IdentityEntry]) -> None:
-        """Learn from a commit of an earlier run what is left."""
-        for entry in entries:
-            if entry.state == "done":
-                self._done_before.add(entry.id)
-                self._resume.pop(entry.id, None)
-            else:
-                self._resume[entry.id] = entry.checkpoint
+    async def _finish(self, began: float) -> None:
+        await self._thread.do(self._say_who_is_gone)
+        await self._say_what_was_listed()
+        clock = self._reader.clock
+        end = self._journal.end("finished", began=self._told(began), at=clock.now())
+        await self._thread.do(self._target.append, end)
+        await self._thread.do(self._target.write_sums)
 
-    def _ended(self, outcome: IdentityOutcome) -> None:
-        self._pending.end(outcome)
-        if self._on_end is not None:
-            self._on_end(outcome)
-
-    async def _wanted(self, identities: IdentityIds) -> AsyncGenerator[str]:
-        """Yield the ids that are left to read, each once."""
-        named: set[str] = set()
-        async with aclosing(each_id(identities)) as ids:
-            async for identity_id in ids:
-                if identity_id in named:
-                    continue
-                named.add(identity_id)
-                if identity_id in self._done_before:
-                    self._skipped += 1
-                else:
-                    yield identity_id
-
-    async def _read(self, fan_out: FanOut) -> None:
-        try:
-            while (batch := await self._next_batch(fan_out)) is not None:
-                await self._take(fan_out, batch)
-            await self._commit(fan_out)
-        except BaseException:
-            await fan_out.aclose()
-            # What ended it is what is raised, also where this fails.
-            with suppress(ExportError, CheckpointError):
-                await self._commit(fan_out)
-            raise
-        self._tell(fan_out)
-
-    async def _next_batch(self, fan_out: FanOut) -> IdentityBatch | None:
-        """Return the next events; commit in time while they don't come."""
-        while True:
-            limit = asyncio.timeout_at(self._deadline)
-            try:
-                async with limit:
-                    return await fan_out.next_batch()
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-            await self._commit_if_possible(fan_out)
-            self._tell(fan_out)
-
-    async def _take(self, fan_out: FanOut, batch: IdentityBatch) -> None:
-        # First of all, and at once: from here on, a commit includes it.
-        self._pending.add(batch)
-        self._chunk.append(batch)
-        self._chunk_rows += len(batch.events)
-        if self._chunk_rows >= CHUNK_ROWS:
-            await self._written()
-            self._writing = self._start(self._target.write, self._take_chunk())
-        if self._is_due():
-            await self._commit_if_possible(fan_out)
-        self._tell(fan_out)
-
-    def _is_due(self) -> bool:
-        return (
-            self._target.bytes_under_way >= self._max_file_bytes
-            or self._pending.ended >= MAX_ENDED
-            or asyncio.get_running_loop().time() >= self._deadline
+    async def _break_off(self, error: BaseException, began: float) -> None:
+        """Say how the run ends before its time, where that can be written."""
+        if isinstance(error, (TypeError, ValueError)) and self._target.is_empty:
+            # An argument can't be used, and nothing was read before that showed.
+            with suppress(ExportError):
+                await self._thread.do(self._target.discard)
+            return
+        is_failure = isinstance(error, Exception)
+        end = self._journal.end(
+            "failed" if is_failure else "stopped",
+            began=self._told(began),
+            at=self._reader.clock.now(),
+            error=error if is_failure else None,
+        )
+        with suppress(ExportError):
+            await self._say_what_was_listed()
+            await self._thread.do(self._target.append, end)
+        error.add_note(
+            f"{end.events:,} events of this run are kept in {self._target.path}: run"
+            " the export again to go on"
         )
 
-    async def _commit_if_possible(self, fan_out: FanOut) -> None:
-        # Among very many events of one instant, no place can be written down;
-        # after them one can.
-        with suppress(CheckpointError):
-            await self._commit(fan_out)
+    async def _say_what_was_listed(self) -> None:
+        listed = self._source.listed(self._reader.clock.now())
+        if listed is not None:
+            await self._thread.do(self._target.append, listed)
 
-    async def _commit(self, fan_out: FanOut) -> None:
-        """Make final all that was handed out so far."""
-        await self._written()
-        self._put_off()
-        if not self._pending:
+    def _say_who_is_gone(self) -> None:
+        if not self._source.is_whole_list:
             return
-        # No await in between: rows and what is said of them belong together.
-        entries = self._pending.take(fan_out.checkpoints, self._resume)
-        chunk = self._take_chunk()
-        await self._do(self._write_and_commit, chunk, entries)
-
-    def _write_and_commit(
-        self, chunk: Sequence[IdentityBatch], entries: Sequence[IdentityEntry]
-    ) -> None:
-        if chunk:
-            self._target.write(chunk)
-        self._target.commit(entries)
-
-    def _take_chunk(self) -> Sequence[IdentityBatch]:
-        chunk, self._chunk, self._chunk_rows = self._chunk, [], 0
-        return chunk
-
-    def _put_off(self) -> None:
-        self._deadline = asyncio.get_running_loop().time() + self._commit_every
-
-    async def _written(self) -> None:
-        """Wait for the chunk that is being written."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            await _finished(writing)
-
-    def _start(
-        self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> asyncio.Future[T]:
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._thread, lambda: work(*args, **kwargs))
-
-    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await _finished(self._start(work, *args, **kwargs))
-
-    def _tell(self, fan_out: FanOut) -> None:
-        if self._on_progress is None:
-            return
-        progress, files = fan_out.progress, self._target.files
-        self._on_progress(
-            ExportProgress(
-                done=progress.done,
-                complete=progress.complete,
-                failed=progress.failed,
-                skipped=self._skipped,
-                open=progress.open,
-                events=progress.events,
-                requests=progress.requests,
-                files=len(files),
-                bytes=self._target.bytes,
-            )
+        commits = self._journal.commits_of_gone(
+            self._source.seen,
+            self._reader.clock.now(),
+            is_open=self._header.until is None,
         )
+        for commit in commits:
+            self._target.commit(commit)
+            self._journal.add(commit)
+
+    def _told(self, instant: float) -> datetime | None:
+        """Return an instant by the server's clock, None where it is not known."""
+        if self._session.server_time is None:
+            return None
+        return self._reader.clock.at(instant)
 
     def _result(self, fan_out: FanOut) -> ExportResult:
+        journal = self._journal
         return ExportResult(
             directory=self._target.path,
+            run=journal.run,
             done=fan_out.progress.done,
             complete=fan_out.progress.complete,
-            skipped=self._skipped,
-            events=fan_out.progress.events,
+            skipped=self._reader.skipped,
+            new_identities=journal.new_identities,
+            gone=journal.gone,
+            events=journal.events,
+            late=journal.late,
+            gaps=tuple(journal.gaps),
+            as_of=journal.as_of,
+            unsettled_from=unsettled_from(self._header, self._limits, journal.as_of),
             files=tuple(self._target.files),
             failures=fan_out.failures,
         )
 
 
-async def _finished(work: asyncio.Future[T]) -> T:
-    """Wait for what must not be left half done, also when cancelled meanwhile."""
-    interrupted: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait((work,))
-        except asyncio.CancelledError as error:
-            interrupted = error
-    if interrupted is not None:
-        work.exception()  # so that it is not called forgotten
-        raise interrupted
-    return work.result()
+def unsettled_from(
+    header: Header, limits: ReadLimits, as_of: datetime | None
+) -> datetime | None:
+    """Return from when on events may be committed that no run will look for.
+
+    Args:
+        header: What the export is of.
+        limits: How logs are read.
+        as_of: How far they are covered.
+    """
+    if header.until is None or as_of is None:
+        return None
+    settled = as_of - limits.look_back
+    return settled if settled < header.until else None

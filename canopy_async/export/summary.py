@@ -10,7 +10,10 @@ from canopy_async.export.batches import Batch, Row
 from canopy_async.export.ranking import Ranking, Standings
 from canopy_async.export.timeline import Timeline, TimelineCounter
 
-__all__ = ["Actor", "Summary", "summarize"]
+__all__ = ["Actor", "Summary", "SummaryBuilder", "summarize"]
+
+ROOM: Final = 50_000
+"""Different actors, and actions, that are told apart at most."""
 
 _ActorKey: TypeAlias = tuple[str, str | None, str | None]
 """The type and the id of an actor, or its type and its label if it has no id."""
@@ -65,7 +68,7 @@ def summarize(
     *,
     latest: int = 2_000,
     top: int = 10,
-    room: int = 50_000,
+    room: int = ROOM,
 ) -> Summary:
     """Read rows once and add them up.
 
@@ -79,16 +82,22 @@ def summarize(
     Returns:
         What they add up to.
     """
-    tally = _Tally(latest, room)
+    builder = SummaryBuilder(latest=latest, room=room)
     for batch in batches:
-        tally.add(batch)
-    return tally.result(top)
+        builder.add(batch)
+    return builder.result(top)
 
 
-class _Tally:
-    """Everything that is counted of each batch."""
+class SummaryBuilder:
+    """Counts rows, some at a time.
 
-    def __init__(self, latest: int, room: int) -> None:
+    Args:
+        latest: How many of the latest events to keep.
+        room: How many different actors, and how many actions, are told apart at
+            most.
+    """
+
+    def __init__(self, *, latest: int, room: int = ROOM) -> None:
         self._events = 0
         self._first: int | None = None
         self._last: int | None = None
@@ -98,6 +107,7 @@ class _Tally:
         self._latest: Final = _Latest(latest)
 
     def add(self, batch: Batch) -> None:
+        """Count some rows."""
         first, last = batch.span()
         self._events += len(batch)
         self._first = first if self._first is None else min(first, self._first)
@@ -113,6 +123,11 @@ class _Tally:
         self._latest.add(batch)
 
     def result(self, top: int) -> Summary:
+        """Return what all rows add up to.
+
+        Args:
+            top: How many entries a ranking has at most.
+        """
         timeline = self._timeline.result()
         outcomes = timeline.totals["outcome"]
         trouble = outcomes.get("failure", 0) + outcomes.get("denied", 0)

@@ -1,274 +1,276 @@
-"""An export's files, read again and compared with what its manifest says."""
+"""An export's files, read again and held against what its manifest says."""
 
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
 
 import attrs
 
 from canopy_async.errors import ExportError
-from canopy_async.export.directory import PARTIAL, is_data_file
-from canopy_async.export.files import sha256_of
-from canopy_async.export.keys import Key, microseconds, read_keys
-from canopy_async.export.manifest import (
-    MANIFEST,
-    Commit,
-    EventMark,
-    FileEntry,
-    Header,
-    iter_commits,
-    read_header,
-)
+from canopy_async.export.chain import MANIFEST, ManifestReader
+from canopy_async.export.check import MAX_PROBLEMS, FileCheck, Problems, path_of
+from canopy_async.export.files import is_locked
+from canopy_async.export.keys import Key, read_keys
+from canopy_async.export.manifest import Manifest, ManifestBuilder, opened
 from canopy_async.export.mirror import Mirror, mirrored
+from canopy_async.export.names import is_data_file
+from canopy_async.export.records import Commit, FileEntry
+from canopy_async.export.sums import SUMS, load_sums, sums_of
+from canopy_async.export.verdict import Status, Verdict, command_to_go_on, verdict_on
 
-__all__ = ["MAX_PROBLEMS", "VerifyResult", "verify"]
+__all__ = ["MAX_PROBLEMS", "Checked", "VerifyResult", "check_export", "verify"]
 
-MAX_PROBLEMS: Final = 100
-"""Problems that are put into words; of more there is only the number."""
-
-_ALWAYS: Final = (
-    datetime.min.replace(tzinfo=UTC),
-    datetime.max.replace(tzinfo=UTC),
-)
-
-_Place = tuple[int, str]
-"""When an event was, in microseconds since 1970, and its id."""
+KeyReader = Callable[[Mirror, FileEntry, str], Iterable[Key]]
+"""Reads a data file, given where it is and its format; returns the keys of its rows."""
 
 
 @attrs.frozen(kw_only=True)
 class VerifyResult:
-    """What the files of an export were found to be.
+    """What an export was found to be.
 
     Attributes:
+        status: ``finished``: whole, proven and as it was written. ``unfinished``:
+            as it was written, and not all that was asked for, or not all of it
+            proven; ``left`` says what. ``damaged``: ``problems`` says how.
+        scope: Which identities the last run was asked for, in words.
+        left: What is not finished or not proven, a sentence each.
+        command: The command that goes on with the export; where ids were named,
+            ``IDS.txt`` stands for a file of them.
+        digest: The sha256 of the manifest, which speaks for all files. Signed or
+            kept elsewhere, it shows later whether anything was changed.
+        digest_line: The line of the manifest up to which it is the one with the
+            digest that was asked for; None where none was.
+        lines: How many lines the manifest has.
+        runs: How many runs have written to the export.
+        as_of: How far the logs of all identities are covered, at least; None where
+            one was never read to its end.
         files: Files that were read.
         events: Events in them.
+        identities: How many identities the last run was given; None where it ended
+            before that was known.
         done: Identities that were read to their end.
-        complete: How many of these were proven complete.
+        complete: How many of these are proven complete.
         failed: Identities that could not be read.
-        open: Identities that are to be gone on with.
-        problems: What is wrong, a sentence each; the first `MAX_PROBLEMS`.
-        problem_count: How many there are.
+        open: Identities that are not read to their end.
+        gone: Identities that the account lists no more.
+        gaps: Identities of which events may be missing that the server had deleted
+            before a run came to them.
+        problems: What is damaged, a sentence each; the first `MAX_PROBLEMS`.
+        problem_count: How many problems there are.
     """
 
+    status: Status
+    scope: str
+    left: tuple[str, ...] = ()
+    command: str
+    digest: str
+    digest_line: int | None = None
+    lines: int
+    runs: int
+    as_of: datetime | None = None
     files: int = 0
     events: int = 0
+    identities: int | None = None
     done: int = 0
     complete: int = 0
     failed: int = 0
     open: int = 0
+    gone: int = 0
+    gaps: int = 0
     problems: tuple[str, ...] = ()
     problem_count: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether the files are what the manifest says; it may say of failures."""
-        return self.problem_count == 0
+        """Whether what is there is what was written; it may be unfinished."""
+        return self.status is not Status.DAMAGED
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all that was asked for is there, proven, and as it was written."""
+        return self.status is Status.FINISHED
 
 
 def verify(
     directory: str | os.PathLike[str],
     *,
+    digest: str | None = None,
     on_file: Callable[[FileEntry], None] | None = None,
 ) -> VerifyResult:
-    """Read an export's files again, and compare them with its manifest.
+    """Read an export again, and tell whether it is finished, unfinished or damaged.
 
-    Each file must have its size, its sha256 and its number of rows. Of each
-    identity, a file must have as many events as the manifest says, from the
-    first to the last that it names, in order, within ``since`` and ``until``,
-    and none twice. Equal ids are looked for where they could be: at equal
-    ``created_at``. So memory doesn't grow with the events, but by some hundred
-    bytes for each identity.
+    The lines of the manifest must be linked to each other. Each file must have its
+    size, its sha256 and its number of rows. Of each identity, a file must have as
+    many events as the manifest says, from the first to the last that it names, in
+    order, within ``since`` and ``until``, and none twice. Equal ids are looked for
+    where they could be: at equal ``created_at``, and in the look-back of the run
+    before. So memory doesn't grow with the events, but by some hundred bytes for
+    each identity, and by the ids of its look-back.
 
-    It sends nothing, changes nothing, and blocks until it is done.
+    It sends nothing, changes nothing, and blocks until it is done. An export that
+    is being written now is read as far as it was committed when this began.
+
+    Whoever can write to the directory can also write a manifest that fits to other
+    files. Only a digest that is kept elsewhere shows that.
 
     Args:
         directory: Where an export is, finished or not: a path, or a URL of
             fsspec, whose files are fetched one at a time.
+        digest: A digest that an earlier `verify` told: the manifest must be that
+            one, or one that goes on from it.
         on_file: Is called with each file that was read.
 
     Returns:
-        What was found; look at ``ok``.
+        What was found; look at ``status``.
 
     Raises:
-        ExportError: There is no manifest, or it can't be read.
+        TypeError: ``digest`` is not text.
+        ExportError: There is no manifest of an export, or it can't be read.
 
     Example:
         >>> result = verify("out")
-        >>> print(result.ok, result.events, result.problems)
+        >>> print(result.status, result.events, result.left, result.problems)
     """
-    with mirrored(directory) as mirror, mirror.fetched(MANIFEST):
-        check = _Check(mirror, read_header(mirror.path))
-        for commit in iter_commits(mirror.path):
-            with mirror.fetched(commit.file.name if commit.file else None):
-                check.add(commit)
-            if on_file is not None and commit.file is not None:
-                on_file(commit.file)
-        return check.result()
+    if digest is not None and not isinstance(digest, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"digest must be a str, not {type(digest).__name__}")
+    with mirrored(directory) as mirror:
+        checked = check_export(
+            mirror, directory, _read_keys, digest=digest, on_file=on_file
+        )
+    manifest, verdict = checked.manifest, checked.verdict
+    return VerifyResult(
+        status=verdict.status,
+        scope=verdict.scope,
+        left=verdict.left,
+        command=command_to_go_on(os.fspath(directory), manifest),
+        digest=manifest.digest,
+        digest_line=checked.digest_line,
+        lines=checked.lines,
+        runs=len(manifest.runs),
+        as_of=verdict.as_of,
+        files=len(manifest.files),
+        events=checked.events,
+        identities=verdict.identities,
+        done=verdict.covered + verdict.unproven,
+        complete=verdict.covered,
+        failed=verdict.failed,
+        open=verdict.open,
+        gone=verdict.gone,
+        gaps=verdict.gaps,
+        problems=tuple(checked.problems.sentences),
+        problem_count=checked.problems.count,
+    )
 
 
-@attrs.define
-class _Tail:
-    """Where the rows of one identity have come to.
+@attrs.frozen(kw_only=True)
+class Checked:
+    """An export that was read again.
 
     Attributes:
-        place: The newest row.
-        ids: Those at its instant.
-        step: 1 where they go forwards in time, -1 where they go back, 0 where
-            that can't be told yet.
+        manifest: What its manifest says, as far as its lines are linked.
+        verdict: What may be said of it.
+        problems: What is damaged.
+        events: How many events were found in the files.
+        lines: How many lines of the manifest are linked.
+        digest_line: The line up to which the digest is the one asked for.
     """
 
-    place: _Place
-    ids: set[str]
-    step: int = 0
+    manifest: Manifest
+    verdict: Verdict
+    problems: Problems
+    events: int
+    lines: int
+    digest_line: int | None
 
 
-@attrs.define
-class _Part:
-    """The rows of one identity in one file."""
+def check_export(
+    mirror: Mirror,
+    directory: str | os.PathLike[str],
+    read: KeyReader,
+    *,
+    digest: str | None = None,
+    on_file: Callable[[FileEntry], None] | None = None,
+) -> Checked:
+    """Hold an export against its manifest while its files are read.
 
-    first: _Place
-    last: _Place
-    events: int = 0
+    Args:
+        mirror: The directory on this machine.
+        directory: The directory as the caller has named it, for errors.
+        read: Reads a file.
+        digest: What the manifest's digest must be, or have been.
+        on_file: Is called with each file that was read.
 
-
-class _Check:
-    """Goes through the commits of one export, oldest first."""
-
-    def __init__(self, mirror: Mirror, header: Header) -> None:
-        self._mirror: Final = mirror
-        self._format: Final = header.format
-        self._since: Final = microseconds(header.since or _ALWAYS[0])
-        self._until: Final = microseconds(header.until or _ALWAYS[1])
-        self._tails: dict[str, _Tail] = {}
-        self._states: dict[str, str] = {}
-        self._known: set[str] = set()
-        self._complete = 0
-        self._events = 0
-        self._problems: list[str] = []
-        self._problem_count = 0
-
-    def add(self, commit: Commit) -> None:
-        """Compare a commit with its file."""
-        parts: dict[str, _Part] | None = {}
-        if commit.file is not None:
-            self._known.add(commit.file.name)
-            parts = self._parts(commit.file)
-        for entry in commit.identities:
-            if self._states.get(entry.id) == "done":
-                self._complain(f"{entry.id!r} goes on after it was done")
-            self._states[entry.id] = entry.state
-            self._complete += entry.complete
-            if entry.state == "done":
-                self._tails.pop(entry.id, None)
-            if parts is not None:
-                said = (entry.events, _place(entry.first), _place(entry.last))
-                self._compare(commit, entry.id, parts.pop(entry.id, None), said)
-        for name in parts or ():
-            self._complain(f"{_named(commit)} has rows of {name!r}, unannounced")
-
-    def result(self) -> VerifyResult:
-        """Return what was found."""
-        for name in self._mirror.names():
-            if is_data_file(name) and name not in self._known:
-                self._complain(f"{name} is not in the manifest")
-        states = list(self._states.values())
-        return VerifyResult(
-            files=len(self._known),
-            events=self._events,
-            done=states.count("done"),
-            complete=self._complete,
-            failed=states.count("failed"),
-            open=states.count("open"),
-            problems=tuple(self._problems),
-            problem_count=self._problem_count,
-        )
-
-    def _parts(self, file: FileEntry) -> dict[str, _Part] | None:
-        """Read a file; return its rows by identity, None where it can't be."""
-        path = self._mirror.path / file.name
-        if not path.exists():  # committed, and killed before it was renamed
-            path = path.with_name(file.name + PARTIAL)
+    Raises:
+        ExportError: There is no manifest of an export, or it can't be read.
+    """
+    problems = Problems()
+    is_being_written = is_locked(mirror.path / MANIFEST)
+    # The names first: what is renamed from now on is in the manifest by then.
+    names = mirror.names()
+    with opened(mirror, directory) as reader:
+        check = FileCheck(reader.header, problems)
+        builder = ManifestBuilder(reader.header)
+        digest_line: int | None = None
         try:
-            if path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
-                self._complain(f"{file.name} is not what was written: sha256 differs")
-                return None
-            parts = self._sorted_out(file.name, read_keys(path, self._format))
+            for record in reader:
+                builder.add(record)
+                digest_line = _line_of(reader, digest) or digest_line
+                file = record.file if isinstance(record, Commit) else None
+                if file is None:
+                    check.add(record)
+                    continue
+                with mirror.fetched(file.name):
+                    is_whole = check.is_as_written(mirror.path, file)
+                    keys = read(mirror, file, reader.header.format)
+                    check.add(record, keys if is_whole else None)
+                if on_file is not None:
+                    on_file(file)
         except ExportError as error:
-            self._complain(str(error))
-            return None
+            problems.add(str(error))
+    manifest = builder.result(reader)
+    if reader.is_through:  # else, what comes after the damage is not known
+        for name in sorted(filter(is_data_file, names)):
+            if name not in check.files:
+                problems.add(f"{name} is not in the manifest")
+    if not is_being_written:
+        _check_sums(mirror, names, manifest, problems)
+    if digest is not None and digest_line is None:
+        problems.add("The manifest never had this digest.")
+    return Checked(
+        manifest=manifest,
+        verdict=verdict_on(
+            manifest,
+            is_damaged=problems.count > 0,
+            is_being_written=is_being_written,
+        ),
+        problems=problems,
+        events=check.events,
+        lines=reader.chain.lines,
+        digest_line=digest_line,
+    )
+
+
+def _read_keys(mirror: Mirror, file: FileEntry, written_as: str) -> Iterable[Key]:
+    return read_keys(path_of(mirror.path, file.name), written_as)
+
+
+def _line_of(reader: ManifestReader, digest: str | None) -> int | None:
+    """Return the number of the line where the manifest has had this digest."""
+    is_it = digest is not None and reader.chain.digest == digest.strip().lower()
+    return reader.chain.lines if is_it else None
+
+
+def _check_sums(
+    mirror: Mirror, names: Iterable[str], manifest: Manifest, problems: Problems
+) -> None:
+    """Hold ``_SHA256SUMS`` against the manifest, where it is there."""
+    if SUMS not in names:
+        return
+    with mirror.fetched(SUMS):
+        try:
+            sums = load_sums((mirror.path / SUMS).read_bytes())
         except OSError as error:
-            self._complain(f"{file.name} can't be read: {error.strerror}")
-            return None
-        rows = sum(part.events for part in parts.values())
-        self._events += rows
-        if rows != file.rows:
-            self._complain(f"{file.name} has {rows} rows, and not {file.rows}")
-        return parts
-
-    def _sorted_out(self, name: str, keys: Iterable[Key]) -> dict[str, _Part]:
-        parts: dict[str, _Part] = {}
-        for identity_id, at, event_id in keys:
-            place = (at, event_id)
-            part = parts.get(identity_id)
-            if part is None:
-                part = parts[identity_id] = _Part(place, place)
-            part.last = place
-            part.events += 1
-            fault = self._step(identity_id, place)
-            if fault:
-                self._complain(f"{name}: {event_id!r} of {identity_id!r} {fault}")
-        return parts
-
-    def _step(self, identity_id: str, place: _Place) -> str | None:
-        """Go on to the next row of an identity; return what is wrong with it."""
-        at, event_id = place
-        if not self._since <= at < self._until:
-            return "is not within since and until"
-        tail = self._tails.get(identity_id)
-        if tail is None:
-            self._tails[identity_id] = _Tail(place, {event_id})
-            return None
-        before, tail.place = tail.place[0], place
-        if at == before:
-            if event_id in tail.ids:
-                return "is there twice"
-            tail.ids.add(event_id)
-            return None
-        tail.ids = {event_id}
-        step = 1 if at > before else -1
-        if tail.step == -step:
-            return "is out of order"
-        tail.step = step
-        return None
-
-    def _compare(
-        self,
-        commit: Commit,
-        identity_id: str,
-        part: _Part | None,
-        said: tuple[int, _Place | None, _Place | None],
-    ) -> None:
-        found = (part.events, part.first, part.last) if part else (0, None, None)
-        if found == said:
+            problems.add(f"{SUMS} can't be read: {error.strerror}")
             return
-        what = "number of events" if found[0] != said[0] else "first or last event"
-        self._complain(
-            f"{_named(commit)}: the {what} of {identity_id!r} is another one than"
-            " the manifest says"
-        )
-
-    def _complain(self, problem: str) -> None:
-        self._problem_count += 1
-        if len(self._problems) < MAX_PROBLEMS:
-            self._problems.append(problem)
-
-
-def _place(mark: EventMark | None) -> _Place | None:
-    if mark is None:
-        return None
-    return microseconds(mark.created_at), mark.id
-
-
-def _named(commit: Commit) -> str:
-    return f"commit {commit.n}" if commit.file is None else commit.file.name
+    if sums != sums_of(manifest.files, manifest.digest):
+        problems.add(f"{SUMS} does not have the hashes that the manifest has")

@@ -1,0 +1,296 @@
+"""The logs of an export, read, written and committed side by side."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import attrs
+
+from canopy_async.errors import CheckpointError, ExportError
+from canopy_async.export.directory import ExportDirectory
+from canopy_async.export.journal import Journal
+from canopy_async.export.one_thread import OneThread, finished
+from canopy_async.export.pending import OpenLog, Pending
+from canopy_async.export.progress import ExportProgress
+from canopy_async.export.records import Commit, Header
+from canopy_async.fanout import FanOut
+from canopy_async.identity_events import IdentityBatch, IdentityOutcome
+from canopy_async.models import AuditEvent
+from canopy_async.session import CanopySession
+
+__all__ = ["Clock", "LogReader", "ReadLimits"]
+
+CHUNK_ROWS: Final = 1_024
+"""Rows that are encoded at a time, while as many are read."""
+
+MAX_ENDED: Final = 10_000
+"""Identities that end between two commits at most."""
+
+
+class Clock:
+    """The server's clock, as far as answers have told it; else that of the machine.
+
+    Args:
+        session: What gets the answers.
+    """
+
+    def __init__(self, session: CanopySession) -> None:
+        self._session: Final = session
+
+    def now(self) -> datetime:
+        """Return what time it is."""
+        return self._session.server_time or datetime.now(UTC)
+
+    def at(self, instant: float) -> datetime:
+        """Return what time it was at an instant of the loop's clock."""
+        ago = asyncio.get_running_loop().time() - instant
+        return self.now() - timedelta(seconds=ago)
+
+
+@attrs.frozen(kw_only=True)
+class ReadLimits:
+    """How logs are read, and when what was read becomes final.
+
+    Attributes:
+        look_back: How long before its newest event a log is read again.
+        width: Identities read at a time at most.
+        max_file_bytes: The size of the file under way that ends it.
+        commit_every: Seconds after which what was read becomes final.
+        events_each: Events of each identity at most, None for no limit.
+    """
+
+    look_back: timedelta
+    width: int
+    max_file_bytes: int
+    commit_every: float
+    events_each: int | None = None
+
+
+class LogReader:
+    """Reads logs from where each stands, and commits what is new.
+
+    Args:
+        session: What to read with.
+        target: Where to write, in its thread.
+        thread: The thread in which all is done with ``target``.
+        header: What the export is of.
+        journal: Where each identity stands, and what was committed.
+        limits: How logs are read.
+        on_progress: Whom to tell.
+        on_end: Is told how the read of each identity ended.
+
+    Attributes:
+        clock: The server's clock.
+    """
+
+    def __init__(
+        self,
+        session: CanopySession,
+        target: ExportDirectory,
+        thread: OneThread,
+        *,
+        header: Header,
+        journal: Journal,
+        limits: ReadLimits,
+        on_progress: Callable[[ExportProgress], None] | None,
+        on_end: Callable[[IdentityOutcome], None] | None = None,
+    ) -> None:
+        self._session: Final = session
+        self._target: Final = target
+        self._thread: Final = thread
+        self._header: Final = header
+        self._journal: Final = journal
+        self._limits: Final = limits
+        self._on_progress: Final = on_progress
+        self._on_end: Final = on_end
+        self._logs: Final[dict[str, OpenLog]] = {}
+        self._resume: Final[dict[str, str | None]] = {}
+        self._since: Final[dict[str, datetime | None]] = {}
+        self._chunk: list[IdentityBatch] = []
+        self._chunk_rows = 0
+        self._writing: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._events = 0
+        self._late = 0
+        self._skipped = 0
+        self.clock: Final = Clock(session)
+        self._pending: Final = Pending(goes_on=header.until is None, at=self.clock.at)
+
+    async def read(self, ids: AsyncGenerator[str]) -> FanOut:
+        """Read these identities, each to its end; commit all that is new.
+
+        Args:
+            ids: The identities, each once.
+
+        Returns:
+            The fan-out that has read them, which is over.
+
+        Raises:
+            CanopyError: The read can't go on. What was handed out is committed.
+        """
+        self._put_off()
+        async with aclosing(self._wanted(ids)) as wanted:
+            fan_out = self._session.fan_out(
+                wanted,
+                on_error="collect",
+                width=self._limits.width,
+                resume=self._resume,
+                since_each=self._since,
+                on_end=self._ended,
+                limit=self._limits.events_each,
+                order=self._header.order,
+                until=self._header.until,
+                q=self._header.q,
+            )
+            async with fan_out:
+                await self._read_all(fan_out)
+        return fan_out
+
+    @property
+    def skipped(self) -> int:
+        """How many identities were done already, and can't get anything new."""
+        return self._skipped
+
+    async def _wanted(self, ids: AsyncGenerator[str]) -> AsyncGenerator[str]:
+        """Yield the ids that are to be read, and learn where each stands."""
+        async with aclosing(ids):
+            async for identity_id in ids:
+                before = self._journal.standings.of(identity_id)
+                if self._header.until is not None and before.state == "done":
+                    self._skipped += 1
+                    continue
+                log = OpenLog.of(
+                    identity_id,
+                    before,
+                    since=self._header.since,
+                    began=asyncio.get_running_loop().time(),
+                    span=self._limits.look_back,
+                    scope=self._header.scope,
+                )
+                self._logs[identity_id] = log
+                self._resume[identity_id] = before.checkpoint
+                self._since[identity_id] = log.since
+                yield identity_id
+
+    def _ended(self, outcome: IdentityOutcome) -> None:
+        name = outcome.identity_id
+        del self._resume[name], self._since[name]
+        self._pending.end(self._logs.pop(name), outcome)
+        if self._on_end is not None:
+            self._on_end(outcome)
+
+    async def _read_all(self, fan_out: FanOut) -> None:
+        try:
+            while (batch := await self._next_batch(fan_out)) is not None:
+                await self._take(fan_out, batch)
+            await self._commit(fan_out)
+        except BaseException:
+            await fan_out.aclose()
+            # What ended it is what is raised, also where this fails.
+            with suppress(ExportError, CheckpointError):
+                await self._commit(fan_out)
+            raise
+        self._tell(fan_out)
+
+    async def _next_batch(self, fan_out: FanOut) -> IdentityBatch | None:
+        """Return the next events; commit in time while they don't come."""
+        while True:
+            limit = asyncio.timeout_at(self._deadline)
+            try:
+                async with limit:
+                    return await fan_out.next_batch()
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+            await self._commit_if_possible(fan_out)
+            self._tell(fan_out)
+
+    async def _take(self, fan_out: FanOut, batch: IdentityBatch) -> None:
+        # First of all, and at once: from here on, a commit includes it.
+        self._add(self._logs[batch.identity_id], batch.events)
+        if self._chunk_rows >= CHUNK_ROWS:
+            await self._written()
+            self._writing = self._thread.start(self._target.write, *self._take_chunk())
+        if self._is_due():
+            await self._commit_if_possible(fan_out)
+        self._tell(fan_out)
+
+    def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
+        if log.look_back.began is None:
+            log.look_back.began = self.clock.at(log.began)
+        late = log.look_back.late
+        new = log.take(events)
+        if new:
+            self._pending.add(log)
+            self._chunk.append(IdentityBatch(log.identity_id, new))
+            self._chunk_rows += len(new)
+            self._events += len(new)
+            self._late += log.look_back.late - late
+
+    def _is_due(self) -> bool:
+        return (
+            self._target.bytes_under_way >= self._limits.max_file_bytes
+            or self._pending.ended >= MAX_ENDED
+            or asyncio.get_running_loop().time() >= self._deadline
+        )
+
+    async def _commit_if_possible(self, fan_out: FanOut) -> None:
+        # Among very many events of one instant, no place can be written down;
+        # after them one can.
+        with suppress(CheckpointError):
+            await self._commit(fan_out)
+
+    async def _commit(self, fan_out: FanOut) -> None:
+        """Make final all that was handed out so far."""
+        await self._written()
+        self._put_off()
+        if not self._pending:
+            return
+        # No await in between: rows and what is said of them belong together.
+        commit = self._pending.take(fan_out.checkpoints, self.clock.now())
+        chunk, rows = self._take_chunk()
+        await self._thread.do(self._write_and_commit, chunk, rows, commit)
+        self._journal.add(commit)
+
+    def _write_and_commit(
+        self, chunk: Sequence[IdentityBatch], rows: int, commit: Commit
+    ) -> None:
+        if chunk:
+            self._target.write(chunk, rows)
+        self._target.commit(commit)
+
+    def _take_chunk(self) -> tuple[Sequence[IdentityBatch], int]:
+        chunk, rows = self._chunk, self._chunk_rows
+        self._chunk, self._chunk_rows = [], 0
+        return chunk, rows
+
+    def _put_off(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._deadline = now + self._limits.commit_every
+
+    async def _written(self) -> None:
+        """Wait for the chunk that is being written."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await finished(writing)
+
+    def _tell(self, fan_out: FanOut) -> None:
+        if self._on_progress is None:
+            return
+        progress = fan_out.progress
+        self._on_progress(
+            ExportProgress(
+                done=progress.done,
+                complete=progress.complete,
+                failed=progress.failed,
+                skipped=self._skipped,
+                open=progress.open,
+                events=self._events,
+                late=self._late,
+                requests=progress.requests,
+                files=len(self._target.files),
+                bytes=self._target.bytes,
+            )
+        )

@@ -1,0 +1,148 @@
+"""A manifest of version 1 becomes one of this version, without losing a word.
+
+Version 1 did not keep the ids of the look-back. They are in the data files, which
+are read once. Which identities it was asked for, it never knew.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.errors import CheckpointError
+from canopy_async.export.chain import Chain, ManifestReader
+from canopy_async.export.keys import Key, read_keys
+from canopy_async.export.look_back import LookBack
+from canopy_async.export.names import partial_names
+from canopy_async.export.records import (
+    Commit,
+    Header,
+    IdentityEntry,
+    dump_line,
+)
+from canopy_async.follow.watermark import MAX_IDS, FollowCheckpoint
+
+__all__ = ["LOOK_BACK", "migrate"]
+
+LOOK_BACK: Final = timedelta(hours=1)
+"""How long the look-back of a manifest is that knew of none."""
+
+_ENTRIES: Final = 10_000
+"""Identities of one line at most."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ALWAYS: Final = timedelta.max
+
+
+@attrs.frozen
+class _Row:
+    id: str
+    created_at: datetime
+
+
+def migrate(directory: Path, reader: ManifestReader, wanted: Header) -> bytes:
+    """Return the manifest of this version that says what one of version 1 does.
+
+    Args:
+        directory: Where the data files are.
+        reader: Reads the manifest of version 1.
+        wanted: What this version calls the export.
+
+    Raises:
+        ExportError: The manifest or a data file is damaged.
+        OSError: A data file can't be read.
+    """
+    old = reader.header
+    header = attrs.evolve(wanted, created_at=old.created_at, library=old.library)
+    chain, lines = Chain(), list[bytes]()
+
+    def append(record: Header | Commit) -> None:
+        line = dump_line(chain.link(record))
+        chain.add(line)
+        lines.append(line)
+
+    append(header)
+    entries: dict[str, IdentityEntry] = {}
+    files: list[str] = []
+    for commit in reader:
+        if not isinstance(commit, Commit):  # which version 1 had no other of
+            continue
+        append(commit)
+        if commit.file is not None:
+            files.append(commit.file.name)
+        for entry in commit.identities:
+            entries[entry.id] = entry
+    known = _Known(old, entries)
+    for name in files:
+        known.read(_path_of(directory, name))
+    left = [known.entry(entry) for entry in entries.values()]
+    for at in range(0, len(left), _ENTRIES):
+        append(Commit(identities=tuple(left[at : at + _ENTRIES])))
+    return b"".join(lines)
+
+
+class _Known:
+    """What the data files tell of each identity."""
+
+    def __init__(self, header: Header, entries: dict[str, IdentityEntry]) -> None:
+        self._header: Final = header
+        self._logs: Final = {
+            name: LookBack("", _span_of(entry), began=header.created_at)
+            for name, entry in entries.items()
+        }
+
+    def read(self, path: Path) -> None:
+        """Go through a data file."""
+        for name, rows in _by_identity(read_keys(path, self._header.format)):
+            if name in self._logs:
+                self._logs[name].take(rows)
+
+    def entry(self, entry: IdentityEntry) -> IdentityEntry:
+        """Return what is to be said of an identity, without counting it again."""
+        log = self._logs[entry.id]
+        said = attrs.evolve(entry, events=0, first=None, last=None)
+        if entry.state == "done":
+            known = log.known()
+        else:
+            known = log.known_so_far()
+            if len(known.ids) > MAX_IDS:
+                return said  # it goes on from its checkpoint
+            said = attrs.evolve(said, checkpoint=None)
+        return attrs.evolve(said, known=_dumps(known))
+
+
+def _span_of(entry: IdentityEntry) -> timedelta:
+    """Return how much of its log has to be known for an identity to go on."""
+    if entry.state == "done" or entry.checkpoint is None:
+        return LOOK_BACK
+    try:
+        order = Checkpoint.loads(entry.checkpoint).order
+    except CheckpointError:
+        order = None
+    # What was not read oldest first is read again from its beginning.
+    return LOOK_BACK if order == "asc" else _ALWAYS
+
+
+def _by_identity(keys: Iterator[Key]) -> Iterator[tuple[str, list[_Row]]]:
+    for name, group in groupby(keys, key=itemgetter(0)):
+        rows = [
+            _Row(event_id, _EPOCH + timedelta(microseconds=at))
+            for _, at, event_id in group
+        ]
+        yield name, rows
+
+
+def _dumps(known: FollowCheckpoint) -> str | None:
+    return None if known.newest is None else known.dumps()
+
+
+def _path_of(directory: Path, name: str) -> Path:
+    for partial in map(directory.joinpath, partial_names(name)):
+        if not (directory / name).exists() and partial.exists():
+            return partial
+    return directory / name

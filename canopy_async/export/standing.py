@@ -1,0 +1,111 @@
+"""Where each identity of an export stands, by what its manifest says."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+import attrs
+
+from canopy_async.export.records import Commit, IdentityEntry, IdentityState
+from canopy_async.report import Proof, weakest
+
+__all__ = ["Standing", "Standings"]
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """Where one identity stands.
+
+    Attributes:
+        state: What became of its last read.
+        proof: What its rows rest on, the weakest of all.
+        as_of: How far its log is covered; None where it was never read to its end.
+        known: What its look-back knows, as text.
+        checkpoint: Where to go on, as text; None where its look-back says it.
+        since: The ``since`` of the read that ``checkpoint`` belongs to.
+        began: When that read began, by the server's clock.
+    """
+
+    state: IdentityState = "open"
+    proof: Proof = Proof.STRICT_KEY
+    as_of: datetime | None = None
+    known: str | None = None
+    checkpoint: str | None = None
+    since: datetime | None = None
+    began: datetime | None = None
+
+    def after(self, entry: IdentityEntry) -> "Standing":
+        """Return where the identity stands after a commit."""
+        has_rows = entry.events or entry.as_of or self.has_rows
+        return Standing(
+            state=entry.state,
+            proof=entry.proof if has_rows else Proof.STRICT_KEY,
+            as_of=entry.as_of or self.as_of,
+            known=entry.known or self.known,
+            checkpoint=entry.checkpoint,
+            since=entry.since,
+            began=entry.began,
+        )
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows of it may be in the files, which ``proof`` speaks of."""
+        return bool(self.known or self.checkpoint or self.as_of)
+
+    def gone(self, identity_id: str) -> IdentityEntry:
+        """Return what is said of the identity once the account lists it no more."""
+        return IdentityEntry(
+            id=identity_id,
+            events=0,
+            state="gone",
+            complete=self.state == "done" and self.proof is not Proof.NONE,
+            proof=self.proof if self.has_rows else Proof.NONE,
+            as_of=self.as_of,
+            checkpoint=self.checkpoint,
+            since=self.since,
+            began=self.began,
+        )
+
+    def proof_with(self, proof: Proof) -> Proof:
+        """Return what all rows rest on, those of one more read included."""
+        return weakest((self.proof, proof)) if self.has_rows else proof
+
+
+NEW: Final = Standing()
+"""The standing of an identity that was not read before."""
+
+
+class Standings(Mapping[str, Standing]):
+    """The standings of all identities, as the manifest has them by now."""
+
+    def __init__(self) -> None:
+        self._standings: Final[dict[str, Standing]] = {}
+
+    def __getitem__(self, identity_id: str) -> Standing:
+        """Return where an identity stands.
+
+        Raises:
+            KeyError: It was not read before.
+        """
+        return self._standings[identity_id]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids, in the order of their first commit."""
+        return iter(self._standings)
+
+    def __len__(self) -> int:
+        """Return how many identities were read before."""
+        return len(self._standings)
+
+    def of(self, identity_id: str) -> Standing:
+        """Return where an identity stands, also one that was not read before."""
+        return self._standings.get(identity_id, NEW)
+
+    def add(self, commit: Commit) -> None:
+        """Take note of a commit."""
+        for entry in commit.identities:
+            self._standings[entry.id] = self.of(entry.id).after(entry)
+        for name in commit.unchanged:
+            self._standings[name] = attrs.evolve(
+                self.of(name), as_of=commit.unchanged_as_of
+            )

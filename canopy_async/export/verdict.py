@@ -1,0 +1,219 @@
+"""What may be said of an export as a whole: finished, unfinished or damaged."""
+
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from canopy_async.export.manifest import Manifest, RunEntry
+from canopy_async.export.records import Asked
+from canopy_async.instants import in_utc
+
+__all__ = ["Status", "Verdict", "command_to_go_on", "instant_in_words", "verdict_on"]
+
+
+class Status(StrEnum):
+    """The three things that can be said of an export.
+
+    Attributes:
+        FINISHED: All that was asked for is there, proven, and as it was written.
+        UNFINISHED: All that is there is as it was written, but it is not all that
+            was asked for, or not all of it is proven.
+        DAMAGED: A file is missing, altered or too many, or the manifest is cut or
+            edited.
+    """
+
+    FINISHED = "finished"
+    UNFINISHED = "unfinished"
+    DAMAGED = "damaged"
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What may be said of an export as a whole.
+
+    Attributes:
+        status: Whether it is finished, unfinished or damaged.
+        left_of_run: What the last run has left undone, a sentence each.
+        left_of_identities: Which identities are not finished or not proven, a
+            sentence each.
+        asked: Which identities the last run was asked for; None where the
+            manifest is of version 1, which did not keep it.
+        identities: How many identities these are; None where that is not known.
+        covered: How many of these are proven complete.
+        failed: How many identities failed, whichever run was asked for them.
+        open: How many identities are not read to their end.
+        unproven: How many were read to their end, and are not proven.
+        gone: How many the account lists no more.
+        gaps: Of how many events may be missing that the server had deleted before
+            a run came to them.
+        as_of: How far the logs of all identities are covered, at least; None where
+            one is not.
+    """
+
+    status: Status
+    left_of_run: tuple[str, ...]
+    left_of_identities: tuple[str, ...]
+    asked: Asked | None
+    identities: int | None
+    covered: int
+    failed: int
+    open: int
+    unproven: int
+    gone: int
+    gaps: int
+    as_of: datetime | None
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What is not finished or not proven, a sentence each."""
+        return self.left_of_run + self.left_of_identities
+
+    @property
+    def scope(self) -> str:
+        """Which identities it is of, in words."""
+        if self.asked is None:
+            return "identities that version 1 did not keep count of"
+        number = "an unknown number of" if self.identities is None else self.identities
+        if isinstance(number, int):
+            number = f"{number:,}"
+        if self.asked.kind == "all":
+            return f"all identities of the account: {number}"
+        if self.asked.kind == "selection":
+            return f"a selection of identities, not the whole account: {number}"
+        narrowed = ", ".join(f"{k}={v}" for k, v in (self.asked.filter or {}).items())
+        return f"the identities with {narrowed}, not the whole account: {number}"
+
+
+def verdict_on(
+    manifest: Manifest, *, is_damaged: bool, is_being_written: bool
+) -> Verdict:
+    """Return what may be said of an export.
+
+    Args:
+        manifest: What its manifest says.
+        is_damaged: Whether anything is not as it was written.
+        is_being_written: Whether a process writes to it now.
+    """
+    entries = manifest.identities.values()
+    lost = [e for e in entries if e.state == "gone" and e.as_of is None]
+    counts = _Counts(
+        covered=sum(e.complete and e.state == "done" for e in entries),
+        failed=sum(e.state == "failed" for e in entries) + len(lost),
+        open=sum(e.state == "open" for e in entries),
+        unproven=sum(e.state == "done" and not e.complete for e in entries),
+        gaps=sum(e.gap is not None for e in entries),
+    )
+    last = manifest.runs[-1] if manifest.runs else None
+    of_run = tuple(_left_of_run(manifest, is_being_written=is_being_written))
+    of_identities = tuple(_left_of_identities(counts, last))
+    is_finished = not of_run and not of_identities
+    status = Status.FINISHED if is_finished else Status.UNFINISHED
+    listed = None if last is None else last.listed
+    return Verdict(
+        status=Status.DAMAGED if is_damaged else status,
+        left_of_run=of_run,
+        left_of_identities=of_identities,
+        asked=None if last is None else last.begin.asked,
+        identities=None if listed is None else listed.identities,
+        covered=counts.covered,
+        failed=counts.failed,
+        open=counts.open,
+        unproven=counts.unproven,
+        gone=sum(e.state == "gone" for e in entries),
+        gaps=counts.gaps,
+        as_of=manifest.as_of,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Counts:
+    covered: int
+    failed: int
+    open: int
+    unproven: int
+    gaps: int
+
+
+def _left_of_run(manifest: Manifest, *, is_being_written: bool) -> Iterator[str]:
+    """Yield what the last run has left undone."""
+    last = manifest.runs[-1] if manifest.runs else None
+    if is_being_written:
+        yield "It is being written now."
+    if last is None:
+        yield (
+            "It has no record of a run, and so of what was asked for."
+            if manifest.header.version > _OLD
+            else "Its manifest is of version 1, which did not keep what was asked for."
+        )
+        return
+    number, end = last.begin.run, last.end
+    if end is None:
+        if not is_being_written:
+            yield f"Run {number} was killed, or the machine stopped: it has no end."
+    elif end.outcome == "stopped":
+        yield f"Run {number} was stopped before its end."
+    elif end.error is not None:
+        yield f"Run {number} was ended by {end.error.type}: {end.error.message}"
+    if manifest.is_cut_short and not is_being_written:
+        yield (
+            "The last line of the manifest was cut short: a process was killed while"
+            " it wrote."
+        )
+    if last.listed is None:
+        yield "How many identities there are was not known yet when the run ended."
+    elif not last.listed.complete:
+        yield (
+            "The account's list of identities is not proven complete:"
+            f" {last.listed.proof}."
+        )
+
+
+def _left_of_identities(counts: _Counts, last: RunEntry | None) -> Iterator[str]:
+    """Yield which identities are not finished, failed, or not proven."""
+    listed = None if last is None else last.listed
+    known = counts.covered + counts.failed + counts.open + counts.unproven
+    total = f" of {max(known, listed.identities):,}" if listed is not None else ""
+    for count, words in (
+        (counts.failed, "could not be read"),
+        (counts.open, "not read to the end of the log"),
+        (counts.unproven, "read without a proof"),
+        (0 if listed is None else listed.identities - known, "not begun"),
+        (counts.gaps, "with a gap, where the server had deleted events before"),
+    ):
+        if count > 0:
+            yield f"Identities {words}: {count:,}{total}."
+
+
+_OLD: Final = 1
+
+
+def command_to_go_on(directory: str, manifest: Manifest) -> str:
+    """Return the command that goes on with an export.
+
+    Args:
+        directory: Where the export is.
+        manifest: What its manifest says.
+    """
+    header = manifest.header
+    asked = manifest.runs[-1].begin.asked if manifest.runs else None
+    which = ["--all"] if asked is None or asked.kind == "all" else ["--from", "IDS.txt"]
+    options = {
+        "--out": directory,
+        "--account": header.account,
+        "--base-url": header.base_url,
+        "--format": header.format,
+        "--since": header.since and instant_in_words(header.since),
+        "--until": header.until and instant_in_words(header.until),
+        "--q": header.q,
+    }
+    named = [it for name, value in options.items() if value for it in (name, value)]
+    return shlex.join(["canopy-async", "export", *which, *named])
+
+
+def instant_in_words(at: datetime) -> str:
+    """Return an instant as text, in UTC."""
+    return in_utc(at).isoformat().replace("+00:00", "Z")
