@@ -205,7 +205,7 @@ def export(
         str,
         typer.Option(
             "--out",
-            help="The directory to write to; the same again goes on with it.",
+            help="The directory to write to; run it again to add what is new.",
             show_default=False,
         ),
     ],
@@ -236,7 +236,9 @@ def export(
     until: Annotated[
         str | None,
         typer.Option(
-            "--until", help="The first that is not wanted.", show_default=False
+            "--until",
+            help="The first that is not wanted, which closes the export.",
+            show_default=False,
         ),
     ] = None,
     q: SearchOption = None,
@@ -247,6 +249,13 @@ def export(
             "--max-rate", help="Requests per second at most.", show_default=False
         ),
     ] = None,
+    look_back: Annotated[
+        float,
+        typer.Option(
+            "--look-back",
+            help="Seconds that an event may be committed late; the next run finds it.",
+        ),
+    ] = 3600.0,
     max_file_bytes: Annotated[
         int, typer.Option("--max-file-bytes", help="The size to close a file at.")
     ] = 128 * 1024 * 1024,
@@ -280,17 +289,21 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write every event of identities into files; run it again to go on."""
+    """Write every event of identities into files; run it again for what is new."""
     from canopy_async.cli import exporting, reading  # noqa: PLC0415 - as above
+    from canopy_async.cli.chosen_ids import chosen_ids  # noqa: PLC0415 - as above
 
+    if not out:
+        raise typer.BadParameter("must not be empty", param_hint="--out")
     cluster = exporting.Cluster.of(scheduler, workers, token_from, token=token, out=out)
     source_account = reading.Account(slug=account, token=token, base_url=base_url)
-    ids = exporting.chosen_ids(identity or (), source, is_all=is_all)
+    ids = chosen_ids(identity or (), source, is_all=is_all)
     options = exporting.Options(
         format=written_as,
         since=since,
         until=until,
         q=q,
+        look_back=look_back,
         concurrency=concurrency,
         max_rate=max_rate,
         max_file_bytes=max_file_bytes,
@@ -312,11 +325,23 @@ def verify(
         str,
         typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
     ],
+    *,
+    digest: Annotated[
+        str | None,
+        typer.Option(
+            "--digest",
+            help="The digest that its manifest must have, or have had before.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say it as one object of JSON.")
+    ] = False,
 ) -> None:
-    """Read an export's files again, and compare them with its manifest."""
-    from canopy_async.cli.exporting import verify_files  # noqa: PLC0415 - as above
+    """Tell whether an export is finished (0), not finished (3) or damaged (1)."""
+    from canopy_async.cli.verifying import verify_files  # noqa: PLC0415 - as above
 
-    verify_files(directory)
+    verify_files(directory, digest=digest, as_json=as_json)
 
 
 @app.command()

@@ -22,6 +22,9 @@ _WINDOW: Final = 10.0
 
 _BAR_EVERY: Final = 0.2
 _LINE_EVERY: Final = 10.0
+_BAR_WIDTH: Final = 20
+_WIDE: Final = 110
+"""Columns from which on there is room for a bar beside the counts."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,28 +33,27 @@ class Snapshot:
 
     Attributes:
         ended: Identities that are read, skipped or given up.
-        total: Identities that there are.
+        total: Identities that there are, None where that is not known yet.
         events: Events read.
         rate: Requests per second.
-        width: Requests that may be in flight.
         failed: Identities that could not be read.
         left: Seconds that it will take, None where that can't be told yet.
     """
 
     ended: int
-    total: int
+    total: int | None
     events: int
     rate: float
-    width: int
     failed: int
     left: float | None
 
     def __str__(self) -> str:
-        """Say all but the identities in a line."""
+        """Say it in a line, what matters most first."""
+        of = "" if self.total is None else f" of {self.total:,}"
         left = "?" if self.left is None else timedelta(seconds=round(self.left))
         return (
-            f"{self.events:,} events, {self.rate:,.0f} requests/s, width {self.width},"
-            f" {self.failed:,} failed, {left} left"
+            f"{self.events:,} events, {self.ended:,}{of} identities,"
+            f" {self.failed:,} failed, {self.rate:,.0f} requests/s, {left} left"
         )
 
 
@@ -60,19 +62,16 @@ class Watch:
 
     Args:
         session: What it reads with.
-        total: Identities that there are.
         clock: Seconds that never go back.
     """
 
     def __init__(
         self,
         session: CanopySession,
-        total: int,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session: Final = session
-        self._total: Final = total
         self._clock: Final = clock
         self._began: Final = clock()
         self._latest = ExportProgress()
@@ -86,14 +85,16 @@ class Watch:
         """Return what there is to show now."""
         latest, stats = self._latest, self._session.stats
         ended = latest.done + latest.failed
+        total = latest.total
+        if total is not None:
+            total = max(total, ended + latest.skipped)
         return Snapshot(
             ended=ended + latest.skipped,
-            total=max(self._total, ended + latest.skipped),
+            total=total,
             events=latest.events,
             rate=self._rate(stats.requests),
-            width=stats.width,
             failed=latest.failed,
-            left=self._left(ended, self._total - ended - latest.skipped),
+            left=None if total is None else self._left(ended, total - latest.skipped),
         )
 
     def _rate(self, requests: int) -> float:
@@ -104,10 +105,10 @@ class Watch:
         since, before = self._requests[0]
         return (requests - before) / (now - since) if now > since else 0.0
 
-    def _left(self, ended: int, remaining: int) -> float | None:
+    def _left(self, ended: int, total: int) -> float | None:
         if not ended:
             return None
-        return (self._clock() - self._began) / ended * max(0, remaining)
+        return (self._clock() - self._began) / ended * max(0, total - ended)
 
 
 class _Display(Protocol):
@@ -146,10 +147,7 @@ class _Lines:
 
     def show(self, snapshot: Snapshot) -> None:
         with suppress(OSError):
-            typer.echo(
-                f"{snapshot.ended:,} of {snapshot.total:,} identities, {snapshot}",
-                err=True,
-            )
+            typer.echo(str(snapshot), err=True)
 
     def end(self) -> None:
         pass
@@ -164,20 +162,19 @@ class _Bar:
         # Not at the top: lines need none of it.
         from rich.progress import (  # noqa: PLC0415
             BarColumn,
-            MofNCompleteColumn,
             Progress,
             TextColumn,
         )
 
         from canopy_async.cli.console import make_error_console  # noqa: PLC0415
 
+        console = make_error_console()
+        text = TextColumn("{task.description}", markup=False)
+        # Where there is no room for both, the counts matter, not the bar.
+        is_wide = console.width >= _WIDE
+        bar = (BarColumn(bar_width=_BAR_WIDTH),) if is_wide else ()
         self._bars: Final = Progress(
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("identities, {task.description}", markup=False),
-            console=make_error_console(),
-            auto_refresh=False,
-            transient=True,
+            text, *bar, console=console, auto_refresh=False, transient=True
         )
         self._task: Final = self._bars.add_task("", total=None)
         self._bars.start()

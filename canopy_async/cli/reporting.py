@@ -7,7 +7,8 @@ import typer
 from canopy_async import CanopyError
 from canopy_async.cli.render import one_line, visible
 from canopy_async.cli.running import FAILED, complain
-from canopy_async.export import WrittenReport, write_report
+from canopy_async.cli.verifying import STATUSES
+from canopy_async.export import Status, WrittenReport, write_report
 
 __all__ = ["report_on"]
 
@@ -25,7 +26,8 @@ def report_on(directory: str, out: Path, *, latest: int, top: int) -> None:
 
     Raises:
         typer.BadParameter: The page would replace a file of the export.
-        typer.Exit: It could not be written; standard error says why.
+        typer.Exit: With the status that ``verify`` has for the export; or it could
+            not be written, and standard error says why.
     """
     try:
         written = write_report(directory, out, latest=latest, top=top)
@@ -38,6 +40,7 @@ def report_on(directory: str, out: Path, *, latest: int, top: int) -> None:
         complain(f"{error.filename or out}: {error.strerror or error}")
         raise typer.Exit(FAILED) from None
     typer.echo(_in_words(written))
+    raise typer.Exit(STATUSES[written.status])
 
 
 def _in_words(written: WrittenReport) -> str:
@@ -45,6 +48,6 @@ def _in_words(written: WrittenReport) -> str:
         f"{visible(str(written.path))}: {written.size / _MEGABYTE:.1f} MB,"
         f" events: {written.events:,}, identities: {written.identities:,}"
     )
-    if written.is_whole:
-        return f"{text}, proven complete"
-    return f"{text}, not all of it proven complete: see the report"
+    if written.status is Status.FINISHED:
+        return f"{text}, finished and proven complete"
+    return f"{text}, {written.status}: the report says what is missing"

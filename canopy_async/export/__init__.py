@@ -21,6 +21,7 @@ from canopy_async.export.records import (
     Listed,
 )
 from canopy_async.export.reporting import WrittenReport, write_report
+from canopy_async.export.verdict import Status
 from canopy_async.export.verify import VerifyResult, verify
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Listed",
     "Manifest",
     "RunEntry",
+    "Status",
     "VerifyResult",
     "WrittenReport",
     "export",

@@ -9,7 +9,7 @@ import attrs
 from canopy_async.errors import CanopyError
 from canopy_async.export.records import FileEntry
 
-__all__ = ["ExportProgress", "ExportResult"]
+__all__ = ["ExportProgress", "ExportResult", "RunResult"]
 
 
 @attrs.frozen(kw_only=True)
@@ -17,6 +17,7 @@ class ExportProgress:
     """How far a run of an export is.
 
     Attributes:
+        total: Identities that there are; None where that is not known yet.
         done: Identities that were read to their end.
         complete: How many of these were proven complete.
         failed: Identities that could not be read.
@@ -30,6 +31,7 @@ class ExportProgress:
         bytes: Their size, and that of the one under way.
     """
 
+    total: int | None = None
     done: int = 0
     complete: int = 0
     failed: int = 0
@@ -43,11 +45,10 @@ class ExportProgress:
 
 
 @attrs.frozen(kw_only=True)
-class ExportResult:
-    """What one run of an export did; `read_manifest` tells of all of them.
+class RunResult:
+    """What one run of an export did, however it was carried out.
 
     Attributes:
-        directory: Where the files are.
         run: The number of the run, from 1.
         done: Identities that were read to their end.
         complete: How many of these were proven complete.
@@ -67,12 +68,10 @@ class ExportResult:
             events dated from here on may still be committed late, and no run of
             this export looks for them. None where ``until`` is older than the
             look-back, or is not set.
-        files: The files that were added.
         failures: The error of each identity that could not be read. What was
             read of it is in the files, and another run goes on from there.
     """
 
-    directory: Path
     run: int
     done: int
     complete: int
@@ -84,10 +83,24 @@ class ExportResult:
     gaps: tuple[str, ...]
     as_of: datetime | None
     unsettled_from: datetime | None
-    files: tuple[FileEntry, ...]
     failures: Mapping[str, CanopyError]
 
     @property
     def failed(self) -> int:
         """How many identities could not be read."""
         return len(self.failures)
+
+
+@attrs.frozen(kw_only=True)
+class ExportResult(RunResult):
+    """What one run of an export did; `read_manifest` tells of all of them.
+
+    It has all that `RunResult` has, and:
+
+    Attributes:
+        directory: Where the files are.
+        files: The files that were added.
+    """
+
+    directory: Path
+    files: tuple[FileEntry, ...]

@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+import attrs
+
 from canopy_async.errors import ExportError
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
@@ -45,6 +47,7 @@ class Run:
         self._source: Final = source
         self._target: Final = target
         self._header: Final = header
+        self._on_progress: Final = on_progress
         self._limits: Final = limits
         self._thread: Final = OneThread("canopy-export")
         self._journal: Final = Journal(source.asked, limits.look_back)
@@ -55,7 +58,7 @@ class Run:
             header=header,
             journal=self._journal,
             limits=limits,
-            on_progress=on_progress,
+            on_progress=None if on_progress is None else self._tell,
         )
         self._session: Final = session
 
@@ -82,6 +85,11 @@ class Run:
         finally:
             await self._thread.do(self._target.close)
             self._thread.close()
+
+    def _tell(self, progress: ExportProgress) -> None:
+        if self._on_progress is not None:
+            total = self._source.total
+            self._on_progress(attrs.evolve(progress, total=total))
 
     async def _finish(self, began: float) -> None:
         await self._thread.do(self._say_who_is_gone)

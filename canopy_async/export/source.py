@@ -42,6 +42,7 @@ class IdentitySource:
         self._listing: Final = _listing_of(session, source)
         self.seen: Final[set[str]] = set()
         self._report: ReadReport | None = None
+        self._counted = len(source) if isinstance(source, Sized) else None
         self._is_exhausted = False
         self.asked: Final = _asked(self._listing)
 
@@ -83,6 +84,11 @@ class IdentitySource:
         )
 
     @property
+    def total(self) -> int | None:
+        """How many identities there are, as far as is known; else None."""
+        return len(self.seen) if self._is_exhausted else self._counted
+
+    @property
     def is_whole_list(self) -> bool:
         """Whether `seen` is the account's list, proven complete."""
         report = self._report
@@ -93,6 +99,7 @@ class IdentitySource:
             return
         async with self._listing.open() as run:
             async for identity in run:
+                self._counted = run.progress.total
                 yield identity.id
             self._report = run.report
 

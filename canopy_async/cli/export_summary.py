@@ -1,0 +1,108 @@
+"""What a run of an export did, in words."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import typer
+
+from canopy_async import CanopyError
+from canopy_async.cli.render import one_line, visible
+from canopy_async.cli.running import INCOMPLETE, complain
+from canopy_async.export.progress import RunResult
+
+__all__ = ["counted", "tell_of_result"]
+
+_MOST_NAMED: Final = 100
+"""Failures that are listed; the manifest has all of them."""
+
+
+def tell_of_result(
+    result: RunResult,
+    directory: object,
+    *,
+    into: str,
+    until: datetime | None,
+    secret: str,
+) -> None:
+    """Say on standard output what a run did, and on standard error what it lacks.
+
+    Args:
+        result: What the run did.
+        directory: Where the export is.
+        into: What it has written, in words.
+        until: The first instant that was not wanted, None where all are.
+        secret: What no line may show.
+
+    Raises:
+        typer.Exit: Some identities could not be read.
+    """
+    typer.echo(
+        f"{visible(str(directory))}: {counted(result.events, 'new event')}"
+        f"{_late(result.late)} into {into}; identities: {_identities(result)}"
+    )
+    if result.as_of is not None:
+        typer.echo(f"Covered as of {_instant(result.as_of)}, by the server's clock.")
+    if result.unsettled_from is not None and until is not None:
+        typer.echo(
+            f"Events dated from {_instant(result.unsettled_from)} to {_instant(until)}"
+            " may still be committed late, and no run of this export looks for them."
+            " Without --until, the next run does."
+        )
+    if result.gaps:
+        complain(
+            f"{counted(len(result.gaps), 'identity', 'identities')} with a gap: the"
+            " server had deleted all events that were known, and maybe others that"
+            f" were never read; {one_line(result.gaps[0])} first"
+        )
+    _tell_of_failures(result.failures, secret=secret)
+
+
+def _identities(result: RunResult) -> str:
+    """Say what became of the identities."""
+    parts = [
+        f"{result.done:,} read",
+        f"{result.complete:,} proven complete",
+        f"{result.failed:,} failed",
+    ]
+    for number, words in (
+        (result.new_identities, "new"),
+        (result.skipped, "done before"),
+        (result.gone, "listed no more"),
+    ):
+        if number:
+            parts.append(f"{number:,} {words}")
+    return ", ".join(parts)
+
+
+def _late(late: int) -> str:
+    return f", {late:,} of them committed late," if late else ""
+
+
+def _instant(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+def _tell_of_failures(failures: Mapping[str, CanopyError], *, secret: str) -> None:
+    """List what could not be read.
+
+    Raises:
+        typer.Exit: There is something.
+    """
+    if not failures:
+        return
+    for identity_id, error in list(failures.items())[:_MOST_NAMED]:
+        complain(f"{one_line(identity_id)}: {error}", secret=secret)
+    unnamed = len(failures) - _MOST_NAMED
+    if unnamed > 0:
+        complain(f"and {unnamed:,} more, which the manifest names")
+    complain(
+        f"{counted(len(failures), 'identity', 'identities')} could not be read:"
+        " run it again to go on with what is left"
+    )
+    raise typer.Exit(INCOMPLETE)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun, ``many`` being the plural of an odd one."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
