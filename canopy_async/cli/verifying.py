@@ -42,8 +42,8 @@ def verify_files(directory: str, *, digest: str | None, as_json: bool) -> None:
 
 
 def _as_json(found: VerifyResult) -> str:
-    fields = attrs.asdict(found, retain_collection_types=True)
-    return msgspec.json.encode(fields).decode()
+    names = [field.name for field in attrs.fields(VerifyResult)]
+    return msgspec.json.encode({name: getattr(found, name) for name in names}).decode()
 
 
 def _tell(directory: str, found: VerifyResult) -> None:
