@@ -121,7 +121,8 @@ def test_every_field_of_an_event_is_a_column_in_its_place():
     noon = "2026-04-20T12:00:00.000000Z"
     plain = attrs.evolve(event, extra={}, created_at=instant(noon))
     expected["created_at"] = noon
-    WRITERS["jsonl"].open(sink, 1).write([IdentityBatch("whose", [plain])])
+    page = WRITERS["jsonl"].encode(IdentityBatch("whose", [plain]))
+    WRITERS["jsonl"].open(sink, 1).write([page])
     del expected["extra"]
     assert list(json.loads(sink.data).items()) == list(expected.items())
 
@@ -136,7 +137,7 @@ def test_what_a_writer_is_given_at_once_or_in_parts_is_the_same(name):
     for sink, chunks in ((whole, [batches]), (parts, [[b] for b in batches])):
         writer = WRITERS[name].open(sink, 1 << 20)
         for chunk in chunks:
-            writer.write(chunk)
+            writer.write([WRITERS[name].encode(page) for page in chunk])
         writer.close()
     if name == "parquet":
         tables = [parquet.read_table(pa.BufferReader(s.data)) for s in (whole, parts)]
@@ -290,6 +291,22 @@ async def test_instants_at_the_ends_of_the_calendar_are_written_and_found_again(
     assert texts == list(ENDS.values())
 
 
+async def test_a_byte_order_mark_is_written_on_request_and_read_again(
+    server, session, out
+):
+    server.add_identity(id="ünï")
+    server.seed_events("ünï", 40)
+    await export(session, ["ünï"], out / "marked", format="csv-bom")
+    await export(session, ["ünï"], out / "plain", format="csv")
+    marked, plain = (
+        (out / name / "events-00001.csv").read_bytes() for name in ("marked", "plain")
+    )
+    assert marked == b"\xef\xbb\xbf" + plain
+    assert verify(out / "marked").is_finished
+    again = await export(session, ["ünï"], out / "marked", format="csv-bom")
+    assert again.events == 0
+
+
 async def test_the_columns_of_parquet_are_typed(server, session, out):
     seed_nasty(server)
     await export(session, [WHO], out, format="parquet")
@@ -330,9 +347,9 @@ async def test_the_schema_does_not_depend_on_the_rows(server, session, out):
 
 async def test_row_groups_have_their_size(server, session, out, monkeypatch):
     monkeypatch.setattr("canopy_async.export.writers.parquet.ROW_GROUP_ROWS", 500)
-    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 100)
+    monkeypatch.setattr("canopy_async.export.log_reader.LEAST_ROW_BYTES", 10_000)
     server.seed_events("a", 1_300)
-    await export(session, ["a"], out, format="parquet")
+    await export(session, ["a"], out, format="parquet", max_file_bytes=1_000_000)
     metadata = parquet.read_metadata(out / "events-00001.parquet")
     groups = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
     assert sum(groups) == 1_300

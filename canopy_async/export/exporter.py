@@ -67,7 +67,9 @@ async def export(
             that the list itself is proven.
         directory: Where to write; made where there is none. It must be empty,
             or hold this same export.
-        format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``, ``csv`` or ``parquet``.
+        format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``, ``csv``, ``csv-bom`` or
+            ``parquet``. The second CSV begins with a byte order mark: a spreadsheet
+            that would guess another encoding then reads UTF-8.
         since: The earliest ``created_at`` that is wanted, inclusive; aware.
         until: The first that is not wanted; aware, and not in the future by the
             server's clock: nothing can be proven of what is to come.

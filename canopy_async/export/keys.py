@@ -102,7 +102,7 @@ def _from_cells(path: Path) -> Iterator[Key]:
     # A cell of metadata may be as long as an answer of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     keys_of = itemgetter(*map(COLUMNS.index, KEY_COLUMNS))
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, strict=True)
         if tuple(next(lines, ())) != COLUMNS:
             raise ValueError("its header is not that of an export")
@@ -132,5 +132,6 @@ _READERS: Final[dict[str, Callable[[Path], Iterable[Key]]]] = {
     "jsonl.gz": partial(_from_lines, unpack=_gunzipped),
     "jsonl.zst": partial(_from_lines, unpack=_unzstandard),
     "csv": _from_cells,
+    "csv-bom": _from_cells,
     "parquet": _from_columns,
 }

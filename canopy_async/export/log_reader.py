@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -15,6 +15,7 @@ from canopy_async.export.one_thread import OneThread, finished
 from canopy_async.export.pending import OpenLog, Pending
 from canopy_async.export.progress import ExportProgress
 from canopy_async.export.records import Commit, Header
+from canopy_async.export.writers import FORMATS
 from canopy_async.fanout import FanOut
 from canopy_async.identity_events import IdentityBatch, IdentityOutcome
 from canopy_async.models import AuditEvent
@@ -22,8 +23,8 @@ from canopy_async.session import CanopySession
 
 __all__ = ["Clock", "LogReader", "ReadLimits"]
 
-CHUNK_ROWS: Final = 1_024
-"""Rows that are encoded at a time, while as many are read."""
+LEAST_ROW_BYTES: Final = 100
+"""Bytes of a row in a file at least: more rows than fit are not held back."""
 
 MAX_ENDED: Final = 10_000
 """Identities that end between two commits at most."""
@@ -101,6 +102,10 @@ class LogReader:
         self._target: Final = target
         self._thread: Final = thread
         self._header: Final = header
+        self._format: Final = FORMATS[header.format]
+        self._most_rows: Final = min(
+            self._format.chunk_rows, max(1, limits.max_file_bytes // LEAST_ROW_BYTES)
+        )
         self._journal: Final = journal
         self._limits: Final = limits
         self._on_progress: Final = on_progress
@@ -108,7 +113,7 @@ class LogReader:
         self._logs: Final[dict[str, OpenLog]] = {}
         self._resume: Final[dict[str, str | None]] = {}
         self._since: Final[dict[str, datetime | None]] = {}
-        self._chunk: list[IdentityBatch] = []
+        self._chunk: list[Any] = []
         self._chunk_rows = 0
         self._writing: asyncio.Future[None] | None = None
         self._deadline = 0.0
@@ -210,7 +215,7 @@ class LogReader:
     async def _take(self, fan_out: FanOut, batch: IdentityBatch) -> None:
         # First of all, and at once: from here on, a commit includes it.
         self._add(self._logs[batch.identity_id], batch.events)
-        if self._chunk_rows >= CHUNK_ROWS:
+        if self._chunk_rows >= self._most_rows:
             await self._written()
             self._writing = self._thread.start(self._target.write, *self._take_chunk())
         if self._is_due():
@@ -224,7 +229,8 @@ class LogReader:
         new = log.take(events)
         if new:
             self._pending.add(log)
-            self._chunk.append(IdentityBatch(log.identity_id, new))
+            # At once, while the rows are in the processor's cache.
+            self._chunk.append(self._format.encode(IdentityBatch(log.identity_id, new)))
             self._chunk_rows += len(new)
             self._events += len(new)
             self._late += log.look_back.late - late
@@ -255,13 +261,13 @@ class LogReader:
         self._journal.add(commit)
 
     def _write_and_commit(
-        self, chunk: Sequence[IdentityBatch], rows: int, commit: Commit
+        self, chunk: Sequence[Any], rows: int, commit: Commit
     ) -> None:
         if chunk:
             self._target.write(chunk, rows)
         self._target.commit(commit)
 
-    def _take_chunk(self) -> tuple[Sequence[IdentityBatch], int]:
+    def _take_chunk(self) -> tuple[Sequence[Any], int]:
         chunk, rows = self._chunk, self._chunk_rows
         self._chunk, self._chunk_rows = [], 0
         return chunk, rows

@@ -152,7 +152,7 @@ def _whole_lines(stream: _Stream) -> Iterator[bytes]:
 def _read_csv(path: Path) -> Iterator[Batch]:
     # A cell of metadata may be as long as an answer of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         lines = _needed_cells(csv.reader(stream, strict=True))
         while batch := list(islice(lines, _LINES)):
             yield CellBatch(batch)

@@ -1,35 +1,78 @@
 """The formats of data files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
-from canopy_async.export.writers.comma import CsvWriter
+from canopy_async.export.writers import comma, jsonl, parquet
 from canopy_async.export.writers.compression import (
+    Compressor,
     gzip_compressor,
     import_zstandard,
     zstd_compressor,
 )
-from canopy_async.export.writers.jsonl import JsonLinesWriter
-from canopy_async.export.writers.parquet import ParquetWriter, import_pyarrow
-from canopy_async.export.writers.protocol import Format, Writer
+from canopy_async.export.writers.protocol import Format, Sink, Writer
+from canopy_async.export.writers.text import TextWriter
 
 __all__ = ["FORMATS", "Format", "Writer"]
 
+_TEXT_ROWS: Final = 1_024
+_COLUMN_ROWS: Final = 8_192
+"""Arrow takes as long for each column of a few rows as for one of many."""
+
+
+def _text(
+    sink: Sink,
+    _max_bytes: int,
+    *,
+    begin: bytes = b"",
+    compressor: Callable[[], Compressor] | None = None,
+) -> Writer:
+    """Return the writer of a text file, which may begin in some way."""
+    return TextWriter(sink, None if compressor is None else compressor(), begin)
+
+
+def _jsonl(
+    suffix: str,
+    compressor: Callable[[], Compressor] | None = None,
+    check: Callable[[], object] = lambda: None,
+) -> Format:
+    return Format(
+        name=suffix,
+        suffix=suffix,
+        encode=jsonl.encode,
+        chunk_rows=_TEXT_ROWS,
+        open=partial(_text, compressor=compressor),
+        check=check,
+    )
+
+
+def _csv(name: str, mark: bytes) -> Format:
+    return Format(
+        name=name,
+        suffix="csv",
+        encode=comma.encode,
+        chunk_rows=_TEXT_ROWS,
+        open=partial(_text, begin=mark + comma.HEADER),
+        check=lambda: None,
+    )
+
+
 _FORMATS: Final = (
-    Format("jsonl", lambda sink, _: JsonLinesWriter(sink), lambda: None),
+    _jsonl("jsonl"),
+    _jsonl("jsonl.gz", gzip_compressor),
+    _jsonl("jsonl.zst", zstd_compressor, import_zstandard),
+    _csv("csv", b""),
+    _csv("csv-bom", comma.BYTE_ORDER_MARK),
     Format(
-        "jsonl.gz",
-        lambda sink, _: JsonLinesWriter(sink, gzip_compressor()),
-        lambda: None,
+        name="parquet",
+        suffix="parquet",
+        encode=parquet.encode,
+        chunk_rows=_COLUMN_ROWS,
+        open=parquet.ParquetWriter,
+        check=parquet.import_pyarrow,
     ),
-    Format(
-        "jsonl.zst",
-        lambda sink, _: JsonLinesWriter(sink, zstd_compressor()),
-        import_zstandard,
-    ),
-    Format("csv", lambda sink, _: CsvWriter(sink), lambda: None),
-    Format("parquet", ParquetWriter, import_pyarrow),
 )
 
-FORMATS: Final[Mapping[str, Format]] = {made.suffix: made for made in _FORMATS}
+FORMATS: Final[Mapping[str, Format]] = {made.name: made for made in _FORMATS}
 """Each format by its name."""

@@ -8,10 +8,9 @@ import msgspec
 
 from canopy_async.export.writers.columns import COLUMNS, EXTRA, columns_of
 from canopy_async.export.writers.instants import texts_of
-from canopy_async.export.writers.protocol import Sink
 from canopy_async.identity_events import IdentityBatch
 
-__all__ = ["CsvWriter", "guarded", "unguarded"]
+__all__ = ["BYTE_ORDER_MARK", "HEADER", "encode", "guarded", "unguarded"]
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
@@ -34,34 +33,29 @@ def unguarded(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
 
 
-class CsvWriter:
-    """Writes a line of cells for each event.
+def encode(page: IdentityBatch) -> bytes:
+    """Return a line of cells for each event of a page.
 
     What is null is an empty cell. ``metadata`` is JSON; so is ``extra``, empty
     where an event has no unknown fields. Instants are as `texts_of` makes them.
-
-    Args:
-        sink: Where the lines go.
     """
+    columns = columns_of([page])
+    cells = [_CELLS.get(name, _texts)(column) for name, column in columns.items()]
+    return _lines(zip(*cells, strict=True))
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink: Final = sink
-        self._write_lines([COLUMNS])
 
-    def write(self, batches: Sequence[IdentityBatch]) -> None:
-        """Write a line for each event."""
-        columns = columns_of(batches)
-        cells = [_CELLS.get(name, _texts)(column) for name, column in columns.items()]
-        self._write_lines(zip(*cells, strict=True))
+def _lines(lines: Iterable[Sequence[str]]) -> bytes:
+    # Column by column, `_CELLS` has quoted what has to be: `csv.writer`
+    # looks at each character of each cell, which takes four times as long.
+    text = "\r\n".join(map(",".join, lines))
+    return f"{text}\r\n".encode()
 
-    def close(self) -> None:
-        """Do nothing: a line has no end but its own."""
 
-    def _write_lines(self, lines: Iterable[Sequence[str]]) -> None:
-        # Column by column, `_CELLS` has quoted what has to be: `csv.writer`
-        # looks at each character of each cell, which takes four times as long.
-        text = "\r\n".join(map(",".join, lines))
-        self._sink.write(f"{text}\r\n".encode())
+HEADER: Final = _lines([COLUMNS])
+"""The first line of a file."""
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""What makes spreadsheets that guess the encoding of a file guess UTF-8."""
 
 
 def _texts(column: Sequence[str | None]) -> Sequence[str]:

@@ -1,59 +1,36 @@
 """JSON lines: each event as the API has it, with ``identity_id`` before."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from canopy_async.export.writers.columns import FIELDS, IDENTITY_ID, fields_of
-from canopy_async.export.writers.compression import Compressor
 from canopy_async.export.writers.instants import texts_of
-from canopy_async.export.writers.protocol import Sink
 from canopy_async.identity_events import IdentityBatch
 from canopy_async.models import AuditEvent
 
-__all__ = ["JsonLinesWriter"]
+__all__ = ["encode"]
 
 # A struct is written in the order of its fields, an attrs class by the alphabet.
 _Line: Any = msgspec.defstruct("_Line", [IDENTITY_ID, *FIELDS], gc=False)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class JsonLinesWriter:
-    """Writes a line of JSON for each event.
+def encode(page: IdentityBatch) -> bytes:
+    """Return a line of JSON for each event of a page.
 
     Instants are as `texts_of` makes them. Unknown fields stand beside the known ones.
     One that is called ``identity_id`` gets an underscore before its name.
-
-    Args:
-        sink: Where the lines go.
-        compressor: What compresses them on the way, None for nothing.
     """
-
-    def __init__(self, sink: Sink, compressor: Compressor | None = None) -> None:
-        self._sink: Final = sink
-        self._compressor: Final = compressor
-
-    def write(self, batches: Sequence[IdentityBatch]) -> None:
-        """Write a line for each event."""
-        lines: list[Any] = []
-        for identity_id, events in batches:
-            instants = texts_of([event.created_at for event in events])
-            lines += [
-                _with_extra(identity_id, event, instant)
-                if event.extra
-                else _line(identity_id, event, instant)
-                for event, instant in zip(events, instants, strict=True)
-            ]
-        data = _ENCODER.encode_lines(lines)
-        if self._compressor is not None:
-            data = self._compressor.compress(data)
-        self._sink.write(data)
-
-    def close(self) -> None:
-        """Write the end of the compressed stream."""
-        if self._compressor is not None:
-            self._sink.write(self._compressor.flush())
+    identity_id, events = page
+    instants = texts_of([event.created_at for event in events])
+    lines: list[Any] = [
+        _with_extra(identity_id, event, instant)
+        if event.extra
+        else _line(identity_id, event, instant)
+        for event, instant in zip(events, instants, strict=True)
+    ]
+    return _ENCODER.encode_lines(lines)
 
 
 def _line(identity_id: str, event: AuditEvent, created_at: str) -> Any:

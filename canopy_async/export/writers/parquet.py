@@ -1,8 +1,8 @@
 """Parquet: typed columns in row groups, zstd inside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,10 @@ from canopy_async.export.writers.columns import (
 from canopy_async.export.writers.protocol import Sink
 from canopy_async.identity_events import IdentityBatch
 
-__all__ = ["ParquetWriter", "import_pyarrow"]
+__all__ = ["ParquetWriter", "encode", "import_pyarrow"]
+
+Columns: TypeAlias = Mapping[str, Sequence[Any]]
+"""The values of each column, by its name."""
 
 ROW_GROUP_ROWS: Final = 128 * 1024
 ROW_GROUP_BYTES: Final = 64 * 1024 * 1024
@@ -59,12 +62,23 @@ def import_pyarrow() -> Any:
     return arrow
 
 
+def encode(page: IdentityBatch) -> Columns:
+    """Return the events of a page column by column.
+
+    ``metadata`` is JSON text, and so is ``extra``, null where an event has no
+    unknown fields.
+    """
+    columns = columns_of([page])
+    columns["metadata"] = [_ENCODE(value) for value in columns["metadata"]]
+    columns[EXTRA] = [_ENCODE(value) if value else None for value in columns[EXTRA]]
+    return columns
+
+
 class ParquetWriter:
     """Writes events as rows of typed columns.
 
-    ``created_at`` is a timestamp of microseconds in UTC, the enums are
-    dictionaries, ``metadata`` is JSON text, and so is ``extra``, null where an
-    event has no unknown fields. The schema is the same whatever is written.
+    ``created_at`` is a timestamp of microseconds in UTC, and the enums are
+    dictionaries. The schema is the same whatever is written.
 
     Args:
         sink: Where the file goes.
@@ -75,6 +89,7 @@ class ParquetWriter:
     def __init__(self, sink: Sink, max_bytes: int) -> None:
         self._arrow: Final = import_pyarrow()
         self._schema: Final = _schema(self._arrow)
+        self._plain: Final = _schema(self._arrow, enums=self._arrow.string())
         self._group_bytes: Final = min(ROW_GROUP_BYTES, max_bytes)
         self._waiting: list[Any] = []
         self._rows = 0
@@ -86,9 +101,9 @@ class ParquetWriter:
             use_dictionary=[n for n in self._schema.names if n not in _OFTEN_NEW],
         )
 
-    def write(self, batches: Sequence[IdentityBatch]) -> None:
+    def write(self, pages: Sequence[Columns]) -> None:
         """Keep the events in columns; write a row group once it is full."""
-        made = self._record_batch(batches)
+        made = self._record_batch(pages)
         self._waiting.append(made)
         self._rows += made.num_rows
         self._bytes += made.nbytes
@@ -102,32 +117,37 @@ class ParquetWriter:
         self._file.close()
 
     def _write_group(self) -> None:
-        # Each batch has dictionaries of its own; a row group has one of each.
-        table = self._arrow.Table.from_batches(self._waiting).unify_dictionaries()
+        # One piece of each column, its texts numbered once: that takes a quarter of
+        # the time that Parquet needs for many pieces.
+        table = self._arrow.Table.from_batches(self._waiting).combine_chunks()
         self._waiting, self._rows, self._bytes = [], 0, 0
-        self._file.write_table(table, row_group_size=max(1, table.num_rows))
+        self._file.write_table(
+            table.cast(self._schema), row_group_size=max(1, table.num_rows)
+        )
 
-    def _record_batch(self, batches: Sequence[IdentityBatch]) -> Any:
-        columns = columns_of(batches)
-        columns["metadata"] = [_ENCODE(value) for value in columns["metadata"]]
-        columns[EXTRA] = [_ENCODE(value) if value else None for value in columns[EXTRA]]
-        array = self._arrow.array
-        arrays = [
-            array(column, self._arrow.string()).dictionary_encode()
-            if field.name in _ENUMS
-            else array(column, field.type)
-            for field, column in zip(self._schema, columns.values(), strict=True)
-        ]
-        return self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema)
+    def _record_batch(self, pages: Sequence[Columns]) -> Any:
+        arrays: list[Any] = []
+        for field in self._plain:
+            column: list[Any] = []
+            for page in pages:
+                column += page[field.name]
+            arrays.append(self._arrow.array(column, field.type))
+        return self._arrow.RecordBatch.from_arrays(arrays, schema=self._plain)
 
 
-def _schema(arrow: Any) -> Any:
+def _schema(arrow: Any, *, enums: Any = None) -> Any:
+    """Return the schema of a file.
+
+    Args:
+        arrow: The module ``pyarrow``.
+        enums: The type of columns of few different texts; None is a dictionary.
+    """
     text, flag = arrow.string(), arrow.bool_()
     types = {
         "created_at": arrow.timestamp("us", tz="UTC"),
         "customer_visible": flag,
         "identity_visible": flag,
-    } | dict.fromkeys(_ENUMS, arrow.dictionary(arrow.int32(), text))
+    } | dict.fromkeys(_ENUMS, enums or arrow.dictionary(arrow.int32(), text))
     return arrow.schema(
         [
             arrow.field(name, types.get(name, text), nullable=name not in _REQUIRED)

@@ -1,7 +1,7 @@
-"""What a format is: how to write rows to a sink of bytes."""
+"""What a format is: how rows become bytes, and how these become a file."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -21,8 +21,8 @@ class Sink(Protocol):
 class Writer(Protocol):
     """Writes the rows of one file, some at a time."""
 
-    def write(self, batches: Sequence[IdentityBatch], /) -> None:
-        """Encode events, and write what is ready of them."""
+    def write(self, pages: Sequence[Any], /) -> None:
+        """Write pages, as ``Format.encode`` has made them."""
         ...
 
     def close(self) -> None:
@@ -30,17 +30,25 @@ class Writer(Protocol):
         ...
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Format:
     """A format of data files.
 
     Attributes:
-        suffix: Of the files, without the dot; the name of the format as well.
+        name: The name of the format.
+        suffix: The suffix of its files, without the dot.
+        encode: Encodes the events of one page. It is called where the page is
+            read, while its rows are in the processor's cache: two threads that
+            both run Python would only wait for each other.
+        chunk_rows: How many rows are encoded before they are written.
         open: Makes the writer of a new file, given its sink and the bytes that
-            the file should have at most.
+            the file should have at most. It is called in another thread.
         check: Raises `ExportError` where a package that it needs is missing.
     """
 
+    name: str
     suffix: str
+    encode: Callable[[IdentityBatch], Any]
+    chunk_rows: int
     open: Callable[[Sink, int], Writer]
     check: Callable[[], object]

@@ -1,0 +1,37 @@
+"""Files of encoded text, compressed or not."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from canopy_async.export.writers.compression import Compressor
+from canopy_async.export.writers.protocol import Sink
+
+__all__ = ["TextWriter"]
+
+
+class TextWriter:
+    """Writes pages of encoded text one after the other.
+
+    Args:
+        sink: Where they go.
+        compressor: What compresses them on the way, None for nothing.
+        begin: What the file begins with.
+    """
+
+    def __init__(self, sink: Sink, compressor: Compressor | None, begin: bytes) -> None:
+        self._sink: Final = sink
+        self._compressor: Final = compressor
+        if begin:
+            self.write([begin])
+
+    def write(self, pages: Sequence[bytes]) -> None:
+        """Write some pages."""
+        data = b"".join(pages)
+        if self._compressor is not None:
+            data = self._compressor.compress(data)
+        self._sink.write(data)
+
+    def close(self) -> None:
+        """Write the end of the compressed stream."""
+        if self._compressor is not None:
+            self._sink.write(self._compressor.flush())
