@@ -8,8 +8,9 @@ from typing import Final
 import attrs
 
 from canopy_async.export.records import FileEntry, IdentityEntry
-from canopy_async.export.verdict import Status, Verdict, instant_in_words
+from canopy_async.export.verdict import Status, Verdict
 from canopy_async.export.verify import Checked
+from canopy_async.instants import in_utc
 from canopy_async.report import Proof
 
 __all__ = ["Box", "Completeness", "Doubtful", "Group", "completeness_of"]
@@ -17,21 +18,24 @@ __all__ = ["Box", "Completeness", "Doubtful", "Group", "completeness_of"]
 _MOST_DOUBTFUL: Final = 200
 _MOST_PROBLEMS: Final = 10
 
+_LEFT_OUT: Final = (
+    "The events of files that are not what was written are not in this page."
+)
 _FAILED: Final = (
     "Failed: {} could not be read.",
-    "Events of them may be missing: see below which ones, and why.",
+    "Events may be missing: see below of which identities, and why.",
 )
 _OPEN: Final = (
     "Open: {} not read to the end of the log.",
-    "Events of them are missing.",
+    "Events are missing.",
 )
 _UNPROVEN: Final = (
     "Unproven: {} read without a proof.",
-    "Events of them may be missing.",
+    "Events may be missing.",
 )
 _GAP: Final = (
     "Gap: {} read too late.",
-    "The server had deleted events of them before, which may never have been read.",
+    "The server had deleted events before, which may never have been read.",
 )
 
 _NAMES: Final = {
@@ -178,7 +182,7 @@ def _damage(checked: Checked) -> Box:
     return Box(
         tone="bad",
         title="Damaged: what is here is not what was written.",
-        details=[*shown, *([f"And {more:,} more."] if more else [])],
+        details=[*shown, *([f"And {more:,} more."] if more else []), _LEFT_OUT],
     )
 
 
@@ -195,10 +199,10 @@ def _scope(verdict: Verdict) -> Iterator[Box]:
             details=(f"It was asked for {verdict.scope}.", *proven),
         )
     elif is_finished:
-        until = f", as of {_instant(verdict.as_of)}" if verdict.as_of else ""
+        as_of = f", as of {_instant(verdict.as_of)}" if verdict.as_of else ""
         yield Box(
             tone="good",
-            title=f"Complete: the logs of {verdict.scope} are proven complete{until}.",
+            title=f"Complete: the logs of {verdict.scope} are proven complete{as_of}.",
             details=("No event that was in them then can be missing here.",),
         )
 
@@ -225,7 +229,7 @@ def _facts(checked: Checked) -> dict[str, str]:
 
 
 def _instant(at: datetime) -> str:
-    return instant_in_words(at.replace(microsecond=0))
+    return f"{in_utc(at):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _groups(entries: Iterable[IdentityEntry]) -> list[Group]:

@@ -76,16 +76,15 @@ class Verdict:
     def scope(self) -> str:
         """Which identities it is of, in words."""
         if self.asked is None:
-            return "identities that version 1 did not keep count of"
-        number = "an unknown number of" if self.identities is None else self.identities
-        if isinstance(number, int):
-            number = f"{number:,}"
+            return "identities that version 1 kept no count of"
+        number = "" if self.identities is None else f"{self.identities:,} "
+        noun = f"{number}{'identity' if self.identities == 1 else 'identities'}"
         if self.asked.kind == "all":
-            return f"all identities of the account: {number}"
+            return f"all {noun} of the account"
         if self.asked.kind == "selection":
-            return f"a selection of identities, not the whole account: {number}"
+            return f"a selection of {noun}, not the whole account"
         narrowed = ", ".join(f"{k}={v}" for k, v in (self.asked.filter or {}).items())
-        return f"the identities with {narrowed}, not the whole account: {number}"
+        return f"{noun} with {narrowed}, not the whole account"
 
 
 def verdict_on(
