@@ -21,11 +21,10 @@ from canopy_async.identity_ids import IdentityIds
 from canopy_async.instants import in_utc
 from canopy_async.session import CanopySession
 
-__all__ = ["ExportProgress", "ExportResult", "check_range", "export", "new_header"]
+__all__ = ["ExportProgress", "ExportResult", "export", "new_header"]
 
 _MAX_FILE_BYTES: Final = 128 * 1024 * 1024
 _MAX_LOOK_BACK: Final = 7 * 86_400.0
-_DAY: Final = timedelta(days=1)
 
 
 async def export(
@@ -108,7 +107,6 @@ async def export(
         commit_every=check_seconds("commit_every", commit_every),
     )
     session.events("any", q=q, since=since, until=until)  # which checks them
-    check_range(until)
     path = check_directory(directory)
     source = IdentitySource(session, identities)
     written_as.check()
@@ -131,22 +129,6 @@ def check_look_back(seconds: float) -> timedelta:
     if not is_off and check_seconds("look_back", seconds) > _MAX_LOOK_BACK:
         raise ValueError(f"look_back must be at most seven days, not {seconds} seconds")
     return timedelta(seconds=seconds)
-
-
-def check_range(until: datetime | None) -> None:
-    """Refuse an end that is in the future by any clock.
-
-    The server's clock decides, once an answer has told it. This is for what no
-    clock that is a day off can explain.
-
-    Raises:
-        ValueError: It is more than a day ahead of the clock of this machine.
-    """
-    if until is not None and until > datetime.now(UTC) + _DAY:
-        raise ValueError(
-            f"until must not be in the future, as {until.isoformat()} is: nothing can"
-            " be proven of what is to come"
-        )
 
 
 def check_directory(directory: str | os.PathLike[str]) -> Path:

@@ -26,6 +26,9 @@ __all__ = ["Clock", "LogReader", "ReadLimits"]
 LEAST_ROW_BYTES: Final = 100
 """Bytes of a row in a file at least: more rows than fit are not held back."""
 
+_DATE_STEP: Final = timedelta(seconds=1)
+"""A server tells the time in whole seconds: it may be later by so much."""
+
 MAX_ENDED: Final = 10_000
 """Identities that end between two commits at most."""
 
@@ -162,6 +165,7 @@ class LogReader:
         """Yield the ids that are to be read, and learn where each stands."""
         async with aclosing(ids):
             async for identity_id in ids:
+                self._check_until()
                 before = self._journal.standings.of(identity_id)
                 if self._header.until is not None and before.state == "done":
                     self._skipped += 1
@@ -180,6 +184,7 @@ class LogReader:
                 yield identity_id
 
     def _ended(self, outcome: IdentityOutcome) -> None:
+        self._check_until()
         name = outcome.identity_id
         del self._resume[name], self._since[name]
         self._pending.end(self._logs.pop(name), outcome)
@@ -222,7 +227,22 @@ class LogReader:
             await self._commit_if_possible(fan_out)
         self._tell(fan_out)
 
+    def _check_until(self) -> None:
+        """Refuse an end that is in the future, once an answer has told the time.
+
+        Raises:
+            ValueError: It is in the future by the server's clock.
+        """
+        until, now = self._header.until, self._session.server_time
+        if until is not None and now is not None and until > now + _DATE_STEP:
+            raise ValueError(
+                f"until must not be in the future, as {until.isoformat()} is by the"
+                f" server's clock, which says {now.isoformat(timespec='seconds')}:"
+                " nothing can be proven of what is to come"
+            )
+
     def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
+        self._check_until()
         if log.look_back.began is None:
             log.look_back.began = self.clock.at(log.began)
         late = log.look_back.late
