@@ -336,6 +336,53 @@ def test_a_full_last_page_with_a_late_row_loses_nothing():
     assert {f"r{key}" for key in range(200)} <= {r.id for r in reader.read}
 
 
+class GrowingLog:
+    """A log to which a request adds a row after its rows were selected."""
+
+    def __init__(self, rows, order):
+        self.rows, self.order = rows, order
+
+    def __call__(self, window):
+        rows = log(self.rows, self.order)
+        self.rows += 1
+        return page_of(rows, window, count=self.rows)
+
+
+@pytest.mark.parametrize("rows", range(1, 21))
+def test_a_small_log_that_each_request_adds_to_is_two_requests(order, width, rows):
+    reader = Reader(GrowingLog(rows, order), width=width, order=order).run()
+    there = [r.id for r in log(rows, order)]
+    got = [r.id for r in reader.read]
+    # Oldest first, the row that the first request added comes too.
+    assert got[: len(there)] == there
+    assert len(got) <= rows + 1
+    assert reader.report.complete
+    assert reader.report.proof == Proof.STRICT_KEY
+    assert len(reader.asked) == 2
+
+
+@pytest.mark.parametrize("rows", [0, 97, 98, 99, 100, 150, 250, 1000])
+def test_a_log_that_each_request_adds_to_ends(order, width, rows):
+    reader = Reader(GrowingLog(rows, order), width=width, order=order).run()
+    there = {r.id for r in log(rows, order)}
+    assert there <= {r.id for r in reader.read}
+    assert reader.report.complete
+    assert len(reader.asked) <= 1.2 * rows / 100 + 5 + width
+
+
+def test_rows_that_were_counted_before_they_could_be_read_are_not_called_purged():
+    reader = Reader(GrowingLog(5, "desc"), order="desc").run()
+    assert (reader.report.expected, reader.report.delivered) == (6, 5)
+    assert reader.report.purged == 0
+
+
+def test_rows_that_are_kept_back_though_counted_are_no_growing_log(order):
+    # The list holds still: no later page shows what was counted.
+    rows = log(150, order)
+    reader = Reader(lambda window: page_of(rows, window, count=151), order=order)
+    reader.fails(RequestBudgetError, match="counts 151 rows, and sends none after")
+
+
 def test_another_page_that_never_comes_is_not_asked_for_without_end(order, width):
     rows = log(250, order)
     reader = Reader(

@@ -40,7 +40,12 @@ class SimRow:
 
 @attrs.frozen(kw_only=True)
 class Scenario:
-    """What one schedule is drawn from; rates are per second."""
+    """What one schedule is drawn from; rates are per second.
+
+    Each request may itself write rows, ``writes_on_read`` of them. The server counts
+    ``before`` it selects, ``after`` it, or ``with`` it; what a request writes comes
+    between the two, or before both where they are one.
+    """
 
     name: str
     order: str = "desc"
@@ -59,7 +64,8 @@ class Scenario:
     clamp: int | None = None
     clamp_said: bool = True
     sorting: str = "created_at"
-    writes_on_read: bool = False
+    writes_on_read: tuple[int, int] = (0, 0)
+    count_taken: str = "with"
     latency: tuple[float, float] = (0.02, 0.3)
     stragglers: float = 0.05
 
@@ -128,14 +134,17 @@ class SimList:
     def serve(self, window: Window) -> Page[SimRow]:
         """Return a page as the server sees the list now."""
         scenario, rng = self.scenario, self.rng
-        if scenario.writes_on_read:
-            self._append(new_key=True)
         take = window.take
         if scenario.clamp is not None:
             take = min(take, scenario.clamp)
         start = (window.page - 1) * take
+        before = len(self.rows)
+        if scenario.count_taken != "after":
+            self._write()
         ids = self._slice(start, start + take)
-        count = len(self.rows)
+        if scenario.count_taken == "after":
+            self._write()
+        count = before if scenario.count_taken == "before" else len(self.rows)
         if scenario.race:
             count = rng.choice(self.counts[-4:])
         said = take if scenario.clamp_said else window.take
@@ -151,6 +160,11 @@ class SimList:
                 has_next_page=window.page < pages,
             ),
         )
+
+    def _write(self) -> None:
+        """Write what a request adds to the list itself."""
+        for _ in range(self.rng.randint(*self.scenario.writes_on_read)):
+            self._append(new_key=self.rng.random() >= self.scenario.ties)
 
     def _slice(self, start: int, end: int) -> list[str]:
         scenario, rng = self.scenario, self.rng
@@ -348,7 +362,7 @@ def hard() -> Iterator[Scenario]:
         ("chaos, race, unstable", {**_CHAOS, "race": True, "unstable": True}),
         ("sorted by id", {**_CHAOS, "sorting": "id"}),
         ("random order", {**_CHAOS, "sorting": "random"}),
-        ("each read writes", {"writes_on_read": True}),
+        ("each read writes", {"writes_on_read": (1, 1)}),
         ("fast", {"inserts": True, "rate": (20.0, 40.0)}),
         ("fast ring", {"ring": True, "rate": (20.0, 40.0)}),
         ("fast mixed", {"inserts": True, "purges": True, "rate": (20.0, 40.0)}),
@@ -358,6 +372,31 @@ def hard() -> Iterator[Scenario]:
     for name, options in cases:
         for order in ("desc", "asc"):
             yield Scenario(name=name, order=order, **options)  # type: ignore[arg-type]
+
+
+def small_logs() -> Iterator[Scenario]:
+    """Yield the schedules of a small log that its own reading writes to."""
+    moves: list[tuple[str, dict[str, object]]] = [
+        ("a row a read", {"writes_on_read": (1, 1)}),
+        ("0-2 rows a read", {"writes_on_read": (0, 2)}),
+        ("a row a read, inserts", {"writes_on_read": (1, 1), "inserts": True}),
+        ("a row a read, purges", {"writes_on_read": (1, 1), "purges": True}),
+        ("a row a read, ring", {"writes_on_read": (1, 1), "ring": True}),
+        ("inserts", {"inserts": True}),
+    ]
+    for take in (100, 20):
+        for counted in ("before", "with", "after"):
+            for name, kinds in moves:
+                for order in ("desc", "asc"):
+                    yield Scenario(
+                        name=f"{name}, count {counted}, {take}",
+                        order=order,
+                        take=take,
+                        rows=(0, 20),
+                        rate=(0.05, 2.0),
+                        count_taken=counted,
+                        **kinds,  # type: ignore[arg-type]
+                    )
 
 
 # The adversary: small lists, and whatever may happen between any two answers.
@@ -380,6 +419,8 @@ class Torment:
         ties: How likely a new row ties with the one before it.
         unstable: Whether ties come in another order each time.
         race: Whether counts may be those of up to three changes ago.
+        counted_after: Whether the list may move between what is selected and what
+            is counted.
         cap: What a page is cut to.
         cap_said: Whether a cut ``take`` is echoed.
         cap_counted: Whether ``page_count`` follows from the cut ``take``.
@@ -399,6 +440,7 @@ class Torment:
     ties: float = 0.0
     unstable: bool = False
     race: bool = False
+    counted_after: bool = False
     cap: int | None = None
     cap_said: bool = True
     cap_counted: bool = True
@@ -440,6 +482,7 @@ def draw_torment(rng: random.Random) -> Torment:
         cap_counted=rng.random() < 0.5,
         missing=rng.random() < 0.3,
         size=size,
+        counted_after=rng.random() < 0.25,
     )
 
 
@@ -521,6 +564,8 @@ class Adversary:
         rows = rows[start : start + take]
         if not rows and torment.missing and window.page > 1:
             return None
+        if torment.counted_after:
+            self.may_move()
         count = rng.choice(self.counts[-4:]) if torment.race else len(self.rows)
         pages = -(-count // (take if torment.cap_counted else said))
         return Page(
@@ -655,7 +700,7 @@ def promised(torment: Torment, report: ReadReport) -> bool:
 
 
 def _row(scenario: Scenario, runs: int, seed: int) -> tuple[str, int, int]:
-    cells = [f"{scenario.name:28}{scenario.order:5}"]
+    cells = [f"{scenario.name:40}{scenario.order:5}"]
     plain = [
         simulate(scenario, seed + n, concurrency=8, make_walk=naive)
         for n in range(runs)
@@ -686,17 +731,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Walks over moving lists.")
     parser.add_argument("--runs", type=int, default=150)
     parser.add_argument("--hard-runs", type=int, default=150)
+    parser.add_argument("--small-runs", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     began = time.monotonic()
+    print(f"{'':46}naive   overlap chain, 1/4/8/16 in flight:")
     print(
-        "                                  naive   overlap chain, 1/4/8/16 in flight:"
-    )
-    print(
-        "schedule                    order lost %" + "   lost rep dis raised% req/p" * 4
+        "schedule                                order lost %"
+        + "   lost rep dis raised% req/p" * 4
     )
     wrong = total = 0
-    for scenarios, runs in ((moving(), options.runs), (hard(), options.hard_runs)):
+    for scenarios, runs in (
+        (moving(), options.runs),
+        (hard(), options.hard_runs),
+        (small_logs(), options.small_runs),
+    ):
         for scenario in scenarios:
             if runs:
                 text, bad, count = _row(scenario, runs, options.seed)

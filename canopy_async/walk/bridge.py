@@ -35,6 +35,10 @@ class Reader(Protocol[R]):
         """Hand out what a window adds that continues the cover."""
         ...
 
+    def shows_end(self, view: View[R]) -> bool:
+        """Tell whether a certified view shows that nothing is left to read."""
+        ...
+
     def hand_out(self, accepted: Accepted[R]) -> list[R]:
         """Hand out rows, as far as they are wanted."""
         ...
@@ -128,7 +132,8 @@ class Bridge(Generic[R]):
     def _ask_next(self, seek: Seek) -> None:
         if seek.probes >= _MAX_PROBES:
             raise self._lost()
-        self.send(seek.next_window(), partial(self._probe, seek))
+        window = seek.next_window(self._plan.max_take)
+        self.send(window, partial(self._probe, seek))
 
     def _probe(self, seek: Seek, view: View[R] | None) -> list[R]:
         """Take a window that was fetched to bridge a gap."""
@@ -139,7 +144,7 @@ class Bridge(Generic[R]):
                 return []
             seek.found_nothing(self._ledger.latest)
         elif cover.certifies(view):
-            if cover.has_new(view) or view.is_end:
+            if cover.has_new(view) or self._reader.shows_end(view):
                 return self._reader.accept(view) + self.reconsider()
             cover.revisit(view)
             seek.ended_before(cover, view)

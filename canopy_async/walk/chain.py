@@ -29,7 +29,7 @@ from canopy_async.walk.planner import Planner
 from canopy_async.walk.protocol import Walk
 from canopy_async.walk.search import Search
 from canopy_async.walk.span import WHOLE, Span
-from canopy_async.walk.view import Row, View, check_page
+from canopy_async.walk.view import DoubtfulEnd, Row, View, check_page
 from canopy_async.walk.window import OVERLAP, Window, plan_window
 
 __all__ = ["OverlapChain"]
@@ -93,6 +93,8 @@ class OverlapChain(Generic[R]):
         self._empty_pages = 0
         self._accepted_end = 0
         self._end_probe_at = 0
+        self._doubtful: DoubtfulEnd | None = None
+        self._end_is_shown = False
         # Of page 1, but not its rows: those of many reads at once would push each
         # other out of the processor's cache.
         self._head_keys: Sequence[Any] = ()
@@ -181,9 +183,11 @@ class OverlapChain(Generic[R]):
         first = self._ledger.expected is None
         if size <= window.take:
             self._learn_size(window.take, size, view)
-            if len(view.rows) < size and not view.is_end:
+            if view.is_short:
                 self._ledger.note_short(view)
-            return self._begin(page, view) if first else self._continue(view)
+            rows = self._begin(page, view) if first else self._continue(view)
+            self._plan.note_progress(len(rows), asked=window.take)
+            return rows
         rows = self._begin(page, view, fixed_size=size) if first else ()
         if self._is_open:
             self._fence(size)
@@ -372,14 +376,30 @@ class OverlapChain(Generic[R]):
         self._to_bound = self._cover.rows_to_bound(view)
         rows = self.hand_out(accepted)
         reached_limit = self._ledger.delivered == self._limit
-        if view.is_end or reached_limit or self._cover.is_past_bound:
+        ends = self.shows_end(view)
+        if ends or reached_limit or self._cover.is_past_bound:
             whole = self._span.is_whole and not reached_limit
-            self._ledger.to_the_end = view.is_end and whole
+            # Where a count was ahead of its rows, that of page 1 may have been.
+            counts_hold = self._doubtful is None
+            self._ledger.to_the_end = view.is_end and whole and counts_hold
             self.finish()
         elif self._is_chasing():
             self._end_probe_at = self._ledger.delivered + self._plan.take
             self._look_for_end(pace=0, tries=_END_PROBES)
         return rows
+
+    def shows_end(self, view: View[R]) -> bool:
+        """Tell whether a certified view shows that nothing is left to read.
+
+        It may be the end of the list, or show that one before it was: what was there
+        when page 1 was served is covered then, whatever is added since.
+        """
+        doubtful, longest = self._doubtful, self._plan.longest
+        if doubtful is not None and doubtful.is_shown_by(view, longest=longest):
+            self._end_is_shown = True
+        if view.is_short and view.rows and view.count > view.end:
+            self._doubtful = DoubtfulEnd(view)
+        return view.is_end or self._end_is_shown
 
     def _is_chasing(self) -> bool:
         """Whether the end has moved on by more than a page since the start."""
@@ -453,10 +473,12 @@ class OverlapChain(Generic[R]):
         if len(view.rows) == said == asked:
             self._plan.longest = max(self._plan.longest, said)
             return
-        short = 0 < len(view.rows) < said and not view.is_end
         said_less = self._plan.learn_take(asked, said)
         cut = self._plan.learn_length(
-            len(view.rows), short=short, claims_more=view.claims_more
+            len(view.rows),
+            asked=asked,
+            short=bool(view.rows) and view.is_short,
+            claims_more=view.claims_more,
         )
         if (said_less or cut) and not self._bridge.is_busy and self._search is None:
             self._plan.windows.clear()
