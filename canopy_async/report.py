@@ -1,10 +1,11 @@
 """What a read can say of itself."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import attrs
 
-__all__ = ["Progress", "Proof", "ReadReport"]
+__all__ = ["Progress", "Proof", "ReadReport", "weakest"]
 
 
 class Proof(StrEnum):
@@ -15,6 +16,11 @@ class Proof(StrEnum):
     COUNT = "count"
     FENCE = "fence"
     NONE = "none"
+
+
+def weakest(proofs: Iterable[Proof]) -> Proof:
+    """Return the weakest of some proofs, the strongest there is for none."""
+    return max(proofs, key=list(Proof).index, default=Proof.STRICT_KEY)
 
 
 @attrs.frozen(kw_only=True)

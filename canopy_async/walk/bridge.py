@@ -60,6 +60,8 @@ class Bridge(Generic[R]):
     Attributes:
         leans_on_ties: Whether rows were taken by the rows that they share with
             others at their key, which alone proves nothing.
+        has_sampled: Whether rows were taken out of the middle of a run of ties, so
+            that not each window shares a row with the one before it.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Bridge(Generic[R]):
         self._held: View[R] | None = None
         self._ties: TieRun[R] | None = None
         self.leans_on_ties = False
+        self.has_sampled = False
 
     @property
     def is_busy(self) -> bool:
@@ -223,6 +226,7 @@ class Bridge(Generic[R]):
         rows: list[R] = []
         if view is not None:
             rows = self._reader.hand_out(ties.accept(view))
+            self.has_sampled |= bool(rows) and view is not closing
         if self._ledger.steady and ties.missing_after(closing) > 0:
             sample = ties.next_sample()
             if sample is not None:

@@ -14,9 +14,9 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from canopy_async.errors import ProtocolError, UnorderedListError, UnprovenTiesError
+from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.models import Page
-from canopy_async.report import Proof, ReadReport
+from canopy_async.report import Proof, ReadReport, weakest
 from canopy_async.walk.bridge import Bridge, unproven_ties
 from canopy_async.walk.cover import Accepted, Cover
 from canopy_async.walk.fence import FencedWalk
@@ -99,7 +99,6 @@ class OverlapChain(Generic[R]):
         # other out of the processor's cache.
         self._head_keys: Sequence[Any] = ()
         self._head_ids: Sequence[str] = ()
-        self._inherited: Final = span.inherited_proof
         self._done = limit == 0
         self._ledger.complete = self._done
         self._successor: Walk[R] | None = None
@@ -135,13 +134,14 @@ class OverlapChain(Generic[R]):
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
         """Return what is known so far."""
         if self._successor:
-            return self._successor.report(requests=requests, retries=retries)
-        report = self._ledger.report(
-            proof=self._proof(),
-            order=self._cover.order,
-            requests=requests,
-            retries=retries,
-        )
+            report = self._successor.report(requests=requests, retries=retries)
+        else:
+            report = self._ledger.report(
+                proof=self._proof(),
+                order=self._cover.order,
+                requests=requests,
+                retries=retries,
+            )
         return report if self._span.is_whole else attrs.evolve(report, expected=None)
 
     def plan(self) -> Window | None:
@@ -280,7 +280,10 @@ class OverlapChain(Generic[R]):
         plain = PlainWalk[R](
             take=self._first_take,
             limit=self._limit,
-            warnings=("rows without created_at: nothing can be proven",),
+            warnings=(
+                *self._ledger.warnings,
+                "rows without created_at: nothing can be proven",
+            ),
         )
         plain.plan()
         self._successor = plain
@@ -317,7 +320,8 @@ class OverlapChain(Generic[R]):
         try:
             self._cover.check(view)
         except UnorderedListError:
-            if not (self._by_key and self._shares_rows) or self._bridge.is_busy:
+            shares_rows = self._shares_rows and not self._bridge.has_sampled
+            if not (self._by_key and shares_rows) or self._bridge.is_busy:
                 raise
             self._cover = IdCover(self._keys.track)
             self._bridge = Bridge(self._cover, self._plan, self._ledger, self)
@@ -438,11 +442,7 @@ class OverlapChain(Generic[R]):
         """End, where nothing is left to read and the proof holds."""
         self._plan.windows.clear()
         self._bridge.clear()
-        if self._inherited is Proof.SHARED_ID:
-            raise UnprovenTiesError(
-                "what was read before resume had more rows of one created_at than fit"
-                " into a page, which are only proven where one pass reads them all"
-            )
+        self._span.check_past()
         seen_all = self._cover.track.accepted == self._accepted_end - (self._base or 0)
         if not self._by_key and self._ledger.steady and not seen_all:
             raise UnorderedListError("rows are missing: the list has no fixed order")
@@ -486,15 +486,20 @@ class OverlapChain(Generic[R]):
     def _fence(self, size: int) -> None:
         """Go on with a server that has one page size and ignores ``take``."""
         self._successor = FencedWalk(
-            cover=self._cover, ledger=self._ledger, size=size, limit=self._limit
+            cover=self._cover,
+            ledger=self._ledger,
+            size=size,
+            limit=self._limit,
+            head=self._head_ids[0],
+            span=self._span,
+            leans_on_ties=self._bridge.leans_on_ties,
         )
 
     def _proof(self) -> Proof:
-        if self._inherited is not None:
-            return self._inherited
-        if not self._bridge.leans_on_ties:
-            return self._cover.proof
-        return Proof.COUNT if self._ledger.complete else Proof.SHARED_ID
+        own = self._cover.proof
+        if self._bridge.leans_on_ties:
+            own = Proof.COUNT if self._ledger.complete else Proof.SHARED_ID
+        return weakest((own, self._span.past_proof))
 
     def _horizon(self) -> int:
         """The position that planned windows must reach to prove the end."""

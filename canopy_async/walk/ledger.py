@@ -87,6 +87,11 @@ class Ledger:
         """Note something worth knowing, once."""
         self._warnings[sentence] = None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noted as worth knowing."""
+        return tuple(self._warnings)
+
     def report(
         self, *, proof: Proof, order: str | None, requests: int, retries: int
     ) -> ReadReport:
@@ -108,5 +113,5 @@ class Ledger:
             retries=retries,
             order_observed=order,
             order_ignored=ignored,
-            warnings=tuple(self._warnings),
+            warnings=self.warnings,
         )
