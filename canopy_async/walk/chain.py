@@ -197,7 +197,7 @@ class OverlapChain(Generic[R]):
         """Take the first window, a 404 past page 1, as an empty page."""
         if self._successor:
             return self._successor.take_missing()
-        self._plan.windows.popleft()
+        self._ledger.note_missing(self._plan.windows.popleft())
         return self._ledger.handing_out(self._continue, None)
 
     def refused(self) -> bool:

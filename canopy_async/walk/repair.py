@@ -71,7 +71,8 @@ class Seek:
 
     def found_nothing(self, latest: int) -> None:
         """Learn that the list ends before the place that was looked at."""
-        self._bound = min(self._bound, latest) - max(1, self._take // 2)
+        self._bound = min(self._bound, latest) - max(self._step, self._take // 2)
+        self._step *= 2
 
     def _aim(self, cover: Cover[R], view: View[R]) -> bool:
         estimate = cover.track.locate(view)

@@ -45,7 +45,7 @@ class Search(Generic[R]):
         self._high = max(low, high)
         self._take: Final = take
         self._pending: deque[Window] = deque()
-        self._under_way = 0
+        self._under_way: deque[Window] = deque()
         self._low_key: Any = None
         self._high_key: Any = None
         self._width = self._high - self._low
@@ -70,13 +70,20 @@ class Search(Generic[R]):
         """Return the next probe, None while answers are awaited."""
         if not self._pending:
             return None
-        self._under_way += 1
-        return self._pending.popleft()
+        window = self._pending.popleft()
+        self._under_way.append(window)
+        return window
 
     def learn(self, view: View[R] | None) -> None:
-        """Narrow the search by the answer to a probe, None for a missing page."""
-        self._under_way -= 1
-        if view is not None:
+        """Narrow the search by the answer to a probe, None for a missing page.
+
+        Answers are taken in the order in which the probes were asked for.
+        """
+        window = self._under_way.popleft()
+        if view is None or not view.rows:
+            end = window.start if view is None else min(window.start, view.count)
+            self._high = max(self._low, min(self._high, end))
+        else:
             self._narrow(view)
         width = self._high - self._low
         if not self.is_over or width <= self._take // 2:
@@ -88,9 +95,6 @@ class Search(Generic[R]):
 
     def _narrow(self, view: View[R]) -> None:
         key = self._cover.key
-        if not view.rows:
-            self._high = max(self._low, min(self._high, view.count))
-            return
         before = 0
         for row_key in view.keys:
             if not self._cover.precedes(row_key, key):
