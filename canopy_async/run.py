@@ -305,6 +305,8 @@ class Run(Generic[T]):
         query = self._query
         if not self._walk.sends_sort_by:
             query = attrs.evolve(query, sort_by=None)
+        if window.newest_first:
+            query = attrs.evolve(query, order="desc")
         request = PageRequest(
             endpoint=self._endpoint,
             query=query,

@@ -42,9 +42,10 @@ class SimRow:
 class Scenario:
     """What one schedule is drawn from; rates are per second.
 
-    Each request may itself write rows, ``writes_on_read`` of them. The server counts
-    ``before`` it selects, ``after`` it, or ``with`` it; what a request writes comes
-    between the two, or before both where they are one.
+    The server may ignore which order it is asked for: the list is in ``order`` then,
+    whatever is asked. Each request may itself write rows, ``writes_on_read`` of them.
+    The server counts ``before`` it selects, ``after`` it, or ``with`` it; what a
+    request writes comes between the two, or before both where they are one.
     """
 
     name: str
@@ -60,6 +61,8 @@ class Scenario:
     ties: float = 0.05
     runs: tuple[int, int] | None = None
     unstable: bool = False
+    ignores_order: bool = False
+    asked_order: str | None = None
     race: bool = False
     clamp: int | None = None
     clamp_said: bool = True
@@ -141,7 +144,10 @@ class SimList:
         before = len(self.rows)
         if scenario.count_taken != "after":
             self._write()
-        ids = self._slice(start, start + take)
+        order = scenario.order
+        if window.newest_first and not scenario.ignores_order:
+            order = "desc"
+        ids = self._slice(start, start + take, order)
         if scenario.count_taken == "after":
             self._write()
         count = before if scenario.count_taken == "before" else len(self.rows)
@@ -166,7 +172,7 @@ class SimList:
         for _ in range(self.rng.randint(*self.scenario.writes_on_read)):
             self._append(new_key=self.rng.random() >= self.scenario.ties)
 
-    def _slice(self, start: int, end: int) -> list[str]:
+    def _slice(self, start: int, end: int, order: str) -> list[str]:
         scenario, rng = self.scenario, self.rng
         rows = self.rows
         if scenario.sorting == "random":
@@ -175,7 +181,7 @@ class SimList:
             rows = sorted(rows, key=lambda row: row[1])
         elif scenario.unstable:
             rows = sorted(rows, key=lambda row: (row[0], rng.random()))
-        if scenario.order == "desc":
+        if order == "desc":
             size = len(rows)
             rows = rows[max(0, size - end) : max(0, size - start)][::-1]
         else:

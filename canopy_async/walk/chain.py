@@ -82,6 +82,7 @@ class OverlapChain(Generic[R]):
         self._accept_unordered: Final = accept_unordered
         self._direction: Direction[R] | None = None
         self._search: Search[R] | None = None
+        self._newest: tuple[int, Any] | None = None
         self._to_bound: int | None = None
         self._base: int | None = None
         self._ledger: Final = Ledger(order)
@@ -143,6 +144,16 @@ class OverlapChain(Generic[R]):
                 retries=retries,
             )
         return report if self._span.is_whole else attrs.evolve(report, expected=None)
+
+    def expect_newest(self, rows: int, key: Any) -> None:
+        """Be told where the list, oldest first, is to end: a hint where to look.
+
+        Args:
+            rows: How many of its rows, the newest ones, are about as new as ``key``
+                or newer.
+            key: The ``created_at`` of the oldest of them.
+        """
+        self._newest = rows, key
 
     def plan(self) -> Window | None:
         """Append the next planned window, and return it."""
@@ -331,12 +342,23 @@ class OverlapChain(Generic[R]):
     def _begin_search(self, first: View[R]) -> None:
         """Look for where the wanted part begins, which is not in page 1."""
         resume = self._span.resume
+        low, high = first.end, self._ledger.latest
+        low_key, high_key = first.keys[-1], None
+        guess = None if resume is None else resume.position
+        if guess is None and self._keys.order == "asc":
+            if self._newest is None:
+                guess = high  # a range that ends the log is the likeliest one
+            else:
+                rows, high_key = self._newest
+                high -= rows
         self._search = Search(
             self._keys,
-            low=first.end,
-            high=self._ledger.latest,
+            low=low,
+            high=high,
+            low_key=low_key,
+            high_key=high_key,
             take=self._plan.max_take,
-            guess=resume.position if resume is not None else None,
+            guess=guess,
         )
 
     def _find(self, search: Search[R], view: View[R] | None) -> list[R]:

@@ -5,7 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.view import Row, View
-from canopy_async.walk.window import Window, plan_window
+from canopy_async.walk.window import OVERLAP, Window, plan_window
 
 __all__ = ["Search"]
 
@@ -28,6 +28,8 @@ class Search(Generic[R]):
         low: A position that the row is not before.
         high: A position that it is not after.
         take: Rows per page at most.
+        low_key: The key right before ``low``, None where it is not known.
+        high_key: The key at ``high``, None where it is not known.
         guess: Where it was when last seen, None if it never was.
     """
 
@@ -38,7 +40,9 @@ class Search(Generic[R]):
         low: int,
         high: int,
         take: int,
-        guess: int | None,
+        low_key: Any = None,
+        high_key: Any = None,
+        guess: int | None = None,
     ) -> None:
         self._cover: Final = cover
         self._low = low
@@ -46,8 +50,8 @@ class Search(Generic[R]):
         self._take: Final = take
         self._pending: deque[Window] = deque()
         self._under_way: deque[Window] = deque()
-        self._low_key: Any = None
-        self._high_key: Any = None
+        self._low_key = low_key
+        self._high_key = high_key
         self._width = self._high - self._low
         self._interpolates = True
         if guess is not None:
@@ -110,6 +114,9 @@ class Search(Generic[R]):
 
     def _divide(self) -> None:
         width = self._high - self._low
+        if width <= self._take:  # one window is about all that is left
+            self._ask(plan_window(self._low - OVERLAP, self._take))
+            return
         guess = self._interpolate() if self._interpolates else None
         if guess is None:
             for part in range(1, PROBES + 1):
@@ -130,7 +137,9 @@ class Search(Generic[R]):
         return self._low + int(part * (self._high - self._low))
 
     def _add(self, position: int) -> None:
-        window = plan_window(max(0, position - self._take // 2), self._take)
+        self._ask(plan_window(max(0, position - self._take // 2), self._take))
+
+    def _ask(self, window: Window) -> None:
         asked = {(other.page, other.take) for other in self._pending}
         if (window.page, window.take) not in asked:
             self._pending.append(window)
