@@ -469,7 +469,7 @@ async def test_a_part_may_end_with_more_events_of_an_instant_than_can_be_named(
 
 async def test_a_part_in_another_order_is_not_taken(server, session, job, tmp_path):
     """Its last row is the earliest: no place to go on at."""
-    server.seed_events("idn_1", 100, tie_probability=0)
+    server.seed_events("idn_1", 300, tie_probability=0)
     rows = truth(server, "idn_1")["idn_1"]
     server.faults = Faults(ignore_order=True, default_order="desc")
     since, until = rows[20]["created_at"], rows[80]["created_at"]
