@@ -18,12 +18,11 @@ from canopy_async.arguments import (
     check_text,
 )
 from canopy_async.auth import Credential, TokenProvider, as_provider
-from canopy_async.checkpoint import Checkpoint, scope_of
+from canopy_async.checkpoint import Checkpoint, scope_of_read
 from canopy_async.errors import CheckpointError
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.identity_ids import IdentityIds
-from canopy_async.instants import in_utc
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
 from canopy_async.run import ReadOptions
@@ -36,7 +35,6 @@ from canopy_async.wire import (
     Endpoint,
     Query,
     audit_endpoint,
-    build_url,
     decode_page,
     identities_endpoint,
     is_loopback,
@@ -618,10 +616,17 @@ class CanopySession:
 
     def _scope(self, endpoint: Endpoint[Any], query: Query, span: Span) -> str:
         """Return the hash of what a checkpoint of this read may be used for."""
-        url = build_url(self._base_url, endpoint, query, page=1, take=1)
-        bounds = (span.since, span.until)
-        instants = [None if at is None else in_utc(at) for at in bounds]
-        return scope_of(f"{url} {instants}")
+        return scope_of_read(
+            base_url=self._base_url,
+            account=self._account,
+            identity=endpoint.identity,
+            q=query.q,
+            sort_by=query.sort_by,
+            order=query.order,
+            status=query.status,
+            since=span.since,
+            until=span.until,
+        )
 
 
 _VARIABLES: Final = {
