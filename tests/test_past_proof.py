@@ -2,9 +2,10 @@
 
 import contextlib
 import itertools
+import random
 
 import pytest
-from support.lists import Reader, log, page_of, read, row
+from support.lists import Reader, log, page_of, read, row, tied
 from walksim import SimRow
 
 from canopy_async.checkpoint import Checkpoint, Place
@@ -196,3 +197,34 @@ def test_a_fence_around_a_part_expects_no_number_of_rows():
     reader = read(rows, take=10, cut=SIZE, span=Span(until=row(50).created_at))
     assert [r.id for r in reader.read] == [r.id for r in rows[:50]]
     assert reader.report.expected is None
+
+
+class ShufflesTies:
+    """A server that orders ties anew at each request, and whose list is unsorted."""
+
+    def __init__(self, seed, take):
+        rng = self.rng = random.Random(seed)
+        self.ties = tied(rng.randint(take, 3 * take), 1000)
+        self.head = log(rng.randint(0, take))
+        keys = [
+            1005 - 3 * n if rng.random() < 0.5 else 1000 + n
+            for n in range(rng.randint(2, 30))
+        ]
+        self.tail = [row(key, f"z{n}") for n, key in enumerate(keys)]
+
+    def __call__(self, window):
+        if self.rng.random() < 0.7:
+            self.rng.shuffle(self.ties)
+        return page_of([*self.head, *self.ties, *self.tail], window)
+
+
+def test_rows_sampled_out_of_a_run_of_ties_share_no_row_with_what_comes_after():
+    sampled = 0
+    for seed, take in itertools.product(range(150), (4, 6, 10)):
+        reader = Reader(ShufflesTies(seed, take), take=take, accept_unordered=True)
+        with contextlib.suppress(IncompleteReadError):
+            reader.run()
+        if reader.walk._bridge.has_sampled:  # noqa: SLF001
+            sampled += 1
+            assert reader.report.proof != Proof.SHARED_ID or not reader.report.complete
+    assert sampled > 5
