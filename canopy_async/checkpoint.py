@@ -1,6 +1,7 @@
 """Where a read stands, as a small text that outlives the process."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -14,9 +15,12 @@ from canopy_async.instants import in_utc
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof, ReadReport
 
-__all__ = ["MAX_IDS", "Checkpoint", "Place", "scope_of"]
+__all__ = ["MAX_IDS", "Checkpoint", "Place", "scope_of", "scope_of_read"]
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""The version of the text; each later one of this library reads it."""
+
+_BEFORE_RELEASE: Final = 1
 MAX_IDS: Final = 100_000
 """Ids that one checkpoint holds at most."""
 
@@ -95,6 +99,11 @@ class Checkpoint:
             raise CheckpointError(f"a checkpoint has at most {_MAX_TEXT} characters")
         try:
             version = msgspec.json.decode(text, type=_Version).v
+            if version == _BEFORE_RELEASE:
+                raise CheckpointError(
+                    "the checkpoint was written before version 0.1.0 of this library,"
+                    " which can't go on from it: begin afresh"
+                )
             if version != VERSION:
                 raise CheckpointError(f"a checkpoint of version {version} is unknown")
             read = msgspec.json.decode(text, type=_Text)
@@ -184,6 +193,59 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
     proof: Proof
 
 
-def scope_of(url: str) -> str:
-    """Return the hash of a read, given its URL without page and take."""
-    return hashlib.sha256(url.encode()).hexdigest()[:16]
+def scope_of_read(
+    *,
+    base_url: str,
+    account: str,
+    identity: str | None = None,
+    q: str | None = None,
+    sort_by: str | None = None,
+    order: str | None = None,
+    status: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> str:
+    """Return the scope of a read: a hash of what its checkpoints may be used for.
+
+    It is the hash of the fields by name, as canonical JSON: sorted, without spaces,
+    those that are None left out, instants in UTC to the microsecond. So it depends on
+    no URL and no way in which Python shows a value, and a field that is added later
+    leaves the scopes of reads without it as they are.
+
+    Args:
+        base_url: Where the API is, without a trailing slash.
+        account: The account's slug.
+        identity: Whose log it is, None for the list of identities.
+        q: Search term.
+        sort_by: The column that was asked for.
+        order: The order that was asked for.
+        status: Of identities, which are listed.
+        since: The earliest instant that is wanted.
+        until: The first instant that is not wanted.
+    """
+    fields = {
+        "base_url": base_url,
+        "account": account,
+        "identity": identity,
+        "q": q,
+        "sort_by": sort_by,
+        "order": order,
+        "status": status,
+        "since": _text_of(since),
+        "until": _text_of(until),
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    return scope_of(
+        json.dumps(given, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    )
+
+
+def scope_of(text: str) -> str:
+    """Return a short hash of a text, which tells one scope from another."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _text_of(instant: datetime | None) -> str | None:
+    if instant is None:
+        return None
+    return in_utc(instant).isoformat(timespec="microseconds")

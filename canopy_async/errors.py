@@ -16,6 +16,7 @@ CanopyError
 │  ├─ UnprovenTiesError
 │  ├─ UnorderedListError
 │  └─ RequestBudgetError
+├─ FutureRangeError
 ├─ CheckpointError
 ├─ FanOutError
 ├─ ExportError
@@ -27,6 +28,7 @@ token or a header that was sent.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from canopy_async.printable import printable
@@ -44,6 +46,7 @@ __all__ = [
     "ExportError",
     "FanOutError",
     "ForbiddenError",
+    "FutureRangeError",
     "IncompleteReadError",
     "NotFoundError",
     "ProtocolError",
@@ -251,6 +254,21 @@ class UnorderedListError(IncompleteReadError):
 
 class RequestBudgetError(IncompleteReadError):
     """The read would send more requests than it may."""
+
+
+class FutureRangeError(CanopyError, ValueError):
+    """``until`` is in the future: of what is to come, nothing can be proven.
+
+    Attributes:
+        until: The end of the range that was asked for.
+        now: What time it was when the range was looked at: by the server's clock,
+            where its answer told.
+    """
+
+    def __init__(self, message: str, *, until: datetime, now: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+        self.now = now
 
 
 class CheckpointError(CanopyError):

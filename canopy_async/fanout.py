@@ -20,6 +20,7 @@ from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     CanopyError,
     FanOutError,
+    FutureRangeError,
     SessionClosedError,
     UnauthorizedError,
 )
@@ -45,6 +46,9 @@ MAX_REPORTS: Final = 10_000
 """Reports that one fan-out keeps at most."""
 
 _ON_ERROR: Final = ("raise", "collect")
+
+_STOPS_ALL: Final = (UnauthorizedError, FutureRangeError, SessionClosedError)
+"""What concerns one identity no more than all others."""
 
 
 @attrs.define(eq=False)
@@ -420,8 +424,7 @@ class FanOut:
         error.add_note(
             f"while the events of identity {reading.identity_id!r} were read"
         )
-        stops_all = isinstance(error, (UnauthorizedError, SessionClosedError))
-        if stops_all:
+        if isinstance(error, _STOPS_ALL):
             self._stop(error)
             return
         if error.checkpoint is None:

@@ -22,9 +22,10 @@ from canopy_async.hooks import PageReceived
 from canopy_async.models import Page, PageMeta
 from canopy_async.readahead import Outcome, ReadAhead
 from canopy_async.report import Progress, ReadReport
+from canopy_async.server_clock import check_is_over
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import Span, Walk, Window
-from canopy_async.wire import Endpoint, Query, Response, decode_page
+from canopy_async.wire import Endpoint, Query, Response, date_of, decode_page
 
 __all__ = ["ReadOptions", "Run"]
 
@@ -89,6 +90,7 @@ class Run(Generic[T]):
         self._advancing = False
         self._arrived: Window | None = None
         self._plans_more = True
+        self._unchecked_until = options.span.until
         self._closed = False
         self._notes: Final[list[str]] = []
 
@@ -270,6 +272,7 @@ class Run(Generic[T]):
     def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:
         self._plans_more = True
         if isinstance(outcome, Response):
+            self._check_until(outcome)
             page = decode_page(
                 self._endpoint,
                 outcome.body,
@@ -285,6 +288,12 @@ class Run(Generic[T]):
             self._ahead.failing = False
             return ()
         raise outcome
+
+    def _check_until(self, answer: Response) -> None:
+        """Refuse a range that was not over when the read began, at its first answer."""
+        until, self._unchecked_until = self._unchecked_until, None
+        if until is not None:
+            check_is_over(until, date_of(answer.headers))
 
     def _answered(self) -> None:
         """Use the room that an answer leaves in flight."""
@@ -318,6 +327,8 @@ class Run(Generic[T]):
         query = self._query
         if not self._walk.sends_sort_by:
             query = attrs.evolve(query, sort_by=None)
+        if window.newest_first:
+            query = attrs.evolve(query, order="desc")
         request = PageRequest(
             endpoint=self._endpoint,
             query=query,

@@ -1,12 +1,17 @@
 """What time it is by the server's clock, as its answers tell."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
+from canopy_async.errors import FutureRangeError
 from canopy_async.instants import in_utc
 from canopy_async.wire import date_of
 
-__all__ = ["ServerClock"]
+__all__ = ["ServerClock", "check_is_over"]
+
+_RESOLUTION: Final = timedelta(seconds=1)
+"""A ``Date`` has whole seconds: the server's clock is ahead of it by up to so much."""
 
 
 class ServerClock:
@@ -52,3 +57,28 @@ class ServerClock:
             return self._date + timedelta(seconds=seconds - self._seen_at)
         except OverflowError:
             return self._date
+
+
+def check_is_over(until: datetime, server_time: datetime | None) -> None:
+    """Raise where a range is not over yet.
+
+    Args:
+        until: The end of the range; aware.
+        server_time: What time it was by the server's clock when the range was looked
+            at, such as the ``Date`` of an answer or `CanopySession.server_time`;
+            where that is None, this machine's clock is asked.
+
+    Raises:
+        FutureRangeError: ``until`` is later, so that events may yet come before it.
+    """
+    now = server_time or datetime.now(UTC)
+    if until - now <= _RESOLUTION:
+        return
+    whose = "this machine's clock" if server_time is None else "the server's clock"
+    raise FutureRangeError(
+        f"until must not be in the future: it is {until.isoformat()}, and by {whose} it"
+        f" is {now.isoformat()}. Events may yet come before until, so that nothing can"
+        " be proven: leave until out, or let it be earlier",
+        until=until,
+        now=now,
+    )

@@ -18,25 +18,23 @@ from canopy_async.arguments import (
     check_text,
 )
 from canopy_async.auth import Credential, TokenProvider, as_provider
-from canopy_async.checkpoint import Checkpoint, scope_of
+from canopy_async.checkpoint import Checkpoint, scope_of_read
 from canopy_async.errors import CheckpointError
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.identity_ids import IdentityIds
-from canopy_async.instants import in_utc
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
 from canopy_async.run import ReadOptions
 from canopy_async.stream import EventStream, Stream
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.version import __version__
-from canopy_async.walk import WHOLE, OverlapChain, PlainWalk, Span, Walk
+from canopy_async.walk import WHOLE, PlainWalk, Span, Walk, proven_walk
 from canopy_async.wire import (
     MAX_TAKE,
     Endpoint,
     Query,
     audit_endpoint,
-    build_url,
     decode_page,
     identities_endpoint,
     is_loopback,
@@ -327,8 +325,10 @@ class CanopySession:
             q: Search term.
             sort_by: The column to sort by, None for the server's default.
             order: ``asc`` or ``desc``, None for the server's default.
-            since: The earliest ``created_at`` that is wanted, inclusive; aware.
-            until: The first that is not wanted; aware.
+            since: The earliest ``created_at`` that is wanted, inclusive; aware. A log
+                that has nothing since then costs one request.
+            until: The first that is not wanted; aware, and not in the future: of what
+                is to come, nothing can be proven.
             limit: Events in all at most, None for no limit.
             take: Events per page at most, 1 to 100. Where pages of fewer than
                 20 can't overlap, a proven read asks for up to 20.
@@ -339,7 +339,9 @@ class CanopySession:
                 repeated where the log moves meanwhile.
             resume: A checkpoint of an earlier read with the same arguments, or
                 its text: this read begins after the last event of that one.
-                ``limit`` counts from there.
+                ``limit`` counts from there. At the end of a log it passes by
+                events that are committed late, dated before that place; `follow`
+                finds them.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
@@ -348,6 +350,8 @@ class CanopySession:
                 read.
             SessionClosedError: At the call, or while iterating when the
                 session is closed meanwhile.
+            FutureRangeError: While iterating: ``until`` is later than the server's
+                time.
             CanopyError: While iterating; carries ``checkpoint``.
 
         Example:
@@ -621,10 +625,17 @@ class CanopySession:
 
     def _scope(self, endpoint: Endpoint[Any], query: Query, span: Span) -> str:
         """Return the hash of what a checkpoint of this read may be used for."""
-        url = build_url(self._base_url, endpoint, query, page=1, take=1)
-        bounds = (span.since, span.until)
-        instants = [None if at is None else in_utc(at) for at in bounds]
-        return scope_of(f"{url} {instants}")
+        return scope_of_read(
+            base_url=self._base_url,
+            account=self._account,
+            identity=endpoint.identity,
+            q=query.q,
+            sort_by=query.sort_by,
+            order=query.order,
+            status=query.status,
+            since=span.since,
+            until=span.until,
+        )
 
 
 _VARIABLES: Final = {
@@ -665,7 +676,7 @@ def _check_type(name: str, value: Any, cls: type) -> None:
 def _new_walk(row: type, query: Query, options: ReadOptions) -> Walk[Any]:
     if not options.lossless:
         return PlainWalk(take=options.take, limit=options.limit)
-    return OverlapChain(
+    return proven_walk(
         take=options.take,
         limit=options.limit,
         order=query.order,

@@ -64,11 +64,13 @@ class Endpoint(Generic[T]):
         row: The class of its rows.
         template: The path with placeholders, which is what may be logged.
         path: The percent-encoded path.
+        identity: The id of the identity that it is of, if any, as it was given.
     """
 
     row: type[T]
     template: str
     path: str
+    identity: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +123,7 @@ def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
         "/portal/v1/accounts/{account}/identities/{id}/audit",
         f"/portal/v1/accounts/{quote(account, safe='')}"
         f"/identities/{quote(identity_id, safe='')}/audit",
+        identity_id,
     )
 
 

@@ -2,6 +2,7 @@
 
 import gc
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import settings
@@ -44,11 +45,19 @@ def database():
     return lambda: nullcontext(":memory:")
 
 
+def years_from_now():
+    """A server's clock: no range of the tests' logs is in its future.
+
+    It is not this machine's, and never near it.
+    """
+    return datetime.now(UTC) + timedelta(days=2000)
+
+
 @pytest.fixture
 async def server(database):
     """A running local server of the API, empty unless the module fills it."""
     with database() as path:
-        async with LocalCanopy(path=path) as local:
+        async with LocalCanopy(path=path, clock=years_from_now) as local:
             yield local
 
 

@@ -7,19 +7,20 @@ halves of a read that was cut. Run as a script, it prints a table:
 """
 
 import argparse
+import itertools
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
 import attrs
 from walksim import EPOCH, Scenario, SimList, SimRow, _Network, _top_up, hard, moving
 
 from canopy_async.checkpoint import Checkpoint, Place
-from canopy_async.errors import CanopyError, IncompleteReadError
-from canopy_async.walk.chain import OverlapChain
-from canopy_async.walk.span import Span
+from canopy_async.errors import CanopyError, CheckpointError, IncompleteReadError
+from canopy_async.walk import Span, Walk, proven_walk
 
 
 @attrs.define
@@ -32,6 +33,7 @@ class Trial:
     repeated: int = 0
     disordered: bool = False
     outside: int = 0
+    order: str | None = None
     unsaid: bool = False
     requests: int = 0
     rows: int = 0
@@ -43,9 +45,10 @@ class Trial:
         return bool(silent or self.repeated or self.disordered or self.outside)
 
 
-def _walk(scenario: Scenario, span: Span) -> OverlapChain[SimRow]:
-    return OverlapChain(
-        take=scenario.take, max_take=scenario.take, order=scenario.order, span=span
+def _walk(scenario: Scenario, span: Span) -> Walk[SimRow]:
+    order = scenario.asked_order or scenario.order
+    return proven_walk(
+        take=scenario.take, max_take=scenario.take, order=order, span=span
     )
 
 
@@ -56,7 +59,7 @@ def _drive(
     concurrency: int,
     *,
     stop_after: int | None = None,
-) -> tuple[list[SimRow], OverlapChain[SimRow], Checkpoint]:
+) -> tuple[list[SimRow], Walk[SimRow], Checkpoint]:
     """Read until the end, or until so many rows were handed out."""
     walk = _walk(scenario, span)
     place = Place(lambda: "sim", span.resume)
@@ -98,6 +101,7 @@ def read_range(scenario: Scenario, seed: int, *, concurrency: int) -> Trial:
         trial.raised = type(error).__name__
     else:
         trial.unsaid = not walk.report().complete
+        trial.order = walk.report().order_observed
     _judge(trial, network, scenario, span)
     return trial
 
@@ -128,7 +132,8 @@ def cut_and_resume(scenario: Scenario, seed: int, *, concurrency: int) -> Trial:
             while network.now < pause:
                 network.step()
         trial.unsaid = not walk.report().complete
-    except IncompleteReadError as error:
+        trial.order = walk.report().order_observed
+    except (IncompleteReadError, CheckpointError) as error:
         trial.raised = type(error).__name__
     _judge(trial, network, scenario, whole)
     return trial
@@ -137,8 +142,11 @@ def cut_and_resume(scenario: Scenario, seed: int, *, concurrency: int) -> Trial:
 def _draw_span(server: SimList, rng: random.Random) -> Span:
     keys = [key for key, _ in server.rows] or [0]
 
+    newest = keys[-2 * server.scenario.take :]
+
     def instant() -> datetime:
-        key = rng.choice([rng.choice(keys), keys[0] - 5, keys[-1] + 5])
+        places = (rng.choice(keys), rng.choice(newest), keys[0] - 5, keys[-1] + 5)
+        key = rng.choice(places)
         return EPOCH + timedelta(milliseconds=key + rng.choice((0, 0, 1)))
 
     since, until = sorted((instant(), instant()))
@@ -164,16 +172,32 @@ def _judge(trial: Trial, network: _Network, scenario: Scenario, span: Span) -> N
     keys = [row.created_at for row in trial.read]
     trial.lost = len(owed - set(ids))
     trial.repeated = len(ids) - len(set(ids))
-    trial.disordered = keys != sorted(keys, reverse=scenario.order == "desc")
+    order = trial.order or scenario.order
+    trial.disordered = keys != sorted(keys, reverse=order == "desc")
     trial.outside = sum(not span.holds(key) for key in keys)
     trial.requests = network.sent
     trial.rows = len(ids)
 
 
+_DEAF: Final = ("quiet", "mixed", "chaos", "ties .5 unstable", "count race")
+
+
 def scenarios() -> Iterator[Scenario]:
-    """Yield the moving and the hard schedules, those without order left out."""
+    """Yield the moving and the hard schedules, those without order left out.
+
+    And those of servers that ignore which order they are asked for.
+    """
     yield from moving()
     yield from (s for s in hard() if s.sorting == "created_at")
+    for kept, asked in itertools.product(("asc", "desc"), repeat=2):
+        for scenario in (*moving(), *hard()):
+            if scenario.name in _DEAF and scenario.order == kept:
+                yield attrs.evolve(
+                    scenario,
+                    name=f"{scenario.name}, always {kept}",
+                    ignores_order=True,
+                    asked_order=asked,
+                )
 
 
 def _line(
@@ -193,7 +217,7 @@ def _line(
     kept = [t for t in trials if t.raised is None]
     cost = sum(t.requests for t in kept) / max(1, len(kept))
     return (
-        f"{name:7} {scenario.name:28} {scenario.order:5}"
+        f"{name:7} {scenario.name:28} {scenario.asked_order or scenario.order:5}"
         f" {sum(t.lost > 0 for t in kept):5} {sum(t.repeated > 0 for t in trials):5}"
         f" {sum(t.disordered for t in trials):5} {sum(t.outside > 0 for t in trials):5}"
         f" {100 * sum(raised.values()) / count:7.1f} {cost:8.1f}  {', '.join(raised)}"

@@ -48,6 +48,7 @@ LAYERS = (
         "walk.opening",
         "walk.bridge",
         "walk.chain",
+        "walk.newest",
         "walk",
         "auth",
         "hooks",

@@ -2,11 +2,21 @@
 
 import itertools
 import random
-from datetime import timedelta
 
 import attrs
 import pytest
-from walksim import EPOCH, SimRow
+from support.lists import (
+    DENIED,
+    TAKE,
+    Reader,
+    assert_all,
+    log,
+    page_of,
+    read,
+    row,
+    tied,
+)
+from walksim import EPOCH
 
 from canopy_async.errors import (
     DriftTooFastError,
@@ -16,106 +26,8 @@ from canopy_async.errors import (
     UnorderedListError,
     UnprovenTiesError,
 )
-from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
 from canopy_async.walk.chain import OverlapChain
-
-TAKE = 100
-DENIED = object()
-
-
-def row(key, id_=None):
-    instant = None if key is None else EPOCH + timedelta(seconds=key)
-    return SimRow(f"r{key}" if id_ is None else id_, instant)
-
-
-def log(count, order="asc"):
-    rows = [row(key) for key in range(count)]
-    return rows if order == "asc" else rows[::-1]
-
-
-def tied(count, key, name="t"):
-    return [row(key, f"{name}{number}") for number in range(count)]
-
-
-def page_of(rows, window, *, cut=None, said=None, count=None, pages=None, **meta):
-    """The page of a well-behaved server, but for what is said otherwise."""
-    take = window.take if cut is None else cut
-    said = take if said is None else said
-    start = (window.page - 1) * take
-    items = tuple(rows[start : start + take])
-    count = len(rows) if count is None else count
-    pages = -(-count // take) if pages is None else pages
-    page = PageMeta(
-        page=window.page,
-        take=said,
-        item_count=count,
-        page_count=pages,
-        has_previous_page=window.page > 1,
-        has_next_page=window.page < pages,
-    )
-    return Page(items=items, pagination=attrs.evolve(page, **meta))
-
-
-class Reader:
-    """Drives a walk; ``serve`` makes a page, None or ``DENIED`` of each window."""
-
-    def __init__(self, serve, *, take=TAKE, width=1, most=2000, **options):
-        self.walk = OverlapChain(take=take, **options)
-        self.asked = []
-        self.read = []
-        self._serve = serve
-        self._width = width
-        self._most = most
-
-    def run(self):
-        walk, answers = self.walk, {}
-        while not walk.done:
-            while len(walk.windows) < self._width and (window := walk.plan()):
-                self._ask(window, answers)
-            head = walk.windows[0]
-            if head not in answers:
-                self._ask(head, answers)
-            self.read += self._take(answers.pop(head))
-        return self
-
-    def _ask(self, window, answers):
-        assert len(self.asked) < self._most, "it asks for ever"
-        self.asked.append(window)
-        answers[window] = self._serve(window)
-
-    def _take(self, page):
-        if page is None:
-            return self.walk.take_missing()
-        if page is DENIED:
-            assert self.walk.refused()
-            return ()
-        return self.walk.take(page)
-
-    def fails(self, error, match=None):
-        with pytest.raises(error, match=match):
-            self.run()
-        assert not self.report.complete
-        assert self.report.delivered == len(self.read)
-        return self
-
-    @property
-    def report(self):
-        return self.walk.report()
-
-
-def read(rows, **options):
-    """Read a list that holds still, from a server with ``page_of``'s oddities."""
-    ours = {"take", "width", "limit", "order", "sort_by", "accept_unordered"}
-    oddities = {k: options.pop(k) for k in set(options) - ours}
-    return Reader(lambda window: page_of(rows, window, **oddities), **options).run()
-
-
-def assert_all(reader, rows, proof=Proof.STRICT_KEY):
-    assert [r.id for r in reader.read] == [r.id for r in rows]
-    assert reader.report.complete
-    assert reader.report.proof == proof
-    assert reader.report.delivered == len(rows)
 
 
 @pytest.fixture(params=["asc", "desc"])
@@ -334,6 +246,53 @@ def test_a_full_last_page_with_a_late_row_loses_nothing():
     reader.run()
     assert reader.read[-1].id == "r0"
     assert {f"r{key}" for key in range(200)} <= {r.id for r in reader.read}
+
+
+class GrowingLog:
+    """A log to which a request adds a row after its rows were selected."""
+
+    def __init__(self, rows, order):
+        self.rows, self.order = rows, order
+
+    def __call__(self, window):
+        rows = log(self.rows, self.order)
+        self.rows += 1
+        return page_of(rows, window, count=self.rows)
+
+
+@pytest.mark.parametrize("rows", range(1, 21))
+def test_a_small_log_that_each_request_adds_to_is_two_requests(order, width, rows):
+    reader = Reader(GrowingLog(rows, order), width=width, order=order).run()
+    there = [r.id for r in log(rows, order)]
+    got = [r.id for r in reader.read]
+    # Oldest first, the row that the first request added comes too.
+    assert got[: len(there)] == there
+    assert len(got) <= rows + 1
+    assert reader.report.complete
+    assert reader.report.proof == Proof.STRICT_KEY
+    assert len(reader.asked) == 2
+
+
+@pytest.mark.parametrize("rows", [0, 97, 98, 99, 100, 150, 250, 1000])
+def test_a_log_that_each_request_adds_to_ends(order, width, rows):
+    reader = Reader(GrowingLog(rows, order), width=width, order=order).run()
+    there = {r.id for r in log(rows, order)}
+    assert there <= {r.id for r in reader.read}
+    assert reader.report.complete
+    assert len(reader.asked) <= 1.2 * rows / 100 + 5 + width
+
+
+def test_rows_that_were_counted_before_they_could_be_read_are_not_called_purged():
+    reader = Reader(GrowingLog(5, "desc"), order="desc").run()
+    assert (reader.report.expected, reader.report.delivered) == (6, 5)
+    assert reader.report.purged == 0
+
+
+def test_rows_that_are_kept_back_though_counted_are_no_growing_log(order):
+    # The list holds still: no later page shows what was counted.
+    rows = log(150, order)
+    reader = Reader(lambda window: page_of(rows, window, count=151), order=order)
+    reader.fails(RequestBudgetError, match="counts 151 rows, and sends none after")
 
 
 def test_another_page_that_never_comes_is_not_asked_for_without_end(order, width):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from walksim import SimRow
 
 from canopy_async import Checkpoint, CheckpointError, Proof, ReadReport
-from canopy_async.checkpoint import MAX_IDS, Place, scope_of
+from canopy_async.checkpoint import MAX_IDS, Place, scope_of_read
 
 KEY = datetime(2026, 4, 20, 12, tzinfo=UTC)
 ids = st.frozensets(st.text(max_size=20), min_size=1, max_size=20)
@@ -56,7 +56,8 @@ def test_damaged_text_is_never_taken_for_another_place(checkpoint, data):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("v", 2),
+        ("v", 1),
+        ("v", 3),
         ("v", "1"),
         ("order", "up"),
         ("key", "2026-04-20T12:00:00"),
@@ -98,8 +99,51 @@ def test_the_instant_is_kept_whatever_its_offset():
     assert Checkpoint.loads(checkpoint.dumps()).key == KEY
 
 
-def test_scopes_tell_reads_apart():
-    assert scope_of("https://a/x?page=1") != scope_of("https://a/y?page=1")
+def test_a_checkpoint_from_before_the_first_release_is_refused_as_such():
+    text = a_checkpoint().dumps().replace('"v":2', '"v":1')
+    with pytest.raises(CheckpointError, match=r"before version 0\.1\.0"):
+        Checkpoint.loads(text)
+
+
+# Scopes
+
+
+READ = {"base_url": "https://api.canopy.dev", "account": "acme", "identity": "idn_1"}
+OTHERS = {
+    "base_url": "https://canopy.example",
+    "account": "other",
+    "identity": "idn_2",
+    "q": "x",
+    "sort_by": "created_at",
+    "order": "asc",
+    "status": "active",
+    "since": KEY,
+    "until": KEY,
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_each_field_tells_one_read_from_another(name):
+    assert scope_of_read(**READ) != scope_of_read(**{**READ, name: OTHERS[name]})
+
+
+def test_a_value_in_one_field_is_another_read_than_the_value_in_the_next():
+    in_each = [{**READ, name: "x"} for name in ("q", "sort_by", "order", "status")]
+    assert len({scope_of_read(**fields) for fields in in_each}) == len(in_each)
+    tricky = {**READ, "identity": 'idn_1","q":"x'}
+    assert scope_of_read(**tricky) != scope_of_read(**READ, q="x")
+
+
+@pytest.mark.parametrize("offset", [-11, 0, 5.5])
+def test_an_instant_is_one_read_whatever_its_offset(offset):
+    since = KEY.astimezone(timezone(timedelta(hours=offset)))
+    assert scope_of_read(**READ, since=since) == scope_of_read(**READ, since=KEY)
+
+
+def test_the_ends_of_the_calendar_have_a_scope():
+    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=2)))
+    last = datetime.max.replace(tzinfo=timezone(timedelta(hours=-2)))
+    assert scope_of_read(**READ, since=first) != scope_of_read(**READ, until=last)
 
 
 def rows(*names):

@@ -26,7 +26,7 @@ from canopy_async.distributed.records import Record, is_record, is_shard_file
 from canopy_async.distributed.splitting import MAX_PARTS, rest_of
 from canopy_async.distributed.storage import LocalStorage, check_url, open_storage
 from canopy_async.distributed.tokens import TokenError, TokenSource
-from canopy_async.distributed.work import Job, Outcome, Work, weakest
+from canopy_async.distributed.work import Job, Outcome, Work
 from canopy_async.export import Commit, FileEntry, IdentityEntry, read_manifest
 from canopy_async.export.exporter import new_header
 from canopy_async.report import Proof
@@ -338,7 +338,6 @@ def test_a_log_is_proven_by_its_weakest_part():
     _, middle, last = said(log.ready())
     assert Checkpoint.loads(middle.checkpoint).proof is Proof.COUNT
     assert (last.proof, last.complete) == (Proof.NONE, False)
-    assert weakest([]) is Proof.STRICT_KEY
 
 
 def test_what_comes_after_a_failed_part_is_dropped():
@@ -470,7 +469,7 @@ async def test_a_part_may_end_with_more_events_of_an_instant_than_can_be_named(
 
 async def test_a_part_in_another_order_is_not_taken(server, session, job, tmp_path):
     """Its last row is the earliest: no place to go on at."""
-    server.seed_events("idn_1", 100, tie_probability=0)
+    server.seed_events("idn_1", 300, tie_probability=0)
     rows = truth(server, "idn_1")["idn_1"]
     server.faults = Faults(ignore_order=True, default_order="desc")
     since, until = rows[20]["created_at"], rows[80]["created_at"]

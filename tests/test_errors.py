@@ -40,6 +40,9 @@ EXAMPLES = {
     errors.FanOutError: lambda cls: cls(
         "two", failures={"idn_1": errors.NotFoundError("gone", status=404)}
     ),
+    errors.FutureRangeError: lambda cls: cls(
+        "not over", until=datetime(2027, 1, 1, tzinfo=UTC), now=CHECKPOINT.key
+    ),
     errors.ExportError: lambda cls: cls("locked"),
     errors.SessionClosedError: lambda cls: cls("closed"),
 }

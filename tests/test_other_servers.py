@@ -18,6 +18,7 @@ from canopy_async import (
     ApiError,
     CanopySession,
     ForbiddenError,
+    FutureRangeError,
     NotFoundError,
     RetryPolicy,
     ServerError,
@@ -232,11 +233,14 @@ async def test_the_first_and_the_last_day_in_any_zone_can_be_read_and_followed(
 
 
 @virtual
-async def test_a_bound_may_be_the_last_instant_of_any_zone():
+async def test_a_bound_may_be_the_first_or_the_last_instant_of_any_zone():
     last = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
     with scripted(lambda _: page_body()):
         async with CanopySession("acme", "t0ken") as canopy:
-            assert len(await canopy.events("idn_1", until=last).collect()) == 1
+            with pytest.raises(FutureRangeError, match="9999-12-31T23:59:59"):
+                await canopy.events("idn_1", until=last).collect()
+            first = datetime.min.replace(tzinfo=timezone(timedelta(hours=5)))
+            assert len(await canopy.events("idn_1", since=first).collect()) == 1
 
 
 # Wrong use that used to surface late

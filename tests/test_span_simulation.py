@@ -7,7 +7,9 @@ from spansim import cut_and_resume, read_range, scenarios
 from walksim import moving
 
 SCENARIOS = [
-    pytest.param(scenario, id=f"{scenario.name}-{scenario.order}")
+    pytest.param(
+        scenario, id=f"{scenario.name}-{scenario.asked_order or scenario.order}"
+    )
     for scenario in scenarios()
 ]
 MOVING = [

@@ -9,7 +9,16 @@ from functools import partial
 
 import attrs
 import pytest
-from walksim import OverlapChain, Scenario, hard, moving, naive, proven, simulate
+from walksim import (
+    OverlapChain,
+    Scenario,
+    hard,
+    moving,
+    naive,
+    proven,
+    simulate,
+    small_logs,
+)
 
 from canopy_async.report import Proof
 
@@ -95,13 +104,22 @@ def test_reads_that_write_end(rows, order, width):
         order=order,
         take=FULL_TAKE,
         rows=(rows, rows),
-        writes_on_read=True,
+        writes_on_read=(1, 1),
     )
     results = outcomes(scenario, 4, widths=(width,))
     assert_right(results)
     assert {result.raised for result in results} == {None}
     # A row per request is one more page per hundred.
     assert max(result.requests for result in results) <= 1.3 * rows / 100 + 6 + width
+
+
+@pytest.mark.parametrize("scenario", [*small_logs()], ids=name_of)
+def test_a_small_log_that_its_reading_writes_to_ends_in_a_few_requests(scenario):
+    results = outcomes(scenario, RUNS, widths=(1, 8))
+    assert_right(results)
+    assert {result.raised for result in results} == {None}
+    assert max(result.requests for result in results) <= 12
+    assert sum(result.requests for result in results) <= 4.5 * len(results)
 
 
 # What it costs

@@ -40,7 +40,13 @@ class SimRow:
 
 @attrs.frozen(kw_only=True)
 class Scenario:
-    """What one schedule is drawn from; rates are per second."""
+    """What one schedule is drawn from; rates are per second.
+
+    The server may ignore which order it is asked for: the list is in ``order`` then,
+    whatever is asked. Each request may itself write rows, ``writes_on_read`` of them.
+    The server counts ``before`` it selects, ``after`` it, or ``with`` it; what a
+    request writes comes between the two, or before both where they are one.
+    """
 
     name: str
     order: str = "desc"
@@ -55,11 +61,14 @@ class Scenario:
     ties: float = 0.05
     runs: tuple[int, int] | None = None
     unstable: bool = False
+    ignores_order: bool = False
+    asked_order: str | None = None
     race: bool = False
     clamp: int | None = None
     clamp_said: bool = True
     sorting: str = "created_at"
-    writes_on_read: bool = False
+    writes_on_read: tuple[int, int] = (0, 0)
+    count_taken: str = "with"
     latency: tuple[float, float] = (0.02, 0.3)
     stragglers: float = 0.05
 
@@ -128,14 +137,20 @@ class SimList:
     def serve(self, window: Window) -> Page[SimRow]:
         """Return a page as the server sees the list now."""
         scenario, rng = self.scenario, self.rng
-        if scenario.writes_on_read:
-            self._append(new_key=True)
         take = window.take
         if scenario.clamp is not None:
             take = min(take, scenario.clamp)
         start = (window.page - 1) * take
-        ids = self._slice(start, start + take)
-        count = len(self.rows)
+        before = len(self.rows)
+        if scenario.count_taken != "after":
+            self._write()
+        order = scenario.order
+        if window.newest_first and not scenario.ignores_order:
+            order = "desc"
+        ids = self._slice(start, start + take, order)
+        if scenario.count_taken == "after":
+            self._write()
+        count = before if scenario.count_taken == "before" else len(self.rows)
         if scenario.race:
             count = rng.choice(self.counts[-4:])
         said = take if scenario.clamp_said else window.take
@@ -152,7 +167,12 @@ class SimList:
             ),
         )
 
-    def _slice(self, start: int, end: int) -> list[str]:
+    def _write(self) -> None:
+        """Write what a request adds to the list itself."""
+        for _ in range(self.rng.randint(*self.scenario.writes_on_read)):
+            self._append(new_key=self.rng.random() >= self.scenario.ties)
+
+    def _slice(self, start: int, end: int, order: str) -> list[str]:
         scenario, rng = self.scenario, self.rng
         rows = self.rows
         if scenario.sorting == "random":
@@ -161,7 +181,7 @@ class SimList:
             rows = sorted(rows, key=lambda row: row[1])
         elif scenario.unstable:
             rows = sorted(rows, key=lambda row: (row[0], rng.random()))
-        if scenario.order == "desc":
+        if order == "desc":
             size = len(rows)
             rows = rows[max(0, size - end) : max(0, size - start)][::-1]
         else:
@@ -348,7 +368,7 @@ def hard() -> Iterator[Scenario]:
         ("chaos, race, unstable", {**_CHAOS, "race": True, "unstable": True}),
         ("sorted by id", {**_CHAOS, "sorting": "id"}),
         ("random order", {**_CHAOS, "sorting": "random"}),
-        ("each read writes", {"writes_on_read": True}),
+        ("each read writes", {"writes_on_read": (1, 1)}),
         ("fast", {"inserts": True, "rate": (20.0, 40.0)}),
         ("fast ring", {"ring": True, "rate": (20.0, 40.0)}),
         ("fast mixed", {"inserts": True, "purges": True, "rate": (20.0, 40.0)}),
@@ -358,6 +378,31 @@ def hard() -> Iterator[Scenario]:
     for name, options in cases:
         for order in ("desc", "asc"):
             yield Scenario(name=name, order=order, **options)  # type: ignore[arg-type]
+
+
+def small_logs() -> Iterator[Scenario]:
+    """Yield the schedules of a small log that its own reading writes to."""
+    moves: list[tuple[str, dict[str, object]]] = [
+        ("a row a read", {"writes_on_read": (1, 1)}),
+        ("0-2 rows a read", {"writes_on_read": (0, 2)}),
+        ("a row a read, inserts", {"writes_on_read": (1, 1), "inserts": True}),
+        ("a row a read, purges", {"writes_on_read": (1, 1), "purges": True}),
+        ("a row a read, ring", {"writes_on_read": (1, 1), "ring": True}),
+        ("inserts", {"inserts": True}),
+    ]
+    for take in (100, 20):
+        for counted in ("before", "with", "after"):
+            for name, kinds in moves:
+                for order in ("desc", "asc"):
+                    yield Scenario(
+                        name=f"{name}, count {counted}, {take}",
+                        order=order,
+                        take=take,
+                        rows=(0, 20),
+                        rate=(0.05, 2.0),
+                        count_taken=counted,
+                        **kinds,  # type: ignore[arg-type]
+                    )
 
 
 # The adversary: small lists, and whatever may happen between any two answers.
@@ -380,6 +425,8 @@ class Torment:
         ties: How likely a new row ties with the one before it.
         unstable: Whether ties come in another order each time.
         race: Whether counts may be those of up to three changes ago.
+        counted_after: Whether the list may move between what is selected and what
+            is counted.
         cap: What a page is cut to.
         cap_said: Whether a cut ``take`` is echoed.
         cap_counted: Whether ``page_count`` follows from the cut ``take``.
@@ -399,6 +446,7 @@ class Torment:
     ties: float = 0.0
     unstable: bool = False
     race: bool = False
+    counted_after: bool = False
     cap: int | None = None
     cap_said: bool = True
     cap_counted: bool = True
@@ -440,6 +488,7 @@ def draw_torment(rng: random.Random) -> Torment:
         cap_counted=rng.random() < 0.5,
         missing=rng.random() < 0.3,
         size=size,
+        counted_after=rng.random() < 0.25,
     )
 
 
@@ -521,6 +570,8 @@ class Adversary:
         rows = rows[start : start + take]
         if not rows and torment.missing and window.page > 1:
             return None
+        if torment.counted_after:
+            self.may_move()
         count = rng.choice(self.counts[-4:]) if torment.race else len(self.rows)
         pages = -(-count // (take if torment.cap_counted else said))
         return Page(
@@ -655,7 +706,7 @@ def promised(torment: Torment, report: ReadReport) -> bool:
 
 
 def _row(scenario: Scenario, runs: int, seed: int) -> tuple[str, int, int]:
-    cells = [f"{scenario.name:28}{scenario.order:5}"]
+    cells = [f"{scenario.name:40}{scenario.order:5}"]
     plain = [
         simulate(scenario, seed + n, concurrency=8, make_walk=naive)
         for n in range(runs)
@@ -686,17 +737,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Walks over moving lists.")
     parser.add_argument("--runs", type=int, default=150)
     parser.add_argument("--hard-runs", type=int, default=150)
+    parser.add_argument("--small-runs", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     began = time.monotonic()
+    print(f"{'':46}naive   overlap chain, 1/4/8/16 in flight:")
     print(
-        "                                  naive   overlap chain, 1/4/8/16 in flight:"
-    )
-    print(
-        "schedule                    order lost %" + "   lost rep dis raised% req/p" * 4
+        "schedule                                order lost %"
+        + "   lost rep dis raised% req/p" * 4
     )
     wrong = total = 0
-    for scenarios, runs in ((moving(), options.runs), (hard(), options.hard_runs)):
+    for scenarios, runs in (
+        (moving(), options.runs),
+        (hard(), options.hard_runs),
+        (small_logs(), options.small_runs),
+    ):
         for scenario in scenarios:
             if runs:
                 text, bad, count = _row(scenario, runs, options.seed)

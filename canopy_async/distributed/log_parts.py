@@ -7,9 +7,9 @@ import attrs
 
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.distributed.records import Record
-from canopy_async.distributed.work import Outcome, Work, weakest
+from canopy_async.distributed.work import Outcome, Work
 from canopy_async.export.manifest import IdentityEntry
-from canopy_async.report import Proof
+from canopy_async.report import Proof, weakest
 
 __all__ = ["LogParts"]
 

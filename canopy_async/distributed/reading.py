@@ -9,11 +9,12 @@ import attrs
 
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.distributed.splitting import rest_of
-from canopy_async.distributed.work import Job, Outcome, Rest, Work, weakest
+from canopy_async.distributed.work import Job, Outcome, Rest, Work
 from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.exporter import ExportProgress, export_slice, new_header
 from canopy_async.export.manifest import Commit, IdentityEntry, iter_commits
 from canopy_async.identity_events import IdentityOutcome
+from canopy_async.report import weakest
 from canopy_async.session import CanopySession
 
 __all__ = ["Reading"]

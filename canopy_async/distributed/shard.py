@@ -19,6 +19,7 @@ from canopy_async.errors import (
     CanopyError,
     CheckpointError,
     ExportError,
+    FutureRangeError,
     UnauthorizedError,
 )
 from canopy_async.export.manifest import Commit
@@ -65,7 +66,7 @@ def run_shard(job: Job, work: Work) -> Outcome:
         return Outcome(fatal=ExportError("the run is over"))
     except _NoTokenError as ended:
         return Outcome(fatal=ended.error)
-    except UnauthorizedError as error:
+    except (UnauthorizedError, FutureRangeError) as error:
         return Outcome(fatal=error)
 
 

@@ -1,6 +1,6 @@
 """What goes to a worker, and what comes back: no token, and no rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 import attrs
@@ -12,7 +12,7 @@ from canopy_async.errors import CanopyError
 from canopy_async.report import Proof
 from canopy_async.retry import RetryPolicy
 
-__all__ = ["Job", "Outcome", "Rest", "Work", "weakest"]
+__all__ = ["Job", "Outcome", "Rest", "Work"]
 
 
 @attrs.frozen(kw_only=True)
@@ -139,8 +139,3 @@ class Outcome:
     proof: Proof = Proof.STRICT_KEY
     requests: int = 0
     fatal: CanopyError | None = None
-
-
-def weakest(proofs: Iterable[Proof]) -> Proof:
-    """Return the weakest of some proofs, the strongest there is for none."""
-    return max(proofs, key=list(Proof).index, default=Proof.STRICT_KEY)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import defaultdict, deque
+from email.utils import format_datetime
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ class Portal:
                 request,
                 problem.status,
                 answers.envelope(problem, request=request, now=now),
-                _request_id(record) | problem.headers,
+                self._headers(record) | problem.headers,
             )
 
     async def _served(
@@ -115,18 +116,18 @@ class Portal:
             return await self._fail(request, record, failure)
         if faults.redirect is not None:
             await _pause(delay)
-            headers = _request_id(record) | {"Location": faults.redirect}
+            headers = self._headers(record) | {"Location": faults.redirect}
             return web.Response(status=302, headers=headers)
         body = await self._page(request, record, faults, delay)
         if failure is not None:
             await answers.send_half(
                 request,
                 body,
-                _request_id(record),
+                self._headers(record),
                 chunked=faults.truncate_mode == "chunked",
                 hang_up=failure.kind == "truncate",
             )
-        return answers.answer(request, 200, body, _request_id(record))
+        return answers.answer(request, 200, body, self._headers(record))
 
     def _throttle(self, record: RecordedRequest, faults: Faults) -> None:
         if faults.rate_limit is None:
@@ -162,10 +163,14 @@ class Portal:
             case "hang":
                 return await answers.never()
             case "html" | "empty":
-                return answers.proxy_page(failure, _request_id(record))
+                return answers.proxy_page(failure, self._headers(record))
             case _:
                 headers = self._retry_after(failure.retry_after, 0.0)
                 raise RefusedError(failure.status, "Ordered to fail", headers=headers)
+
+    def _headers(self, record: RecordedRequest) -> dict[str, str]:
+        date = format_datetime(self._clock(), usegmt=True)
+        return _request_id(record) | {"Date": date}
 
     def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
         return answers.retry_after_header(wanted, wait=wait, now=self._clock())

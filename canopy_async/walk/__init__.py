@@ -8,9 +8,19 @@ and no tasks, so that it can be tested on simulated lists.
 """
 
 from canopy_async.walk.chain import OverlapChain
+from canopy_async.walk.newest import NewestFirst, proven_walk
 from canopy_async.walk.plain import PlainWalk
 from canopy_async.walk.protocol import Walk
 from canopy_async.walk.span import WHOLE, Span
 from canopy_async.walk.window import Window
 
-__all__ = ["WHOLE", "OverlapChain", "PlainWalk", "Span", "Walk", "Window"]
+__all__ = [
+    "WHOLE",
+    "NewestFirst",
+    "OverlapChain",
+    "PlainWalk",
+    "Span",
+    "Walk",
+    "Window",
+    "proven_walk",
+]

@@ -35,6 +35,10 @@ class Reader(Protocol[R]):
         """Hand out what a window adds that continues the cover."""
         ...
 
+    def shows_end(self, view: View[R]) -> bool:
+        """Tell whether a certified view shows that nothing is left to read."""
+        ...
+
     def hand_out(self, accepted: Accepted[R]) -> list[R]:
         """Hand out rows, as far as they are wanted."""
         ...
@@ -56,6 +60,8 @@ class Bridge(Generic[R]):
     Attributes:
         leans_on_ties: Whether rows were taken by the rows that they share with
             others at their key, which alone proves nothing.
+        has_sampled: Whether rows were taken out of the middle of a run of ties, so
+            that not each window shares a row with the one before it.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class Bridge(Generic[R]):
         self._held: View[R] | None = None
         self._ties: TieRun[R] | None = None
         self.leans_on_ties = False
+        self.has_sampled = False
 
     @property
     def is_busy(self) -> bool:
@@ -128,7 +135,8 @@ class Bridge(Generic[R]):
     def _ask_next(self, seek: Seek) -> None:
         if seek.probes >= _MAX_PROBES:
             raise self._lost()
-        self.send(seek.next_window(), partial(self._probe, seek))
+        window = seek.next_window(self._plan.max_take)
+        self.send(window, partial(self._probe, seek))
 
     def _probe(self, seek: Seek, view: View[R] | None) -> list[R]:
         """Take a window that was fetched to bridge a gap."""
@@ -139,7 +147,7 @@ class Bridge(Generic[R]):
                 return []
             seek.found_nothing(self._ledger.latest)
         elif cover.certifies(view):
-            if cover.has_new(view) or view.is_end:
+            if cover.has_new(view) or self._reader.shows_end(view):
                 return self._reader.accept(view) + self.reconsider()
             cover.revisit(view)
             seek.ended_before(cover, view)
@@ -218,6 +226,7 @@ class Bridge(Generic[R]):
         rows: list[R] = []
         if view is not None:
             rows = self._reader.hand_out(ties.accept(view))
+            self.has_sampled |= bool(rows) and view is not closing
         if self._ledger.steady and ties.missing_after(closing) > 0:
             sample = ties.next_sample()
             if sample is not None:

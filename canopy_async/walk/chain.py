@@ -14,9 +14,9 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from canopy_async.errors import ProtocolError, UnorderedListError, UnprovenTiesError
+from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.models import Page
-from canopy_async.report import Proof, ReadReport
+from canopy_async.report import Proof, ReadReport, weakest
 from canopy_async.walk.bridge import Bridge, unproven_ties
 from canopy_async.walk.cover import Accepted, Cover
 from canopy_async.walk.fence import FencedWalk
@@ -29,7 +29,7 @@ from canopy_async.walk.planner import Planner
 from canopy_async.walk.protocol import Walk
 from canopy_async.walk.search import Search
 from canopy_async.walk.span import WHOLE, Span
-from canopy_async.walk.view import Row, View, check_page
+from canopy_async.walk.view import DoubtfulEnd, Row, View, check_page
 from canopy_async.walk.window import OVERLAP, Window, plan_window
 
 __all__ = ["OverlapChain"]
@@ -82,6 +82,7 @@ class OverlapChain(Generic[R]):
         self._accept_unordered: Final = accept_unordered
         self._direction: Direction[R] | None = None
         self._search: Search[R] | None = None
+        self._newest: tuple[int, Any] | None = None
         self._to_bound: int | None = None
         self._base: int | None = None
         self._ledger: Final = Ledger(order)
@@ -93,11 +94,12 @@ class OverlapChain(Generic[R]):
         self._empty_pages = 0
         self._accepted_end = 0
         self._end_probe_at = 0
+        self._doubtful: DoubtfulEnd | None = None
+        self._end_is_shown = False
         # Of page 1, but not its rows: those of many reads at once would push each
         # other out of the processor's cache.
         self._head_keys: Sequence[Any] = ()
         self._head_ids: Sequence[str] = ()
-        self._inherited: Final = span.inherited_proof
         self._done = limit == 0
         self._ledger.complete = self._done
         self._successor: Walk[R] | None = None
@@ -133,14 +135,25 @@ class OverlapChain(Generic[R]):
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
         """Return what is known so far."""
         if self._successor:
-            return self._successor.report(requests=requests, retries=retries)
-        report = self._ledger.report(
-            proof=self._proof(),
-            order=self._cover.order,
-            requests=requests,
-            retries=retries,
-        )
+            report = self._successor.report(requests=requests, retries=retries)
+        else:
+            report = self._ledger.report(
+                proof=self._proof(),
+                order=self._cover.order,
+                requests=requests,
+                retries=retries,
+            )
         return report if self._span.is_whole else attrs.evolve(report, expected=None)
+
+    def expect_newest(self, rows: int, key: Any) -> None:
+        """Be told where the list, oldest first, is to end: a hint where to look.
+
+        Args:
+            rows: How many of its rows, the newest ones, are about as new as ``key``
+                or newer.
+            key: The ``created_at`` of the oldest of them.
+        """
+        self._newest = rows, key
 
     def plan(self) -> Window | None:
         """Append the next planned window, and return it."""
@@ -181,9 +194,11 @@ class OverlapChain(Generic[R]):
         first = self._ledger.expected is None
         if size <= window.take:
             self._learn_size(window.take, size, view)
-            if len(view.rows) < size and not view.is_end:
+            if view.is_short:
                 self._ledger.note_short(view)
-            return self._begin(page, view) if first else self._continue(view)
+            rows = self._begin(page, view) if first else self._continue(view)
+            self._plan.note_progress(len(rows), asked=window.take)
+            return rows
         rows = self._begin(page, view, fixed_size=size) if first else ()
         if self._is_open:
             self._fence(size)
@@ -193,7 +208,7 @@ class OverlapChain(Generic[R]):
         """Take the first window, a 404 past page 1, as an empty page."""
         if self._successor:
             return self._successor.take_missing()
-        self._plan.windows.popleft()
+        self._ledger.note_missing(self._plan.windows.popleft())
         return self._ledger.handing_out(self._continue, None)
 
     def refused(self) -> bool:
@@ -276,7 +291,10 @@ class OverlapChain(Generic[R]):
         plain = PlainWalk[R](
             take=self._first_take,
             limit=self._limit,
-            warnings=("rows without created_at: nothing can be proven",),
+            warnings=(
+                *self._ledger.warnings,
+                "rows without created_at: nothing can be proven",
+            ),
         )
         plain.plan()
         self._successor = plain
@@ -313,7 +331,8 @@ class OverlapChain(Generic[R]):
         try:
             self._cover.check(view)
         except UnorderedListError:
-            if not (self._by_key and self._shares_rows) or self._bridge.is_busy:
+            shares_rows = self._shares_rows and not self._bridge.has_sampled
+            if not (self._by_key and shares_rows) or self._bridge.is_busy:
                 raise
             self._cover = IdCover(self._keys.track)
             self._bridge = Bridge(self._cover, self._plan, self._ledger, self)
@@ -323,12 +342,23 @@ class OverlapChain(Generic[R]):
     def _begin_search(self, first: View[R]) -> None:
         """Look for where the wanted part begins, which is not in page 1."""
         resume = self._span.resume
+        low, high = first.end, self._ledger.latest
+        low_key, high_key = first.keys[-1], None
+        guess = None if resume is None else resume.position
+        if guess is None and self._keys.order == "asc":
+            if self._newest is None:
+                guess = high  # a range that ends the log is the likeliest one
+            else:
+                rows, high_key = self._newest
+                high -= rows
         self._search = Search(
             self._keys,
-            low=first.end,
-            high=self._ledger.latest,
+            low=low,
+            high=high,
+            low_key=low_key,
+            high_key=high_key,
             take=self._plan.max_take,
-            guess=resume.position if resume is not None else None,
+            guess=guess,
         )
 
     def _find(self, search: Search[R], view: View[R] | None) -> list[R]:
@@ -372,14 +402,30 @@ class OverlapChain(Generic[R]):
         self._to_bound = self._cover.rows_to_bound(view)
         rows = self.hand_out(accepted)
         reached_limit = self._ledger.delivered == self._limit
-        if view.is_end or reached_limit or self._cover.is_past_bound:
+        ends = self.shows_end(view)
+        if ends or reached_limit or self._cover.is_past_bound:
             whole = self._span.is_whole and not reached_limit
-            self._ledger.to_the_end = view.is_end and whole
+            # Where a count was ahead of its rows, that of page 1 may have been.
+            counts_hold = self._doubtful is None
+            self._ledger.to_the_end = view.is_end and whole and counts_hold
             self.finish()
         elif self._is_chasing():
             self._end_probe_at = self._ledger.delivered + self._plan.take
             self._look_for_end(pace=0, tries=_END_PROBES)
         return rows
+
+    def shows_end(self, view: View[R]) -> bool:
+        """Tell whether a certified view shows that nothing is left to read.
+
+        It may be the end of the list, or show that one before it was: what was there
+        when page 1 was served is covered then, whatever is added since.
+        """
+        doubtful, longest = self._doubtful, self._plan.longest
+        if doubtful is not None and doubtful.is_shown_by(view, longest=longest):
+            self._end_is_shown = True
+        if view.is_short and view.rows and view.count > view.end:
+            self._doubtful = DoubtfulEnd(view)
+        return view.is_end or self._end_is_shown
 
     def _is_chasing(self) -> bool:
         """Whether the end has moved on by more than a page since the start."""
@@ -418,11 +464,7 @@ class OverlapChain(Generic[R]):
         """End, where nothing is left to read and the proof holds."""
         self._plan.windows.clear()
         self._bridge.clear()
-        if self._inherited is Proof.SHARED_ID:
-            raise UnprovenTiesError(
-                "what was read before resume had more rows of one created_at than fit"
-                " into a page, which are only proven where one pass reads them all"
-            )
+        self._span.check_past()
         seen_all = self._cover.track.accepted == self._accepted_end - (self._base or 0)
         if not self._by_key and self._ledger.steady and not seen_all:
             raise UnorderedListError("rows are missing: the list has no fixed order")
@@ -453,10 +495,12 @@ class OverlapChain(Generic[R]):
         if len(view.rows) == said == asked:
             self._plan.longest = max(self._plan.longest, said)
             return
-        short = 0 < len(view.rows) < said and not view.is_end
         said_less = self._plan.learn_take(asked, said)
         cut = self._plan.learn_length(
-            len(view.rows), short=short, claims_more=view.claims_more
+            len(view.rows),
+            asked=asked,
+            short=bool(view.rows) and view.is_short,
+            claims_more=view.claims_more,
         )
         if (said_less or cut) and not self._bridge.is_busy and self._search is None:
             self._plan.windows.clear()
@@ -464,15 +508,20 @@ class OverlapChain(Generic[R]):
     def _fence(self, size: int) -> None:
         """Go on with a server that has one page size and ignores ``take``."""
         self._successor = FencedWalk(
-            cover=self._cover, ledger=self._ledger, size=size, limit=self._limit
+            cover=self._cover,
+            ledger=self._ledger,
+            size=size,
+            limit=self._limit,
+            head=self._head_ids[0],
+            span=self._span,
+            leans_on_ties=self._bridge.leans_on_ties,
         )
 
     def _proof(self) -> Proof:
-        if self._inherited is not None:
-            return self._inherited
-        if not self._bridge.leans_on_ties:
-            return self._cover.proof
-        return Proof.COUNT if self._ledger.complete else Proof.SHARED_ID
+        own = self._cover.proof
+        if self._bridge.leans_on_ties:
+            own = Proof.COUNT if self._ledger.complete else Proof.SHARED_ID
+        return weakest((own, self._span.past_proof))
 
     def _horizon(self) -> int:
         """The position that planned windows must reach to prove the end."""

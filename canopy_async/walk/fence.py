@@ -16,9 +16,10 @@ from typing import Final, Generic, TypeVar
 
 from canopy_async.errors import IncompleteReadError, RequestBudgetError
 from canopy_async.models import Page
-from canopy_async.report import Proof, ReadReport
+from canopy_async.report import Proof, ReadReport, weakest
 from canopy_async.walk.cover import Cover
 from canopy_async.walk.ledger import Ledger
+from canopy_async.walk.span import Span
 from canopy_async.walk.view import Row, View, check_page
 from canopy_async.walk.window import Window
 
@@ -37,10 +38,22 @@ class FencedWalk(Generic[R]):
         ledger: What was counted so far; it is carried on.
         size: Rows per page, the server's.
         limit: Rows to hand out at most.
+        head: The id that page 1 began with, whether that row is wanted or not.
+        span: The part of the list that is wanted, and what was read before.
+        leans_on_ties: Whether rows were taken by shared ties, which only a list
+            that holds still makes good.
     """
 
     def __init__(
-        self, *, cover: Cover[R], ledger: Ledger, size: int, limit: int | None
+        self,
+        *,
+        cover: Cover[R],
+        ledger: Ledger,
+        size: int,
+        limit: int | None,
+        head: str,
+        span: Span,
+        leans_on_ties: bool,
     ) -> None:
         self._cover: Final = cover
         self._ledger: Final = ledger
@@ -48,11 +61,13 @@ class FencedWalk(Generic[R]):
         self._limit: Final = limit
         self._windows: deque[Window] = deque()
         self._page = 1
-        self._head = cover.track.head
+        self._head: Final = head
+        self._span: Final = span
         self._fenced = False
         self._fence_page = 0
         self._pages = 0
-        self._weak = cover.proof is Proof.SHARED_ID
+        self._leans_on_ties: Final = leans_on_ties
+        self._weak = leans_on_ties or cover.proof is Proof.SHARED_ID
         self._end = cover.track.end
         self._skipped = self._end - cover.track.accepted
         self._done = False
@@ -130,7 +145,7 @@ class FencedWalk(Generic[R]):
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
         """Return what is known so far."""
         return self._ledger.report(
-            proof=Proof.FENCE,
+            proof=weakest((Proof.FENCE, self._span.past_proof)),
             order=self._cover.order,
             requests=requests,
             retries=retries,
@@ -172,13 +187,16 @@ class FencedWalk(Generic[R]):
                 return  # pushed down, further than a page: it must still show
         else:
             held = view.ids[:1] == [self._head]
-        if not (self._head is None or held) or not self._adds_up():
+        if not held or not self._adds_up():
             raise self._moved()
+        self._span.check_past()
         self._done = self._ledger.complete = True
 
     def _adds_up(self) -> bool:
         """Tell whether no row is missing, as far as that can be counted."""
-        if not self._weak or (self._cover.order and not self._ledger.steady):
+        if not self._weak:
+            return True
+        if self._cover.order and not (self._ledger.steady or self._leans_on_ties):
             return True
         seen = self._cover.track.accepted + self._skipped
         return self._ledger.steady and seen == self._end

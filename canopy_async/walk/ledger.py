@@ -25,8 +25,8 @@ class Ledger:
 
     Attributes:
         expected: Rows that page 1 counted.
-        latest: Rows that the latest page counted.
-        steady: Whether every page counted the same.
+        latest: Rows that the latest page counted, or fewer where a page was missing.
+        steady: Whether every page counted the same, and none of them was missing.
     """
 
     def __init__(self, asked_order: str | None) -> None:
@@ -53,6 +53,12 @@ class Ledger:
             self.warn("page_count does not follow from item_count and take")
         if meta.take < window.take:
             self.warn(f"the server sends {meta.take} rows per page at most")
+
+    def note_missing(self, window: Window) -> None:
+        """Note a page that is not there: the list ends where it would begin."""
+        if window.start < self.latest:
+            self.latest = window.start
+            self.steady = False
 
     def note_short(self, view: View[Any]) -> None:
         """Note a page that is short and does not prove to be the last.
@@ -87,6 +93,11 @@ class Ledger:
         """Note something worth knowing, once."""
         self._warnings[sentence] = None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noted as worth knowing."""
+        return tuple(self._warnings)
+
     def report(
         self, *, proof: Proof, order: str | None, requests: int, retries: int
     ) -> ReadReport:
@@ -108,5 +119,5 @@ class Ledger:
             retries=retries,
             order_observed=order,
             order_ignored=ignored,
-            warnings=tuple(self._warnings),
+            warnings=self.warnings,
         )

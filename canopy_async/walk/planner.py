@@ -13,7 +13,9 @@ __all__ = ["Planner"]
 
 _MIN_TAKE: Final = 4  # smaller windows can't overlap and get on
 _SPARE_REQUESTS: Final = 64
-_CUT_SHORT: Final = 2
+_PAGES_TO_INFER: Final = 3
+_PAGES_THAT_CLAIM_MORE: Final = 2
+_MOST_BARREN: Final = 8
 
 
 class Planner:
@@ -27,7 +29,7 @@ class Planner:
         windows: What is asked for and not taken yet, in the order of taking.
         take: Rows per page of planned windows; what the server sends at most
             is learnt.
-        max_take: The same for windows that bridge a gap.
+        max_take: Rows per page of windows that bridge a gap.
         overlap: Rows that planned windows share: more while the list moves.
         least: The least that they share.
         end: The position that the plan reaches.
@@ -37,15 +39,19 @@ class Planner:
 
     def __init__(self, take: int, max_take: int) -> None:
         self.windows: deque[Window] = deque()
-        self.take = min(max(take, _MIN_TAKE), max_take)
-        self.max_take = max_take
+        self.take = self._said_take = min(max(take, _MIN_TAKE), max_take)
+        self.max_take = self._said_max_take = max_take
         self.overlap = self.least = OVERLAP
         self.end = 0
         self.rows = 0
         self._asked = self._allowed = 0
         self._chart = Chart() if self.take == TAKE else None
         self.longest = 0
-        self._cut_short = 0
+        self._inferred: int | None = None
+        self._suspected = 0
+        self._agreeing = 0
+        self._spare_pages = 0
+        self._barren = 0
 
     def plan(self, *, covered: int, horizon: int, reach: int | None) -> Window | None:
         """Ask for the next window of the plan.
@@ -62,7 +68,7 @@ class Planner:
             # Nothing is under way: go on from where the cover is, not from
             # where it was expected.
             self.end = max(self.overlap + 1, covered)
-        elif self.end >= horizon:
+        elif self.end >= horizon or self._suspects_cut:
             return None
         bound = self.end - self.overlap
         window = self._charted(bound, horizon if reach is None else reach)
@@ -145,35 +151,89 @@ class Planner:
         Returns:
             Whether the windows that are asked for are too large.
         """
-        return self._shrink(said) if said < asked else False
+        if said >= asked:
+            return False
+        self._said_max_take = min(self._said_max_take, said)
+        self._said_take = min(self._said_take, said)
+        return self._resize()
 
-    def learn_length(self, rows: int, *, short: bool, claims_more: bool) -> bool:
+    def learn_length(
+        self, rows: int, *, asked: int, short: bool, claims_more: bool
+    ) -> bool:
         """Learn from the rows of a page what the server sends at most.
 
+        Some servers cut pages without a word. A page that holds fewer rows than are
+        counted may be such a one, or the list grew between what was selected and
+        what was counted. Pages that are cut all hold as many rows as each other, and
+        more than any other page; only where several agree is that inferred. It is
+        taken back where a page holds more rows, or fewer though no cut explains it.
+
         Args:
-            rows: How many there were.
-            short: Whether those are fewer than there should be. Either the
-                server cuts pages without a word, or rows moved between COUNT
-                and SELECT; only the former happens again, and no page was ever
-                longer then.
-            claims_more: Whether the server says that another page follows.
+            rows: How many the page holds.
+            asked: How many it was asked for.
+            short: Whether it holds fewer than the server says that there are.
+            claims_more: Whether the server says that another page follows: a list
+                must grow by a page at once for that, so that fewer pages suffice.
 
         Returns:
             Whether the windows that are asked for are too large.
         """
         self.longest = max(self.longest, rows)
-        if not short:
+        if self._inferred is not None and (
+            rows > self._inferred or (short and asked <= self._inferred)
+        ):
+            self._take_back()
             return False
-        self._cut_short += 1
-        if self._cut_short < _CUT_SHORT and not claims_more:
+        if not short or rows < self.longest:
             return False
-        return self._shrink(self.longest)
+        if rows != self._suspected:
+            self._suspected, self._agreeing = rows, 0
+        self._agreeing += 1
+        needed = _PAGES_THAT_CLAIM_MORE if claims_more else _PAGES_TO_INFER
+        if self._agreeing < needed + self._spare_pages:
+            return False
+        self._inferred = rows
+        return self._resize()
 
-    def _shrink(self, sent: int) -> bool:
-        self.max_take = min(self.max_take, sent)
-        if self.max_take >= self.take:
+    def note_progress(self, rows: int, *, asked: int) -> None:
+        """Take back what was inferred where the read does not get on with it.
+
+        Args:
+            rows: How many rows the latest page added.
+            asked: How many it was asked for.
+        """
+        if self._inferred is None or asked > self._inferred:
+            return
+        self._barren = 0 if rows else self._barren + 1
+        if self._barren > _MOST_BARREN:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Forget what was inferred, and be slower to infer it again."""
+        self._inferred, self._agreeing, self._barren = None, 0, 0
+        self._spare_pages += 1
+        self._resize()
+
+    @property
+    def _suspects_cut(self) -> bool:
+        """Whether it depends on the next answer how large windows may be."""
+        return (
+            self._inferred is None
+            and self._agreeing > 0
+            and self._suspected == self.longest
+        )
+
+    def _resize(self) -> bool:
+        """Plan with what is known; tell whether windows that are asked for are larger.
+
+        What the server says holds for good, what was inferred until it is taken back.
+        """
+        before = self.take
+        most = self._said_max_take if self._inferred is None else self._inferred
+        self.max_take = min(self._said_max_take, most)
+        self.take = min(self._said_take, most)
+        if self.take >= before:
             return False
-        self.take = self.max_take
         self._chart = None
         return True
 

@@ -26,7 +26,7 @@ class Seek:
     """
 
     def __init__(self, cover: Cover[R], latest: int, *, take: int, slack: int) -> None:
-        self._take: Final = take
+        self._take = take
         grown = latest - cover.track.count
         self._drift: Final = min(0, grown) if cover.order == "asc" else max(0, grown)
         self._estimate = cover.track.position + self._drift
@@ -36,8 +36,13 @@ class Seek:
         self.probes = 0
         self.fills = 0
 
-    def next_window(self) -> Window:
-        """Return the next window to ask for."""
+    def next_window(self, take: int) -> Window:
+        """Return the next window to ask for.
+
+        Args:
+            take: Rows per page at most, by what is known now.
+        """
+        self._take = take
         self._bound = max(0, self._bound)
         self.probes += 1
         return plan_window(self._bound, self._take)
@@ -66,7 +71,8 @@ class Seek:
 
     def found_nothing(self, latest: int) -> None:
         """Learn that the list ends before the place that was looked at."""
-        self._bound = min(self._bound, latest) - max(1, self._take // 2)
+        self._bound = min(self._bound, latest) - max(self._step, self._take // 2)
+        self._step *= 2
 
     def _aim(self, cover: Cover[R], view: View[R]) -> bool:
         estimate = cover.track.locate(view)

@@ -5,7 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.view import Row, View
-from canopy_async.walk.window import Window, plan_window
+from canopy_async.walk.window import OVERLAP, Window, plan_window
 
 __all__ = ["Search"]
 
@@ -28,6 +28,8 @@ class Search(Generic[R]):
         low: A position that the row is not before.
         high: A position that it is not after.
         take: Rows per page at most.
+        low_key: The key right before ``low``, None where it is not known.
+        high_key: The key at ``high``, None where it is not known.
         guess: Where it was when last seen, None if it never was.
     """
 
@@ -38,16 +40,18 @@ class Search(Generic[R]):
         low: int,
         high: int,
         take: int,
-        guess: int | None,
+        low_key: Any = None,
+        high_key: Any = None,
+        guess: int | None = None,
     ) -> None:
         self._cover: Final = cover
         self._low = low
         self._high = max(low, high)
         self._take: Final = take
         self._pending: deque[Window] = deque()
-        self._under_way = 0
-        self._low_key: Any = None
-        self._high_key: Any = None
+        self._under_way: deque[Window] = deque()
+        self._low_key = low_key
+        self._high_key = high_key
         self._width = self._high - self._low
         self._interpolates = True
         if guess is not None:
@@ -70,13 +74,20 @@ class Search(Generic[R]):
         """Return the next probe, None while answers are awaited."""
         if not self._pending:
             return None
-        self._under_way += 1
-        return self._pending.popleft()
+        window = self._pending.popleft()
+        self._under_way.append(window)
+        return window
 
     def learn(self, view: View[R] | None) -> None:
-        """Narrow the search by the answer to a probe, None for a missing page."""
-        self._under_way -= 1
-        if view is not None:
+        """Narrow the search by the answer to a probe, None for a missing page.
+
+        Answers are taken in the order in which the probes were asked for.
+        """
+        window = self._under_way.popleft()
+        if view is None or not view.rows:
+            end = window.start if view is None else min(window.start, view.count)
+            self._high = max(self._low, min(self._high, end))
+        else:
             self._narrow(view)
         width = self._high - self._low
         if not self.is_over or width <= self._take // 2:
@@ -88,9 +99,6 @@ class Search(Generic[R]):
 
     def _narrow(self, view: View[R]) -> None:
         key = self._cover.key
-        if not view.rows:
-            self._high = max(self._low, min(self._high, view.count))
-            return
         before = 0
         for row_key in view.keys:
             if not self._cover.precedes(row_key, key):
@@ -106,6 +114,9 @@ class Search(Generic[R]):
 
     def _divide(self) -> None:
         width = self._high - self._low
+        if width <= self._take:  # one window is about all that is left
+            self._ask(plan_window(self._low - OVERLAP, self._take))
+            return
         guess = self._interpolate() if self._interpolates else None
         if guess is None:
             for part in range(1, PROBES + 1):
@@ -126,7 +137,9 @@ class Search(Generic[R]):
         return self._low + int(part * (self._high - self._low))
 
     def _add(self, position: int) -> None:
-        window = plan_window(max(0, position - self._take // 2), self._take)
+        self._ask(plan_window(max(0, position - self._take // 2), self._take))
+
+    def _ask(self, window: Window) -> None:
         asked = {(other.page, other.take) for other in self._pending}
         if (window.page, window.take) not in asked:
             self._pending.append(window)

@@ -7,6 +7,7 @@ import attrs
 
 from canopy_async.arguments import check_instant
 from canopy_async.checkpoint import Checkpoint
+from canopy_async.errors import UnprovenTiesError
 from canopy_async.report import Proof
 
 __all__ = ["WHOLE", "Span"]
@@ -51,13 +52,27 @@ class Span:
         return self is WHOLE or self == WHOLE
 
     @property
-    def inherited_proof(self) -> Proof | None:
-        """The proof of what was read before, where it can't be made good."""
+    def past_proof(self) -> Proof:
+        """The strongest proof that a read can have, given what was read before it.
+
+        What was read behind a fence counts as unproven: whether the fence held can
+        only be told by the pass that raised it.
+        """
         if self.resume is None or self.resume.key is None:
-            return None
-        if self.resume.proof in {Proof.STRICT_KEY, Proof.COUNT}:
-            return None
-        return Proof.SHARED_ID if self.resume.proof is Proof.SHARED_ID else Proof.NONE
+            return Proof.STRICT_KEY
+        return Proof.NONE if self.resume.proof is Proof.FENCE else self.resume.proof
+
+    def check_past(self) -> None:
+        """Raise at the end of a read where what was read before can't be proven.
+
+        Raises:
+            UnprovenTiesError: It leans on ties that one pass has to read.
+        """
+        if self.past_proof is Proof.SHARED_ID:
+            raise UnprovenTiesError(
+                "what was read before resume had more rows of one created_at than fit"
+                " into a page, which are only proven where one pass reads them all"
+            )
 
     def first_key(self, order: str) -> datetime | None:
         """Return the first key in list order that is wanted, inclusive."""

@@ -8,7 +8,7 @@ from canopy_async.errors import ProtocolError
 from canopy_async.models import Page
 from canopy_async.walk.window import Window
 
-__all__ = ["Row", "View", "check_page"]
+__all__ = ["DoubtfulEnd", "Row", "View", "check_page"]
 
 
 class Row(Protocol):
@@ -50,6 +50,10 @@ class View(Generic[R]):
             SELECT. Where a server cuts pages without saying so, all three
             may be, but for page 1: a page then begins elsewhere than its
             number says. So it must be short as well by what was sent before.
+        is_short: Whether it holds fewer rows than it was asked for, and yet does not
+            prove to reach the end of the list.
+        is_placed: Whether it stands where its number says, even if the server cuts
+            pages without saying so.
 
     Args:
         page: The answer.
@@ -66,6 +70,8 @@ class View(Generic[R]):
         "ids",
         "is_end",
         "is_first",
+        "is_placed",
+        "is_short",
         "keys",
         "number",
         "page",
@@ -90,12 +96,15 @@ class View(Generic[R]):
         self.page: Final = window.page
         self.number: Final = window.number
         self.is_first: Final = window.page == 1
+        self.is_placed: Final = self.is_first or take <= longest
+        is_full = len(rows) >= take
         self.is_end: Final = (
-            len(rows) < take
+            not is_full
             and not self.claims_more
             and self.end >= self.count
-            and (self.is_first or take <= longest or len(rows) < longest)
+            and (self.is_placed or len(rows) < longest)
         )
+        self.is_short: Final = not (is_full or self.is_end)
 
     @property
     def members(self) -> set[str]:
@@ -115,6 +124,41 @@ class View(Generic[R]):
         at = next(at for at, id_ in enumerate(self.ids) if id_ in self.ids[:at])
         raise ProtocolError(
             "the id occurs twice in one page", page=self.page, path=f"items[{at}].id"
+        )
+
+
+class DoubtfulEnd:
+    """A view that may be the end of the list, though more rows were counted.
+
+    Either the list grew after the view was selected and before the rows were
+    counted, or the server kept rows back. A later view tells which, where it holds
+    the last row of the doubtful one and reaches as far as was counted: what was
+    counted is there to be seen. Where any page held more rows, no limit on the
+    size of pages had cut the doubtful one, so that the list ended with it.
+
+    Args:
+        view: The view, which was accepted.
+    """
+
+    __slots__ = ("_count", "_last", "_rows")
+
+    def __init__(self, view: View[Any]) -> None:
+        self._last: Final = view.ids[-1]
+        self._rows: Final = len(view.ids)
+        self._count: Final = view.count
+
+    def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
+        """Tell whether a view that was accepted later shows that it was the end.
+
+        Args:
+            view: The later view.
+            longest: How many rows any page had so far.
+        """
+        return (
+            self._rows < longest
+            and view.is_placed
+            and view.end >= self._count
+            and self._last in view.members
         )
 
 

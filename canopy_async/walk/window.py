@@ -15,14 +15,19 @@ class Window:
         page: The page's number, from 1.
         take: Rows per page.
         number: How many windows were asked for before it.
+        newest_first: Whether it is of the list in descending order, whatever order
+            the list is read in.
     """
 
-    __slots__ = ("number", "page", "take")
+    __slots__ = ("newest_first", "number", "page", "take")
 
-    def __init__(self, page: int, take: int, number: int = 0) -> None:
+    def __init__(
+        self, page: int, take: int, number: int = 0, *, newest_first: bool = False
+    ) -> None:
         self.page: Final = page
         self.take: Final = take
         self.number = number
+        self.newest_first: Final = newest_first
 
     def __repr__(self) -> str:
         """Show what is asked for."""

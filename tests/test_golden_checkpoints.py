@@ -1,0 +1,87 @@
+"""Checkpoints that were written once, and that every later version has to read.
+
+What is here is never changed: it is what people have in their files. A new version of
+the text gets new lines beside these.
+"""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from canopy_async import CanopySession, Checkpoint, CheckpointError, Proof
+
+KEY = datetime(2026, 4, 20, 12, 0, 0, 123000, tzinfo=UTC)
+
+READS = {
+    "oldest first": (
+        (
+            '{"v":2,"scope":"66d207c16bb82556","order":"asc","key":"2026-04-20T12:00:00.123000Z",'
+            '"ids":["evt_1","evt_2"],"position":1234,"delivered":1200,'
+            '"proof":"strict-key"}'
+        ),
+        {"order": "asc"},
+        Checkpoint(
+            scope="66d207c16bb82556",
+            order="asc",
+            key=KEY,
+            ids=frozenset({"evt_1", "evt_2"}),
+            position=1234,
+            delivered=1200,
+            proof=Proof.STRICT_KEY,
+        ),
+    ),
+    "a range, newest first, of a search": (
+        (
+            '{"v":2,"scope":"e554f4c589d2b34a","order":"desc","key":"2026-04-20T12:00:00.123000Z",'
+            '"ids":["evt_é"],"position":7,"delivered":7,"proof":"fence"}'
+        ),
+        {
+            "q": "naïve & co",
+            "sort_by": "created_at",
+            "order": "desc",
+            "since": datetime(2026, 4, 1, tzinfo=UTC),
+            "until": datetime(2026, 5, 1, tzinfo=UTC),
+        },
+        Checkpoint(
+            scope="e554f4c589d2b34a",
+            order="desc",
+            key=KEY,
+            ids=frozenset({"evt_é"}),
+            position=7,
+            delivered=7,
+            proof=Proof.FENCE,
+        ),
+    ),
+    "before the first event, in the server's order": (
+        (
+            '{"v":2,"scope":"4acbb75dd1a059d5","order":null,"key":null,"ids":[],"position":0,'
+            '"delivered":0,"proof":"none"}'
+        ),
+        {},
+        Checkpoint(scope="4acbb75dd1a059d5"),
+    ),
+}
+
+
+@pytest.fixture(params=READS)
+def golden(request):
+    return READS[request.param]
+
+
+def test_a_checkpoint_of_a_read_is_read_as_what_it_was(golden):
+    text, _, checkpoint = golden
+    assert Checkpoint.loads(text) == checkpoint
+
+
+def test_a_read_goes_on_from_its_checkpoint(golden):
+    text, options, _ = golden
+    canopy = CanopySession("acme", "t0ken")
+    canopy.events("idn/1 ü", **options, resume=text)
+    with pytest.raises(CheckpointError, match="of another read"):
+        canopy.events("idn/2", **options, resume=text)
+
+
+def test_it_is_still_written_like_that(golden):
+    # Where this is changed on purpose, the version of the text goes up.
+    text, _, checkpoint = golden
+    assert checkpoint.dumps() == text
