@@ -39,8 +39,8 @@ library (bare aiohttp and raw sockets). The slow ones stream {peers} events inst
 {events}; a rate does not depend on it. Peak memory is that of the process,
 interpreter and imports included. Bare aiohttp has no retries, no limits, no checks
 and no proof. Raw sockets trust one server's spelling of HTTP, too. Both have the
-library's own decoder; with msgspec alone, bare aiohttp is what one would write
-without the library."""
+library's own decoder, which finds unknown fields in each row; with msgspec alone, bare
+aiohttp is what one would write without the library."""
 _NOTES = {
     "Where the time goes": """\
 Medians, with the times of decoding and of the proof taken around their calls. All else

@@ -10,10 +10,11 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 import cattrs
-import msgspec
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from canopy_async.careless import parse
 from canopy_async.errors import ProtocolError
+from canopy_async.instants import parse_instant
 from canopy_async.models import (
     AuditEvent,
     AwareDatetime,
@@ -61,8 +62,8 @@ def structure_page(row: type[T], body: bytes, *, page: int) -> Page[T]:
         ProtocolError: Names the page, the row and the field.
     """
     try:
-        envelope = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        envelope = parse(body)
+    except ValueError as error:
         raise ProtocolError(f"not JSON: {error}", page=page) from None
     except RecursionError:
         raise ProtocolError("nested too deeply", page=page) from None
@@ -122,10 +123,7 @@ def _structure_datetime(value: Any, _type: Any) -> datetime:
         return value
     if not isinstance(value, str):
         raise TypeError(_expected("RFC 3339 str", value))
-    try:
-        return msgspec.convert(value, AwareDatetime)
-    except msgspec.ValidationError:
-        raise ValueError("expected an RFC 3339 date-time with an offset") from None
+    return parse_instant(value)
 
 
 def _unstructure_datetime(value: datetime) -> str:

@@ -23,7 +23,6 @@ from canopy_async.errors import (
     SessionClosedError,
     UnauthorizedError,
 )
-from canopy_async.garbage import Keeping
 from canopy_async.identity_events import (
     FanOutProgress,
     IdentityBatch,
@@ -245,9 +244,6 @@ class FanOut:
     async def collect(self) -> list[IdentityEvent]:
         """Return all events in a list.
 
-        While they are many, the garbage collector searches all objects seldom:
-        each such search would look through all of them.
-
         Raises:
             FanOutError: Some identities failed and ``on_error`` is
                 ``"collect"``: a part is never returned as if it were all.
@@ -257,10 +253,8 @@ class FanOut:
         self._begin()
         pairs: list[IdentityEvent] = []
         try:
-            with Keeping() as keeping:
-                while (reading := await self._next_reading()) is not None:
-                    pairs += reading.pairs()
-                    keeping.count(len(pairs))
+            while (reading := await self._next_reading()) is not None:
+                pairs += reading.pairs()
         finally:
             await self.aclose()
         if self.failures:

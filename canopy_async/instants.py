@@ -1,8 +1,41 @@
-"""Points in time, in one way of writing them."""
+"""Points in time: how they are read, and one way of writing them."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-__all__ = ["in_utc"]
+import msgspec
+
+__all__ = ["in_utc", "is_unusual", "parse_instant"]
+
+_TOO_FINE: Final = re.compile(r"(\.[0-9]{6})[0-9]+")
+_LEAP_SECOND: Final = re.compile(r"(:[0-5][0-9]):60(?:\.[0-9]+)?(?=[Zz+-])")
+_UNUSUAL: Final = re.compile(r"\.[0-9]{7}|:60")
+
+
+def is_unusual(text: str) -> bool:
+    """Tell whether msgspec would round this instant, or refuse its leap second."""
+    return _UNUSUAL.search(text) is not None
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the instant that a date-time of RFC 3339 names, with its offset.
+
+    What is finer than a microsecond is cut off, never rounded. A leap second is
+    the beginning of the second after it, whatever its fraction is, so that instants
+    keep their order; at the end of the calendar, it is the last instant there is.
+
+    Raises:
+        ValueError: It is none, or has no offset.
+    """
+    whole = _LEAP_SECOND.sub(r"\1:59", text, count=1)
+    try:
+        instant = msgspec.convert(_TOO_FINE.sub(r"\1", whole, count=1), datetime)
+    except msgspec.ValidationError:
+        raise ValueError("expected an RFC 3339 date-time with an offset") from None
+    if instant.tzinfo is None:
+        raise ValueError("expected an RFC 3339 date-time with an offset")
+    return instant if whole == text else _next_second(instant)
 
 
 def in_utc(instant: datetime) -> datetime:
@@ -15,3 +48,10 @@ def in_utc(instant: datetime) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         return instant
+
+
+def _next_second(instant: datetime) -> datetime:
+    try:
+        return instant + timedelta(seconds=1)
+    except OverflowError:
+        return instant.replace(microsecond=999_999)

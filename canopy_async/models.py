@@ -1,5 +1,7 @@
 """The rows and pages of the Canopy audit API, as frozen slotted classes."""
 
+import operator
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import (
@@ -16,6 +18,8 @@ from typing import (
 
 import attrs
 from msgspec import Meta
+
+from canopy_async.structs import NeverSent, decoded_strictly
 
 __all__ = [
     "ActorType",
@@ -65,6 +69,14 @@ class OpenEnum(StrEnum):
         """Whether this value is one of those listed in the class."""
         return type(self).__members__.get(self.name) == self
 
+    def _refuse_order(self, _other: object) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} has no order: compare its str() to go by the letter"
+        )
+
+    # What a str does would go by the letter, and look as if it meant something.
+    __lt__ = __le__ = __gt__ = __ge__ = cast("Any", _refuse_order)
+
 
 class ActorType(OpenEnum):
     """What kind of actor an event names; free text is allowed."""
@@ -84,12 +96,54 @@ class Outcome(OpenEnum):
 
 
 class Severity(OpenEnum):
-    """How much an event matters."""
+    """How much an event matters: from ``INFO`` to ``CRITICAL``, in this order.
+
+    ``<``, ``<=``, ``>`` and ``>=`` compare by that order, with members and with their
+    text. A value that is not listed ranks above all that are, so that an alert does
+    not miss it; any two such values rank alike.
+
+    Example:
+        >>> event.severity >= Severity.WARNING
+        >>> max(events, key=lambda event: event.severity)
+    """
 
     INFO = "info"
     NOTICE = "notice"
     WARNING = "warning"
     CRITICAL = "critical"
+
+    def __lt__(self, other: str) -> bool:
+        """Tell whether this matters less than ``other``, a member or its text."""
+        return _by_rank(operator.lt, self, other)
+
+    def __le__(self, other: str) -> bool:
+        """Tell whether this matters no more than ``other``, a member or its text."""
+        return _by_rank(operator.le, self, other)
+
+    def __gt__(self, other: str) -> bool:
+        """Tell whether this matters more than ``other``, a member or its text."""
+        return _by_rank(operator.gt, self, other)
+
+    def __ge__(self, other: str) -> bool:
+        """Tell whether this matters no less than ``other``, a member or its text."""
+        return _by_rank(operator.ge, self, other)
+
+
+_RANKS: Final = {member.value: rank for rank, member in enumerate(Severity)}
+
+
+def _by_rank(
+    compare: Callable[[int, int], bool], severity: Severity, other: Any
+) -> bool:
+    """Return what two ranks compare to; refuse what is no text."""
+    if not isinstance(other, str):
+        return cast("bool", NotImplemented)
+    return compare(_rank(severity), _rank(other))
+
+
+def _rank(severity: str) -> int:
+    """Return the place of a severity among those that are listed, or after them."""
+    return _RANKS.get(severity, len(_RANKS))
 
 
 class Category(OpenEnum):
@@ -114,32 +168,7 @@ class Category(OpenEnum):
     ORGANIZATION = "organization"
 
 
-def _refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-    raise TypeError("the extra of a row can't be changed: make a dict of it")
-
-
-class _NoExtra(dict[str, Any]):
-    """The one ``extra`` of all rows without unknown fields: empty, and stays so.
-
-    A dict for each row would be a third of the objects that the garbage
-    collector counts, and have it search as much more often.
-    """
-
-    __setitem__ = __ior__ = setdefault = update = cast("Any", _refuse)
-
-    def __copy__(self) -> dict[str, Any]:
-        return {}
-
-    def __deepcopy__(self, _memo: dict[int, Any]) -> dict[str, Any]:
-        return {}
-
-    def __reduce__(self) -> str:
-        return "NO_EXTRA"  # the same object, also where it is unpickled
-
-
-NO_EXTRA: Final = _NoExtra()
-
-
+@decoded_strictly
 @attrs.frozen(kw_only=True)
 class AuditEvent:
     """One row of an identity's audit log.
@@ -147,9 +176,8 @@ class AuditEvent:
     Nine fields are always there; every other one is None where the server
     sent null or nothing. ``created_at`` is aware. ``metadata`` is whatever
     JSON object the server attached and may hold personal data. ``extra``
-    keeps fields that this version of the library does not know, and is not to
-    be written to; in long pages they are looked for in some rows only, until one
-    was seen.
+    keeps every field that this version of the library does not know; it is a dict
+    of this row alone.
     """
 
     id: str
@@ -171,18 +199,17 @@ class AuditEvent:
     severity: Severity
     customer_visible: bool
     identity_visible: bool
-    extra: dict[str, Any] = attrs.field(
-        factory=lambda: NO_EXTRA, repr=False, hash=False
-    )
+    extra: NeverSent = attrs.field(factory=dict, repr=False, hash=False)
 
 
+@decoded_strictly
 @attrs.frozen(kw_only=True)
 class Identity:
     """One identity of an account.
 
     Only ``id`` is required by the API's description; every other field is
-    None where the server sent null or nothing. ``extra`` keeps fields that
-    this version of the library does not know, and is not to be written to.
+    None where the server sent null or nothing. ``extra`` keeps every field
+    that this version of the library does not know.
     """
 
     id: str
@@ -196,9 +223,7 @@ class Identity:
     app_membership_count: int | None = None
     total_assignments: int | None = None
     created_at: AwareDatetime | None = None
-    extra: dict[str, Any] = attrs.field(
-        factory=lambda: NO_EXTRA, repr=False, hash=False
-    )
+    extra: NeverSent = attrs.field(factory=dict, repr=False, hash=False)
 
 
 @attrs.frozen(kw_only=True)

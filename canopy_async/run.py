@@ -5,6 +5,7 @@ lets the walk take their answers in its order.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
@@ -28,6 +29,9 @@ from canopy_async.wire import Endpoint, Query, Response, decode_page
 __all__ = ["ReadOptions", "Run"]
 
 T = TypeVar("T")
+
+_MAX_NOTES: Final = 8
+"""Notes on values that were read with care which one report keeps at most."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -86,6 +90,7 @@ class Run(Generic[T]):
         self._arrived: Window | None = None
         self._plans_more = True
         self._closed = False
+        self._notes: Final[list[str]] = []
 
     @property
     def progress(self) -> Progress:
@@ -117,9 +122,12 @@ class Run(Generic[T]):
     @property
     def report(self) -> ReadReport:
         """What this pass read so far, and what it can prove."""
-        return self._walk.report(
+        report = self._walk.report(
             requests=self._ahead.requests, retries=self._ahead.retries
         )
+        if not self._notes:
+            return report
+        return attrs.evolve(report, warnings=(*report.warnings, *self._notes))
 
     @property
     def pagination(self) -> PageMeta:
@@ -262,7 +270,12 @@ class Run(Generic[T]):
     def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:
         self._plans_more = True
         if isinstance(outcome, Response):
-            page = decode_page(self._endpoint, outcome.body, page=window.page)
+            page = decode_page(
+                self._endpoint,
+                outcome.body,
+                page=window.page,
+                note=partial(self._note, window.page),
+            )
             self._pagination = page.pagination
             self._tell_received(window, page)
             return self._walk.take(page)
@@ -327,6 +340,11 @@ class Run(Generic[T]):
                 item_count=page.pagination.item_count,
             )
         )
+
+    def _note(self, page: int, sentence: str) -> None:
+        """Keep for the report what was read otherwise than it was written."""
+        if len(self._notes) < _MAX_NOTES:
+            self._notes.append(f"page {page}: {sentence}")
 
     def _explain(self, error: CanopyError) -> None:
         """Add to an error what this run knows."""

@@ -5,7 +5,6 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from canopy_async.garbage import Keeping
 from canopy_async.models import AuditEvent, Page
 from canopy_async.run import ReadOptions, Run
 from canopy_async.transport import PageRequest, Transport
@@ -84,18 +83,13 @@ class Stream(Generic[T]):
     async def collect(self) -> list[T]:
         """Return all rows in a list.
 
-        While they are many, the garbage collector searches all objects seldom:
-        each such search would look through all of them.
-
         Raises:
             CanopyError: The read failed; carries ``checkpoint``.
         """
         rows: list[T] = []
-        with Keeping() as keeping:
-            async with self.open() as run:
-                while (batch := await run.next_batch()) is not None:
-                    rows.extend(batch)
-                    keeping.count(len(rows))
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                rows.extend(batch)
         return rows
 
     async def first(self) -> T | None:

@@ -14,6 +14,7 @@ import attrs
 import msgspec
 
 from canopy_async.arguments import check_choice, check_segment, check_text
+from canopy_async.careless import Note
 from canopy_async.decoding import codec_of
 from canopy_async.errors import (
     ApiError,
@@ -193,18 +194,21 @@ def _encoded(
     return f"&{urlencode(given, quote_via=quote)}" if given else ""
 
 
-def decode_page(endpoint: Endpoint[T], body: bytes, *, page: int) -> Page[T]:
+def decode_page(
+    endpoint: Endpoint[T], body: bytes, *, page: int, note: Note | None = None
+) -> Page[T]:
     """Return the page that ``body`` holds.
 
     Args:
         endpoint: Where the body is from.
-        body: UTF-8 JSON.
+        body: JSON.
         page: The page that was asked for, named in errors.
+        note: Is told of what is read otherwise than it is written.
 
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
     """
-    decoded = codec_of(endpoint.row).decode(body)
+    decoded = codec_of(endpoint.row).decode(body, note)
     if decoded is not None:
         return decoded
     # Imported where it is needed: cattrs doubles the time of an import.

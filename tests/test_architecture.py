@@ -14,6 +14,7 @@ LAYERS = (
         "version",
         "printable",
         "errors",
+        "structs",
         "models",
         "identity_ids",
         "instants",
@@ -23,6 +24,7 @@ LAYERS = (
     ),
     (
         "compression",
+        "careless",
         "conversion",
         "decoding",
         "wire",
@@ -62,7 +64,7 @@ LAYERS = (
         "transport.transport",
         "transport",
     ),
-    ("garbage", "readahead", "run", "stream"),
+    ("readahead", "run", "stream"),
     (
         "pacer",
         "identity_events",

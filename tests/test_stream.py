@@ -1,13 +1,18 @@
 """Streams and runs on a real server: order, limits, fresh passes, bounded memory."""
 
 import asyncio
+import gc
+import math
 
 import pytest
+from support.samples import event_row, full_row, page_body
+from support.scripted import simulated
 from support.seeded import copies_of
 from support.waiting import until
 
 from canopy_async import (
     AuditEvent,
+    CanopySession,
     Identity,
     PageReceived,
     Proof,
@@ -20,6 +25,7 @@ from canopy_async.readahead import READY_PER_REQUEST
 from canopy_async.testing import Faults
 
 ROWS = 777
+AS_ESCAPE = "read a character that can't be one as the text of its escape"
 
 
 @pytest.fixture(scope="module")
@@ -446,3 +452,85 @@ async def test_a_page_that_is_gone_is_drift_and_not_an_error(server, connect):
         server.delete_oldest("other", 150)
         rest = [event async for event in run]
     assert len(rest) == 149
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+async def test_what_was_read_with_care_is_told_in_the_report_with_its_page(lossless):
+    rows = [full_row(n, created_at=f"2026-04-20T12:00:0{n}Z") for n in range(3)]
+    rows[1] |= {"actor_label": "cut \ud83d", "later": math.nan}
+    body = page_body(rows, item_count=3)
+    with simulated(lambda _: body):
+        async with CanopySession("acme", "t0ken") as canopy:
+            stream = canopy.events("idn_1", order="asc", lossless=lossless)
+            async with stream.open() as run:
+                events = [event async for event in run]
+    assert [event.id for event in events] == ["evt_0", "evt_1", "evt_2"]
+    assert events[1].actor_label == r"cut \ud83d"
+    assert run.report.complete is lossless
+    assert run.report.warnings == (
+        f"page 1: items[1].actor_label: {AS_ESCAPE}",
+        "page 1: items[1].later: read nan where there is no number",
+    )
+
+
+async def test_the_report_tells_of_few_of_many_values_that_were_read_with_care():
+    def script(call):
+        row = event_row(call.page, created_at=f"2026-04-20T12:00:{call.page:02}Z")
+        take = int(call.url.query["take"])
+        row["metadata"] = {"x": math.nan}
+        return page_body([row], page=call.page, take=take, item_count=40, page_count=40)
+
+    with simulated(script):
+        async with CanopySession("acme", "t0ken") as canopy:
+            stream = canopy.events("idn_1", order="asc", lossless=False)
+            async with stream.open() as run:
+                assert len([event async for event in run]) == 40
+    assert len(run.report.warnings) == 8
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("at", [0, 250, 499])
+async def test_an_unknown_field_of_one_row_of_a_long_log_is_kept(lossless, at):
+    rows = [
+        full_row(n, created_at=f"2026-04-20T12:{n // 60:02}:{n % 60:02}Z")
+        for n in range(500)
+    ]
+    rows[at]["later"] = {"by": "the API"}
+
+    def script(call):
+        take, page = int(call.url.query["take"]), call.page
+        shown = rows[(page - 1) * take : page * take]
+        count = -(-len(rows) // take)
+        return page_body(
+            shown,
+            page=page,
+            take=take,
+            item_count=len(rows),
+            page_count=count,
+            has_previous_page=page > 1,
+            has_next_page=page < count,
+        )
+
+    with simulated(script):
+        async with CanopySession("acme", "t0ken") as canopy:
+            events = await canopy.events(
+                "idn_1", order="asc", lossless=lossless
+            ).collect()
+    extras = {n: event.extra for n, event in enumerate(events) if event.extra}
+    assert extras == {at: {"later": {"by": "the API"}}}
+    assert len(events) == 500
+
+
+async def test_collecting_leaves_the_garbage_collector_alone(log, connect):
+    assert log.event_ids("idn_1")
+    seen = set()
+
+    def watch(record):
+        if isinstance(record, PageReceived):
+            seen.add((gc.get_threshold(), gc.isenabled()))
+
+    before = gc.get_threshold(), gc.isenabled()
+    canopy = connect(hooks=[watch])
+    await canopy.events("idn_1").collect()
+    await canopy.fan_out(["idn_1"] * 20).collect()
+    assert seen == {before}

@@ -1,6 +1,7 @@
 """The wire format as functions: URLs, pages from bytes, errors from answers."""
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -247,7 +248,6 @@ def test_bad_metadata_is_named(name, value):
         (b'{"items": [null], "pagination": %s}' % json.dumps(meta()).encode(), ...),
         (b'{"items": []}', "pagination"),
         (b'{"items": [], "pagination": []}', "pagination"),
-        (b"\xef\xbb\xbf" + page_body(), ""),
         (page_body() + b"x", ""),
         (page_body() + page_body(), ""),
     ],
@@ -256,35 +256,111 @@ def test_what_is_no_page_is_a_protocol_error_that_says_where(body, path):
     assert fault_of(body).path == ("items[0]" if path is ... else path)
 
 
+def with_raw(field, raw, *, rows=1):
+    """A page whose last row has these bytes in ``metadata`` or in an unknown field."""
+    made = [full_row(n) for n in range(rows)]
+    made[-1][field] = "@@" if field == "odd" else {"x": "@@"}
+    return page_body(made).replace(b'"@@"', raw)
+
+
 @pytest.mark.parametrize("rows", [1, 30])
-@pytest.mark.parametrize("page", [1, 2])
 @pytest.mark.parametrize(
     "raw",
+    [b"9" * 5000, b'"\\q"', b'"\x01"', b"01", b"tru", b"[1,]", b"nan", b"- Infinity"],
+    ids=repr,
+)
+@pytest.mark.parametrize("field", ["metadata", "odd"])
+def test_what_is_no_json_is_a_protocol_error_in_whichever_field(field, raw, rows):
+    assert "not JSON" in str(fault_of(with_raw(field, raw, rows=rows)))
+
+
+def noted(body, *, page=1):
+    """A page, and what is told of how it was read."""
+    notes = []
+    return decode_page(AUDIT, body, page=page, note=notes.append), notes
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+@pytest.mark.parametrize(
+    ("raw", "text"),
     [
-        b'"\xff"',
-        b"1e999",
-        b"9" * 5000,
-        b"NaN",
-        b"-Infinity",
-        b'"\\ud800"',
-        b'"\\q"',
-        b'"\x01"',
-        b"01",
-        b"tru",
-        b"[1,]",
+        (rb'"\ud83d"', r"\ud83d"),
+        (rb'"Deploy \uD83D"', r"Deploy \ud83d"),
+        (rb'"\udc00\ud800 x"', r"\udc00\ud800 x"),
+        (b'"caf\xe9"', r"caf\udce9"),
+        (b'"\xed\xa0\xbd"', r"\udced\udca0\udcbd"),
     ],
     ids=repr,
 )
 @pytest.mark.parametrize("field", ["metadata", "odd"])
-def test_bad_json_in_any_field_is_a_protocol_error_or_never_looked_at(
-    field, raw, page, rows
-):
-    made = [full_row(n) for n in range(rows)]
-    made[-1][field] = "@@" if field == "odd" else {"x": "@@"}
-    body = page_body(made).replace(b'"@@"', raw)
-    if isinstance(page_or_fault(body, page=page), Page):
-        # A field that is skipped is not checked.
-        assert (field, rows, page) == ("odd", 30, 2)
+def test_what_can_t_be_text_is_read_as_the_text_of_its_escape(field, raw, text, rows):
+    page, notes = noted(with_raw(field, raw, rows=rows))
+    (*others, row) = page.items
+    read = row.extra["odd"] if field == "odd" else row.metadata["x"]
+    assert read == text
+    assert len(others) == rows - 1
+    path = f"items[{rows - 1}].{field}"
+    assert notes == [
+        f"{path}: read a character that can't be one as the text of its escape"
+    ]
+    assert msgspec.json.decode(msgspec.json.encode(read)) == text
+
+
+def test_a_lone_surrogate_in_any_text_of_a_row_keeps_no_row_from_being_read():
+    rows = [full_row(n) for n in range(3)]
+    rows[1] |= {"id": "a\ud83d", "actor_label": "b\ud83d", "outcome": "c\ud83d"}
+    rows[1] |= {"metadata": {"d\ud83d": ["e\ud83d"]}, "f\ud83d": 1}
+    page, notes = noted(page_body(rows))
+    assert [row.id for row in page.items] == ["evt_0", r"a\ud83d", "evt_2"]
+    row = page.items[1]
+    assert row.actor_label == r"b\ud83d"
+    assert row.outcome == Outcome(r"c\ud83d")
+    assert row.metadata == {r"d\ud83d": [r"e\ud83d"]}
+    assert row.extra == {r"f\ud83d": 1}
+    assert len(notes) == 1
+
+
+def test_ids_that_differ_in_a_lone_surrogate_stay_different():
+    rows = [event_row(id="a\ud83d"), event_row(id="a\ud83e"), event_row(id="a\ufffd")]
+    page, _ = noted(page_body(rows))
+    assert len({row.id for row in page.items}) == 3
+
+
+@pytest.mark.parametrize("field", ["metadata", "odd"])
+@pytest.mark.parametrize(
+    ("raw", "number"),
+    [
+        (b"NaN", math.nan),
+        (b"Infinity", math.inf),
+        (b"-Infinity", -math.inf),
+        (b"1e999", math.inf),
+    ],
+)
+def test_what_is_no_number_of_json_is_read_as_the_float_it_names(field, raw, number):
+    page, notes = noted(with_raw(field, raw))
+    (row,) = page.items
+    read = row.extra["odd"] if field == "odd" else row.metadata["x"]
+    assert repr(read) == repr(number)
+    assert notes == [f"items[0].{field}: read {number} where there is no number"]
+
+
+def test_a_number_that_is_none_in_a_typed_field_is_refused_by_name():
+    body = page_body([{"id": "idn_1", "total_assignments": "@@"}])
+    with pytest.raises(ProtocolError) as caught:
+        decode_page(IDENTITIES, body.replace(b'"@@"', b"NaN"), page=1)
+    assert caught.value.path == "items[0].total_assignments"
+
+
+@pytest.mark.parametrize("rows", [[event_row()], [event_row(later=1)], []])
+def test_a_byte_order_mark_is_passed_over(rows):
+    body = page_body(rows)
+    page, notes = noted(b"\xef\xbb\xbf" + body)
+    assert page == decode_page(AUDIT, body, page=1)
+    assert notes == []
+
+
+def test_nothing_is_told_of_a_page_that_is_read_as_it_is_written():
+    assert noted(page_body([event_row(), event_row(2, later="x")]))[1] == []
 
 
 @pytest.mark.parametrize("field", ["metadata", "odd", "id"])
@@ -309,9 +385,20 @@ def test_numbers_of_any_size_in_metadata_are_kept_or_refused(page):
     assert decoded.items[3].metadata == rows[3]["metadata"]
 
 
-def test_a_field_given_twice_counts_once_and_the_last_one_wins():
-    body = page_body().replace(b'"id": "evt_1"', b'"id": "first", "id": "last"')
-    assert decode_page(AUDIT, body, page=1).items[0].id == "last"
+@pytest.mark.parametrize("first", [b'"first"', b"5", b"null", rb'"\ud83d"'])
+@pytest.mark.parametrize("more", [{}, {"later": 1}])
+def test_a_name_that_comes_twice_counts_once_and_the_last_one_wins(first, more):
+    body = page_body([event_row(**more)])
+    twice = body.replace(b'"id": "evt_1"', b'"id": %s, "id": "last"' % first)
+    assert decode_page(AUDIT, twice, page=1).items[0].id == "last"
+    twice = body.replace(b'"ip": ', b'"ip": %s, "ip": ' % first)
+    metadata = decode_page(AUDIT, twice, page=1).items[0].metadata
+    assert metadata == event_row()["metadata"]
+
+
+def test_an_unknown_field_that_comes_twice_has_its_last_value():
+    body = page_body([event_row(later="@")]).replace(b'"@"', b'1, "later": 2')
+    assert decode_page(AUDIT, body, page=1).items[0].extra == {"later": 2}
 
 
 def test_instants_keep_their_offset_and_are_aware():
@@ -321,13 +408,60 @@ def test_instants_keep_their_offset_and_are_aware():
     assert event.created_at == datetime(2026, 4, 20, 10, 0, 0, 123456, tzinfo=UTC)
 
 
-def test_later_fields_are_found_on_long_pages_once_one_was_seen():
-    # A class of rows of its own: what a codec has seen it remembers.
-    endpoint = identities_endpoint("acme")
-    rows = [{"id": f"idn_{n}", "email": None} for n in range(30)]
-    rows[29]["later"] = True
-    decoded = decode_page(endpoint, page_body(rows), page=2)
-    assert [row.extra for row in decoded.items] == [{}] * 29 + [{"later": True}]
+INSTANTS = {
+    "2026-04-20T12:00:00.1234567Z": "2026-04-20T12:00:00.123456+00:00",
+    "2026-04-20T12:00:00.999999999Z": "2026-04-20T12:00:00.999999+00:00",
+    "2026-04-20T23:59:59.9999995+02:00": "2026-04-20T23:59:59.999999+02:00",
+    "9999-12-31T23:59:59.9999999Z": "9999-12-31T23:59:59.999999+00:00",
+    "2016-12-31T23:59:60Z": "2017-01-01T00:00:00+00:00",
+    "2016-12-31T23:59:60.75Z": "2017-01-01T00:00:00+00:00",
+    "2016-12-31T15:59:60.123456789-08:00": "2016-12-31T16:00:00-08:00",
+    "9999-12-31T23:59:60Z": "9999-12-31T23:59:59.999999+00:00",
+    "0001-01-01T00:00:00+02:00": "0001-01-01T00:00:00+02:00",
+    "9999-12-31T23:59:59.999999-02:00": "9999-12-31T23:59:59.999999-02:00",
+    "2026-04-20t12:00:00.000z": "2026-04-20T12:00:00+00:00",
+}
+
+
+@pytest.mark.parametrize(("text", "instant"), INSTANTS.items())
+@pytest.mark.parametrize("rows", [1, 30])
+@pytest.mark.parametrize("spaced", [True, False])
+def test_instants_of_any_precision_are_cut_to_microseconds(text, instant, rows, spaced):
+    made = [event_row(n) for n in range(rows)]
+    made[-1]["created_at"] = text
+    page = {"items": made, "pagination": meta()}
+    body = json.dumps(page, separators=None if spaced else (",", ":")).encode()
+    decoded = decode_page(AUDIT, body, page=1)
+    assert decoded.items[-1].created_at.isoformat() == instant
+    structured = converter.structure(made[-1], AuditEvent)
+    assert structured == decoded.items[-1]
+    assert {row.created_at.isoformat() for row in decoded.items[:-1]} <= {
+        "2026-04-20T12:00:00+00:00"
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-04-20T12:00:61Z",
+        "2026-04-20T12:60:00Z",
+        "2026-04-20T12:00:60",
+        "2026-04-20T24:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "2026-04-20T12:00:00.1234567",
+        "20260420T120000Z",
+    ],
+)
+def test_what_is_no_instant_is_refused_by_name(text):
+    assert fault_of(page_body([event_row(created_at=text)])).path == (
+        "items[0].created_at"
+    )
+
+
+def test_an_instant_in_metadata_stays_the_text_it_is():
+    nested = {"created_at": "2026-04-20T12:00:00.1234567Z"}
+    page = decode_page(AUDIT, page_body([event_row(metadata=nested)]), page=1)
+    assert page.items[0].metadata == nested
 
 
 # URLs

@@ -33,7 +33,7 @@ Decode = Callable[[bytes], Page[AuditEvent]]
 
 
 def decode(body: bytes) -> Page[AuditEvent]:
-    """Decode a page as the library does."""
+    """Decode a page as the library does, with its check of each row's fields."""
     return cast("Page[AuditEvent]", codec_of(AuditEvent).decode(body))
 
 
