@@ -168,6 +168,9 @@ class Category(OpenEnum):
     ORGANIZATION = "organization"
 
 
+_NEW_DICT: Final = cast("Callable[[], dict[str, Any]]", dict)
+
+
 @decoded_strictly
 @attrs.frozen(kw_only=True)
 class AuditEvent:
@@ -199,7 +202,7 @@ class AuditEvent:
     severity: Severity
     customer_visible: bool
     identity_visible: bool
-    extra: NeverSent = attrs.field(factory=dict, repr=False, hash=False)
+    extra: NeverSent = attrs.field(factory=_NEW_DICT, repr=False, hash=False)
 
 
 @decoded_strictly
@@ -223,7 +226,7 @@ class Identity:
     app_membership_count: int | None = None
     total_assignments: int | None = None
     created_at: AwareDatetime | None = None
-    extra: NeverSent = attrs.field(factory=dict, repr=False, hash=False)
+    extra: NeverSent = attrs.field(factory=_NEW_DICT, repr=False, hash=False)
 
 
 @attrs.frozen(kw_only=True)

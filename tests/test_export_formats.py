@@ -19,12 +19,23 @@ from support.exports import (
     truth,
     without_empty,
 )
+from support.samples import full_row, page_body
+from support.scripted import simulated
 
-from canopy_async import AuditEvent, ExportError, IdentityBatch, Outcome
+from canopy_async import (
+    AuditEvent,
+    CanopySession,
+    ExportError,
+    IdentityBatch,
+    Outcome,
+)
 from canopy_async.export import export, verify
+from canopy_async.export.keys import microseconds, read_keys
+from canopy_async.export.reading import read_batches
 from canopy_async.export.writers import FORMATS as WRITERS
 from canopy_async.export.writers.columns import FIELDS, columns_of
 from canopy_async.export.writers.comma import guarded, unguarded
+from canopy_async.instants import parse_instant
 
 WHO = 'idn "1", ünï/=2'
 NASTY = (
@@ -107,7 +118,9 @@ def test_every_field_of_an_event_is_a_column_in_its_place():
     assert list(columns) == COLUMNS
     assert {name: column[0] for name, column in columns.items()} == expected
     sink = Collected()
-    plain = attrs.evolve(event, extra={})
+    noon = "2026-04-20T12:00:00.000000Z"
+    plain = attrs.evolve(event, extra={}, created_at=instant(noon))
+    expected["created_at"] = noon
     WRITERS["jsonl"].open(sink, 1).write([IdentityBatch("whose", [plain])])
     del expected["extra"]
     assert list(json.loads(sink.data).items()) == list(expected.items())
@@ -226,6 +239,55 @@ async def test_instants_in_csv_are_all_alike(server, session, out):
     assert {len(cell) for cell in cells} == {len("2026-01-01T00:00:00.000000Z")}
     assert "2026-11-01T08:00:00.123456Z" in cells
     assert all(cell.endswith("Z") for cell in cells)
+
+
+async def test_instants_in_json_lines_are_all_alike(server, session, out):
+    seed_nasty(server)
+    await export(session, [WHO], out)
+    lines = (out / "events-00001.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    texts = [json.loads(line)["created_at"] for line in lines]
+    assert {len(text) for text in texts} == {len("2026-01-01T00:00:00.000000Z")}
+    assert "2026-11-01T08:00:00.123456Z" in texts
+    assert sorted(texts) == sorted(texts, key=instant)
+
+
+ENDS = {
+    "0001-01-01T00:00:00+02:00": "0001-01-01T00:00:00.000000+02:00",
+    "0001-01-01T00:00:00Z": "0001-01-01T00:00:00.000000Z",
+    "2016-12-31T23:59:60Z": "2017-01-01T00:00:00.000000Z",
+    "2026-04-20T12:00:00.999999999Z": "2026-04-20T12:00:00.999999Z",
+    "9999-12-31T23:59:59.999999Z": "9999-12-31T23:59:59.999999Z",
+    "9999-12-31T23:59:59-02:00": "9999-12-31T23:59:59.000000-02:00",
+}
+"""Instants as a server sends them, oldest first, and as text has them."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+async def test_instants_at_the_ends_of_the_calendar_are_written_and_found_again(
+    out, name
+):
+    rows = [full_row(n, created_at=text) for n, text in enumerate(ENDS)]
+    body = page_body(rows, item_count=len(rows))
+    with simulated(lambda _: body):
+        async with CanopySession("acme", "t0ken") as canopy:
+            await export(canopy, ["one"], out, format=name)
+    assert verify(out).problems == ()
+    path = out / f"events-00001.{name}"
+    expected = [
+        ("one", microseconds(parse_instant(text)), f"evt_{n}")
+        for n, text in enumerate(ENDS)
+    ]
+    assert list(read_keys(path, name)) == expected
+    read = [row for batch in read_batches(path) for row in batch.rows()]
+    assert [(row.identity_id, row.created_at, row.id) for row in read] == expected
+    if name == "jsonl":
+        lines = path.read_text(encoding="utf-8").splitlines()
+        texts = [json.loads(line)["created_at"] for line in lines]
+    elif name == "csv":
+        texts = [cells["created_at"] for cells in read_cells(path)]
+    else:
+        return
+    assert texts == list(ENDS.values())
 
 
 async def test_the_columns_of_parquet_are_typed(server, session, out):

@@ -1,8 +1,9 @@
 """An export's files, read again and compared with what its manifest says."""
 
+import math
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -26,11 +27,6 @@ __all__ = ["MAX_PROBLEMS", "VerifyResult", "verify"]
 
 MAX_PROBLEMS: Final = 100
 """Problems that are put into words; of more there is only the number."""
-
-_ALWAYS: Final = (
-    datetime.min.replace(tzinfo=UTC),
-    datetime.max.replace(tzinfo=UTC),
-)
 
 _Place = tuple[int, str]
 """When an event was, in microseconds since 1970, and its id."""
@@ -138,8 +134,8 @@ class _Check:
     def __init__(self, mirror: Mirror, header: Header) -> None:
         self._mirror: Final = mirror
         self._format: Final = header.format
-        self._since: Final = microseconds(header.since or _ALWAYS[0])
-        self._until: Final = microseconds(header.until or _ALWAYS[1])
+        self._since: Final = _bound(header.since, otherwise=-math.inf)
+        self._until: Final = _bound(header.until, otherwise=math.inf)
         self._tails: dict[str, _Tail] = {}
         self._states: dict[str, str] = {}
         self._known: set[str] = set()
@@ -262,6 +258,11 @@ class _Check:
         self._problem_count += 1
         if len(self._problems) < MAX_PROBLEMS:
             self._problems.append(problem)
+
+
+def _bound(instant: datetime | None, *, otherwise: float) -> float:
+    """Return an end of the range as rows have it; without one, none is outside."""
+    return otherwise if instant is None else microseconds(instant)
 
 
 def _place(mark: EventMark | None) -> _Place | None:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from canopy_async.export.writers.columns import COLUMNS, EXTRA, columns_of
+from canopy_async.export.writers.instants import texts_of
 from canopy_async.export.writers.protocol import Sink
 from canopy_async.identity_events import IdentityBatch
 
@@ -18,7 +18,6 @@ _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
 _SUSPECTS: Final = frozenset("'=+-@\t\r\n")
 _QUOTED_CHARACTERS: Final = '",\r\n'
 _QUOTED: Final = re.compile(f"[{_QUOTED_CHARACTERS}]")
-_WITH_MICROSECONDS: Final = len("2026-01-01T00:00:00.000000Z")
 
 
 def guarded(cell: str) -> str:
@@ -39,7 +38,7 @@ class CsvWriter:
     """Writes a line of cells for each event.
 
     What is null is an empty cell. ``metadata`` is JSON; so is ``extra``, empty
-    where an event has no unknown fields. Instants are in UTC, with microseconds.
+    where an event has no unknown fields. Instants are as `texts_of` makes them.
 
     Args:
         sink: Where the lines go.
@@ -75,16 +74,6 @@ def _texts(column: Sequence[str | None]) -> Sequence[str]:
     return cells
 
 
-def _instants(column: Sequence[datetime]) -> Sequence[str]:
-    if {at.tzinfo for at in column} != {UTC}:
-        column = [at.astimezone(UTC) for at in column]
-    texts = _ENCODE(column).decode()[2:-2].split('","')
-    return [
-        text if len(text) == _WITH_MICROSECONDS else f"{text[:-1]}.000000Z"
-        for text in texts
-    ]
-
-
 def _flags(column: Sequence[bool]) -> Sequence[str]:
     return ["true" if flag else "false" for flag in column]
 
@@ -104,7 +93,7 @@ def _quoted(cell: str) -> str:
 
 _CELLS: Final[dict[str, Callable[[Sequence[Any]], Sequence[str]]]] = {
     "metadata": _objects,
-    "created_at": _instants,
+    "created_at": texts_of,
     "customer_visible": _flags,
     "identity_visible": _flags,
     EXTRA: _extras,
