@@ -40,20 +40,24 @@ class Attempt(NamedTuple):
 
 
 def error_of(
-    outcome: Response | Fault, *, page: int, url: str, attempt: int
+    outcome: Response | Fault, *, page: int, take: int, url: str, attempt: int
 ) -> CanopyError:
     """Return the error that an attempt ended with.
 
     Args:
         outcome: What came of it, other than a 200.
         page: The page asked for.
+        take: How many rows it was to have.
         url: The URL asked for.
         attempt: Which attempt it was, 1 for the first.
     """
     if isinstance(outcome, Response):
         return error_from(outcome, url=url, attempts=attempt)
     if outcome.final:
-        return ProtocolError(outcome.message, page=page)
+        last = page * take
+        rows = f"row {last}" if take == 1 else f"the rows {last - take + 1} to {last}"
+        message = f"{rows} of the list: {outcome.message}"
+        return ProtocolError(message, page=page, too_large=True)
     cls = RequestTimeoutError if outcome.timed_out else TransportError
     return cls(outcome.message, url=url, attempts=attempt)
 

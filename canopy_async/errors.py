@@ -195,14 +195,22 @@ class ProtocolError(CanopyError):
     Attributes:
         page: The page that was asked for, or None where no page was.
         path: Where in the answer, such as ``items[3].created_at``.
+        too_large: Whether the answer is over the size limit; a page of fewer rows
+            may not be.
     """
 
     def __init__(
-        self, message: str, *, page: int | None = None, path: str = ""
+        self,
+        message: str,
+        *,
+        page: int | None = None,
+        path: str = "",
+        too_large: bool = False,
     ) -> None:
         super().__init__(message)
         self.page = page
         self.path = path
+        self.too_large = too_large
 
     def __str__(self) -> str:
         """Say the page, the place in it and the fault, in one line."""

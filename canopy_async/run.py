@@ -17,6 +17,7 @@ from canopy_async.errors import (
     CanopyError,
     IncompleteReadError,
     NotFoundError,
+    ProtocolError,
 )
 from canopy_async.hooks import PageReceived
 from canopy_async.models import Page, PageMeta
@@ -281,6 +282,11 @@ class Run(Generic[T]):
             return self._walk.take(page)
         if isinstance(outcome, NotFoundError) and window.page > 1:
             return self._walk.take_missing()
+        if isinstance(outcome, ProtocolError) and outcome.too_large:
+            rows = self._walk.take_oversized()
+            if rows is not None:
+                self._ahead.failing = False
+                return rows
         if isinstance(outcome, BadRequestError) and self._walk.refused():
             self._ahead.failing = False
             return ()

@@ -35,6 +35,7 @@ LAYERS = (
         "walk.planner",
         "walk.protocol",
         "walk.plain",
+        "walk.oversize",
         "walk.view",
         "walk.track",
         "walk.cover",

@@ -152,7 +152,11 @@ class Transport:
                     if await self._refresh(made.credential):
                         continue
             error = error_of(
-                outcome, page=request.page, url=self._text_of(request), attempt=attempt
+                outcome,
+                page=request.page,
+                take=request.take,
+                url=self._text_of(request),
+                attempt=attempt,
             )
             if shows_strain(error):
                 self._gate.strained(made.started, refused=is_refused(error))

@@ -43,7 +43,7 @@ class Search(Generic[R]):
         self._cover: Final = cover
         self._low = low
         self._high = max(low, high)
-        self._take: Final = take
+        self._take = take
         self._pending: deque[Window] = deque()
         self._under_way = 0
         self._low_key: Any = None
@@ -72,6 +72,13 @@ class Search(Generic[R]):
             return None
         self._under_way += 1
         return self._pending.popleft()
+
+    def limit(self, take: int) -> None:
+        """Forget the probes, and ask for others of no more than so many rows."""
+        self._take = min(self._take, take)
+        self._pending.clear()
+        self._under_way = 0
+        self._divide()
 
     def learn(self, view: View[R] | None) -> None:
         """Narrow the search by the answer to a probe, None for a missing page."""
