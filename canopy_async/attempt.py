@@ -23,11 +23,20 @@ _STRAINED: Final = COOLDOWN_STATUSES | {HTTPStatus.GATEWAY_TIMEOUT}
 
 @attrs.frozen(eq=False)
 class Fault:
-    """An attempt without a whole answer."""
+    """An attempt without a whole answer.
+
+    Attributes:
+        reason: The kind of fault.
+        message: What failed, in words.
+        timed_out: Whether the answer took too long.
+        too_large: Whether the answer is over the size limit.
+        final: Whether another attempt would fail as this one did.
+    """
 
     reason: str
     message: str
     timed_out: bool = False
+    too_large: bool = False
     final: bool = False
 
 
@@ -53,13 +62,15 @@ def error_of(
     """
     if isinstance(outcome, Response):
         return error_from(outcome, url=url, attempts=attempt)
-    if outcome.final:
+    if outcome.too_large:
         last = page * take
         rows = f"row {last}" if take == 1 else f"the rows {last - take + 1} to {last}"
         message = f"{rows} of the list: {outcome.message}"
         return ProtocolError(message, page=page, too_large=True)
     cls = RequestTimeoutError if outcome.timed_out else TransportError
-    return cls(outcome.message, url=url, attempts=attempt)
+    error = cls(outcome.message, url=url, attempts=attempt)
+    error.final = outcome.final
+    return error
 
 
 def shows_strain(error: CanopyError) -> bool:

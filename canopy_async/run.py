@@ -25,7 +25,7 @@ from canopy_async.readahead import Outcome, ReadAhead
 from canopy_async.report import Progress, ReadReport
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import Span, Walk, Window
-from canopy_async.wire import Endpoint, Query, Response, decode_page
+from canopy_async.wire import Endpoint, Query, Response, page_from
 
 __all__ = ["ReadOptions", "Run"]
 
@@ -271,9 +271,9 @@ class Run(Generic[T]):
     def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:
         self._plans_more = True
         if isinstance(outcome, Response):
-            page = decode_page(
+            page = page_from(
                 self._endpoint,
-                outcome.body,
+                outcome,
                 page=window.page,
                 note=partial(self._note, window.page),
             )

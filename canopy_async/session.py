@@ -37,9 +37,9 @@ from canopy_async.wire import (
     Query,
     audit_endpoint,
     build_url,
-    decode_page,
     identities_endpoint,
     is_loopback,
+    page_from,
     parse_base_url,
 )
 
@@ -300,7 +300,7 @@ class CanopySession:
         query = Query(q=q, sort_by=sort_by, order=order)
         request = PageRequest(endpoint=endpoint, query=query, page=page, take=take)
         response = await self._transport.get(request)
-        return decode_page(endpoint, response.body, page=page)
+        return page_from(endpoint, response, page=page)
 
     def events(
         self,

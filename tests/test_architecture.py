@@ -62,6 +62,7 @@ LAYERS = (
         "attempt",
         "transport.body",
         "transport.connection",
+        "transport.faults",
         "transport.transport",
         "transport",
     ),
