@@ -217,11 +217,10 @@ class OverlapChain(Generic[R]):
         if window.take <= self._plan.max_take:
             self._plan.learn_take(window.take, max(LEAST_ROWS, window.take // 2))
         self._ledger.warn(f"a page of {window.take} rows is larger than can be read")
-        return self._ledger.handing_out(self._ask_for_fewer, window.page)
+        return self._ledger.handing_out(self._ask_for_fewer, self._plan.max_take)
 
-    def _ask_for_fewer(self, _page: int) -> Sequence[R]:
-        """Ask for the first window again, with as many rows as the plan allows now."""
-        take = self._plan.max_take
+    def _ask_for_fewer(self, take: int) -> Sequence[R]:
+        """Ask for what the first window was for again, with so many rows at most."""
         if self._ledger.expected is None:
             self._first_take = min(self._first_take, take)
         elif self._direction is not None:

@@ -14,7 +14,7 @@ __all__ = ["LEAST_ROWS", "OversizedRow"]
 T = TypeVar("T")
 
 LEAST_ROWS: Final = 8
-"""Rows of the smallest pages that can be proven to leave out none between them."""
+"""Rows of the smallest pages that a read takes: in fewer, seams rarely hold."""
 
 
 class OversizedRow(Generic[T]):
@@ -92,7 +92,8 @@ class OversizedRow(Generic[T]):
         window = self._last
         raise ProtocolError(
             f"the rows {window.start + 1} to {window.end} of the list are together over"
-            " the size limit of an answer, and pages of fewer rows prove nothing",
+            f" the size limit of an answer, and a proof takes pages of {LEAST_ROWS}"
+            " rows or more: lossless=False reads them, and proves nothing",
             page=window.page,
             path="items",
         )
