@@ -84,11 +84,11 @@ def far_server(base_url: str, sizes: Sizes) -> Goal:
     return Goal(
         f"{number(sizes.far_pages)} pages at 30 ms, {width} in flight, proven:"
         " over the ideal schedule of its requests",
-        "≤ 10 %",
+        "≤ 8 %",
         f"{over:+.1%} ({_wall(runs)}, {run['requests']} requests,"
         f" ideal {_ideal(run['requests'], width):.2f} s, CPU {_cpu(runs)};"
         f" bare aiohttp, over that of its own: {bare_over:+.1%})",
-        over <= 0.1 and all(run["complete"] for run in runs),
+        over <= 0.08 and all(run["complete"] for run in runs),
     )
 
 
@@ -144,10 +144,10 @@ def many_identities(base_url: str, sizes: Sizes) -> Goal:
     return Goal(
         f"{number(sizes.identities)} identities of {PAGES_OF_IDENTITY} pages at"
         f" 20 ms, {width} in flight: share of the ideal schedule",
-        "≥ 0.9",
+        "≥ 0.88",
         f"{share:.2f} ({_wall(runs)}, ideal {ideal:.2f} s, CPU {_cpu(runs)};"
         f" bare aiohttp: {bare:.2f}, raw sockets: {raw:.2f})",
-        share >= 0.9 and all(run["complete"] for run in runs),
+        share >= 0.88 and all(run["complete"] for run in runs),
     )
 
 
@@ -176,10 +176,10 @@ def walk_alone(sizes: Sizes) -> Goal:
     share = took["walk"] / took["decode"]
     return Goal(
         "the walk of a window ÷ decoding it",
-        "< 5 %",
+        "≤ 15 %",
         f"{share:.1%} ({took['walk']:.1f} of {took['decode']:.0f} µs;"
         f" to see each id and key once: {took['look']:.1f})",
-        share < 0.05,
+        share <= 0.15,
     )
 
 
@@ -199,9 +199,9 @@ def import_time(sizes: Sizes) -> Goal:
     over = median(one / two - 1 for one, two in pairs)
     return Goal(
         f"import canopy_async, over import {theirs}",
-        "≤ 15 %",
+        "≤ 20 %",
         f"{over:+.1%} ({one:.0f} and {two:.0f} ms of CPU)",
-        over <= 0.15,
+        over <= 0.2,
     )
 
 

@@ -23,11 +23,20 @@ _STRAINED: Final = COOLDOWN_STATUSES | {HTTPStatus.GATEWAY_TIMEOUT}
 
 @attrs.frozen(eq=False)
 class Fault:
-    """An attempt without a whole answer."""
+    """An attempt without a whole answer.
+
+    Attributes:
+        reason: The kind of fault.
+        message: What failed, in words.
+        timed_out: Whether the answer took too long.
+        too_large: Whether the answer is over the size limit.
+        final: Whether another attempt would fail as this one did.
+    """
 
     reason: str
     message: str
     timed_out: bool = False
+    too_large: bool = False
     final: bool = False
 
 
@@ -40,22 +49,28 @@ class Attempt(NamedTuple):
 
 
 def error_of(
-    outcome: Response | Fault, *, page: int, url: str, attempt: int
+    outcome: Response | Fault, *, page: int, take: int, url: str, attempt: int
 ) -> CanopyError:
     """Return the error that an attempt ended with.
 
     Args:
         outcome: What came of it, other than a 200.
         page: The page asked for.
+        take: How many rows it was to have.
         url: The URL asked for.
         attempt: Which attempt it was, 1 for the first.
     """
     if isinstance(outcome, Response):
         return error_from(outcome, url=url, attempts=attempt)
-    if outcome.final:
-        return ProtocolError(outcome.message, page=page)
+    if outcome.too_large:
+        last = page * take
+        rows = f"row {last}" if take == 1 else f"the rows {last - take + 1} to {last}"
+        message = f"{rows} of the list: {outcome.message}"
+        return ProtocolError(message, page=page, too_large=True)
     cls = RequestTimeoutError if outcome.timed_out else TransportError
-    return cls(outcome.message, url=url, attempts=attempt)
+    error = cls(outcome.message, url=url, attempts=attempt)
+    error.final = outcome.final
+    return error
 
 
 def shows_strain(error: CanopyError) -> bool:

@@ -50,13 +50,16 @@ def make_converter() -> cattrs.Converter:
     return made
 
 
-def structure_page(row: type[T], body: bytes, *, page: int) -> Page[T]:
+def structure_page(
+    row: type[T], body: bytes, *, page: int, content_type: str | None = None
+) -> Page[T]:
     """Return the page in ``body``, or explain what is wrong with it.
 
     Args:
         row: The class of the rows.
         body: UTF-8 JSON.
         page: The page that was asked for, named in errors.
+        content_type: What the server calls the body, named where it is no JSON.
 
     Raises:
         ProtocolError: Names the page, the row and the field.
@@ -64,7 +67,9 @@ def structure_page(row: type[T], body: bytes, *, page: int) -> Page[T]:
     try:
         envelope = parse(body)
     except ValueError as error:
-        raise ProtocolError(f"not JSON: {error}", page=page) from None
+        called = f" (Content-Type: {content_type})" if content_type else ""
+        fault = str(error) if body.strip() else "the body is empty"
+        raise ProtocolError(f"not JSON{called}: {fault}", page=page) from None
     except RecursionError:
         raise ProtocolError("nested too deeply", page=page) from None
     if not isinstance(envelope, dict):

@@ -172,7 +172,11 @@ class TransportError(CanopyError):
         method: The HTTP method.
         url: The URL asked for.
         attempts: How many times the request was sent.
+        final: Whether another attempt would fail as this one did: where the server's
+            certificate is not trusted, say.
     """
+
+    final: bool = False
 
     def __init__(
         self, message: str, *, method: str = "GET", url: str = "", attempts: int = 1
@@ -198,23 +202,40 @@ class ProtocolError(CanopyError):
     Attributes:
         page: The page that was asked for, or None where no page was.
         path: Where in the answer, such as ``items[3].created_at``.
+        too_large: Whether the answer is over the size limit; a page of fewer rows
+            may not be.
+        url: Where the answer is from, without the query; empty where there was none.
+        request_id: The server's id of the request, or None.
     """
 
+    url: str = ""
+    request_id: str | None = None
+
     def __init__(
-        self, message: str, *, page: int | None = None, path: str = ""
+        self,
+        message: str,
+        *,
+        page: int | None = None,
+        path: str = "",
+        too_large: bool = False,
     ) -> None:
         super().__init__(message)
         self.page = page
         self.path = path
+        self.too_large = too_large
 
     def __str__(self) -> str:
-        """Say the page, the place in it and the fault, in one line."""
-        where = [
+        """Say the page, the place in it, the fault and whose it is, in one line."""
+        parts = [
             f"page {self.page}" if self.page is not None else "",
             self.path,
             str(self.args[0]),
+            f"GET {self.url}" if self.url else "",
         ]
-        return printable(": ".join(part for part in where if part))
+        text = ": ".join(part for part in parts if part)
+        if self.request_id:
+            text += f", request {self.request_id}"
+        return printable(text)
 
 
 class IncompleteReadError(CanopyError):

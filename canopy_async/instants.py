@@ -8,7 +8,7 @@ import msgspec
 
 __all__ = ["in_utc", "is_unusual", "parse_instant"]
 
-_TOO_FINE: Final = re.compile(r"(\.[0-9]{6})[0-9]+")
+_TOO_FINE: Final = re.compile(r"\.[0-9]{6}([0-9]+)")
 _LEAP_SECOND: Final = re.compile(r"(:[0-5][0-9]):60(?:\.[0-9]+)?(?=[Zz+-])")
 _UNUSUAL: Final = re.compile(r"\.[0-9]{7}|:60")
 
@@ -28,14 +28,19 @@ def parse_instant(text: str) -> datetime:
     Raises:
         ValueError: It is none, or has no offset.
     """
-    whole = _LEAP_SECOND.sub(r"\1:59", text, count=1)
+    found = _TOO_FINE.search(text)
+    if found is not None:
+        text = text[: found.start(1)] + text[found.end(1) :]
+    is_leap = _LEAP_SECOND.search(text) is not None
+    if is_leap:
+        text = _LEAP_SECOND.sub(r"\1:59", text, count=1)
     try:
-        instant = msgspec.convert(_TOO_FINE.sub(r"\1", whole, count=1), datetime)
+        instant = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
         raise ValueError("expected an RFC 3339 date-time with an offset") from None
     if instant.tzinfo is None:
         raise ValueError("expected an RFC 3339 date-time with an offset")
-    return instant if whole == text else _next_second(instant)
+    return _next_second(instant) if is_leap else instant
 
 
 def in_utc(instant: datetime) -> datetime:

@@ -109,4 +109,4 @@ class RetryPolicy:
 def _may_pass(error: CanopyError) -> bool:
     if isinstance(error, ApiError):
         return error.status in _RETRIED
-    return isinstance(error, TransportError)
+    return isinstance(error, TransportError) and not error.final

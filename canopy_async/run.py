@@ -17,6 +17,7 @@ from canopy_async.errors import (
     CanopyError,
     IncompleteReadError,
     NotFoundError,
+    ProtocolError,
 )
 from canopy_async.hooks import PageReceived
 from canopy_async.models import Page, PageMeta
@@ -25,7 +26,7 @@ from canopy_async.report import Progress, ReadReport
 from canopy_async.server_clock import check_is_over
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import Span, Walk, Window
-from canopy_async.wire import Endpoint, Query, Response, date_of, decode_page
+from canopy_async.wire import Endpoint, Query, Response, date_of, page_from
 
 __all__ = ["ReadOptions", "Run"]
 
@@ -273,9 +274,9 @@ class Run(Generic[T]):
         self._plans_more = True
         if isinstance(outcome, Response):
             self._check_until(outcome)
-            page = decode_page(
+            page = page_from(
                 self._endpoint,
-                outcome.body,
+                outcome,
                 page=window.page,
                 note=partial(self._note, window.page),
             )
@@ -284,6 +285,11 @@ class Run(Generic[T]):
             return self._walk.take(page)
         if isinstance(outcome, NotFoundError) and window.page > 1:
             return self._walk.take_missing()
+        if isinstance(outcome, ProtocolError) and outcome.too_large:
+            rows = self._walk.take_oversized()
+            if rows is not None:
+                self._ahead.failing = False
+                return rows
         if isinstance(outcome, BadRequestError) and self._walk.refused():
             self._ahead.failing = False
             return ()

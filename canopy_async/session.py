@@ -35,9 +35,9 @@ from canopy_async.wire import (
     Endpoint,
     Query,
     audit_endpoint,
-    decode_page,
     identities_endpoint,
     is_loopback,
+    page_from,
     parse_base_url,
 )
 
@@ -298,7 +298,7 @@ class CanopySession:
         query = Query(q=q, sort_by=sort_by, order=order)
         request = PageRequest(endpoint=endpoint, query=query, page=page, take=take)
         response = await self._transport.get(request)
-        return decode_page(endpoint, response.body, page=page)
+        return page_from(endpoint, response, page=page)
 
     def events(
         self,

@@ -9,7 +9,7 @@ from canopy_async.models import AuditEvent, Page
 from canopy_async.run import ReadOptions, Run
 from canopy_async.transport import PageRequest, Transport
 from canopy_async.walk import Walk
-from canopy_async.wire import Endpoint, Query, decode_page
+from canopy_async.wire import Endpoint, Query, page_from
 
 __all__ = ["EventStream", "Stream"]
 
@@ -137,7 +137,7 @@ class Stream(Generic[T]):
         response = await self._transport.get(
             PageRequest(endpoint=self._endpoint, query=self._query, page=1, take=1)
         )
-        page = decode_page(self._endpoint, response.body, page=1)
+        page = page_from(self._endpoint, response, page=1)
         return _least(self._options.limit, page.pagination.item_count)
 
 

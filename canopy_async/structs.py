@@ -25,6 +25,8 @@ def decoded_strictly(row: type[T]) -> type[T]:
     and refuses fields that the struct does not have, where it passes over those that
     a class with slots does not have. So no unknown field goes unnoticed.
 
+    What it can't be any more is the base of another class of attrs.
+
     Args:
         row: A class of attrs. A field whose default is a factory gets a new value for
             each instance.

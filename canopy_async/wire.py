@@ -21,6 +21,7 @@ from canopy_async.errors import (
     BadRequestError,
     ForbiddenError,
     NotFoundError,
+    ProtocolError,
     RateLimitedError,
     ServerError,
     UnauthorizedError,
@@ -40,6 +41,7 @@ __all__ = [
     "error_from",
     "identities_endpoint",
     "is_loopback",
+    "page_from",
     "parse_base_url",
     "query_string",
     "retry_after_seconds",
@@ -108,11 +110,13 @@ class Response:
         status: The HTTP status.
         headers: The answer's headers, case-insensitive.
         body: The bytes of the body.
+        url: Where it is from, without the query.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
+    url: str = attrs.field(default="", repr=False)
 
 
 def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
@@ -197,8 +201,39 @@ def _encoded(
     return f"&{urlencode(given, quote_via=quote)}" if given else ""
 
 
+def page_from(
+    endpoint: Endpoint[T], response: Response, *, page: int, note: Note | None = None
+) -> Page[T]:
+    """Return the page that an answer holds, which was a 200.
+
+    Args:
+        endpoint: Where the answer is from.
+        response: The answer.
+        page: The page that was asked for, named in errors.
+        note: Is told of what is read otherwise than it is written.
+
+    Raises:
+        ProtocolError: The answer breaks the contract; names page, row, field, where
+            it is from and the request. Where it is no JSON, says what it is called.
+    """
+    kind = response.headers.get("Content-Type", "none")
+    try:
+        return decode_page(
+            endpoint, response.body, page=page, note=note, content_type=kind
+        )
+    except ProtocolError as error:
+        error.url = response.url
+        error.request_id = _request_id(response.headers)
+        raise
+
+
 def decode_page(
-    endpoint: Endpoint[T], body: bytes, *, page: int, note: Note | None = None
+    endpoint: Endpoint[T],
+    body: bytes,
+    *,
+    page: int,
+    note: Note | None = None,
+    content_type: str | None = None,
 ) -> Page[T]:
     """Return the page that ``body`` holds.
 
@@ -207,6 +242,7 @@ def decode_page(
         body: JSON.
         page: The page that was asked for, named in errors.
         note: Is told of what is read otherwise than it is written.
+        content_type: What the server calls the body, named where it is no JSON.
 
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
@@ -217,7 +253,7 @@ def decode_page(
     # Imported where it is needed: cattrs doubles the time of an import.
     from canopy_async.conversion import structure_page  # noqa: PLC0415
 
-    return structure_page(endpoint.row, body, page=page)
+    return structure_page(endpoint.row, body, page=page, content_type=content_type)
 
 
 def error_from(

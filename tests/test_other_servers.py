@@ -3,6 +3,11 @@
 import asyncio
 import gzip
 import logging
+import pickle
+import re
+import shutil
+import ssl
+import subprocess
 import threading
 import warnings
 from datetime import datetime, timedelta, timezone
@@ -20,6 +25,8 @@ from canopy_async import (
     ForbiddenError,
     FutureRangeError,
     NotFoundError,
+    ProtocolError,
+    RequestFinished,
     RetryPolicy,
     ServerError,
     TransportError,
@@ -325,3 +332,126 @@ async def test_a_failed_poll_is_logged_without_the_url(caplog):
     assert record.identity_id == "idn_gone"
     for secret in ("idn_gone", PERSONAL, "t0ken", "http"):
         assert secret not in record.getMessage()
+
+
+# What is no page, and whose it is
+
+PROXY_PAGE = b"<html><body>Sign in as ada@example.com</body></html>"
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "content", "fault"),
+    [
+        ("text/html; charset=utf-8", PROXY_PAGE, "Expecting value: line 1 column 1"),
+        ("application/json", b"", "the body is empty"),
+        ("application/json", b" \r\n", "the body is empty"),
+        ("text/plain", b'{"items": [', "Expecting value: line 1 column 12"),
+        (None, b'{"items": []}}', "Extra data: line 1 column 14"),
+    ],
+)
+async def test_a_200_that_is_no_json_says_what_it_is_and_whose(
+    kind, content, fault, lossless
+):
+    raw = http(200, content, Content_Type=kind, X_Request_Id="req-7")
+    async with (
+        raw_server(raw) as (base_url, requests),
+        CanopySession("acme", "t0ken", base_url=base_url) as canopy,
+    ):
+        stream = canopy.events("idn_1", q="ada@example.com", lossless=lossless)
+        with pytest.raises(ProtocolError) as caught:
+            await stream.collect()
+    error, text = caught.value, str(caught.value)
+    assert text.startswith(
+        f"page 1: not JSON (Content-Type: {kind or 'none'}): {fault}"
+    )
+    url = f"{base_url}/portal/v1/accounts/acme/identities/idn_1/audit"
+    assert text.endswith(f": GET {url}, request req-7")
+    assert (error.url, error.request_id) == (url, "req-7")
+    assert "ada@example.com" not in text
+    assert len(requests) == 1
+
+
+async def test_json_that_is_no_page_names_whose_it_is_too():
+    raw = http(200, b'{"error": "maintenance"}', X_Request_Id="req-8")
+    async with (
+        raw_server(raw) as (base_url, _),
+        CanopySession("acme", "t0ken", base_url=base_url) as canopy,
+    ):
+        with pytest.raises(ProtocolError) as caught:
+            await canopy.page("idn_1")
+    assert re.fullmatch(
+        r"page 1: items: expected an array: GET http://127.0.0.1:\d+/portal/v1/accounts/"
+        r"acme/identities/idn_1/audit, request req-8",
+        str(caught.value),
+    )
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
+    assert str(again) == str(caught.value)
+
+
+@pytest.mark.parametrize("size", [9_000, 32_000])
+async def test_a_header_of_up_to_32_kib_is_read(size):
+    raw = http(200, page_body(), Content_Security_Policy="x" * size)
+    async with (
+        raw_server(raw) as (base_url, _),
+        CanopySession("acme", "t0ken", base_url=base_url) as canopy,
+    ):
+        assert len((await canopy.page("idn_1")).items) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_header_that_is_too_large_is_said_to_be_that_and_tried_once(quick, own):
+    """A session of one's own has the limit of aiohttp, and says that one."""
+    raw = http(200, page_body(), Set_Cookie="secret" * 6_000)
+    async with (
+        raw_server(raw) as (base_url, requests),
+        aiohttp.ClientSession() as mine,
+    ):
+        options = {"http": mine} if own else {}
+        async with CanopySession(
+            "acme", "T0KEN", base_url=base_url, retry=quick, **options
+        ) as canopy:
+            with pytest.raises(TransportError) as caught:
+                await canopy.page("idn_1")
+    limit = 8190 if own else 32768
+    assert f"a header of the answer is over {limit} bytes" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert caught.value.final
+    assert caught.value.attempts == len(requests) == 1
+
+
+@pytest.fixture(scope="module")
+def untrusted(tmp_path_factory):
+    """The context of a server whose certificate nobody has signed but itself."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    path = tmp_path_factory.mktemp("tls")
+    made = (openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", str(path / "key.pem"), "-out", str(path / "cert.pem"))
+    subprocess.run([*made, *names, *files], check=True, capture_output=True)  # noqa: S603
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path / "cert.pem", path / "key.pem")
+    return context
+
+
+async def test_a_certificate_that_is_not_trusted_is_tried_once(untrusted, quick):
+    tried = []
+
+    async def handle(_reader, writer):
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=untrusted)
+    base_url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        CanopySession(
+            "acme", "t0ken", base_url=base_url, retry=quick, hooks=[tried.append]
+        ) as canopy,
+    ):
+        with pytest.raises(TransportError, match="is not trusted") as caught:
+            await canopy.page("idn_1")
+    assert caught.value.final
+    assert caught.value.attempts == 1
+    assert len([record for record in tried if isinstance(record, RequestFinished)]) == 1

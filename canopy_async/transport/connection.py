@@ -8,6 +8,12 @@ import aiohttp
 
 __all__ = ["FreshFault", "open_http"]
 
+_MAX_HEADER: Final = 32 * 1024
+"""The longest header of an answer that is read, in bytes, and the longest status line.
+
+A proxy's policies and cookies are longer than the 8 KiB that aiohttp reads by itself.
+"""
+
 _RECEIVE: Final = 96 * 1024
 
 
@@ -24,6 +30,8 @@ def open_http(headers: Mapping[str, str]) -> aiohttp.ClientSession:
         auto_decompress=False,
         trust_env=False,
         middlewares=(_send_once,),
+        max_line_size=_MAX_HEADER,
+        max_field_size=_MAX_HEADER,
     )
 
 

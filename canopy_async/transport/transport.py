@@ -30,6 +30,7 @@ from canopy_async.scopes import Scopes
 from canopy_async.server_clock import ServerClock
 from canopy_async.transport.body import OK, BodyTooLargeError, read_body
 from canopy_async.transport.connection import FreshFault, open_http
+from canopy_async.transport.faults import what_failed, would_repeat
 from canopy_async.wire import Endpoint, Query, Response, build_url, query_string
 
 __all__ = ["PageRequest", "Transport"]
@@ -152,7 +153,11 @@ class Transport:
                     if await self._refresh(made.credential):
                         continue
             error = error_of(
-                outcome, page=request.page, url=self._text_of(request), attempt=attempt
+                outcome,
+                page=request.page,
+                take=request.take,
+                url=self._text_of(request),
+                attempt=attempt,
             )
             if shows_strain(error):
                 self._gate.strained(made.started, refused=is_refused(error))
@@ -267,11 +272,13 @@ class Transport:
             finally:
                 response.release()
         except BodyTooLargeError as error:
-            return Fault("too large", str(error), final=True)
+            return Fault("too large", str(error), too_large=True)
         except (aiohttp.ClientError, OSError, zlib.error) as raised:
             fault = raised.fault if isinstance(raised, FreshFault) else raised
-            message = credential.redact_text(_what_failed(fault))
-            return Fault(type(fault).__name__, message[:_MAX_FAULT])
+            message = credential.redact_text(what_failed(fault))
+            return Fault(
+                type(fault).__name__, message[:_MAX_FAULT], final=would_repeat(fault)
+            )
         except asyncio.CancelledError as cancelled:
             # Whoever cancels may log it with its frames: some hold the headers.
             raise cancelled.with_traceback(None) from None
@@ -281,7 +288,12 @@ class Transport:
             headers = CIMultiDict(
                 (name, credential.redact_text(value)) for name, value in headers.items()
             )
-        return Response(status=response.status, headers=headers, body=body)
+        return Response(
+            status=response.status,
+            headers=headers,
+            body=body,
+            url=str(url).partition("?")[0],
+        )
 
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -359,15 +371,3 @@ class Transport:
                 reason=type(error).__name__ if status is None else str(status),
             )
         )
-
-
-def _what_failed(error: Exception) -> str:
-    """Say it in one line, without quoting what the server sent: that may be rows."""
-    reason = type(error).__name__
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{reason}: the answer is not HTTP"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return f"{reason}: the body is incomplete or broken"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return f"{reason}: the server hung up"
-    return f"{reason}: {error}"

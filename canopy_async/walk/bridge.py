@@ -79,6 +79,8 @@ class Bridge(Generic[R]):
         self._reader: Final[Reader[R]] = weakref.proxy(reader)
         # What the first window is for, where it is not one of the plan.
         self._errand: Callable[[View[R] | None], list[R]] | None = None
+        # Whether that is to look for where the cover ends.
+        self._seeks = False
         self._held: View[R] | None = None
         self._ties: TieRun[R] | None = None
         self.leans_on_ties = False
@@ -92,6 +94,7 @@ class Bridge(Generic[R]):
     def send(self, window: Window, errand: Callable[[View[R] | None], list[R]]) -> None:
         """Ask for a window before all that is planned."""
         self._errand = errand
+        self._seeks = False
         self._plan.ask_first(window)
 
     def take(self, view: View[R] | None) -> list[R]:
@@ -102,6 +105,17 @@ class Bridge(Generic[R]):
         """
         errand, self._errand = self._errand, None
         return errand(view) if errand is not None else self._settle(view)
+
+    def ask_for_fewer(self) -> list[R]:
+        """Take it that the first window's page was too large: ask for fewer rows."""
+        self._plan.windows.popleft()
+        if self._ties is not None:
+            self._ties.limit(self._plan.max_take)
+        if not self._seeks:
+            return self.take(None)
+        self._errand = None
+        self.seek()
+        return []
 
     def clear(self) -> None:
         """Want nothing more."""
@@ -137,6 +151,7 @@ class Bridge(Generic[R]):
             raise self._lost()
         window = seek.next_window(self._plan.max_take)
         self.send(window, partial(self._probe, seek))
+        self._seeks = True
 
     def _probe(self, seek: Seek, view: View[R] | None) -> list[R]:
         """Take a window that was fetched to bridge a gap."""

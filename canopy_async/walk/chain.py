@@ -24,6 +24,7 @@ from canopy_async.walk.id_cover import IdCover
 from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.ledger import Ledger
 from canopy_async.walk.opening import Direction, is_undirected, open_cover
+from canopy_async.walk.oversize import LEAST_ROWS, OversizedRow
 from canopy_async.walk.plain import PlainWalk
 from canopy_async.walk.planner import Planner
 from canopy_async.walk.protocol import Walk
@@ -73,7 +74,7 @@ class OverlapChain(Generic[R]):
         # Where a part begins depends on the order, which one row can't show.
         fewest = 1 if span.is_whole else 2
         rows = take if limit is None else max(limit, fewest)
-        self._first_take: Final = min(take, rows)
+        self._first_take = min(take, rows)
         self._plan: Final = Planner(take, max_take or max(take, _SURE_TAKE))
         self._limit: Final = limit
         self._sort_by: Final = sort_by
@@ -137,13 +138,16 @@ class OverlapChain(Generic[R]):
         if self._successor:
             report = self._successor.report(requests=requests, retries=retries)
         else:
-            report = self._ledger.report(
-                proof=self._proof(),
-                order=self._cover.order,
-                requests=requests,
-                retries=retries,
-            )
+            report = self._report_of_chain(requests=requests, retries=retries)
         return report if self._span.is_whole else attrs.evolve(report, expected=None)
+
+    def _report_of_chain(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
+        return self._ledger.report(
+            proof=self._proof(),
+            order=self._cover.order,
+            requests=requests,
+            retries=retries,
+        )
 
     def expect_newest(self, rows: int, key: Any) -> None:
         """Be told where the list, oldest first, is to end: a hint where to look.
@@ -210,6 +214,38 @@ class OverlapChain(Generic[R]):
             return self._successor.take_missing()
         self._ledger.note_missing(self._plan.windows.popleft())
         return self._ledger.handing_out(self._continue, None)
+
+    def take_oversized(self) -> Sequence[R] | None:
+        """Take the first window, whose page was too large to be read.
+
+        From here on it is as with a server that sends no more than half of its rows.
+        """
+        if self._successor:
+            return self._successor.take_oversized()
+        window = self._plan.windows[0]
+        if self._direction is not None and self._direction.fixed_size is not None:
+            return None
+        if window.take <= LEAST_ROWS:
+            self._plan.windows.clear()
+            self._successor = OversizedRow(window, self._report_of_chain)
+            return ()
+        if window.take <= self._plan.max_take:
+            self._plan.learn_take(window.take, max(LEAST_ROWS, window.take // 2))
+        self._ledger.warn(f"a page of {window.take} rows is larger than can be read")
+        return self._ledger.handing_out(self._ask_for_fewer, self._plan.max_take)
+
+    def _ask_for_fewer(self, take: int) -> Sequence[R]:
+        """Ask for what the first window was for again, with so many rows at most."""
+        if self._ledger.expected is None:
+            self._first_take = min(self._first_take, take)
+        elif self._direction is not None:
+            self._direction.limit(take)
+        elif self._search is not None:
+            self._search.limit(take)
+        elif self._bridge.is_busy:
+            return self._bridge.ask_for_fewer()
+        self._plan.windows.clear()
+        return ()
 
     def refused(self) -> bool:
         """Go on without ``sort_by``, once, if that may be what was refused."""

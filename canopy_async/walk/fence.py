@@ -133,6 +133,10 @@ class FencedWalk(Generic[R]):
         self._fenced = True
         return ()
 
+    def take_oversized(self) -> Sequence[R] | None:
+        """Never go on: the server sends as many rows, however few are asked for."""
+        return None
+
     def refused(self) -> bool:
         """Never go on: page 1 was not refused."""
         return False

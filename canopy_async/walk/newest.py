@@ -119,6 +119,17 @@ class NewestFirst(Generic[R]):
         """Take the first window, a 404 past page 1, as an empty page."""
         return self._chain.take_missing()
 
+    def take_oversized(self) -> Sequence[R] | None:
+        """Take the first window, whose page was too large to be read.
+
+        The newest page is not asked for again: the rows are read oldest first.
+        """
+        if not self._looks:
+            return self._chain.take_oversized()
+        self._windows.clear()
+        self._looks = False
+        return ()
+
     def refused(self) -> bool:
         """Go on without ``sort_by``, once, if that may be what was refused."""
         self._windows.clear()

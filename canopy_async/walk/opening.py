@@ -44,7 +44,7 @@ class Direction(Generic[R]):
         self.fixed_size: Final = fixed_size
         self.order: str | None = None
         self.is_over = False
-        self._take: Final = fixed_size or take
+        self._take = fixed_size or take
         self._low = first.end
         self._high: int | None = None  # nothing was seen from there on
         self._at = max(self._low, first.count - self._take // 2)
@@ -62,6 +62,10 @@ class Direction(Generic[R]):
         if self.fixed_size is not None:
             return Window(self._at // self.fixed_size + 1, self.fixed_size)
         return plan_window(self._at, self._take)
+
+    def limit(self, take: int) -> None:
+        """Ask for no more than so many rows per page from now on."""
+        self._take = min(self._take, take)
 
     def learn(self, view: View[R] | None) -> None:
         """Take the answer, None for a missing page."""

@@ -31,13 +31,14 @@ class PlainWalk(Generic[T]):
         limit: int | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        self._take: Final = take if limit is None else min(take, max(limit, 1))
+        self._take = take if limit is None else min(take, max(limit, 1))
         self._limit: Final = limit
         self._warnings: Final = warnings
         self._windows: deque[Window] = deque()
-        self._planned = 0
-        self._taken = 0
-        self._pages: int | None = None
+        self._planned_end = 0
+        self._taken_end = 0
+        self._last_end: int | None = None
+        self._most = self._take
         self._expected: int | None = None
         self._delivered = 0
         self._ended = limit == 0
@@ -66,35 +67,55 @@ class PlainWalk(Generic[T]):
 
     def plan(self) -> Window | None:
         """Append the next page, page 1 alone until its answer is taken."""
-        last = 1 if self._pages is None else self._pages
-        if self._ended or self._planned >= last:
+        last_end = 1 if self._last_end is None else self._last_end
+        if self._ended or self._planned_end >= last_end:
             return None
-        self._planned += 1
-        window = Window(self._planned, self._take)
+        rows = min(self._take, self._most)
+        window = Window(self._planned_end // rows + 1, self._take)
+        self._planned_end = self._end_of(window)
         self._windows.append(window)
         return window
 
     def take(self, page: Page[T]) -> Sequence[T]:
         """Hand out the page's rows as they are."""
-        self._windows.popleft()
-        self._taken += 1
-        if self._pages is None:
-            self._pages = self._last_page(page)
+        window = self._windows.popleft()
+        if self._last_end is None:
+            self._most = max(1, min(self._take, page.pagination.take))  # it may be cut
+            self._planned_end = self._end_of(window)
+            self._last_end = self._last_page(page) * self._most
             self._expected = page.pagination.item_count
+        self._taken_end = self._end_of(window)
         rows: Sequence[T] = page.items
         if self._limit is not None:
             rows = rows[: self._limit - self._delivered]
         self._delivered += len(rows)
-        self._ended = self._taken >= self._pages or self._delivered == self._limit
+        reached_limit = self._delivered == self._limit
+        self._ended = self._taken_end >= self._last_end or reached_limit
         if self._ended:
             self._windows.clear()
         return rows
 
     def take_missing(self) -> Sequence[T]:
         """Take a page past the end as an empty one."""
+        self._taken_end = self._end_of(self._windows.popleft())
+        self._ended = self._last_end is not None and self._taken_end >= self._last_end
+        return ()
+
+    def take_oversized(self) -> Sequence[T] | None:
+        """Ask for the rows of a page that was too large in several smaller ones."""
+        window = self._windows[0]
+        rows = min(window.take, self._most)
+        part = _largest_part(rows)
+        if part is None:
+            return None
+        self._take = min(self._take, part)
         self._windows.popleft()
-        self._taken += 1
-        self._ended = self._pages is not None and self._taken >= self._pages
+        if self._last_end is None:
+            self._planned_end, self._most = 0, part
+            return ()
+        end = self._end_of(window)
+        first, last = (end - rows) // part + 1, end // part
+        self._windows.extendleft(Window(n, part) for n in range(last, first - 1, -1))
         return ()
 
     def refused(self) -> bool:
@@ -104,7 +125,7 @@ class PlainWalk(Generic[T]):
     @property
     def position(self) -> int:
         """Where the pages taken so far end."""
-        return self._taken * self._take
+        return self._taken_end
 
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
         """Say what was read; a plain read proves nothing."""
@@ -121,5 +142,13 @@ class PlainWalk(Generic[T]):
         pages = page.pagination.page_count
         if self._limit is None:
             return pages
-        size = max(1, min(self._take, page.pagination.take))  # it may be cut
-        return min(pages, -(-self._limit // size))
+        return min(pages, -(-self._limit // self._most))
+
+    def _end_of(self, window: Window) -> int:
+        """Return the position after the last row of a page."""
+        return window.page * min(window.take, self._most)
+
+
+def _largest_part(take: int) -> int | None:
+    """Return the length of the longest pages that make up one of so many rows."""
+    return next((take // n for n in range(2, take + 1) if take % n == 0), None)

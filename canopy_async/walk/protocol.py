@@ -55,6 +55,15 @@ class Walk(Protocol[T]):
         """Take it that the first of `windows`, not page 1, was a 404."""
         ...
 
+    def take_oversized(self) -> Sequence[T] | None:
+        """Take it that the page of the first of `windows` was too large to be read.
+
+        Returns:
+            The rows to hand out, where the walk goes on and asks for fewer rows at a
+            time; None where that is of no use.
+        """
+        ...
+
     def refused(self) -> bool:
         """Take it that the first of `windows` was a 400 or 422.
 

@@ -47,7 +47,7 @@ class Search(Generic[R]):
         self._cover: Final = cover
         self._low = low
         self._high = max(low, high)
-        self._take: Final = take
+        self._take = take
         self._pending: deque[Window] = deque()
         self._under_way: deque[Window] = deque()
         self._low_key = low_key
@@ -77,6 +77,13 @@ class Search(Generic[R]):
         window = self._pending.popleft()
         self._under_way.append(window)
         return window
+
+    def limit(self, take: int) -> None:
+        """Forget the probes, and ask for others of no more than so many rows."""
+        self._take = min(self._take, take)
+        self._pending.clear()
+        self._under_way.clear()
+        self._divide()
 
     def learn(self, view: View[R] | None) -> None:
         """Narrow the search by the answer to a probe, None for a missing page.

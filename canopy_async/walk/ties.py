@@ -32,7 +32,7 @@ class TieRun(Generic[R]):
 
     def __init__(self, cover: KeyCover[R], take: int) -> None:
         self._cover: Final = cover
-        self._take: Final = take
+        self._take = take
         self._samples = 0
         self.key: Final = cover.key
         self.closing: View[R] | None = None
@@ -58,6 +58,10 @@ class TieRun(Generic[R]):
         first = view.keys.index(self.key) if run else 0
         end = view.start + first + len(run)
         return end - self._cover.run_start - len(self._cover.at.union(run))
+
+    def limit(self, take: int) -> None:
+        """Ask for no more than so many rows per page from now on."""
+        self._take = min(self._take, take)
 
     def next_sample(self) -> Window | None:
         """Return the next window into the run, or None after enough of them."""

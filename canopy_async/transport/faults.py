@@ -1,0 +1,53 @@
+"""What aiohttp raises where no whole answer came, in words."""
+
+import re
+import ssl
+from typing import Final
+
+import aiohttp
+
+__all__ = ["what_failed", "would_repeat"]
+
+_LONG_LINE: Final = re.compile(r"Got more than ([0-9]+) bytes")
+"""How aiohttp says that a header, or the status line, is too long for it."""
+
+
+def what_failed(error: Exception) -> str:
+    """Say it in one line, without quoting what the server sent: that may be rows."""
+    reason = type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"{reason}: the certificate of {error.host} {_distrust(error)}"
+    limit = _limit_of_headers(error)
+    if limit is not None:
+        return f"{reason}: a header of the answer is over {limit} bytes"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{reason}: the answer is not HTTP"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return f"{reason}: the body is incomplete or broken"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return f"{reason}: the server hung up"
+    return f"{reason}: {error}"
+
+
+def would_repeat(error: Exception) -> bool:
+    """Tell whether another attempt would fail as this one did."""
+    is_distrusted = isinstance(
+        error,
+        aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch,
+    )
+    return is_distrusted or _limit_of_headers(error) is not None
+
+
+def _limit_of_headers(error: Exception) -> str | None:
+    """Return the bytes that a header may have, where it is an error to have more."""
+    if not isinstance(error, aiohttp.ClientResponseError):
+        return None
+    found = _LONG_LINE.match(error.message)
+    return None if found is None else found[1]
+
+
+def _distrust(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"is not trusted: {cause.verify_message}"
+    return f"is not trusted: {cause}"
