@@ -19,15 +19,13 @@ from canopy_async.export.writers import FORMATS
 from canopy_async.fanout import FanOut
 from canopy_async.identity_events import IdentityBatch, IdentityOutcome
 from canopy_async.models import AuditEvent
+from canopy_async.server_clock import check_is_over
 from canopy_async.session import CanopySession
 
 __all__ = ["Clock", "LogReader", "ReadLimits"]
 
 LEAST_ROW_BYTES: Final = 100
 """Bytes of a row in a file at least: more rows than fit are not held back."""
-
-_DATE_STEP: Final = timedelta(seconds=1)
-"""A server tells the time in whole seconds: it may be later by so much."""
 
 MAX_ENDED: Final = 10_000
 """Identities that end between two commits at most."""
@@ -231,15 +229,11 @@ class LogReader:
         """Refuse an end that is in the future, once an answer has told the time.
 
         Raises:
-            ValueError: It is in the future by the server's clock.
+            FutureRangeError: It is in the future by the server's clock.
         """
         until, now = self._header.until, self._session.server_time
-        if until is not None and now is not None and until > now + _DATE_STEP:
-            raise ValueError(
-                f"until must not be in the future, as {until.isoformat()} is by the"
-                f" server's clock, which says {now.isoformat(timespec='seconds')}:"
-                " nothing can be proven of what is to come"
-            )
+        if until is not None and now is not None:
+            check_is_over(until, now)
 
     def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
         self._check_until()
