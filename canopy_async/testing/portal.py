@@ -4,6 +4,8 @@ import asyncio
 import json
 import time
 from collections import defaultdict, deque
+from datetime import UTC
+from email.utils import format_datetime
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -101,7 +103,7 @@ class Portal:
                 request,
                 problem.status,
                 answers.envelope(problem, request=request, now=now),
-                _request_id(record) | problem.headers,
+                self._headers(record) | problem.headers,
             )
 
     async def _served(
@@ -115,18 +117,18 @@ class Portal:
             return await self._fail(request, record, failure)
         if faults.redirect is not None:
             await _pause(delay)
-            headers = _request_id(record) | {"Location": faults.redirect}
+            headers = self._headers(record) | {"Location": faults.redirect}
             return web.Response(status=302, headers=headers)
         body = await self._page(request, record, faults, delay)
         if failure is not None:
             await answers.send_half(
                 request,
                 body,
-                _request_id(record),
+                self._headers(record),
                 chunked=faults.truncate_mode == "chunked",
                 hang_up=failure.kind == "truncate",
             )
-        return answers.answer(request, 200, body, _request_id(record))
+        return answers.answer(request, 200, body, self._headers(record))
 
     def _throttle(self, record: RecordedRequest, faults: Faults) -> None:
         if faults.rate_limit is None:
@@ -162,7 +164,7 @@ class Portal:
             case "hang":
                 return await answers.never()
             case "html" | "empty":
-                return answers.proxy_page(failure, _request_id(record))
+                return answers.proxy_page(failure, self._headers(record))
             case _:
                 headers = self._retry_after(failure.retry_after, 0.0)
                 raise RefusedError(failure.status, "Ordered to fail", headers=headers)
@@ -243,6 +245,12 @@ class Portal:
         if faults.writes_on_read:
             self._server.add_event(identity, **_OWN_TRACE)
 
+    def _headers(self, record: RecordedRequest) -> dict[str, str]:
+        return {
+            "Date": format_datetime(self._clock().astimezone(UTC), usegmt=True),
+            "x-request-id": f"req-{record.number:06d}",
+        }
+
     def _lagging(self, key: tuple[str, View], count: int, lag: int) -> int:
         if not lag:
             return count
@@ -277,10 +285,6 @@ def _rendered(rows: list[str], meta: Row, faults: Faults) -> bytes:
         page["items"][-1] = merged(page["items"][-1], faults.bad_row)
     served = page if faults.tamper is None else faults.tamper(page)
     return as_json(served).encode()
-
-
-def _request_id(record: RecordedRequest) -> dict[str, str]:
-    return {"x-request-id": f"req-{record.number:06d}"}
 
 
 async def _pause(seconds: float) -> None:

@@ -42,7 +42,8 @@ class LocalCanopy(Content):
         page_limit: The largest ``take`` that is allowed.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        clock: The wall clock, for new events and for the expiry of tokens.
+        clock: The wall clock, for new events, for the expiry of tokens and for the
+            ``Date`` of answers.
 
     Example:
         ```python
