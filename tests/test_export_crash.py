@@ -29,7 +29,7 @@ def out(tmp_path):
 @pytest.fixture
 def logs(server, monkeypatch):
     """Logs that make a few files of a few chunks each."""
-    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 50)
+    monkeypatch.setattr("canopy_async.export.log_reader.CHUNK_ROWS", 50)
     server.seed_events("a", 190)
     server.seed_events("b", 90)
     server.add_identity(id="empty")
@@ -109,7 +109,7 @@ async def test_the_power_may_go_at_any_instant(
 async def test_what_is_final_is_in_the_manifest_at_any_instant(steps, tmp_path):
     for n, done in enumerate(each_instant(steps)):
         files = after_kill(done)
-        if b"\n" not in files.get("manifest.jsonl", b""):
+        if b"\n" not in files.get(MANIFEST, b""):
             continue
         directory = tmp_path / f"killed_{n}"
         restore(directory, files)
@@ -124,7 +124,7 @@ async def test_a_rerun_that_is_killed_at_any_instant_goes_on_too(
     first = tmp_path / "first"
     restore(first, after_kill(steps[:cut]))
     (first / "events-00009.jsonl.partial").write_bytes(b"left over")
-    with (first / "manifest.jsonl").open("ab") as manifest:
+    with (first / MANIFEST).open("ab") as manifest:
         manifest.write(b'{"kind":"commit","n":2,"fi')
     before = [
         step
@@ -163,7 +163,7 @@ FAULTS = {
     "the data file can't be written": (FULL, lambda s: s.what == "write"),
     "the manifest can't be written": (
         FULL,
-        lambda s: s.what == "write" and s.name == "manifest.jsonl",
+        lambda s: s.what == "write" and s.name == MANIFEST,
     ),
     "a file can't be made": (FULL, lambda s: s.what == "create"),
     "a file can't be synced": (BROKEN, lambda s: s.what == "sync"),
@@ -211,7 +211,7 @@ async def test_a_writer_that_holds_rows_back_may_fail_at_its_end(
 
 
 async def test_a_directory_that_cant_be_written_is_an_error(session, out):
-    denied = OSError(errno.EACCES, "Permission denied", str(out / "manifest.jsonl"))
+    denied = OSError(errno.EACCES, "Permission denied", str(out / MANIFEST))
     with (
         Disk(out, lambda _: denied).watching(),
         pytest.raises(ExportError, match=r"manifest\.jsonl: Permission denied"),
@@ -240,12 +240,12 @@ async def test_one_directory_has_one_export_at_a_time(logs, session, out):
 )
 async def test_a_last_line_that_was_cut_short_does_not_count(logs, session, out, tail):
     await export(session, ["a"], out)
-    with (out / "manifest.jsonl").open("ab") as manifest:
+    with (out / MANIFEST).open("ab") as manifest:
         manifest.write(tail)
     assert read_manifest(out).events == 190
     assert verify(out).ok
     await assert_goes_on(logs, session, out)
-    for line in (out / "manifest.jsonl").read_text().splitlines():
+    for line in (out / MANIFEST).read_text().splitlines():
         assert json.loads(line)["kind"] in {"header", "commit"}
 
 
@@ -253,7 +253,7 @@ async def test_a_last_line_that_was_cut_short_does_not_count(logs, session, out,
 async def test_a_header_that_was_cut_short_is_written_again(
     logs, session, out, content
 ):
-    restore(out, {"manifest.jsonl": content})
+    restore(out, {MANIFEST: content})
     await assert_goes_on(logs, session, out)
 
 
