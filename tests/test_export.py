@@ -159,7 +159,8 @@ async def test_a_rerun_without_until_reads_what_is_new(logs, session, out):
     assert verify(out).status is Status.FINISHED
 
 
-async def test_a_rerun_that_finds_nothing_new_adds_no_file(logs, session, out):
+@pytest.mark.usefixtures("logs")
+async def test_a_rerun_that_finds_nothing_new_adds_no_file(session, out):
     await export(session, SIZES, out)
     before = data_files(out)
     for run in (2, 3):

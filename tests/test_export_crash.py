@@ -302,12 +302,11 @@ async def test_a_last_line_that_was_cut_short_does_not_count(logs, session, out,
         assert json.loads(line)["kind"] in kinds
 
 
+@pytest.mark.usefixtures("logs")
 @pytest.mark.parametrize(
     "tail", [b"\xff\xfe\n", b"{}\n", b"not json\n", b"\0" * 100 + b"\n", b"\n"]
 )
-async def test_a_last_line_that_is_whole_and_no_record_is_damage(
-    logs, session, out, tail
-):
+async def test_a_last_line_that_is_whole_and_no_record_is_damage(session, out, tail):
     await export(session, ["a"], out)
     with (out / MANIFEST).open("ab") as manifest:
         manifest.write(tail)
