@@ -263,9 +263,9 @@ async def test_a_range_and_a_search_are_those_of_events(logs, session, out):
 
 
 async def test_files_are_closed_at_their_size_and_their_names_sort(
-    logs, session, out, monkeypatch
+    logs, session, out, chunks_of
 ):
-    monkeypatch.setattr("canopy_async.export.log_reader.CHUNK_ROWS", 300)
+    chunks_of(300)
     logs.seed_events("big", 2_000)
     result = await export(session, ["many", "big"], out, max_file_bytes=250_000)
     names = [file.name for file in result.files]
@@ -305,12 +305,12 @@ async def test_many_that_end_are_committed_though_they_have_no_events(
 
 
 async def test_more_events_of_one_instant_than_a_checkpoint_holds_are_no_end(
-    server, session, out, monkeypatch
+    server, session, out, chunks_of, monkeypatch
 ):
     monkeypatch.setattr("canopy_async.follow.watermark.MAX_IDS", 150)
     monkeypatch.setattr("canopy_async.export.look_back.MAX_IDS", 150)
     monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", 60)
-    monkeypatch.setattr("canopy_async.export.log_reader.CHUNK_ROWS", 50)
+    chunks_of(50)
     server.seed_events("a", 200)
     server.seed_events("a", 450, tie_probability=1.0)
     server.seed_events("a", 200)
@@ -419,13 +419,15 @@ async def test_what_a_callback_raises_ends_it_after_a_commit(server, session, ou
     assert read_manifest(out).events > 0
 
 
-async def test_memory_is_bounded_by_chunks_not_by_logs(logs, session, out, monkeypatch):
-    monkeypatch.setattr("canopy_async.export.log_reader.CHUNK_ROWS", 200)
+async def test_memory_is_bounded_by_chunks_not_by_logs(
+    logs, session, out, chunks_of, monkeypatch
+):
+    chunks_of(200)
     written = []
     write = ExportDirectory.write
 
     def spy(directory, batches, rows):
-        assert rows == sum(len(events) for _, events in batches)
+        assert rows == b"".join(batches).count(b"\n")
         written.append(rows)
         write(directory, batches, rows)
 
@@ -440,7 +442,11 @@ async def test_memory_is_bounded_by_chunks_not_by_logs(logs, session, out, monke
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"format": "xml"}, ValueError, "format must be one of 'csv', 'jsonl'"),
+        (
+            {"format": "xml"},
+            ValueError,
+            "format must be one of 'csv', 'csv-bom', 'jsonl'",
+        ),
         ({"format": None}, TypeError, "format must be a str"),
         ({"width": 0}, ValueError, "width must be 1 or more"),
         ({"max_file_bytes": 0}, ValueError, "max_file_bytes must be 1 or more"),

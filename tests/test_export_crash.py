@@ -34,9 +34,9 @@ def out(tmp_path):
 
 
 @pytest.fixture
-def logs(server, monkeypatch):
+def logs(server, chunks_of):
     """Logs that make a few files of a few chunks each."""
-    monkeypatch.setattr("canopy_async.export.log_reader.CHUNK_ROWS", 50)
+    chunks_of(50)
     server.seed_events("a", 190)
     server.seed_events("b", 90)
     server.add_identity(id="empty")
