@@ -4,10 +4,12 @@ import gc
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 from hypothesis import settings
 
 import canopy_async
+from canopy_async.export.writers import FORMATS
 from canopy_async.testing import LocalCanopy
 
 settings.register_profile(
@@ -83,6 +85,17 @@ async def connect(server):
 async def session(connect):
     """A session on ``server``."""
     return connect()
+
+
+@pytest.fixture
+def chunks_of(monkeypatch):
+    """Makes an export write so many rows of JSON lines at a time, and not 1024."""
+
+    def make(rows):
+        small = attrs.evolve(FORMATS["jsonl"], chunk_rows=rows)
+        monkeypatch.setitem(FORMATS, "jsonl", small)
+
+    return make
 
 
 @pytest.fixture

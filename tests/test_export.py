@@ -1,7 +1,7 @@
 """An export: what is in its files and its manifest, and what a rerun adds."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.exports import ids_of, read_back, truth
@@ -15,11 +15,20 @@ from canopy_async import (
     SessionClosedError,
     UnauthorizedError,
 )
-from canopy_async.export import export, iter_commits, read_manifest, verify
+from canopy_async.export import (
+    Status,
+    export,
+    iter_commits,
+    read_manifest,
+    verify,
+)
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.testing import Faults
 
 SIZES = {"one": 1, "none": 0, "some": 150, "many": 900}
+NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+UNTIL = NOON + HOUR
 
 
 @pytest.fixture
@@ -37,6 +46,10 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
+def data_files(directory):
+    return {path.name: path.read_bytes() for path in directory.glob("events-*")}
+
+
 async def as_async(ids):
     for identity_id in ids:
         yield identity_id
@@ -50,10 +63,11 @@ async def test_every_event_of_every_identity_is_in_the_files(logs, session, out)
     assert result.directory == out
     assert [file.name for file in result.files] == ["events-00001.jsonl"]
     assert sorted(path.name for path in out.iterdir()) == [
+        "_SHA256SUMS",
+        "_manifest.ndjson",
         "events-00001.jsonl",
-        "manifest.jsonl",
     ]
-    assert verify(out).ok
+    assert verify(out).status is Status.FINISHED
 
 
 async def test_the_manifest_says_what_is_proven_of_each_identity(logs, session, out):
@@ -88,12 +102,20 @@ async def test_an_id_that_is_named_twice_is_read_once(logs, session, out):
     assert result.done == 2
 
 
-async def test_no_identities_make_an_export_of_nothing(session, out):
-    result = await export(session, [], out)
+@pytest.mark.parametrize("make", [list, tuple, iter, dict.fromkeys, as_async])
+async def test_no_identities_are_refused_and_leave_no_directory(session, out, make):
+    with pytest.raises(ValueError, match="identities must name at least one identity"):
+        await export(session, make([]), out)
+    assert not out.exists()
+    assert session.stats.requests == 0
+
+
+async def test_an_account_without_identities_makes_an_export_of_nothing(session, out):
+    result = await export(session, None, out)
     assert (result.done, result.events, result.files) == (0, 0, ())
-    assert [path.name for path in out.iterdir()] == ["manifest.jsonl"]
     assert read_manifest(out).identities == {}
-    assert verify(out).ok
+    found = verify(out)
+    assert (found.status, found.identities, found.as_of) == ("finished", 0, None)
 
 
 async def test_identities_without_events_are_done_without_a_file(server, session, out):
@@ -101,24 +123,73 @@ async def test_identities_without_events_are_done_without_a_file(server, session
     result = await export(session, ["none"], out)
     assert (result.done, result.files) == (1, ())
     assert read_manifest(out).identities["none"].complete
+    server.add_event("none", created_at=datetime.now(UTC))
     again = await export(session, ["none"], out)
-    assert (again.done, again.skipped) == (0, 1)
+    assert (again.done, again.skipped, again.events) == (1, 0, 1)
+    assert read_back(out) == truth(server, "none")
 
 
-async def test_a_rerun_of_what_is_done_sends_and_writes_nothing(logs, session, out):
-    await export(session, SIZES, out)
-    before = {path: path.read_bytes() for path in out.iterdir()}
+async def test_a_rerun_of_what_is_done_with_until_reads_and_adds_nothing(
+    logs, session, out
+):
+    await export(session, SIZES, out, until=UNTIL)
+    before = data_files(out)
+    logs.add_event("one", created_at=UNTIL - HOUR)
     logs.reset_requests()
-    result = await export(session, SIZES, out)
+    result = await export(session, SIZES, out, until=UNTIL)
     assert (result.done, result.skipped, result.events) == (0, 4, 0)
     assert logs.requests == []
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    assert data_files(out) == before
+    assert verify(out).status is Status.FINISHED
+
+
+async def test_a_rerun_without_until_reads_what_is_new(logs, session, out):
+    first = await export(session, SIZES, out)
+    before = data_files(out)
+    logs.seed_events("some", 20)
+    logs.add_event("none", created_at=NOON)
+    logs.reset_requests()
+    result = await export(session, SIZES, out)
+    assert (result.run, result.done, result.skipped) == (2, 4, 0)
+    assert (result.events, result.new_identities, result.late) == (21, 0, 21)
+    assert len(logs.requests) < 20
+    assert result.as_of >= first.as_of
+    assert before.items() <= data_files(out).items()
+    assert read_back(out) == truth(logs, *SIZES)
+    assert verify(out).status is Status.FINISHED
+
+
+@pytest.mark.usefixtures("logs")
+async def test_a_rerun_that_finds_nothing_new_adds_no_file(session, out):
+    await export(session, SIZES, out)
+    before = data_files(out)
+    for run in (2, 3):
+        result = await export(session, SIZES, out)
+        assert (result.run, result.done, result.complete) == (run, 4, 4)
+        assert (result.events, result.late, result.files) == (0, 0, ())
+    assert data_files(out) == before
+    assert verify(out).status is Status.FINISHED
+    assert len(read_manifest(out).runs) == 3
+
+
+async def test_events_that_were_committed_late_are_found_within_the_look_back(
+    server, session, out
+):
+    server.seed_events("a", 5, start=NOON, spacing=60)
+    newest = datetime.fromisoformat(server.events("a")[-1]["created_at"])
+    await export(session, ["a"], out, look_back=600)
+    late = server.add_event("a", created_at=newest - timedelta(seconds=599))
+    server.add_event("a", created_at=newest - timedelta(seconds=601))
+    result = await export(session, ["a"], out, look_back=600)
+    assert (result.events, result.late) == (1, 1)
+    assert ids_of(out)["a"][-1] == late["id"]
+    assert verify(out).problems == ()
 
 
 async def test_a_rerun_reads_ids_that_were_not_named_before(logs, session, out):
     await export(session, ["one", "none"], out)
     result = await export(session, SIZES, out)
-    assert (result.done, result.skipped) == (2, 2)
+    assert (result.done, result.skipped, result.new_identities) == (4, 0, 2)
     assert read_back(out) == truth(logs, *SIZES)
     assert [file.name for file in result.files] == ["events-00002.jsonl"]
 
@@ -133,7 +204,7 @@ async def test_what_could_not_be_read_is_collected_and_tried_again(logs, session
     assert "404" in entry.error.message
     logs.seed_events("later", 30)
     result = await export(session, ["one", "later", "some"], out)
-    assert (result.done, result.skipped, result.failed) == (1, 2, 0)
+    assert (result.done, result.skipped, result.failed) == (3, 0, 0)
     assert read_back(out) == truth(logs, "one", "later", "some")
     entry = read_manifest(out).identities["later"]
     assert (entry.state, entry.events, entry.error) == ("done", 30, None)
@@ -150,7 +221,8 @@ async def test_one_that_fails_again_keeps_its_rows_and_its_place(
         )
         result = await export(session, ["many"], out)
         assert list(result.failures) == ["many"]
-        assert read_manifest(out).identities["many"].checkpoint is not None
+        assert read_manifest(out).identities["many"].known is not None
+        assert verify(out).status is Status.UNFINISHED
     logs.faults = Faults(error_rate=1.0)  # not even its beginning is found
     assert (await export(session, ["many"], out)).events == 0
     logs.faults = Faults()
@@ -158,7 +230,7 @@ async def test_one_that_fails_again_keeps_its_rows_and_its_place(
     assert 0 < result.events < 900
     assert read_back(out) == truth(logs, "many")
     assert read_manifest(out).identities["many"].complete
-    assert verify(out).ok
+    assert verify(out).status is Status.FINISHED
 
 
 async def test_a_read_that_cant_be_proven_is_a_failure_and_its_rows_are_kept(
@@ -191,9 +263,9 @@ async def test_a_range_and_a_search_are_those_of_events(logs, session, out):
 
 
 async def test_files_are_closed_at_their_size_and_their_names_sort(
-    logs, session, out, monkeypatch
+    logs, session, out, chunks_of
 ):
-    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 300)
+    chunks_of(300)
     logs.seed_events("big", 2_000)
     result = await export(session, ["many", "big"], out, max_file_bytes=250_000)
     names = [file.name for file in result.files]
@@ -202,7 +274,9 @@ async def test_files_are_closed_at_their_size_and_their_names_sort(
     assert all(250_000 <= file.bytes < 1_500_000 for file in result.files[:-1])
     assert read_back(out) == truth(logs, "many", "big")
     commits = list(iter_commits(out))
-    assert [commit.n for commit in commits] == list(range(1, len(commits) + 1))
+    first = commits[0].n  # after the header and the begin of the run
+    assert [commit.n for commit in commits] == list(range(first, first + len(commits)))
+    assert first == 3
     assert read_manifest(out).identities["big"].events == 2_000
 
 
@@ -221,7 +295,7 @@ async def test_what_was_read_is_final_after_so_many_seconds(logs, session, out):
 async def test_many_that_end_are_committed_though_they_have_no_events(
     server, session, out, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.export.run.MAX_ENDED", 40)
+    monkeypatch.setattr("canopy_async.export.log_reader.MAX_ENDED", 40)
     ids = server.seed_identities(100)
     for identity_id in ids[::10]:
         server.seed_events(identity_id, 2)
@@ -231,18 +305,20 @@ async def test_many_that_end_are_committed_though_they_have_no_events(
 
 
 async def test_more_events_of_one_instant_than_a_checkpoint_holds_are_no_end(
-    server, session, out, monkeypatch
+    server, session, out, chunks_of, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 50)
-    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 50)
+    monkeypatch.setattr("canopy_async.follow.watermark.MAX_IDS", 150)
+    monkeypatch.setattr("canopy_async.export.look_back.MAX_IDS", 150)
+    monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", 60)
+    chunks_of(50)
     server.seed_events("a", 200)
-    server.seed_events("a", 250, tie_probability=1.0)
+    server.seed_events("a", 450, tie_probability=1.0)
     server.seed_events("a", 200)
     await export(session, ["a"], out, max_file_bytes=1)
     assert read_back(out) == truth(server, "a")
     counts = [commit.identities[0].events for commit in iter_commits(out)]
     assert len(counts) > 2
-    assert max(counts) >= 250  # no commit among them
+    assert max(counts) >= 300  # no commit among those that are too many
     assert verify(out).ok
 
 
@@ -263,6 +339,7 @@ async def test_a_cancelled_export_has_committed_what_was_handed_out(logs, sessio
     assert 500 < events < 3_150
     assert sum(map(len, ids_of(out).values())) == events
     assert not list(out.glob("*.partial"))
+    assert verify(out).status is Status.UNFINISHED
     await assert_quiet(logs)
     result = await export(session, ["some", "big"], out)
     assert result.events == 3_150 - events
@@ -328,7 +405,7 @@ async def test_progress_is_told_and_ends_with_all(logs, session, out):
     assert last.bytes == read_manifest(out).bytes
     assert last.requests == len(logs.requests)
     await export(session, SIZES, out, on_progress=seen.append)
-    assert (seen[-1].skipped, seen[-1].done) == (4, 0)
+    assert (seen[-1].skipped, seen[-1].done, seen[-1].events) == (0, 4, 0)
 
 
 async def test_what_a_callback_raises_ends_it_after_a_commit(server, session, out):
@@ -342,14 +419,17 @@ async def test_what_a_callback_raises_ends_it_after_a_commit(server, session, ou
     assert read_manifest(out).events > 0
 
 
-async def test_memory_is_bounded_by_chunks_not_by_logs(logs, session, out, monkeypatch):
-    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 200)
+async def test_memory_is_bounded_by_chunks_not_by_logs(
+    logs, session, out, chunks_of, monkeypatch
+):
+    chunks_of(200)
     written = []
     write = ExportDirectory.write
 
-    def spy(directory, batches):
-        written.append(sum(len(events) for _, events in batches))
-        write(directory, batches)
+    def spy(directory, batches, rows):
+        assert rows == b"".join(batches).count(b"\n")
+        written.append(rows)
+        write(directory, batches, rows)
 
     monkeypatch.setattr(ExportDirectory, "write", spy)
     logs.seed_events("big", 2_000)
@@ -362,7 +442,11 @@ async def test_memory_is_bounded_by_chunks_not_by_logs(logs, session, out, monke
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"format": "xml"}, ValueError, "format must be one of 'csv', 'jsonl'"),
+        (
+            {"format": "xml"},
+            ValueError,
+            "format must be one of 'csv', 'csv-bom', 'jsonl'",
+        ),
         ({"format": None}, TypeError, "format must be a str"),
         ({"width": 0}, ValueError, "width must be 1 or more"),
         ({"max_file_bytes": 0}, ValueError, "max_file_bytes must be 1 or more"),

@@ -14,10 +14,17 @@ from support.exports import ids_of, read_back, truth
 from support.waiting import until
 
 from canopy_async import ExportError
-from canopy_async.export import export, iter_commits, read_manifest, verify
+from canopy_async.export import (
+    Status,
+    export,
+    iter_commits,
+    read_manifest,
+    verify,
+)
 from canopy_async.testing import Faults
 
 IDS = ("a", "b", "empty", "gone")
+MANIFEST = "_manifest.ndjson"
 
 
 @pytest.fixture
@@ -27,9 +34,9 @@ def out(tmp_path):
 
 
 @pytest.fixture
-def logs(server, monkeypatch):
+def logs(server, chunks_of):
     """Logs that make a few files of a few chunks each."""
-    monkeypatch.setattr("canopy_async.export.run.CHUNK_ROWS", 50)
+    chunks_of(50)
     server.seed_events("a", 190)
     server.seed_events("b", 90)
     server.add_identity(id="empty")
@@ -38,6 +45,12 @@ def logs(server, monkeypatch):
 
 def files_of(directory):
     return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def whole_events(files):
+    """The data files among these, or among those of a directory."""
+    files = files if isinstance(files, dict) else files_of(files)
+    return {name: data for name, data in files.items() if name.startswith("events-")}
 
 
 def is_done(directory, identity_id):
@@ -59,6 +72,7 @@ async def assert_goes_on(server, session, out):
     found = verify(out)
     assert found.problems == ()
     assert (found.events, found.complete, found.failed, found.open) == (280, 3, 1, 0)
+    assert found.status is Status.UNFINISHED  # as one is gone
     assert not list(out.glob("*.partial"))
 
 
@@ -109,7 +123,7 @@ async def test_the_power_may_go_at_any_instant(
 async def test_what_is_final_is_in_the_manifest_at_any_instant(steps, tmp_path):
     for n, done in enumerate(each_instant(steps)):
         files = after_kill(done)
-        if b"\n" not in files.get("manifest.jsonl", b""):
+        if b"\n" not in files.get(MANIFEST, b""):
             continue
         directory = tmp_path / f"killed_{n}"
         restore(directory, files)
@@ -123,9 +137,9 @@ async def test_a_rerun_that_is_killed_at_any_instant_goes_on_too(
     (cut, *_) = (n for n, step in enumerate(steps) if step.what == "rename")
     first = tmp_path / "first"
     restore(first, after_kill(steps[:cut]))
-    (first / "events-00009.jsonl.partial").write_bytes(b"left over")
-    with (first / "manifest.jsonl").open("ab") as manifest:
-        manifest.write(b'{"kind":"commit","n":2,"fi')
+    (first / "_events-00009.jsonl.partial").write_bytes(b"left over")
+    with (first / MANIFEST).open("ab") as manifest:
+        manifest.write(b'{"kind":"commit","n":4,"pr')
     before = [
         step
         for name, data in files_of(first).items()
@@ -143,6 +157,42 @@ async def test_a_rerun_that_is_killed_at_any_instant_goes_on_too(
         directory = tmp_path / f"killed_{n}"
         restore(directory, after_kill([*before, *disk.steps[:n]]))
         await assert_goes_on(logs, session, directory)
+
+
+@pytest.mark.parametrize("keeps_names", [True, False])
+async def test_a_rerun_of_what_is_finished_may_end_at_any_instant_too(
+    logs, session, out, tmp_path, keeps_names
+):
+    first = Disk(out)
+    with first.watching():
+        await export(session, ["a", "b"], out)
+    logs.seed_events("a", 60)
+    second = Disk(out)
+    with second.watching():
+        await export(session, ["a", "b"], out)
+    logs.reset_requests()
+    before, seen = first.steps, []
+    for n in range(len(second.steps) + 1):
+        steps = [*before, *second.steps[:n]]
+        for files in (
+            after_kill(steps),
+            after_power_loss(steps, keeps_names=keeps_names),
+        ):
+            if files in seen:
+                continue
+            seen.append(files)
+            directory = tmp_path / f"ended_{len(seen)}"
+            restore(directory, files)
+            assert verify(directory).problems == ()
+            assert (directory / "_SHA256SUMS").exists() <= is_finished(directory)
+            await export(session, ["a", "b"], directory)
+            assert read_back(directory) == truth(logs, "a", "b")
+            assert verify(directory).status is Status.FINISHED
+    assert len(seen) > 10
+
+
+def is_finished(directory):
+    return verify(directory).status is Status.FINISHED
 
 
 def fails_at(number, error, matches):
@@ -163,7 +213,7 @@ FAULTS = {
     "the data file can't be written": (FULL, lambda s: s.what == "write"),
     "the manifest can't be written": (
         FULL,
-        lambda s: s.what == "write" and s.name == "manifest.jsonl",
+        lambda s: s.what == "write" and s.name == MANIFEST,
     ),
     "a file can't be made": (FULL, lambda s: s.what == "create"),
     "a file can't be synced": (BROKEN, lambda s: s.what == "sync"),
@@ -191,7 +241,8 @@ async def test_a_full_disk_takes_nothing_that_was_final(logs, session, out):
     disk = Disk(out, fails_at(0, FULL, lambda s: s.what == "write"))
     with disk.watching(), pytest.raises(ExportError, match="No space left"):
         await export(session, ["a", "b"], out)
-    assert files_of(out) == before
+    assert whole_events(out) == whole_events(before)
+    assert verify(out).problems == ()
     await export(session, ["a", "b"], out)
     assert read_back(out) == truth(logs, "a", "b")
 
@@ -201,20 +252,20 @@ async def test_a_writer_that_holds_rows_back_may_fail_at_its_end(
     logs, session, out, name
 ):
     disk = Disk(
-        out, fails_at(1, FULL, lambda s: s.what == "write" and s.name[0] == "e")
+        out, fails_at(1, FULL, lambda s: s.what == "write" and "events" in s.name)
     )
     with disk.watching(), pytest.raises(ExportError, match="No space left"):
         await export(session, ["a"], out, format=name)
-    assert not list(out.glob("events-*"))
+    assert not list(out.glob("*events-*"))
     await export(session, ["a"], out, format=name)
     assert ids_of(out)["a"] == logs.event_ids("a")
 
 
 async def test_a_directory_that_cant_be_written_is_an_error(session, out):
-    denied = OSError(errno.EACCES, "Permission denied", str(out / "manifest.jsonl"))
+    denied = OSError(errno.EACCES, "Permission denied", str(out / MANIFEST))
     with (
         Disk(out, lambda _: denied).watching(),
-        pytest.raises(ExportError, match=r"manifest\.jsonl: Permission denied"),
+        pytest.raises(ExportError, match=r"_manifest\.ndjson: Permission denied"),
     ):
         await export(session, ["a"], out)
     assert session.stats.requests == 0
@@ -236,24 +287,43 @@ async def test_one_directory_has_one_export_at_a_time(logs, session, out):
 
 @pytest.mark.parametrize(
     "tail",
-    [b'{"kind":"commit","n":', b"\0" * 100, b"\xff\xfe\n", b"{}\n", b"not json\n"],
+    [b'{"kind":"commit","n":', b"\0" * 100, b'{"kind":"commit","n":6}', b"\xff"],
 )
 async def test_a_last_line_that_was_cut_short_does_not_count(logs, session, out, tail):
     await export(session, ["a"], out)
-    with (out / "manifest.jsonl").open("ab") as manifest:
+    with (out / MANIFEST).open("ab") as manifest:
         manifest.write(tail)
     assert read_manifest(out).events == 190
-    assert verify(out).ok
+    assert read_manifest(out).is_cut_short
+    assert verify(out).status is Status.UNFINISHED
     await assert_goes_on(logs, session, out)
-    for line in (out / "manifest.jsonl").read_text().splitlines():
-        assert json.loads(line)["kind"] in {"header", "commit"}
+    kinds = {"header", "begin", "listed", "commit", "end"}
+    for line in (out / MANIFEST).read_text().splitlines():
+        assert json.loads(line)["kind"] in kinds
+
+
+@pytest.mark.usefixtures("logs")
+@pytest.mark.parametrize(
+    "tail", [b"\xff\xfe\n", b"{}\n", b"not json\n", b"\0" * 100 + b"\n", b"\n"]
+)
+async def test_a_last_line_that_is_whole_and_no_record_is_damage(session, out, tail):
+    await export(session, ["a"], out)
+    with (out / MANIFEST).open("ab") as manifest:
+        manifest.write(tail)
+    before = files_of(out)
+    (problem, *_) = verify(out).problems
+    assert "_manifest.ndjson: line 6: " in problem
+    assert verify(out).status is Status.DAMAGED
+    with pytest.raises(ExportError, match="line 6: "):
+        await export_small(session, out)
+    assert files_of(out) == before
 
 
 @pytest.mark.parametrize("content", [b"", b'{"kin', b'{"kind":"header","ver', b"\0\0"])
 async def test_a_header_that_was_cut_short_is_written_again(
     logs, session, out, content
 ):
-    restore(out, {"manifest.jsonl": content})
+    restore(out, {MANIFEST: content})
     await assert_goes_on(logs, session, out)
 
 

@@ -8,20 +8,27 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 from support.exports import FORMATS
+from support.manifests import MANIFEST, lines_of, records_of, write_manifest
 
 from canopy_async import ExportError
 from canopy_async.export import (
+    Asked,
+    Begin,
+    Commit,
+    End,
     EventMark,
     FileEntry,
     Header,
     IdentityEntry,
+    Listed,
+    Status,
     export,
     iter_commits,
     read_header,
     read_manifest,
     verify,
 )
-from canopy_async.export.manifest import Commit, dump_line
+from canopy_async.report import Proof
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
 
@@ -55,6 +62,8 @@ async def test_a_sound_export_verifies(server, session, out, name):
     read = []
     found = verify(out, on_file=read.append)
     assert (found.ok, found.problems, found.problem_count) == (True, (), 0)
+    assert found.status is Status.UNFINISHED
+    assert found.left == ("Identities could not be read: 1 of 3.",)
     assert (found.files, found.events) == (1, 150)
     assert (found.done, found.complete, found.failed, found.open) == (2, 2, 1, 0)
     assert [file.rows for file in read] == [150]
@@ -71,6 +80,7 @@ async def test_one_changed_byte_is_found(server, session, out, name):
     path.write_bytes(data)
     found = verify(out)
     assert not found.ok
+    assert found.status is Status.DAMAGED
     assert found.problems == (
         f"events-00001.{name} is not what was written: sha256 differs",
     )
@@ -90,18 +100,16 @@ def rewritten(directory, name, change):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     data = b"".join(json.dumps(row).encode() + b"\n" for row in change(lines))
     path.write_bytes(data)
-    header, commits = read_header(directory), list(iter_commits(directory))
-    with (directory / "manifest.jsonl").open("wb") as manifest:
-        manifest.write(dump_line(header))
-        for commit in commits:
-            if commit.file and commit.file.name == name:
-                file = attrs.evolve(
-                    commit.file,
-                    bytes=len(data),
-                    sha256=hashlib.sha256(data).hexdigest(),
-                )
-                commit = attrs.evolve(commit, file=file)  # noqa: PLW2901
-            manifest.write(dump_line(commit))
+    records = records_of(directory)
+    for n, record in enumerate(records):
+        if isinstance(record, Commit) and record.file and record.file.name == name:
+            file = attrs.evolve(
+                record.file,
+                bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+            )
+            records[n] = attrs.evolve(record, file=file)
+    write_manifest(directory, records)
 
 
 def doubled(rows):
@@ -138,7 +146,7 @@ async def test_rows_that_are_not_those_of_the_manifest_are_found(
     assert words in "\n".join(verify(exported).problems)
 
 
-def commit_of(number, rows, *, state="open"):
+def commit_of(number, rows, *, state="open", **entry):
     """A commit of some rows of ``a``, and its file."""
     data = b"".join(
         json.dumps(
@@ -149,8 +157,17 @@ def commit_of(number, rows, *, state="open"):
     )
     marks = [EventMark(id=event_id, created_at=at) for event_id, at in rows]
     name = f"events-{number:05d}.jsonl"
+    is_done = state == "done"
     entry = IdentityEntry(
-        id="a", events=len(rows), first=marks[0], last=marks[-1], state=state
+        id="a",
+        events=len(rows),
+        first=marks[0],
+        last=marks[-1],
+        state=state,
+        complete=is_done,
+        proof=Proof.STRICT_KEY,
+        as_of=NOON if is_done else None,
+        **entry,
     )
     file = FileEntry(
         name=name,
@@ -162,7 +179,7 @@ def commit_of(number, rows, *, state="open"):
 
 
 def made_by_hand(directory, *parts, **header):
-    """An export of these rows, a commit for each part."""
+    """A finished export of these rows of ``a``, a commit for each part."""
     directory.mkdir()
     made = Header(
         account="acme",
@@ -173,12 +190,16 @@ def made_by_hand(directory, *parts, **header):
         library="hand",
         **header,
     )
-    manifest = dump_line(made)
+    asked = Asked(kind="selection")
+    begin = Begin(run=1, at=NOON, asked=asked, look_back=3600.0, library="hand")
+    records = [made, begin]
     for number, (rows, state) in enumerate(parts, 1):
         commit, data = commit_of(number, rows, state=state)
         (directory / commit.file.name).write_bytes(data)
-        manifest += dump_line(commit)
-    (directory / "manifest.jsonl").write_bytes(manifest)
+        records.append(commit)
+    listed = Listed(at=NOON, identities=1, sha256="0" * 64, complete=True)
+    end = End(run=1, at=NOON, outcome="finished")
+    write_manifest(directory, [*records, listed, end])
 
 
 def at(seconds):
@@ -200,13 +221,13 @@ async def test_ties_over_a_commit_are_no_repeats(out):
         ([("1", at(1)), ("2", at(2))], "open"),
         ([("3", at(2)), ("4", at(3))], "done"),
     )
-    assert verify(out).ok
+    assert verify(out).status is Status.FINISHED
     assert read_manifest(out).identities["a"].events == 4
 
 
 async def test_a_log_that_is_served_backwards_is_in_order_too(out):
     made_by_hand(out, ([("3", at(3)), ("2", at(2))], "open"), ([("1", at(1))], "done"))
-    assert verify(out).ok
+    assert verify(out).status is Status.FINISHED
 
 
 async def test_rows_after_the_end_are_found(out):
@@ -241,37 +262,46 @@ async def test_there_are_only_so_many_words_of_problems(out):
         (b"", "not the manifest of an export"),
         (b"something else\n", "not the manifest of an export"),
         (b'{"kind":"header"}\n', "not the manifest of an export"),
-        (b'{"kind":"header","version":2}\n', "a manifest of version 2 is unknown"),
+        (b'{"kind":"header","version":3}\n', "a manifest of version 3 is unknown"),
+        (b'{"kind":"header","version":0}\n', "a manifest of version 0 is unknown"),
     ],
 )
 def test_what_is_no_manifest_is_an_error(out, content, words):
     out.mkdir()
     if content is not None:
-        (out / "manifest.jsonl").write_bytes(content)
+        (out / MANIFEST).write_bytes(content)
     for read in (read_header, read_manifest, verify, lambda d: list(iter_commits(d))):
-        with pytest.raises(ExportError, match=rf"manifest\.jsonl: {words}"):
+        with pytest.raises(ExportError, match=rf"_manifest\.ndjson: {words}"):
             read(out)
 
 
 async def test_a_manifest_that_is_damaged_inside_is_an_error(exported, session):
-    lines = (exported / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    lines = lines_of(exported)
     damages = {
-        "line 2: JSON is malformed": [lines[0], b"{oops}\n", *lines[2:]],
-        "line 2: commit 2 instead of 1": [lines[0], *lines[2:]],
-        "line 3: commit 1 instead of 2": [*lines[:2], lines[1]],
-        "line 2: Expected `str` matching regex": [
-            lines[0],
-            lines[1].replace(b"events-00001.jsonl", b"../../etc/passwd"),
-            *lines[2:],
+        "line 3: not a record of a manifest": [*lines[:2], b"{oops}\n", *lines[3:]],
+        "line 3: JSON is malformed": [*lines[:2], b'{"kind":"end",oops}\n'],
+        "line 3: it says that it is line 4": [*lines[:2], *lines[3:]],
+        "line 4: it says that it is line 3": [*lines[:3], lines[2], *lines[3:]],
+        "line 3: a header in the middle": [*lines[:2], lines[0], *lines[2:]],
+        "line 4: the line before it is not the one that it was linked to": [
+            *lines[:2],
+            lines[2].replace(b'"late":0', b'"late":1'),
+            *lines[3:],
+        ],
+        "line 3: Expected `str` matching regex": [
+            *lines[:2],
+            lines[2].replace(b"events-00001.jsonl", b"../../etc/passwd"),
+            *lines[3:],
         ],
     }
     for words, damaged in damages.items():
-        (exported / "manifest.jsonl").write_bytes(b"".join(damaged))
+        (exported / MANIFEST).write_bytes(b"".join(damaged))
         before = files_of(exported)
         with pytest.raises(ExportError, match=re.escape(words)):
             read_manifest(exported)
         with pytest.raises(ExportError, match=re.escape(words)):
             await export(session, ["a", "b"], exported)
+        assert verify(exported).status is Status.DAMAGED
         assert files_of(exported) == before
 
 
@@ -300,31 +330,48 @@ async def test_the_same_instant_in_another_zone_is_the_same_export(
     for offset in (0, 2):
         zone = datetime.fromisoformat(f"2026-01-01T0{offset}:00:00+0{offset}:00")
         await export(session, ["a"], out, since=zone)
-    assert read_manifest(out).commits == 1
+    assert len(read_manifest(out).runs) == 2
+    assert verify(out).status is Status.FINISHED
 
 
 async def test_files_of_others_are_refused(session, out):
     out.mkdir()
     (out / "thesis.txt").write_text("precious")
-    with pytest.raises(ExportError, match="is not empty, and holds no export"):
+    with pytest.raises(
+        ExportError, match=r"holds no export, and is not empty: it has 'thesis\.txt'"
+    ):
         await export(session, ["a"], out)
     assert files_of(out) == {"thesis.txt": b"precious"}
+
+
+async def test_what_systems_leave_in_a_directory_is_in_nobodys_way(
+    server, session, out
+):
+    (out / "lost+found").mkdir(parents=True)
+    for name in (".DS_Store", ".gitkeep", "desktop.ini", "Thumbs.db"):
+        (out / name).write_bytes(b"theirs")
+    server.seed_events("a", 5)
+    await export(session, ["a"], out)
+    assert verify(out).status is Status.FINISHED
+    assert (out / ".DS_Store").read_bytes() == b"theirs"
 
 
 async def test_a_manifest_of_something_else_is_left_alone(session, out):
     for content in (b"mine\n", b"mine", b'{"name":"app"}\n'):
         out.mkdir(exist_ok=True)
-        (out / "manifest.jsonl").write_bytes(content)
-        with pytest.raises(ExportError, match="not the manifest of an export"):
-            await export(session, ["a"], out)
-        assert files_of(out) == {"manifest.jsonl": content}
+        for name in (MANIFEST, "manifest.jsonl"):
+            (out / name).write_bytes(content)
+            with pytest.raises(ExportError, match="not the manifest of an export"):
+                await export(session, ["a"], out)
+            assert files_of(out) == {name: content}
+            (out / name).unlink()
 
 
 async def test_a_symbolic_link_is_not_followed(session, out, tmp_path):
     out.mkdir()
     target = tmp_path / "elsewhere"
     target.write_bytes(b"")
-    (out / "manifest.jsonl").symlink_to(target)
+    (out / MANIFEST).symlink_to(target)
     with pytest.raises(ExportError, match="symbolic link"):
         await export(session, ["a"], out)
     assert target.read_bytes() == b""

@@ -276,6 +276,25 @@ async def test_no_token_is_a_401(server):
         assert body["error"]["code"] == "auth.token.missing"
 
 
+async def test_answers_of_any_kind_are_dated_by_the_servers_clock(http):
+    now = datetime(2031, 5, 4, 3, 2, 1, tzinfo=UTC)
+    async with LocalCanopy(clock=lambda: now) as server:
+        server.seed_events("idn_1", 3)
+        dates = []
+        for kind in (None, "status", "html", "empty"):
+            if kind is not None:
+                server.fail_next(kind=kind)
+            async with http.get(f"{server.base_url}/nowhere") as answer:
+                dates.append(answer.headers["Date"])
+            now += timedelta(days=1)
+    assert dates == [
+        "Sun, 04 May 2031 03:02:01 GMT",
+        "Mon, 05 May 2031 03:02:01 GMT",
+        "Tue, 06 May 2031 03:02:01 GMT",
+        "Wed, 07 May 2031 03:02:01 GMT",
+    ]
+
+
 async def test_tokens_expire_by_the_servers_clock_and_by_use(http):
     now = datetime(2026, 1, 1, tzinfo=UTC)
     async with LocalCanopy(clock=lambda: now) as server:

@@ -12,7 +12,7 @@ import pytest
 from support.exports import FORMATS
 
 from canopy_async import ExportError
-from canopy_async.export import export, read_manifest, write_report
+from canopy_async.export import Status, export, read_manifest, write_report
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 HOSTILE = (
@@ -107,11 +107,12 @@ async def test_the_headline_is_what_the_export_holds(server, session, out, repor
         ],
     )
     server.add_identity(id="idn_2")
-    await export(session, ["idn_1", "idn_2"], out)
+    await export(session, None, out)
     page = report()
     assert "Audit log of acme" in page.text
     assert "2026-02-01 10:00:00 to 2026-02-05 10:00:00 UTC" in page.text
-    assert "Complete: the logs of all 2 identities are proven." in page.text
+    said = "Complete: the logs of all 2 identities of the account are proven complete"
+    assert said in page.text
     assert "Events 5 about 1 a day Identities 2 1 with events" in page.text
     assert "Failures 2 40.0% of events Denials 1 20.0% of events" in page.text
     assert "Critical events 1 20.0% of events" in page.text
@@ -119,7 +120,8 @@ async def test_the_headline_is_what_the_export_holds(server, session, out, repor
     assert "Proven complete strict-key" in page.text
     assert "made on 2026-11-01 12:00 UTC by canopy-async" in page.text
     written = report.written
-    assert (written.events, written.identities, written.is_whole) == (5, 2, True)
+    assert (written.events, written.identities) == (5, 2)
+    assert written.status is Status.FINISHED
     assert written.size == len(page.raw) == written.path.stat().st_size
 
 
@@ -129,18 +131,18 @@ async def test_what_is_not_proven_is_said_first_and_of_whom(
     server.seed_events("idn_1", 30)
     await export(session, ["idn_1", "idn_<gone>"], out)
     page = report()
-    verdict = "Not complete: 1 of 2 identities are proven, 1 failed."
+    verdict = "Failed: 1 identity could not be read."
     assert verdict in page.text
     assert page.text.index(verdict) < page.text.index("Events by hour")
     assert "idn_<gone> Failed 0 NotFoundError: 404" in page.text
-    assert not report.written.is_whole
+    assert report.written.status is Status.UNFINISHED
 
 
 async def test_of_many_that_are_not_proven_it_lists_some(server, session, out, report):
     server.seed_events("idn_1", 3)
     await export(session, ["idn_1", *(f"gone_{n}" for n in range(205))], out)
     page = report()
-    assert "Not complete: 1 of 206 identities are proven, 205 failed." in page.text
+    assert "Failed: 205 identities could not be read." in page.text
     assert "Of 205, the first 200: those that failed first." in page.text
     assert page.text.count("NotFoundError") == 200
 
@@ -150,8 +152,7 @@ async def test_a_part_of_the_log_is_said_to_be_one(server, session, out, report)
     since = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
     await export(session, ["idn_1"], out, since=since, q="<b>a")
     page = report()
-    said = "Only events from 2026-01-01 00:05 and that match “<b>a” were asked for."
-    assert said in page.text
+    assert "Range from 2026-01-01 00:05:00 UTC and that match '<b>a'" in page.text
 
 
 async def test_an_export_without_events_has_a_report(server, session, out, report):
@@ -169,13 +170,18 @@ async def test_every_format_makes_the_same_report(server, session, tmp_path, nam
     server.seed_events("idn_1", 150)
     server.add_event("idn_1", category=None, actor_label=HOSTILE[3])
     pages = []
-    for written_as in ("jsonl", name):
-        directory = tmp_path / f"as-{written_as}"
+    for number, written_as in enumerate(("jsonl", name)):
+        directory = tmp_path / f"export_{number}"
         await export(session, ["idn_1"], directory, format=written_as)
         write_report(directory, tmp_path / "report.html", now=NOW)
         page = (tmp_path / "report.html").read_text()
-        pages.append(re.sub(r"The export was begun on [-: \d]+ UTC", "", page))
+        # When it was made, and which files there are, is of each its own.
+        page = re.sub(r"The export was begun on [-: \d]+ UTC", "", page)
+        page = re.sub(r"Covered as of</dt><dd>[-: \dUTC]+", "", page)
+        page = re.sub(r"sha256 [0-9a-f]{64}", "", page)
+        pages.append(re.sub(r"(?s)<details>\s*<summary>Files.*?</details>", "", page))
     assert pages[0] == pages[1]
+    assert len(pages[0]) < len(page) - 500
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -337,7 +343,7 @@ def test_wrong_arguments_are_named_at_the_call(tmp_path, options, error, said):
 
 
 def test_a_directory_without_an_export_has_no_report(tmp_path):
-    with pytest.raises(ExportError, match=r"manifest\.jsonl"):
+    with pytest.raises(ExportError, match=r"_manifest\.ndjson"):
         write_report(tmp_path, tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 
@@ -346,9 +352,12 @@ def test_a_directory_without_an_export_has_no_report(tmp_path):
     "name",
     [
         "manifest.jsonl",
+        "_manifest.ndjson",
+        "_SHA256SUMS",
         "events-00001.jsonl",
         "events-00002.jsonl",
         "events-00002.jsonl.partial",
+        "_events-00002.jsonl.partial",
     ],
 )
 def test_the_export_is_not_written_over(exported, name):
@@ -367,21 +376,38 @@ def test_a_report_may_lie_beside_the_files_of_its_export(exported):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda path: path.unlink(), "is missing"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is damaged"),
+        (lambda path: path.unlink(), "can't be read: No such file or directory"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "sha256 differs"),
         (
             lambda path: path.write_bytes(path.read_bytes().partition(b"\n")[2]),
-            "has 29 rows instead of 30",
+            "sha256 differs",
         ),
     ],
 )
-def test_a_report_of_damaged_files_is_none_and_an_old_one_stays(
-    exported, tmp_path, harm, said
+def test_a_report_says_first_which_files_are_damaged_and_leaves_them_out(
+    exported, report, harm, said
+):
+    harm(exported / "events-00001.jsonl")
+    page = report()
+    damaged = "Damaged: what is here is not what was written."
+    assert (
+        page.text.index(damaged)
+        < page.text.index(said)
+        < page.text.index("What is proven")
+    )
+    assert "Complete:" not in page.text
+    assert report.written.status is Status.DAMAGED
+    assert report.written.events == 0
+    assert page.events == []
+
+
+def test_where_the_manifest_can_not_be_read_there_is_no_report_and_an_old_one_stays(
+    exported, tmp_path
 ):
     path = tmp_path / "report.html"
     path.write_text("the old one")
-    harm(exported / "events-00001.jsonl")
-    with pytest.raises(ExportError, match=said):
+    (exported / "_manifest.ndjson").write_bytes(b"")
+    with pytest.raises(ExportError, match="not the manifest of an export"):
         write_report(exported, path)
     assert path.read_text() == "the old one"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "report.html"]

@@ -37,7 +37,9 @@ async def test_a_report_is_written_and_said_to_be(exported, run):
     ended = run("out")
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert ended.stdout.startswith("report.html: 1.")
-    assert ended.stdout.endswith(" MB, events: 1,200, identities: 1, proven complete\n")
+    assert ended.stdout.endswith(
+        " MB, events: 1,200, identities: 1, finished and proven complete\n"
+    )
     assert (exported / "report.html").read_text().startswith("<!doctype html>")
 
 
@@ -45,8 +47,8 @@ async def test_it_is_written_where_asked_and_as_asked(server, session, tmp_path,
     server.seed_events("idn_1", 50)
     await export(session, ["idn_1", "idn_gone"], tmp_path / "out")
     ended = run("out", "--out", "other.html", "--latest", "5", "--top", "3")
-    assert (ended.exit_code, ended.stderr) == (0, "")
-    assert "not all of it proven complete: see the report" in ended.stdout
+    assert (ended.exit_code, ended.stderr) == (3, "")
+    assert "unfinished: the report says what is missing" in ended.stdout
     page = (tmp_path / "other.html").read_text()
     assert "The latest 5 of 50 events." in page
     assert "The first 3 of " in page
@@ -56,7 +58,7 @@ async def test_it_is_written_where_asked_and_as_asked(server, session, tmp_path,
     ("arguments", "status", "said"),
     [
         (("out", "--out", "no/report.html"), 1, "canopy-async: no: No such file"),
-        (("out", "--out", "out/manifest.jsonl"), 2, "--out"),
+        (("out", "--out", "out/_manifest.ndjson"), 2, "--out"),
         (("out", "--latest", "0"), 2, "--latest"),
     ],
 )
@@ -75,5 +77,5 @@ async def test_it_is_one_line_and_status_1_of_a_process_too(tmp_path):
     ):
         out, err = await process.communicate()
     assert (process.returncode, out) == (1, b"")
-    assert err == b"canopy-async: nowhere/manifest.jsonl: No such file or directory\n"
+    assert err == b"canopy-async: nowhere/_manifest.ndjson: No such file or directory\n"
     assert list(tmp_path.iterdir()) == []

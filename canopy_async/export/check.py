@@ -180,7 +180,7 @@ class FileCheck:
         for entry in commit.identities:
             if parts is not None:
                 self._compare(commit, entry, parts.pop(entry.id, None))
-            if entry.id in self._done and entry.state != "gone":
+            if entry.id in self._done and entry.events:
                 self._problems.add(f"{entry.id!r} goes on after it was done")
             if entry.state == "done":
                 self._readings.pop(entry.id, None)

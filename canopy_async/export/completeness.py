@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from canopy_async.export.records import FileEntry, IdentityEntry
+from canopy_async.export.records import FileEntry, Header, IdentityEntry
 from canopy_async.export.verdict import Status, Verdict
 from canopy_async.export.verify import Checked
 from canopy_async.instants import in_utc
@@ -172,7 +172,7 @@ def _boxes(checked: Checked) -> Iterator[Box]:
         if count:
             noun = "1 identity" if count == 1 else f"{count:,} identities"
             yield Box(tone="warning", title=title.format(noun), details=(detail,))
-    yield from _scope(verdict)
+    yield from _scope(verdict, _range(checked.manifest.header))
 
 
 def _damage(checked: Checked) -> Box:
@@ -186,13 +186,19 @@ def _damage(checked: Checked) -> Box:
     )
 
 
-def _scope(verdict: Verdict) -> Iterator[Box]:
-    """Yield what it is of; that it is complete, where that is so."""
+def _scope(verdict: Verdict, wanted: str) -> Iterator[Box]:
+    """Yield what it is of; that it is complete, where that is so.
+
+    Args:
+        verdict: What may be said of the export.
+        wanted: Which events were asked for, in words; empty for all.
+    """
     is_finished = verdict.status is Status.FINISHED
     if verdict.asked is None:
         return
     if verdict.asked.kind != "all":
-        proven = ("Their logs are proven complete.",) if is_finished else ()
+        logs = f"Of their logs, the events {wanted}" if wanted else "Their logs"
+        proven = (f"{logs} are proven complete.",) if is_finished else ()
         yield Box(
             tone="plain",
             title="Selected: this is not the whole account.",
@@ -200,25 +206,23 @@ def _scope(verdict: Verdict) -> Iterator[Box]:
         )
     elif is_finished:
         as_of = f", as of {_instant(verdict.as_of)}" if verdict.as_of else ""
+        logs = f"the logs of {verdict.scope}"
+        subject = f"of {logs}, the events {wanted}" if wanted else logs
+        event = "such event" if wanted else "event"
         yield Box(
             tone="good",
-            title=f"Complete: the logs of {verdict.scope} are proven complete{as_of}.",
-            details=("No event that was in them then can be missing here.",),
+            title=f"Complete: {subject} are proven complete{as_of}.",
+            details=(f"No {event} that was in them then can be missing here.",),
         )
 
 
 def _facts(checked: Checked) -> dict[str, str]:
     manifest, verdict = checked.manifest, checked.verdict
     header = manifest.header
-    bounds = (
-        f"from {_instant(header.since)}" if header.since else "",
-        f"before {_instant(header.until)}" if header.until else "",
-        f"that match {header.q!r}" if header.q else "",
-    )
     return {
         "Source": f"account {header.account} at {header.base_url}",
         "Scope": verdict.scope,
-        "Range": " and ".join(filter(None, bounds)) or "all events",
+        "Range": _range(header) or "all events",
         "Covered as of": (
             _instant(verdict.as_of) if verdict.as_of else "not all logs are covered"
         ),
@@ -226,6 +230,16 @@ def _facts(checked: Checked) -> dict[str, str]:
         "Written by": header.library,
         "Digest of the manifest": f"sha256 {manifest.digest}",
     }
+
+
+def _range(header: Header) -> str:
+    """Return which events an export is of, in words; empty for all."""
+    bounds = (
+        f"from {_instant(header.since)}" if header.since else "",
+        f"before {_instant(header.until)}" if header.until else "",
+        f"that match {header.q!r}" if header.q else "",
+    )
+    return " and ".join(filter(None, bounds))
 
 
 def _instant(at: datetime) -> str:

@@ -150,8 +150,7 @@ class ExportDirectory:
         """
         with self._explained():
             if isinstance(record, Begin):
-                # They would not be those of the files, once the run has begun.
-                (self.path / SUMS).unlink(missing_ok=True)
+                self._drop_sums()
             self._append(record)
 
     def write(self, chunks: Sequence[Any], rows: int) -> None:
@@ -264,6 +263,16 @@ class ExportDirectory:
         write_all(self._descriptor, line)
         os.fsync(self._descriptor)
         self._chain.add(line)
+
+    def _drop_sums(self) -> None:
+        """Delete the hashes that the run before has left, for good.
+
+        They are not those of a manifest that goes on. If the power went, they must
+        not come back beside it.
+        """
+        with suppress(FileNotFoundError):
+            (self.path / SUMS).unlink()
+            sync_directory(self.path)
 
     def _add(self, entry: FileEntry) -> None:
         self._committed[entry.name] = entry

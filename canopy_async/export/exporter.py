@@ -74,7 +74,7 @@ async def export(
             server's clock: nothing can be proven of what is to come.
         q: Search term.
         look_back: Seconds that an event may be committed late and still be found by
-            the next run; up to seven days. At most 20 000 events of one identity
+            the next run; up to seven days. At most 9 000 events of one identity
             are looked back on.
         width: Identities read at a time at most.
         max_file_bytes: The size at which a file is closed and another begun.

@@ -120,10 +120,13 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: It could not be written.
     """
     partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINKS | _BINARY
+    fd = os.open(partial, flags, 0o666)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
     rename(partial, path)
 
 

@@ -9,13 +9,18 @@ there on. They are kept as a `FollowCheckpoint`, as a follower keeps them.
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
 import attrs
 
 from canopy_async.follow.watermark import MAX_IDS, FollowCheckpoint, Gap
 
-__all__ = ["LookBack"]
+__all__ = ["MOST_KEPT", "LookBack"]
+
+MOST_KEPT: Final = MAX_IDS * 9 // 20
+"""Ids of one look-back at most: in the middle of a read, those of the read before
+are known as well, and all of them have to fit into one `FollowCheckpoint`."""
 
 _TICK: Final = timedelta.resolution
 
@@ -45,9 +50,9 @@ class _Part:
 class LookBack:
     """Tells what is new in one log, and keeps what the next read has to know.
 
-    It keeps the ids of the events from the look-back on: `MAX_IDS` of those that
-    this read has found at most, unless more share one instant. Where these are
-    not all, the look-back is shorter, which `FollowCheckpoint.floor` tells.
+    It keeps the ids of the events from the look-back on: `MOST_KEPT` at most, unless
+    more of them share one instant. Where these are not all, the look-back is shorter,
+    which `FollowCheckpoint.floor` tells.
 
     Args:
         scope: The hash of the log.
@@ -75,6 +80,7 @@ class LookBack:
         self._covered: Final = covered
         self._parts: deque[_Part] = deque()
         self._rows = 0
+        self._most: Final = min(MOST_KEPT, max(0, MAX_IDS - len(self._base.ids)))
         self._newest = self._base.newest
         self._top: datetime | None = None
         self._dropped: datetime | None = None
@@ -91,50 +97,80 @@ class LookBack:
         """
         if not events:
             return events
-        self._top = _latest(self._top, max(events[0].created_at, events[-1].created_at))
+        self._note_top(events)
         known = self._base.ids
         new: Sequence[_E] = events
         if known:
             new = [event for event in events if event.id not in known]
-            self._has_seen_known = self._has_seen_known or len(new) < len(events)
+            if len(new) < len(events) and not self._has_seen_known:
+                self._has_seen_known = any(map(self._is_witness, events))
         if new:
             self._keep(new)
         return new
 
     def known(self) -> FollowCheckpoint:
         """Return what is known once the log was read to its end."""
-        floor = _latest(self._floor(), self._above_dropped())
+        floor = self._complete_from()
         grown = self._grown()
         if floor is not None:
             grown = grown.without_older(floor)
-        if len(grown.ids) <= MAX_IDS:
+        if len(grown.ids) <= MOST_KEPT:
             return grown
         keys = sorted(grown.ids.values(), reverse=True)
-        return grown.without_older(keys[MAX_IDS] + _TICK)
+        return grown.without_older(keys[MOST_KEPT] + _TICK)
 
     def known_so_far(self) -> FollowCheckpoint:
         """Return what is known in the middle of a read, oldest first.
 
         A read from its ``floor`` on finds all that this one has not come to.
         """
-        floor = _latest(self._floor(), self._above_dropped())
+        floor = self._complete_from()
         grown = self._grown()
         return grown if floor is None else grown.without_older(floor)
 
     def all_known(self) -> FollowCheckpoint:
-        """Return what is known in the middle of a read in any other order."""
-        return self._grown()
+        """Return what is known in the middle of a read in any other order.
+
+        It keeps the ids before its ``floor`` as well: the read goes on from its
+        checkpoint, and may come to them. Once it is at its end, all from ``floor``
+        on are known, and not all of those before.
+        """
+        return attrs.evolve(self._grown(), floor=self._complete_from())
 
     @property
     def gap(self) -> Gap | None:
         """Where events may be missing, once the log was read from the look-back on.
 
         The server deletes the oldest events first. Where none of the known ones
-        is left, it may have deleted newer ones, too, that were never read.
+        is left, it may have deleted newer ones, too, that were never read. One that
+        was dated ahead of its time outlasts those, and tells nothing.
         """
         if not self._base.ids or self._has_seen_known:
             return None
         return Gap(older_than=self._oldest_new)
+
+    def _note_top(self, events: Sequence[_Event]) -> None:
+        """Note the newest row, but for those that are dated ahead of their time."""
+        top = max(events[0].created_at, events[-1].created_at)
+        if self.began is None or top <= self.began:
+            self._top = _latest(self._top, top)
+            return
+        due = [e.created_at for e in events if e.created_at <= self.began]
+        self._top = _latest(self._top, max(due, default=None))
+
+    def _is_witness(self, event: _Event) -> bool:
+        """Tell whether an event was known, and newer ones would be deleted after it."""
+        return event.id in self._base.ids and (
+            not self._knows_due or not self._is_ahead(event.created_at)
+        )
+
+    @cached_property
+    def _knows_due(self) -> bool:
+        return not all(map(self._is_ahead, self._base.ids.values()))
+
+    def _is_ahead(self, created_at: datetime) -> bool:
+        """Tell whether an event was dated ahead of its time when it was read."""
+        return self._covered is not None and created_at > self._covered
 
     def _keep(self, new: Sequence[_Event]) -> None:
         keys = [event.created_at for event in new]
@@ -156,7 +192,7 @@ class LookBack:
         parts = self._parts
         while floor is not None and parts[0].latest < floor:
             self._rows -= len(parts.popleft().ids)
-        while self._rows > MAX_IDS and parts[0].latest != parts[-1].latest:
+        while self._rows > self._most and parts[0].latest != parts[-1].latest:
             oldest = (
                 parts.popleft() if parts[0].latest < parts[-1].latest else parts.pop()
             )
@@ -167,20 +203,24 @@ class LookBack:
         """Return where the look-back begins; None is before all time.
 
         That is before the newest row that this read has come to, and not before
-        the newest event that is known: it may be dated ahead of its time.
+        the newest event that is known. Rows that are dated ahead of their time don't
+        count, as what comes next is dated before them.
         """
+        known_from = self._base.floor
         top = self._base.newest if self._top is None else self._top
         if top is None:
-            return None
+            return known_from
         if self.began is not None:
             top = min(top, self.began)
         try:
-            return top - self._span
+            return _latest(known_from, top - self._span)
         except OverflowError:
-            return None
+            return known_from
 
-    def _above_dropped(self) -> datetime | None:
-        return None if self._dropped is None else self._dropped + _TICK
+    def _complete_from(self) -> datetime | None:
+        """Return from where on all ids are known that this read has come to."""
+        above = None if self._dropped is None else self._dropped + _TICK
+        return _latest(self._floor(), above)
 
     def _grown(self) -> FollowCheckpoint:
         ids = dict(self._base.ids)

@@ -25,7 +25,7 @@ from canopy_async.export.records import (
     IdentityEntry,
     dump_line,
 )
-from canopy_async.follow.watermark import MAX_IDS, FollowCheckpoint
+from canopy_async.follow.watermark import FollowCheckpoint
 
 __all__ = ["LOOK_BACK", "migrate"]
 
@@ -36,7 +36,6 @@ _ENTRIES: Final = 10_000
 """Identities of one line at most."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ALWAYS: Final = timedelta.max
 
 
 @attrs.frozen
@@ -92,8 +91,7 @@ class _Known:
     def __init__(self, header: Header, entries: dict[str, IdentityEntry]) -> None:
         self._header: Final = header
         self._logs: Final = {
-            name: LookBack("", _span_of(entry), began=header.created_at)
-            for name, entry in entries.items()
+            name: LookBack("", LOOK_BACK, began=header.created_at) for name in entries
         }
 
     def read(self, path: Path) -> None:
@@ -107,25 +105,24 @@ class _Known:
         log = self._logs[entry.id]
         said = attrs.evolve(entry, events=0, first=None, last=None)
         if entry.state == "done":
-            known = log.known()
-        else:
-            known = log.known_so_far()
-            if len(known.ids) > MAX_IDS:
-                return said  # it goes on from its checkpoint
-            said = attrs.evolve(said, checkpoint=None)
-        return attrs.evolve(said, known=_dumps(known))
+            return attrs.evolve(said, known=_dumps(log.known()))
+        if entry.checkpoint is None or _order_of(entry.checkpoint) == "asc":
+            known = _dumps(log.known_so_far())
+            return attrs.evolve(said, checkpoint=None, known=known)
+        # What was not read oldest first goes on from its checkpoint.
+        return attrs.evolve(
+            said,
+            known=_dumps(log.all_known()),
+            since=self._header.since,
+            began=self._header.created_at,
+        )
 
 
-def _span_of(entry: IdentityEntry) -> timedelta:
-    """Return how much of its log has to be known for an identity to go on."""
-    if entry.state == "done" or entry.checkpoint is None:
-        return LOOK_BACK
+def _order_of(checkpoint: str) -> str | None:
     try:
-        order = Checkpoint.loads(entry.checkpoint).order
+        return Checkpoint.loads(checkpoint).order
     except CheckpointError:
-        order = None
-    # What was not read oldest first is read again from its beginning.
-    return LOOK_BACK if order == "asc" else _ALWAYS
+        return None
 
 
 def _by_identity(keys: Iterator[Key]) -> Iterator[tuple[str, list[_Row]]]:

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from canopy_async.export.manifest import Manifest, RunEntry
-from canopy_async.export.records import Asked
+from canopy_async.export.records import Asked, End
 from canopy_async.instants import in_utc
 
 __all__ = ["Status", "Verdict", "command_to_go_on", "instant_in_words", "verdict_on"]
@@ -149,14 +149,11 @@ def _left_of_run(manifest: Manifest, *, is_being_written: bool) -> Iterator[str]
             else "Its manifest is of version 1, which did not keep what was asked for."
         )
         return
-    number, end = last.begin.run, last.end
-    if end is None:
-        if not is_being_written:
-            yield f"Run {number} was killed, or the machine stopped: it has no end."
-    elif end.outcome == "stopped":
-        yield f"Run {number} was stopped before its end."
-    elif end.error is not None:
-        yield f"Run {number} was ended by {end.error.type}: {end.error.message}"
+    if last.end is not None:
+        yield from _left_of_end(last.end)
+    elif not is_being_written:
+        number = last.begin.run
+        yield f"Run {number} was killed, or the machine stopped: it has no end."
     if manifest.is_cut_short and not is_being_written:
         yield (
             "The last line of the manifest was cut short: a process was killed while"
@@ -169,6 +166,16 @@ def _left_of_run(manifest: Manifest, *, is_being_written: bool) -> Iterator[str]
             "The account's list of identities is not proven complete:"
             f" {last.listed.proof}."
         )
+
+
+def _left_of_end(end: End) -> Iterator[str]:
+    """Yield how a run ended that did not finish."""
+    if end.outcome == "stopped":
+        yield f"Run {end.run} was stopped before its end."
+    elif end.error is not None:
+        yield f"Run {end.run} was ended by {end.error.type}: {end.error.message}"
+    elif end.outcome != "finished":
+        yield f"Run {end.run} failed."
 
 
 def _left_of_identities(counts: _Counts, last: RunEntry | None) -> Iterator[str]:

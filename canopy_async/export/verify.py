@@ -6,7 +6,7 @@ from datetime import datetime
 
 import attrs
 
-from canopy_async.errors import ExportError
+from canopy_async.errors import CheckpointError, ExportError
 from canopy_async.export.chain import MANIFEST, ManifestReader
 from canopy_async.export.check import MAX_PROBLEMS, FileCheck, Problems, path_of
 from canopy_async.export.files import is_locked
@@ -204,13 +204,14 @@ def check_export(
         ExportError: There is no manifest of an export, or it can't be read.
     """
     problems = Problems()
-    is_being_written = is_locked(mirror.path / MANIFEST)
-    # The names first: what is renamed from now on is in the manifest by then.
-    names = mirror.names()
+    was_being_written = is_locked(mirror.path / MANIFEST)
+    # The names and hashes first: what is renamed from now on is in the manifest then.
+    names = _names_in(mirror)
+    sums = _sums_in(mirror)
     with opened(mirror, directory) as reader:
         check = FileCheck(reader.header, problems)
         builder = ManifestBuilder(reader.header)
-        digest_line: int | None = None
+        digest_line = _line_of(reader, digest)
         try:
             for record in reader:
                 builder.add(record)
@@ -225,15 +226,21 @@ def check_export(
                     check.add(record, keys if is_whole else None)
                 if on_file is not None:
                     on_file(file)
-        except ExportError as error:
+        except (ExportError, CheckpointError) as error:
             problems.add(str(error))
     manifest = builder.result(reader)
     if reader.is_through:  # else, what comes after the damage is not known
         for name in sorted(filter(is_data_file, names)):
             if name not in check.files:
                 problems.add(f"{name} is not in the manifest")
-    if not is_being_written:
-        _check_sums(mirror, names, manifest, problems)
+    # A run may have begun meanwhile, and may be over already.
+    is_being_written = (
+        was_being_written
+        or is_locked(mirror.path / MANIFEST)
+        or _sums_in(mirror) != sums
+    )
+    if sums is not None and not is_being_written:
+        _check_sums(sums, manifest, problems)
     if digest is not None and digest_line is None:
         problems.add("The manifest never had this digest.")
     return Checked(
@@ -260,17 +267,30 @@ def _line_of(reader: ManifestReader, digest: str | None) -> int | None:
     return reader.chain.lines if is_it else None
 
 
-def _check_sums(
-    mirror: Mirror, names: Iterable[str], manifest: Manifest, problems: Problems
-) -> None:
-    """Hold ``_SHA256SUMS`` against the manifest, where it is there."""
-    if SUMS not in names:
-        return
+def _names_in(mirror: Mirror) -> list[str]:
+    """Return the names of all files, none where there is no directory."""
+    try:
+        return mirror.names()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ExportError(
+            f"{error.filename or mirror.path}: {error.strerror}"
+        ) from None
+
+
+def _sums_in(mirror: Mirror) -> bytes | None:
+    """Return what ``_SHA256SUMS`` holds, None where there is no such file."""
     with mirror.fetched(SUMS):
         try:
-            sums = load_sums((mirror.path / SUMS).read_bytes())
+            return (mirror.path / SUMS).read_bytes()
+        except FileNotFoundError:
+            return None
         except OSError as error:
-            problems.add(f"{SUMS} can't be read: {error.strerror}")
-            return
-    if sums != sums_of(manifest.files, manifest.digest):
+            raise ExportError(f"{mirror.path / SUMS}: {error.strerror}") from None
+
+
+def _check_sums(data: bytes, manifest: Manifest, problems: Problems) -> None:
+    """Hold ``_SHA256SUMS`` against the manifest."""
+    if load_sums(data) != sums_of(manifest.files, manifest.digest):
         problems.add(f"{SUMS} does not have the hashes that the manifest has")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import defaultdict, deque
+from datetime import UTC
 from email.utils import format_datetime
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -169,7 +170,7 @@ class Portal:
                 raise RefusedError(failure.status, "Ordered to fail", headers=headers)
 
     def _headers(self, record: RecordedRequest) -> dict[str, str]:
-        date = format_datetime(self._clock(), usegmt=True)
+        date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
         return _request_id(record) | {"Date": date}
 
     def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
@@ -282,10 +283,6 @@ def _rendered(rows: list[str], meta: Row, faults: Faults) -> bytes:
         page["items"][-1] = merged(page["items"][-1], faults.bad_row)
     served = page if faults.tamper is None else faults.tamper(page)
     return as_json(served).encode()
-
-
-def _request_id(record: RecordedRequest) -> dict[str, str]:
-    return {"x-request-id": f"req-{record.number:06d}"}
 
 
 async def _pause(seconds: float) -> None:

@@ -69,6 +69,8 @@ class Disk:
         name = self._name_of(path)
         if name and flags & os.O_CREAT and not Path(path).exists():
             fd = self._do(Step("create", name), "open", path, flags, *args)
+        elif name and flags & os.O_TRUNC:
+            fd = self._do(Step("truncate", name, 0), "open", path, flags, *args)
         else:
             fd = self._real["open"](path, flags, *args)
         if name is not None:
