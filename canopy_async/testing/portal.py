@@ -170,8 +170,10 @@ class Portal:
                 raise RefusedError(failure.status, "Ordered to fail", headers=headers)
 
     def _headers(self, record: RecordedRequest) -> dict[str, str]:
-        date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
-        return _request_id(record) | {"Date": date}
+        return {
+            "Date": format_datetime(self._clock().astimezone(UTC), usegmt=True),
+            "x-request-id": f"req-{record.number:06d}",
+        }
 
     def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
         return answers.retry_after_header(wanted, wait=wait, now=self._clock())
