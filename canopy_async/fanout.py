@@ -150,7 +150,10 @@ class FanOut:
         self._width: Final = check_integer("width", width, minimum=1)
         if resume is not None and not isinstance(resume, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("resume must map identity ids to checkpoints")
-        self._resume: Final[Mapping[str, Checkpoint | str | None]] = resume or {}
+        # Not `or`: one that is empty may be filled while ids are pulled.
+        self._resume: Final[Mapping[str, Checkpoint | str | None]] = (
+            {} if resume is None else resume
+        )
         if on_end is not None and not callable(on_end):
             raise TypeError("on_end must be callable")
         self._on_end: Final = on_end

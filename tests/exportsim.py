@@ -67,7 +67,7 @@ async def kill_again_and_again(
             done = len(server.requests)
             share = max(2, (requests - done) // left)
             until = done + rng.randint(1, share)
-            killed += await _live(server, out, written_as, until=until)
+            killed += await live(server, out, written_as, until=until)
         server.faults = Faults()
         await _finish(server, out, written_as)
         made = {identity_id: server.event_ids(identity_id) for identity_id in ids}
@@ -88,8 +88,12 @@ async def kill_again_and_again(
     )
 
 
-async def _live(server, out, written_as, *, until):
-    """Run the export; kill it at so many requests in all, unless it is done."""
+async def live(server, out, written_as, *, until):
+    """Run the export; kill it at so many requests in all, unless it is done.
+
+    Returns:
+        Whether it was killed.
+    """
     async with _exporting(server, out, written_as) as process:
         async with asyncio.timeout(PATIENCE):
             while len(server.requests) < until and process.returncode is None:  # noqa: ASYNC110 - another process

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
@@ -213,9 +213,18 @@ async def one_that_left_before_it_was_read(case):
 
 
 async def retention_overtook_it(case):
+    now = datetime.now(UTC)
     await case.run()
-    case.server.seed_events("a", 30, start=NOON)
-    case.server.delete_oldest("a", 160)
+    case.server.seed_events("a", 9, start=now - timedelta(minutes=9), spacing=1)
+    await case.run()
+    case.server.seed_events("a", 30, start=now - timedelta(minutes=5), spacing=1)
+    case.server.delete_oldest("a", 165)
+    await case.run()
+
+
+async def retention_ended_a_quiet_log(case):
+    await case.run()
+    case.server.delete_oldest("a", 150)
     await case.run()
 
 
@@ -361,6 +370,7 @@ WAYS = [
     (a_range, FINISHED, "", "Complete"),
     (a_search, FINISHED, "", "Complete"),
     (one_that_left, FINISHED, "", "Complete"),
+    (retention_ended_a_quiet_log, FINISHED, "", "Complete"),
     (the_hashes_gone, FINISHED, "", "Complete"),
     (a_selection, FINISHED, "", "Selected"),
     (a_listing, FINISHED, "", "Selected"),

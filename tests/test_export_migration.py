@@ -120,10 +120,13 @@ async def test_what_was_stopped_newest_first_is_gone_on_with(  # noqa: PLR0917 -
     monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", kept)
     server.faults = Faults(ignore_order=True)
     server.seed_events("a", 700)
-    await stopped("a", since=since)
+    await stopped("a", since=since, after=350)
     assert says(out, tmp_path).status is Status.UNFINISHED
+    newest = server.event_ids("a")[-1]
     server.seed_events("a", 30)
     await export(session, ["a"], out, since=since)
+    assert ids_of(out)["a"][0] == newest  # what came since is left to another run
+    assert not {*server.event_ids("a")[-30:]} & {*ids_of(out)["a"]}
     found = verify(out)
     assert found.as_of < read_manifest(out).runs[-1].begin.at  # as of when it began
     await export(session, ["a"], out, since=since)

@@ -291,6 +291,25 @@ async def test_what_was_cut_short_is_resumed_without_loss_or_repeat(
     assert by_identity(pairs) == truth(logs)
 
 
+async def test_places_may_be_told_while_ids_are_pulled(logs, session):
+    first = session.fan_out(["some"], order="asc")
+    read = 0
+    async with first:
+        async for _ in first:
+            read += 1
+            if read == 40:
+                break
+    places = {}
+
+    async def ids():
+        places.update(first.checkpoints)
+        yield "some"
+
+    rest = session.fan_out(ids(), resume=places, order="asc")
+    found = [event.id async for _, event in rest]
+    assert found == logs.event_ids("some")[40:]
+
+
 @pytest.mark.parametrize("cut", [1, 40, 100, 130, 333, 1_000])
 async def test_a_fan_out_that_was_left_is_resumed_where_it_was(logs, session, cut):
     ids = iter(SIZES)

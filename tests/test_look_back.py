@@ -144,14 +144,26 @@ def test_a_log_with_more_events_than_a_look_back_keeps_can_stop_anywhere(order, 
     assert len(known.ids) <= 18
 
 
-def gap_after(*, deleted, late=(), order="asc"):
-    """The gap that a second read tells of, some events having been deleted between."""
-    log = [Written(f"e{n}", n, n, 150 if n in deleted else math.inf) for n in range(5)]
-    ahead = Written("ahead", 500, 3, 150 if 500 in deleted else math.inf)
-    later = [Written(f"l{n}", n, 120) for n in late]
+def gap_after(*, deleted, late=(), order="asc", age=100, apart=100):
+    """The gap that a second read tells of, some events having been deleted between.
+
+    Args:
+        deleted: Which of the events 0 to 4, and 500, which is dated ahead of time.
+        late: When events are dated that come between the reads.
+        order: That of the server.
+        age: How old the events are at the first read.
+        apart: Seconds between the reads.
+    """
+    began = 100 + apart
+    log = [
+        Written(f"e{n}", 100 + n - age, n, 101 if n in deleted else math.inf)
+        for n in range(5)
+    ]
+    ahead = Written("ahead", 500, 3, 101 if 500 in deleted else math.inf)
+    later = [Written(f"l{n}", n, 101) for n in late]
     simulation = Simulation([*log, ahead, *later], span=SPAN, order=order)
     simulation.read(Read(100))
-    return simulation.read(Read(200)).gap
+    return simulation.read(Read(began)).gap
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -166,6 +178,15 @@ def test_a_gap_is_told_where_all_that_is_known_was_deleted(order):
 
 def test_an_event_that_was_dated_ahead_of_its_time_hides_no_gap():
     assert gap_after(deleted={0, 1, 2, 3, 4}, late=(110,)) == Gap(older_than=at(110))
+
+
+def test_what_had_been_kept_for_long_is_deleted_without_a_gap():
+    everything = {0, 1, 2, 3, 4, 500}
+    long_enough = SPAN + 100
+    assert gap_after(deleted=everything, age=long_enough) is None
+    assert gap_after(deleted=everything, age=long_enough, late=(110,)) is None
+    assert gap_after(deleted=everything, age=long_enough - 1) is not None
+    assert gap_after(deleted=everything, age=long_enough, apart=101) is not None
 
 
 def test_an_event_ahead_of_its_time_does_not_move_the_look_back():

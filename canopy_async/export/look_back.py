@@ -144,8 +144,12 @@ class LookBack:
         The server deletes the oldest events first. Where none of the known ones
         is left, it may have deleted newer ones, too, that were never read. One that
         was dated ahead of its time outlasts those, and tells nothing.
+
+        There is none where the known ones had been kept for so long, when the log was
+        read before, that what has come since can't be as old yet: a quiet log loses
+        its last events in time, and no other with them.
         """
-        if not self._base.ids or self._has_seen_known:
+        if not self._base.ids or self._has_seen_known or self._are_kept_for_long:
             return None
         return Gap(older_than=self._oldest_new)
 
@@ -171,6 +175,15 @@ class LookBack:
     def _is_ahead(self, created_at: datetime) -> bool:
         """Tell whether an event was dated ahead of its time when it was read."""
         return self._covered is not None and created_at > self._covered
+
+    @property
+    def _are_kept_for_long(self) -> bool:
+        """Whether events are kept until long after the next read."""
+        if self._covered is None or self.began is None:
+            return False
+        kept_for = self._covered - min(self._base.ids.values())
+        # The oldest that can have come since was dated so long before this read.
+        return kept_for >= self._span + (self.began - self._covered)
 
     def _keep(self, new: Sequence[_Event]) -> None:
         keys = [event.created_at for event in new]

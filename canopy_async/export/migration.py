@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import attrs
+import msgspec
 
-from canopy_async.checkpoint import Checkpoint
-from canopy_async.errors import CheckpointError
+from canopy_async.checkpoint import Checkpoint, scope_of_read
+from canopy_async.errors import ExportError
 from canopy_async.export.chain import Chain, ManifestReader
 from canopy_async.export.keys import Key, read_keys
 from canopy_async.export.look_back import LookBack
@@ -26,6 +27,8 @@ from canopy_async.export.records import (
     dump_line,
 )
 from canopy_async.follow.watermark import FollowCheckpoint
+from canopy_async.models import AwareDatetime
+from canopy_async.report import Proof
 
 __all__ = ["LOOK_BACK", "migrate"]
 
@@ -106,23 +109,60 @@ class _Known:
         said = attrs.evolve(entry, events=0, first=None, last=None)
         if entry.state == "done":
             return attrs.evolve(said, known=_dumps(log.known()))
-        if entry.checkpoint is None or _order_of(entry.checkpoint) == "asc":
+        place = None
+        if entry.checkpoint is not None:
+            place = _place(entry.checkpoint, entry.id, self._header)
+        if place is None or place.order == "asc":
             known = _dumps(log.known_so_far())
             return attrs.evolve(said, checkpoint=None, known=known)
         # What was not read oldest first goes on from its checkpoint.
         return attrs.evolve(
             said,
+            checkpoint=place.dumps(),
             known=_dumps(log.all_known()),
             since=self._header.since,
             began=self._header.created_at,
         )
 
 
-def _order_of(checkpoint: str) -> str | None:
+class _OldCheckpoint(msgspec.Struct):
+    """What a checkpoint said when manifests were of version 1."""
+
+    order: Literal["asc", "desc"] | None
+    key: AwareDatetime | None
+    ids: frozenset[str]
+    position: int
+    delivered: int
+    proof: Proof
+
+
+def _place(text: str, identity_id: str, header: Header) -> Checkpoint:
+    """Return a checkpoint of then as one of today: only its scope is another hash.
+
+    Raises:
+        ExportError: It is damaged.
+    """
     try:
-        return Checkpoint.loads(checkpoint).order
-    except CheckpointError:
-        return None
+        old = msgspec.json.decode(text, type=_OldCheckpoint)
+    except msgspec.MsgspecError as error:
+        raise ExportError(f"the checkpoint of {identity_id!r}: {error}") from None
+    return Checkpoint(
+        scope=scope_of_read(
+            base_url=header.base_url,
+            account=header.account,
+            identity=identity_id,
+            q=header.q,
+            order=header.order,
+            since=header.since,
+            until=header.until,
+        ),
+        order=old.order,
+        key=old.key,
+        ids=old.ids,
+        position=old.position,
+        delivered=old.delivered,
+        proof=old.proof,
+    )
 
 
 def _by_identity(keys: Iterator[Key]) -> Iterator[tuple[str, list[_Row]]]:

@@ -170,10 +170,8 @@ class Portal:
                 raise RefusedError(failure.status, "Ordered to fail", headers=headers)
 
     def _headers(self, record: RecordedRequest) -> dict[str, str]:
-        return {
-            "Date": format_datetime(self._clock().astimezone(UTC), usegmt=True),
-            "x-request-id": f"req-{record.number:06d}",
-        }
+        date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
+        return {"Date": date, "x-request-id": f"req-{record.number:06d}"}
 
     def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
         return answers.retry_after_header(wanted, wait=wait, now=self._clock())

@@ -83,7 +83,7 @@ def json_lines(data):
 
 
 def csv_lines(path):
-    text = path.read_bytes().decode()
+    text = path.read_bytes().decode("utf-8-sig")
     for cells in csv.DictReader(io.StringIO(text, newline=""), strict=True):
         assert list(cells) == COLUMNS
         row = {name: unguarded(cell) or None for name, cell in cells.items()}
