@@ -171,7 +171,7 @@ class Portal:
 
     def _headers(self, record: RecordedRequest) -> dict[str, str]:
         date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
-        return _request_id(record) | {"Date": date}
+        return {"Date": date, "x-request-id": f"req-{record.number:06d}"}
 
     def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
         return answers.retry_after_header(wanted, wait=wait, now=self._clock())
