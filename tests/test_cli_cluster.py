@@ -35,13 +35,15 @@ async def test_two_workers_write_one_export(server, export, tmp_path):
     async with export("--all", "--concurrency", "4") as process:
         out, err = (text.decode() for text in await process.communicate())
     assert process.returncode == 0, err
-    assert out == (
-        f"{tmp_path / 'out'}: 480 events into 4 files by 5 tasks; identities: 5 done,"
-        " 5 proven complete, 0 failed\n"
+    summary, as_of = out.splitlines()
+    assert summary == (
+        f"{tmp_path / 'out'}: 480 new events into 4 files by 5 tasks; identities: 5"
+        " read, 5 proven complete, 0 failed, 5 new"
     )
+    assert as_of.startswith("Covered as of ")
     assert server.token not in out + err
     found = verify(tmp_path / "out")
-    assert (found.ok, found.events) == (
+    assert (found.is_finished, found.events) == (
         True,
         sum(map(len, truth(server, *ids).values())),
     )
@@ -54,15 +56,21 @@ async def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(server, export, tm
     server.faults = Faults(hang_rate=1.0, only=lambda request: request.identity == "b")
     async with export("a", "b", "--concurrency", "2") as process:
         await until(lambda: {"a", "b"} <= {r.identity for r in server.requests})
-        manifest = tmp_path / "out" / "manifest.jsonl"
+        manifest = tmp_path / "out" / "_manifest.ndjson"
         await until(lambda: b"events-" in manifest.read_bytes())
         process.send_signal(signal.SIGINT)
         out, err = (text.decode() for text in await process.communicate())
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
+    assert (
+        f"50 events of this run are kept in {tmp_path / 'out'}: run the export again"
+        " to go on" in err
+    )
     assert server.token not in err
     await until(lambda: server.in_flight == 0)
-    assert read_manifest(tmp_path / "out").events == 50
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest.events, manifest.runs[0].end.outcome) == (50, "stopped")
+    assert manifest.runs[0].listed.identities == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import os
 import pickle
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from distributed import Client
 from support.clusters import (
+    NOON,
     TOKEN_VARIABLE,
     async_token_of_environment,
     broken_token,
@@ -102,6 +104,12 @@ def names(directory):
     return {path.name for path in directory.iterdir()}
 
 
+def final_names(directory):
+    """What is in the directory of an export that has finished."""
+    files = {file.name for file in read_manifest(directory).files}
+    return files | {"_manifest.ndjson", "_SHA256SUMS"}
+
+
 async def test_every_event_is_in_the_files_and_in_one_manifest(logs, run, out):
     logs.faults = Faults(latency=0.003)
     result = await run(SIZES, concurrency=3, shard_size=2)
@@ -114,25 +122,27 @@ async def test_every_event_is_in_the_files_and_in_one_manifest(logs, run, out):
     assert manifest.header.base_url == logs.base_url
     assert manifest.count("done") == len(SIZES)
     assert {entry.proof for entry in manifest.identities.values()} == {"strict-key"}
-    assert names(out) == {f.name for f in manifest.files} | {"manifest.jsonl"}
+    assert names(out) == final_names(out)
     assert verify(out).ok
 
 
-async def test_a_rerun_does_what_is_left_and_nothing_else(logs, run, out):
-    first = await run([*list(SIZES)[:5], "idn_1", "later"])
-    assert (first.done, first.failed) == (5, 1)
+async def test_with_an_end_a_rerun_does_what_is_left_and_nothing_else(logs, run, out):
+    first = await run([*list(SIZES)[:5], "idn_1", "later"], until=NOON)
+    assert (first.done, first.failed, first.new_identities) == (5, 1, 6)
     assert isinstance(first.failures["later"], NotFoundError)
     assert read_manifest(out).identities["later"].error.type == "NotFoundError"
+    assert verify(out).status == "unfinished"
     logs.seed_events("later", 30)
     logs.reset_requests()
-    second = await run(None)
+    second = await run([*SIZES, "later"], until=NOON)
     assert (second.done, second.skipped, second.failed) == (10, 5, 0)
+    assert (second.run, second.new_identities) == (2, 9)
     ids = {request.identity for request in logs.requests}
     assert ids.isdisjoint(list(SIZES)[:5])
     assert exported(out) == truth(logs, *SIZES, "later")
-    third = await run([*SIZES, "later"])
+    third = await run([*SIZES, "later"], until=NOON)
     assert (third.done, third.skipped, third.tasks) == (0, 15, 0)
-    assert verify(out).ok
+    assert verify(out).is_finished
 
 
 @pytest.mark.parametrize("format_name", ["jsonl.gz", "parquet"])
@@ -213,7 +223,7 @@ async def test_what_is_read_behind_a_failed_part_leaves_nothing(
     quick = RetryPolicy(attempts=1)
     result = await run(["giant"], split_over=400, retry=quick)
     assert list(result.failures) == ["giant"]
-    assert names(out) == {f.name for f in read_manifest(out).files} | {"manifest.jsonl"}
+    assert names(out) == final_names(out)
     await until(lambda: server.in_flight == 0)
     assert verify(out).problems == ()
 
@@ -230,7 +240,7 @@ async def test_a_killed_worker_loses_nothing_and_doubles_nothing(
     result = await whole
     assert (result.done, result.failures) == (15, {})
     assert exported(out) == truth(logs, *SIZES, "big")
-    assert names(out) == {f.name for f in read_manifest(out).files} | {"manifest.jsonl"}
+    assert names(out) == final_names(out)
     assert verify(out).ok
     client.wait_for_workers(2)
 
@@ -243,7 +253,14 @@ async def test_what_tasks_have_read_outlives_a_killed_driver(logs, run, client, 
         client.scheduler.address,
         logs.base_url,
         out,
-        str(PATIENCE),
+        json.dumps(
+            {
+                "shard_size": -(-len(SIZES) // 3),
+                "width": 1,
+                "timeout": PATIENCE,
+                "until": NOON.isoformat(),
+            }
+        ),
         *SIZES,
         env=os.environ,
         stdout=1,
@@ -253,17 +270,19 @@ async def test_what_tasks_have_read_outlives_a_killed_driver(logs, run, client, 
         await until(lambda: len(hanging(logs)) == 2, "nothing hangs")
     assert not list(out.glob("events-*"))
     # What hangs is sent again.
-    await until(lambda: len(list(out.glob("shard-*.json"))) == 2, "no record")
+    await until(lambda: len(list(out.glob("_shard-*.json"))) == 2, "no record")
+    assert not list(out.glob("events-*"))
     assert read_manifest(out).identities == {}
+    assert verify(out).status == "unfinished"
     logs.reset_requests()
-    result = await run(SIZES)
+    result = await run(SIZES, until=NOON)
     assert result.skipped > 0
     assert result.done + result.skipped == len(SIZES)
     read_twice = {request.identity for request in logs.requests}
     assert len(read_twice) == result.done
     assert exported(out) == truth(logs, *SIZES)
-    assert not list(out.glob("shard-*"))
-    assert verify(out).ok
+    assert names(out) == final_names(out)
+    assert verify(out).is_finished
 
 
 async def test_a_driver_that_is_interrupted_ends_its_tasks(logs, run, out):
@@ -274,12 +293,12 @@ async def test_a_driver_that_is_interrupted_ends_its_tasks(logs, run, out):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await run(SIZES, shard_size=1, width=1, on_progress=interrupt)
+        await run(SIZES, shard_size=1, width=1, on_progress=interrupt, until=NOON)
     assert logs.in_flight == 0
     sent = len(logs.requests)
     done = verify(out).done
     assert 1 <= done < len(SIZES)
-    result = await run(SIZES)
+    result = await run(SIZES, until=NOON)
     assert result.skipped >= done
     assert len(logs.requests) > sent
     assert exported(out) == truth(logs, *SIZES)
@@ -394,7 +413,7 @@ async def test_two_attempts_of_every_task_count_as_one(server, run, out, monkeyp
     assert result.events == 1_650
     assert len(server.requests) > 2 * 16
     assert exported(out) == truth(server, "giant", "small")
-    assert names(out) == {f.name for f in read_manifest(out).files} | {"manifest.jsonl"}
+    assert names(out) == final_names(out)
     assert verify(out).ok
 
 
@@ -415,7 +434,8 @@ async def test_the_command_line_runs_on_a_cluster_that_is_there(logs, client, ou
     async with installed("export", *SIZES, *place, *token, env=env) as process:
         said, err = (text.decode() for text in await process.communicate())
     assert (process.returncode, err) == (0, "")
-    assert said.endswith("identities: 14 done, 14 proven complete, 0 failed\n")
+    assert "identities: 14 read, 14 proven complete, 0 failed, 14 new\n" in said
+    assert "\nCovered as of " in said
     assert exported(out) == truth(logs, *SIZES)
     assert verify(out).ok
 

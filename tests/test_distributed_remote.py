@@ -4,23 +4,27 @@ import asyncio
 import functools
 import gc
 import threading
+from datetime import timedelta
 
 import dask
 import fsspec
 import pytest
 from distributed import Semaphore, Variable
 from fsspec.implementations.memory import MemoryFileSystem
-from support.clusters import TOKEN_VARIABLE, local_client, local_server
+from support.clusters import NOON, TOKEN_VARIABLE, local_client, local_server
+from support.exports import truth
 from support.waiting import until
 
-from canopy_async import ExportError, RetryPolicy
+from canopy_async import ExportError, RetryPolicy, UnauthorizedError
 from canopy_async.checkpoint import scope_of
 from canopy_async.distributed import destination, driver, export
 from canopy_async.distributed.primitives import leases
+from canopy_async.distributed.storage import RemoteStorage
 from canopy_async.export import iter_commits, read_header, read_manifest, verify
 from canopy_async.testing import Faults
 
 URL = "memory://bucket/out"
+OTHERS = {"_manifest.ndjson", "_SHA256SUMS"}
 SIZES = {"a": 120, "b": 0, "c": 310, "d": 45}
 
 
@@ -72,6 +76,14 @@ def names(files):
     return {path.rpartition("/")[2] for path in files.ls("/bucket/out", detail=False)}
 
 
+def name_few_ids(monkeypatch):
+    """Let what is known of a log, and a place in it, name 50 events at most."""
+    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 50)
+    monkeypatch.setattr("canopy_async.follow.watermark.MAX_IDS", 50)
+    monkeypatch.setattr("canopy_async.export.look_back.MAX_IDS", 50)
+    monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", 22)
+
+
 async def test_a_url_holds_the_same_export_as_a_directory(run, files, tmp_path):
     result = await run(split_over=100)
     assert (result.directory, result.complete) == (URL, 4)
@@ -79,7 +91,7 @@ async def test_a_url_holds_the_same_export_as_a_directory(run, files, tmp_path):
     found = verify(URL)
     assert (found.ok, found.events, found.done) == (True, 475, 4)
     manifest = read_manifest(URL)
-    assert names(files) == {f.name for f in manifest.files} | {"manifest.jsonl"}
+    assert names(files) == {f.name for f in manifest.files} | OTHERS
     assert read_header(URL) == manifest.header
     here = tmp_path / "here"
     files.get("/bucket/out", str(here), recursive=True)
@@ -88,14 +100,134 @@ async def test_a_url_holds_the_same_export_as_a_directory(run, files, tmp_path):
 
 
 async def test_a_rerun_goes_on_with_what_is_there(server, run):
-    first = await run([*SIZES, "later"])
+    first = await run([*SIZES, "later"], until=NOON)
     assert (first.done, list(first.failures)) == (4, ["later"])
     server.seed_events("later", 60)
     server.reset_requests()
-    second = await run([*SIZES, "later"])
+    second = await run([*SIZES, "later"], until=NOON)
     assert (second.done, second.skipped, second.events) == (1, 4, 60)
     assert {request.identity for request in server.requests} == {"later"}
     assert verify(URL).ok
+
+
+async def test_what_comes_is_added_each_time_and_once(server, run):
+    first = await run([*SIZES])
+    assert (first.run, first.new_identities, first.late) == (1, 4, 0)
+    newest = truth(server, "a")["a"][-1]["created_at"]
+    server.seed_events("a", 10)
+    server.seed_events("b", 2)
+    server.add_event("a", created_at=newest - timedelta(minutes=50))
+    server.add_event("d", created_at=NOON + timedelta(minutes=1))
+    second = await run([*SIZES])
+    # All but the last are dated before the instant up to which the logs were read.
+    assert (second.run, second.events, second.late) == (2, 14, 13)
+    assert (second.done, second.complete, second.skipped) == (4, 4, 0)
+    assert (second.new_identities, second.gaps) == (0, ())
+    third = await run([*SIZES])
+    assert (third.events, third.files, third.done, third.complete) == (0, 0, 4, 4)
+    found = verify(URL)
+    assert (found.is_finished, found.events, found.runs) == (True, 489, 3)
+
+
+async def test_a_run_says_all_that_one_of_a_single_process_says(run):
+    end = NOON - timedelta(minutes=10)
+    result = await run(None, until=end)
+    assert timedelta(0) <= NOON - result.as_of < timedelta(minutes=1)
+    assert result.unsettled_from == result.as_of - timedelta(hours=1)
+    assert (result.gone, result.failures, result.gaps) == (0, {}, ())
+    begun = read_manifest(URL).runs[-1]
+    assert begun.begin.asked.kind == "all"
+    assert begun.begin.look_back == 3_600
+    assert (begun.listed.identities, begun.listed.counted) == (4, 4)
+    assert (begun.listed.complete, begun.listed.proof) == (True, "strict-key")
+    assert begun.end.outcome == "finished"
+    assert (begun.end.covered, begun.end.failed) == (4, 0)
+    assert begun.end.as_of == result.as_of
+    assert begun.end.began < begun.end.as_of <= NOON <= begun.end.at
+    assert begun.end.at - begun.end.began < timedelta(minutes=1)
+
+
+async def test_an_identity_that_the_account_lists_no_more_is_gone(server, run):
+    await run(None)
+    server.delete_identity("c")
+    result = await run(None)
+    assert (result.gone, result.done, result.failures) == (1, 3, {})
+    assert read_manifest(URL).identities["c"].state == "gone"
+    assert verify(URL).is_finished
+
+
+async def test_an_end_in_the_future_is_refused_by_the_servers_clock(run, files):
+    with pytest.raises(ValueError, match="until must not be in the future"):
+        await run(until=NOON + timedelta(days=1))
+    assert names(files) == set()
+    await run(until=NOON)
+    assert verify(URL).is_finished
+
+
+async def test_an_export_of_other_identities_is_not_gone_on_with(run):
+    await run(["a"])
+    with pytest.raises(ExportError, match="holds an export of a selection of"):
+        await run(None)
+    assert verify(URL).is_finished
+
+
+async def test_what_is_begun_is_in_the_manifest_before_the_first_request(server, run):
+    seen = []
+
+    def look(*_):
+        if not seen:
+            seen.append(read_manifest(URL).runs[-1])
+
+    server.faults = Faults(mutate=look)
+    await run(None)
+    assert (seen[0].begin.asked.kind, seen[0].listed, seen[0].end) == (
+        "all",
+        None,
+        None,
+    )
+
+
+async def test_a_kill_between_the_manifest_and_the_names_is_mended(
+    run, files, monkeypatch
+):
+    """What the manifest names counts, and gets its name when it is gone on with."""
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteStorage, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await run(["a", "c"])
+    data = {name for name in names(files) if "events-" in name}
+    assert len(data) == 2
+    assert all(name.startswith("_events-") for name in data)
+    found = verify(URL)
+    assert (found.status, found.problems, found.events) == ("finished", (), 430)
+    assert "_SHA256SUMS" not in names(files)
+    result = await run(["a", "c"])
+    assert (result.run, result.events) == (2, 0)
+    assert names(files) == {f.name for f in read_manifest(URL).files} | OTHERS
+    assert verify(URL).is_finished
+
+
+async def test_a_copy_that_a_kill_has_left_beside_its_final_name_is_deleted(run, files):
+    await run(["a"])
+    (entry,) = read_manifest(URL).files
+    partial = f"/bucket/out/_{entry.name}.partial"
+    files.pipe_file(partial, files.cat_file(f"/bucket/out/{entry.name}"))
+    await run(["a"])
+    assert names(files) == {entry.name} | OTHERS
+
+
+async def test_what_a_failed_run_has_kept_is_said(server, run):
+    server.revoke_token(server.token)
+    with pytest.raises(UnauthorizedError) as error:
+        await run()
+    words = f"0 events of this run are kept in {URL}: run the export again to go on"
+    assert words in error.value.__notes__
+    end = read_manifest(URL).runs[-1].end
+    assert (end.outcome, end.error.type) == ("failed", "UnauthorizedError")
 
 
 async def test_the_manifest_is_written_now_and_then(run, monkeypatch):
@@ -107,7 +239,7 @@ async def test_the_manifest_is_written_now_and_then(run, monkeypatch):
     await run(["a", "b"], on_progress=look)
     assert seen[1] == seen[2] == 0
     monkeypatch.setattr(destination, "FLUSH_EVERY", 0.0)
-    await run(on_progress=look)
+    await run(["c", "d"], on_progress=look)
     assert seen[1] == 3
     assert read_manifest(URL).count("done") == 4
 
@@ -148,12 +280,19 @@ async def test_what_an_interrupted_run_has_adopted_is_kept(client, run):
         if progress.tasks_done == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        await run(on_progress=interrupt)
-    assert read_manifest(URL).count("done") >= 2
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        await run(on_progress=interrupt, until=NOON)
+    manifest = read_manifest(URL)
+    assert manifest.count("done") >= 2
+    assert manifest.runs[0].end.outcome == "stopped"
+    (note,) = stopped.value.__notes__
+    assert note == (
+        f"{manifest.events:,} events of this run are kept in {URL}: run the export"
+        " again to go on"
+    )
     await until(lambda: client.run_on_scheduler(variables) == [], "variables stay")
     await until(lambda: not refreshing(), "leases of ended tasks are refreshed")
-    result = await run()
+    result = await run(until=NOON)
     assert 2 <= result.skipped < 5
     assert result.done + result.skipped == 4
     found = verify(URL)
@@ -162,16 +301,18 @@ async def test_what_an_interrupted_run_has_adopted_is_kept(client, run):
 
 async def test_a_manifest_that_was_cut_short_is_gone_on_with(run, files):
     await run(["a", "c"])
-    path = "/bucket/out/manifest.jsonl"
+    path = "/bucket/out/_manifest.ndjson"
     files.pipe_file(path, files.cat_file(path) + b'{"kind":"commit","n":3,"fi')
+    assert verify(URL).status == "unfinished"
     await run()
-    assert [commit.n for commit in iter_commits(URL)] == [1, 2, 3, 4]
-    assert verify(URL).ok
+    # After the header, and after the begin and the identities of each run.
+    assert [commit.n for commit in iter_commits(URL)] == [4, 5, 9, 10, 11, 12]
+    assert verify(URL).is_finished
 
 
 async def test_what_is_not_this_export_is_refused(run, files):
     files.pipe_file("/bucket/out/notes.txt", b"mine")
-    with pytest.raises(ExportError, match="not empty, and holds no export"):
+    with pytest.raises(ExportError, match=r"holds no export: it has 'notes\.txt'"):
         await run()
     files.rm("/bucket/out/notes.txt")
     await run(["a"])
@@ -185,7 +326,7 @@ async def test_what_is_not_this_export_is_refused(run, files):
 
 
 async def test_a_manifest_that_another_one_has_changed_is_not_overwritten(run, files):
-    path = "/bucket/out/manifest.jsonl"
+    path = "/bucket/out/_manifest.ndjson"
 
     def change(_):
         files.pipe_file(path, files.cat_file(path) + b"\n")
@@ -221,7 +362,7 @@ async def test_a_task_that_can_not_write_is_tried_again_and_then_reported(
     put_file = MemoryFileSystem.put_file
 
     def put(self, source, target, **options):
-        if "/events-" in target and faults:
+        if "/_events-" in target and faults:
             raise faults.pop()
         put_file(self, source, target, **options)
 
@@ -235,7 +376,9 @@ async def test_a_task_that_can_not_write_is_tried_again_and_then_reported(
         "its task failed: ExportError: memory://bucket/two: OSError: no route"
         in str(result.failures["a"])
     )
-    assert read_manifest("memory://bucket/two").identities == {}
+    manifest = read_manifest("memory://bucket/two")
+    assert (manifest.events, manifest.count("failed")) == (0, 2)
+    assert manifest.runs[-1].end.failed == 2
     faults.clear()
     again = await run(["a", "b"], url="memory://bucket/two")
     assert (again.done, again.skipped) == (2, 0)
@@ -244,7 +387,7 @@ async def test_a_task_that_can_not_write_is_tried_again_and_then_reported(
 
 async def test_a_log_is_not_left_where_no_checkpoint_can_be(server, run, monkeypatch):
     """More events share an instant than one can name, where enough was read."""
-    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 50)
+    name_few_ids(monkeypatch)
     server.seed_events("a", 200, tie_probability=1.0)
     server.seed_events("a", 400)
     result = await run(["a"], split_over=250)
@@ -323,17 +466,19 @@ async def test_one_log_that_can_not_be_left_does_not_hold_up_others(
     server, run, monkeypatch
 ):
     """It fails among more events of one instant than a checkpoint can name."""
-    monkeypatch.setattr("canopy_async.checkpoint.MAX_IDS", 50)
+    name_few_ids(monkeypatch)
     server.seed_events("bad", 300, tie_probability=1.0)
     server.seed_events("bad", 30)
     server.faults = Faults(
         error_rate=1.0, only=lambda r: r.identity == "bad" and r.page * r.take > 250
     )
     quick = RetryPolicy(attempts=1)
-    first = await run(["bad", *SIZES], shard_size=5, retries=0, retry=quick)
+    first = await run(["bad", *SIZES], shard_size=5, retries=0, retry=quick, until=NOON)
     assert (first.done, list(first.failures)) == (4, ["bad"])
+    entry = read_manifest(URL).identities["bad"]
+    assert (entry.state, entry.events) == ("failed", 0)
     server.faults = Faults()
-    second = await run(["bad", *SIZES])
+    second = await run(["bad", *SIZES], until=NOON)
     assert (second.complete, second.skipped, second.events) == (1, 4, 330)
     assert verify(URL).ok
 

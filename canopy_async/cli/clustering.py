@@ -11,14 +11,9 @@ from typing import Any, Final
 import typer
 
 from canopy_async import CanopyError
-from canopy_async.cli.exporting import (
-    Cluster,
-    counted,
-    instant_of,
-    tell_of_failures,
-)
+from canopy_async.cli.export_summary import counted, tell_of_result
+from canopy_async.cli.exporting import Cluster, instant_of, notes_shown
 from canopy_async.cli.reading import Account
-from canopy_async.cli.render import visible
 from canopy_async.cli.running import FAILED, INTERRUPTED, argument_checks, complain
 
 __all__ = ["export_on_cluster"]
@@ -68,6 +63,7 @@ def export_on_cluster(
         with (
             _interruptible() as interrupts,
             argument_checks(),
+            notes_shown(account.token),
             _client(cluster) as client,
         ):
             result = export(
@@ -86,16 +82,14 @@ def export_on_cluster(
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    text = (
-        f"{visible(result.directory)}: {counted(result.events, 'event')} into"
-        f" {counted(result.files, 'file')} by {counted(result.tasks, 'task')};"
-        f" identities: {result.done:,} done, {result.complete:,} proven complete,"
-        f" {result.failed:,} failed"
+    files, tasks = counted(result.files, "file"), counted(result.tasks, "task")
+    tell_of_result(
+        result,
+        result.directory,
+        into=f"{files} by {tasks}",
+        until=end,
+        secret=account.token,
     )
-    if result.skipped:
-        text = f"{text}, {result.skipped:,} done before"
-    typer.echo(text)
-    tell_of_failures(result.failures, secret=account.token)
 
 
 @contextmanager

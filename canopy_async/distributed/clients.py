@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import distributed
+from distributed.security import Security
 
 from canopy_async.arguments import check_integer
+from canopy_async.errors import ExportError
 
 __all__ = ["connected", "dask_setup", "local_cluster"]
 
@@ -18,6 +20,12 @@ _DISTRIBUTED: Final[Any] = distributed
 @contextmanager
 def connected(address: str) -> Generator[distributed.Client]:
     """Be connected to a cluster inside the block.
+
+    A cluster is as trusted as its network: with ``tcp://``, whoever can connect to
+    the scheduler or to a worker can have code run there, with the rights, the
+    environment variables and the token of the workers. Let no one else reach them,
+    or have Dask use TLS (``tls://``), with the credentials of its configuration
+    under ``distributed.comm.tls``.
 
     Args:
         address: That of its scheduler, such as ``tcp://scheduler:8786``.
@@ -34,6 +42,9 @@ def connected(address: str) -> Generator[distributed.Client]:
 def local_cluster(workers: int) -> Generator[distributed.Client]:
     """Have a cluster of this machine inside the block: processes of one thread.
 
+    They talk to each other over TLS, with credentials that are made for this cluster
+    and are in no file: no other user of this machine can have code run in it.
+
     The processes have the environment variables of this one. Call it under
     ``if __name__ == "__main__":``, as they import the main module.
 
@@ -43,6 +54,7 @@ def local_cluster(workers: int) -> Generator[distributed.Client]:
     Raises:
         TypeError: It is no int.
         ValueError: It is below 1.
+        ExportError: The package cryptography is missing.
 
     Example:
         >>> with local_cluster(4) as client:
@@ -55,11 +67,28 @@ def local_cluster(workers: int) -> Generator[distributed.Client]:
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",
+            security=_new_credentials(),
             preload=[__name__],
         ) as cluster,
         _DISTRIBUTED.Client(cluster) as client,
     ):
         yield client
+
+
+def _new_credentials() -> Any:
+    """Return credentials for one cluster, which are in memory only.
+
+    Raises:
+        ExportError: The package cryptography is missing.
+    """
+    credentials: Any = Security
+    try:
+        return credentials.temporary()
+    except ImportError:
+        raise ExportError(
+            "a cluster of this machine needs the package cryptography, for its TLS:"
+            " pip install 'canopy-async[dask]'"
+        ) from None
 
 
 def dask_setup(_: object) -> None:

@@ -3,25 +3,38 @@
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
 from distributed import Client
 
-from canopy_async.arguments import check_choice, check_integer
+from canopy_async.arguments import (
+    check_choice,
+    check_integer,
+    check_seconds,
+    check_segment,
+)
 from canopy_async.checkpoint import scope_of
-from canopy_async.distributed.destination import open_destination
-from canopy_async.distributed.ledger import Ledger, delete_leftovers, recover
+from canopy_async.distributed.clock import DriverClock
+from canopy_async.distributed.destination import Destination, open_destination
+from canopy_async.distributed.packages import check_cluster
 from canopy_async.distributed.primitives import lease_patience, leases, let_go
+from canopy_async.distributed.recovery import delete_leftovers, recover
 from canopy_async.distributed.running import DistributedProgress, Run
 from canopy_async.distributed.storage import LocalStorage, check_url, open_storage
 from canopy_async.distributed.tokens import TokenSource
-from canopy_async.distributed.work import Job
-from canopy_async.errors import CanopyError, ExportError
-from canopy_async.export.exporter import new_header
+from canopy_async.distributed.uninterrupted import Uninterrupted
+from canopy_async.distributed.work import Job, Listing
+from canopy_async.errors import ExportError
+from canopy_async.export.exporter import check_look_back, new_header
+from canopy_async.export.journal import Journal
+from canopy_async.export.progress import RunResult
+from canopy_async.export.records import Asked, Listed, Outcome
+from canopy_async.export.run import unsettled_from
+from canopy_async.export.source import hash_of
 from canopy_async.export.writers import FORMATS
 from canopy_async.identity_ids import id_of
 from canopy_async.models import Identity
@@ -37,36 +50,22 @@ _MAX_FILE_BYTES: Final = 128 * 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
-class DistributedResult:
+class DistributedResult(RunResult):
     """What one run did; `canopy_async.export.read_manifest` tells of all of them.
+
+    It has all that `canopy_async.export.RunResult` has, and:
 
     Attributes:
         directory: Where the files are.
-        done: Identities that were read to their end.
-        complete: How many of these were proven complete.
-        skipped: Identities that an earlier run had done.
-        events: Events that were added.
         files: How many files were added.
         tasks: How many tasks it took.
         requests: Requests sent, retries included, without those of killed tasks.
-        failures: The error of each identity that could not be read. What was
-            read of it is in the files, and another run goes on from there.
     """
 
     directory: str
-    done: int
-    complete: int
-    skipped: int
-    events: int
     files: int
     tasks: int
     requests: int
-    failures: Mapping[str, CanopyError]
-
-    @property
-    def failed(self) -> int:
-        """How many identities could not be read."""
-        return len(self.failures)
 
 
 def export(
@@ -81,6 +80,7 @@ def export(
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,
+    look_back: float = 3600.0,
     concurrency: int = 32,
     max_rate: float | None = None,
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
@@ -90,6 +90,7 @@ def export(
     split_over: int = 200_000,
     max_file_bytes: int = _MAX_FILE_BYTES,
     retries: int = 3,
+    wait_for_workers: float = 10.0,
     on_progress: Callable[[DistributedProgress], None] | None = None,
 ) -> DistributedResult:
     """Write every event of these identities into files, on a Dask cluster.
@@ -104,10 +105,12 @@ def export(
     inclusive and ``until`` exclusive, and each part is proven at both bounds, so
     nothing is lost or doubled at a seam, however the log moves meanwhile.
 
-    Run again with the same arguments, it does only what is left: tasks whose
-    worker was killed, or that were run twice, a killed driver, nothing of it
-    loses an event or brings one twice. What was read by a task that did not end
-    is read again.
+    Run it again with the same arguments, and it goes on, as
+    `canopy_async.export.export` does, and with the same files: without ``until``,
+    each run adds what has come since the run before, and what was committed late; a
+    run may also go on with what one process has written, and one process with what
+    a cluster has. Tasks whose worker was killed, or that were run twice, a killed
+    driver, nothing of it loses an event or brings one twice.
 
     ``concurrency`` and ``max_rate`` hold over all workers, and a cooldown that
     the server asks one worker for is kept by all. Runs on one cluster with the
@@ -121,7 +124,8 @@ def export(
             library, the packages of the format, and ``directory``; its scheduler
             needs this library.
         identities: Ids, or objects with an ``id``; None for all identities of
-            the account. They are kept in memory, some hundred bytes each.
+            the account. They are kept in memory, some hundred bytes each, and with
+            them the ids of their look-back.
         directory: A path that all workers see, or a URL of fsspec, such as
             ``s3://bucket/out``, whose objects are written whole. Workers find
             its credentials themselves.
@@ -133,8 +137,12 @@ def export(
         base_url: Where the API is; https, or http on loopback.
         format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``, ``csv`` or ``parquet``.
         since: The earliest ``created_at`` that is wanted, inclusive; aware.
-        until: The first that is not wanted; aware.
+        until: The first that is not wanted; aware, and not in the future by the
+            server's clock: nothing can be proven of what is to come.
         q: Search term.
+        look_back: Seconds that an event may be committed late and still be found by
+            the next run; up to seven days. At most 9 000 events of one identity
+            are looked back on.
         concurrency: Requests in flight at most, over all workers. Where it is
             less than the threads of all workers, some of them wait.
         max_rate: Requests started per second at most, over all workers.
@@ -147,6 +155,7 @@ def export(
             after which the rest of a log is split.
         max_file_bytes: The size at which a file is closed and another begun.
         retries: How often Dask runs a task again that raised.
+        wait_for_workers: Seconds in which a worker has to be there.
         on_progress: Is called whenever a task has ended, and each second.
 
     Returns:
@@ -154,9 +163,11 @@ def export(
 
     Raises:
         TypeError: An argument has the wrong type, an id included.
-        ValueError: An argument is out of bounds.
-        ExportError: The directory can't be used, a package is missing, or there
-            is no token on a worker.
+        ValueError: An argument is out of bounds, an id included; once an answer
+            has told the server's time, also where ``until`` is in the future.
+        ExportError: The directory can't be used, there is no worker, a package is
+            missing on one of them, on the scheduler or here, or there is no token
+            on a worker. What was read until then is kept, and so it is below.
         CanopyError: The token was refused, or the identities can't be listed.
         OSError: The scheduler is out of reach.
 
@@ -182,20 +193,15 @@ def export(
     if shard_size is not None:
         check_integer("shard_size", shard_size, minimum=1)
     check_integer("retries", retries, minimum=0)
-    header = new_header(
-        session.account, session.base_url, format, since=since, until=until, q=q
-    )
+    check_seconds("wait_for_workers", wait_for_workers)
     job = Job(
         run=secrets.token_hex(4),
-        account=session.account,
-        base_url=session.base_url,
+        header=new_header(
+            session.account, session.base_url, format, since=since, until=until, q=q
+        ),
         token=source,
         url=check_url(directory),
-        scope=header.scope,
-        format=format,
-        since=header.since,
-        until=header.until,
-        q=q,
+        look_back=check_look_back(look_back),
         concurrency=concurrency,
         max_rate=None if max_rate is None else float(max_rate),
         retry=retry,
@@ -208,38 +214,178 @@ def export(
     wanted = None if identities is None else _distinct(identities)
     written_as.check()
     storage = open_storage(job.url)
+    check_cluster(client, job, wait_for_workers=wait_for_workers)
     with ExitStack() as stack:
         if not isinstance(storage, LocalStorage):  # whose manifest has a lock
             stack.enter_context(_locked(client, job.url))
-        destination = open_destination(storage, header)
-        stack.callback(destination.close)
-        ledger = Ledger()
-        destination.open(ledger.add)
-        recover(destination, ledger, header.scope)
-        run = Run(client, job, retries=retries, on_progress=on_progress)
+        thread = Uninterrupted()
+        stack.callback(thread.close)
+        destination = open_destination(storage, job.header)
+        stack.callback(thread.do, destination.close)
+        exporting = _Exporting(client, job, destination, thread, wanted)
+        exporting.open()
+        run = exporting.run(retries=retries, on_progress=on_progress)
         stack.callback(run.close)
-        run.open()
-        if wanted is None:
-            wanted = _distinct(run.list_identities())
-        left = [name for name in wanted if name not in ledger.done]
-        run.export(
-            destination,
-            left,
-            begun=ledger.begun,
-            skipped=len(wanted) - len(left),
-            shard_size=shard_size,
+        return exporting.export(run, shard_size=shard_size)
+
+
+class _Exporting:
+    """One run, from its begin in the manifest to its end there.
+
+    Args:
+        client: The cluster.
+        job: What is run.
+        destination: Where the export goes.
+        thread: What does all that is done with ``destination``.
+        wanted: The identities, each once; None for all of the account.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        job: Job,
+        destination: Destination,
+        thread: Uninterrupted,
+        wanted: list[str] | None,
+    ) -> None:
+        self._client: Final = client
+        self._job: Final = job
+        self._destination: Final = destination
+        self._thread: Final = thread
+        self._wanted: Final = wanted
+        asked = Asked(kind="all" if wanted is None else "selection")
+        self._journal: Final = Journal(asked, job.look_back)
+        self._clock: Final = DriverClock()
+        self._began: Final = time.monotonic()
+        self._has_end = False
+
+    def open(self) -> None:
+        """Take the destination, adopt what a killed run has left, and begin.
+
+        Raises:
+            ExportError: It is in use, is not an export's, or that of another.
+        """
+        self._thread.do(self._destination.open, self._journal.restore)
+        self._journal.check(self._job.url)
+        self._thread.do(
+            recover, self._destination, self._journal, self._job.header.scope
         )
-        delete_leftovers(destination)
-    return DistributedResult(
-        directory=job.url,
-        done=run.progress.done,
-        complete=run.progress.complete,
-        skipped=run.progress.skipped,
-        events=run.progress.events,
-        files=run.progress.files,
-        tasks=run.progress.tasks,
-        requests=run.progress.requests,
-        failures=run.failures,
+        begin = self._journal.begin(datetime.now(UTC))
+        self._thread.do(self._destination.append, begin)
+
+    def run(
+        self,
+        *,
+        retries: int,
+        on_progress: Callable[[DistributedProgress], None] | None,
+    ) -> Run:
+        """Return what has tasks read; to be closed."""
+        return Run(
+            self._client,
+            self._job,
+            self._destination,
+            self._journal,
+            clock=self._clock,
+            thread=self._thread,
+            retries=retries,
+            on_progress=on_progress,
+        )
+
+    def export(self, run: Run, *, shard_size: int | None) -> DistributedResult:
+        """Have all read that is new and that earlier runs have left.
+
+        Raises:
+            CanopyError: It can't go on; what was read is kept.
+        """
+        try:
+            run.open()
+            self._read(run, shard_size)
+            self._end("finished")
+            self._thread.do(self._destination.write_sums)
+            self._thread.do(delete_leftovers, self._destination)
+        except BaseException as error:
+            self._break_off(error)
+            raise
+        return self._result(run)
+
+    def _read(self, run: Run, shard_size: int | None) -> None:
+        listing = run.list_identities() if self._wanted is None else None
+        wanted = self._wanted or []
+        if listing is not None:
+            wanted = list(dict.fromkeys(listing.ids))
+        listed = _listed(wanted, listing, self._clock.now())
+        self._thread.do(self._destination.append, listed)
+        left = [name for name in wanted if not self._is_done(name)]
+        run.export(left, skipped=len(wanted) - len(left), shard_size=shard_size)
+        if listing is not None and listing.complete:
+            run.say_who_is_gone(wanted)
+
+    def _is_done(self, identity_id: str) -> bool:
+        """Tell whether nothing can come to an identity any more."""
+        state = self._journal.standings.of(identity_id).state
+        return self._job.header.until is not None and state == "done"
+
+    def _end(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        end = self._journal.end(
+            outcome,
+            began=self._clock.told_at(self._began),
+            at=self._clock.now(),
+            error=error,
+        )
+        self._has_end = True
+        self._thread.do(self._destination.append, end)
+
+    def _break_off(self, error: BaseException) -> None:
+        """Say how the run ends before its time, where that can be written."""
+        if isinstance(error, (TypeError, ValueError)) and self._destination.is_empty:
+            # An argument can't be used, and nothing was read before that showed.
+            with suppress(ExportError):
+                self._thread.do(self._destination.discard)
+            return
+        if not self._has_end:
+            is_failure = isinstance(error, Exception)
+            with suppress(ExportError):
+                self._end(
+                    "failed" if is_failure else "stopped", error if is_failure else None
+                )
+        error.add_note(
+            f"{self._journal.events:,} events of this run are kept in {self._job.url}:"
+            " run the export again to go on"
+        )
+
+    def _result(self, run: Run) -> DistributedResult:
+        journal, progress = self._journal, run.progress
+        return DistributedResult(
+            directory=self._job.url,
+            run=journal.run,
+            done=progress.done,
+            complete=progress.complete,
+            skipped=progress.skipped,
+            new_identities=journal.new_identities,
+            gone=journal.gone,
+            events=journal.events,
+            late=journal.late,
+            gaps=tuple(journal.gaps),
+            as_of=journal.as_of,
+            unsettled_from=unsettled_from(
+                self._job.header, self._job.look_back, journal.as_of
+            ),
+            files=progress.files,
+            tasks=progress.tasks,
+            requests=progress.requests,
+            failures=run.failures,
+        )
+
+
+def _listed(ids: list[str], listing: Listing | None, at: datetime) -> Listed:
+    """Return what the manifest says of the identities that a run was given."""
+    return Listed(
+        at=at,
+        identities=len(ids),
+        sha256=hash_of(ids),
+        complete=listing is None or listing.complete,
+        proof=None if listing is None else listing.proof,
+        counted=None if listing is None else listing.counted,
     )
 
 
@@ -260,12 +406,18 @@ def _distinct(identities: Iterable[str | Identity]) -> list[str]:
 
     Raises:
         TypeError: It is no iterable, or of something else.
+        ValueError: There are none, or one can't be an id.
     """
     if isinstance(identities, (str, bytes)) or not isinstance(identities, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"identities must be an iterable of ids, not {type(identities).__name__}"
         )
-    return list(dict.fromkeys(map(id_of, identities)))
+    ids = list(dict.fromkeys(map(id_of, identities)))
+    if not ids:
+        raise ValueError("identities must name at least one identity")
+    for identity_id in ids:
+        check_segment("identity_id", identity_id)
+    return ids
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What one task reads: a part of an export, in a directory of its own."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -8,26 +8,31 @@ from typing import Final
 import attrs
 
 from canopy_async.checkpoint import Checkpoint
-from canopy_async.distributed.splitting import rest_of
+from canopy_async.distributed.splitting import split_of
 from canopy_async.distributed.work import Job, Outcome, Rest, Work
 from canopy_async.errors import CanopyError, CheckpointError, ExportError
-from canopy_async.export.exporter import ExportProgress, export_slice, new_header
-from canopy_async.export.manifest import Commit, IdentityEntry, iter_commits
+from canopy_async.export.directory import ExportDirectory
+from canopy_async.export.journal import Journal
+from canopy_async.export.log_reader import LogReader, ReadLimits
+from canopy_async.export.manifest import iter_commits
+from canopy_async.export.one_thread import OneThread
+from canopy_async.export.pending import OpenLog
+from canopy_async.export.progress import ExportProgress
+from canopy_async.export.records import Asked, Commit
+from canopy_async.export.standing import Standing
+from canopy_async.export.writers import FORMATS
 from canopy_async.identity_events import IdentityOutcome
-from canopy_async.report import weakest
+from canopy_async.report import Proof, weakest
 from canopy_async.session import CanopySession
 
 __all__ = ["Reading"]
 
-_NO_EVENT: Final = frozenset(("-",))
-"""The ids at a place before the first event of its instant."""
+_NEVER: Final = 1e9
+"""Seconds between commits: what is on a task's own disk is of no use before its end."""
 
 
 class Reading:
-    """What one attempt of a task reads.
-
-    A part of a log is a log to read like any other, from ``since`` to ``until``.
-    Its checkpoints, which are of that part, are made such of the whole export.
+    """What one attempt of a task reads, as one process does it, and where that ended.
 
     Args:
         job: What is run.
@@ -38,12 +43,11 @@ class Reading:
     def __init__(self, job: Job, work: Work, directory: Path) -> None:
         self._job: Final = job
         self._work: Final = work
-        self._is_part: Final = (work.since, work.until) != (job.since, job.until)
         self.directory: Final = directory
         self._events = 0
         self._requests = 0
-        self._scopes: Final[dict[str, str]] = {}
-        self._ended: Final[dict[str, IdentityOutcome]] = {}
+        self._server_time: datetime | None = None
+        self._ended: Final[dict[str, tuple[OpenLog, IdentityOutcome]]] = {}
         self._rests: Final[dict[str, Rest]] = {}
         self._left: Final[list[str]] = []
 
@@ -51,62 +55,78 @@ class Reading:
         """Read until all is done, or until it is enough.
 
         Raises:
+            CheckpointError: A log can't be left where enough of it was read.
             ExportError: It could not be written, or it is a part of a log that is
                 in another order than it was.
             UnauthorizedError: The token was refused.
         """
-        job, work = self._job, self._work
-        if self._is_part:
-            for name in work.ids:
-                self._scopes[name] = self._scope(session, name, job.since, job.until)
-        await export_slice(
-            session,
-            self._ids(),
-            self.directory,
-            new_header(
-                session.account,
-                session.base_url,
-                job.format,
-                since=work.since,
-                until=work.until,
-                q=job.q,
-            ),
-            width=job.width,
-            max_file_bytes=job.max_file_bytes,
-            resume=self._resume(session),
-            limit=work.limit,
-            on_end=self._end,
-            on_progress=self._look,
-        )
+        await self._read_logs(session)
         self._check_order()
         await self._find_rests(session)
         self._requests = session.stats.requests
+        self._server_time = session.server_time
 
     def commits(self) -> Iterator[Commit]:
         """Yield what was written, and what the manifest is to say of it."""
-        for commit in iter_commits(self.directory):
-            entries = tuple(map(self._said, commit.identities))
-            yield attrs.evolve(commit, identities=entries)
+        return iter_commits(self.directory)
 
     def outcome(self) -> Outcome:
         """Return how it ended, without its record."""
         failures: dict[str, CanopyError] = {}
-        for name, outcome in self._ended.items():
+        proofs: list[Proof] = []
+        for name, (_, outcome) in self._ended.items():
+            report = outcome.report
             if outcome.error is not None:
                 failures[name] = outcome.error
+            elif report is not None:
+                proofs.append(report.proof if report.complete else Proof.NONE)
         return Outcome(
             failures=failures,
             rests=self._rests,
             left=tuple(self._left),
-            proof=weakest(
-                outcome.report.proof
-                for outcome in self._ended.values()
-                if outcome.error is None and outcome.report is not None
-            ),
+            proof=weakest(proofs),
             requests=self._requests,
+            server_time=self._server_time,
         )
 
-    def _ids(self) -> Iterator[str]:
+    async def _read_logs(self, session: CanopySession) -> None:
+        job, work = self._job, self._work
+        written_as = FORMATS[job.header.format]
+        written_as.check()
+        target = ExportDirectory(
+            self.directory, job.header, written_as, max_file_bytes=job.max_file_bytes
+        )
+        thread = OneThread("canopy-task")
+        try:
+            await thread.do(target.open, lambda _: None)
+            reader = LogReader(
+                session,
+                target,
+                thread,
+                header=job.header,
+                journal=Journal(
+                    # Only the driver's journal says what was asked for.
+                    Asked(kind="selection"),
+                    job.look_back,
+                    standings=work.standings,
+                ),
+                limits=ReadLimits(
+                    look_back=job.look_back,
+                    width=job.width,
+                    max_file_bytes=job.max_file_bytes,
+                    commit_every=_NEVER,
+                    events_each=work.limit,
+                    until=work.until,
+                ),
+                on_progress=self._look,
+                on_end=self._end,
+            )
+            await reader.read(self._ids())
+        finally:
+            await thread.do(target.close)
+            thread.close()
+
+    async def _ids(self) -> AsyncGenerator[str]:
         for identity_id in self._work.ids:
             if self._events >= self._job.split_over:
                 self._left.append(identity_id)
@@ -116,88 +136,71 @@ class Reading:
     def _look(self, progress: ExportProgress) -> None:
         self._events = progress.events
 
-    def _end(self, outcome: IdentityOutcome) -> None:
-        self._ended[outcome.identity_id] = outcome
-
-    def _scope(
-        self,
-        session: CanopySession,
-        identity_id: str,
-        since: datetime | None,
-        until: datetime | None,
-    ) -> str:
-        stream = session.events(
-            identity_id, q=self._job.q, order="asc", since=since, until=until
-        )
-        return stream.open().checkpoint.scope
-
-    def _resume(self, session: CanopySession) -> dict[str, str]:
-        """Return where to begin, as checkpoints of what is read here."""
-        work = self._work
-        if not self._is_part:
-            return dict(work.resume)
-        return {
-            name: _moved(
-                Checkpoint.loads(text),
-                self._scope(session, name, work.since, work.until),
-            ).dumps()
-            for name, text in work.resume.items()
-        }
+    def _end(self, log: OpenLog, outcome: IdentityOutcome) -> None:
+        self._ended[outcome.identity_id] = log, outcome
 
     def _check_order(self) -> None:
         """Raise where a part's end is not where the next part begins."""
-        for outcome in self._ended.values() if self._is_part else ():
+        for _, outcome in self._ended.values() if self._work.is_part else ():
             if outcome.report is not None and outcome.report.order_observed == "desc":
                 raise ExportError("the log is in desc order now; it was in asc order")
 
     async def _find_rests(self, session: CanopySession) -> None:
         """Find out what is left of logs of which enough was read."""
         limit = self._work.limit
-        for name, outcome in self._ended.items():
-            report, place = outcome.report, self._place(name)
+        for name, (log, outcome) in self._ended.items():
+            report, place = outcome.report, outcome.checkpoint
             if outcome.error is not None or report is None or place is None:
                 continue
             if limit is not None and report.delivered >= limit:
-                self._rests[name] = await rest_of(
-                    session, self._job, name, place, until=self._work.until
-                )
+                self._rests[name] = await self._rest_of(session, log, place)
 
-    def _place(self, name: str) -> Checkpoint | None:
-        """Return where the read of an identity ended, None where it never began."""
-        place = self._ended[name].checkpoint
-        if place is None or place.key is None:
-            return None
-        return _moved(place, self._scopes.get(name))
+    async def _rest_of(
+        self, session: CanopySession, log: OpenLog, place: Checkpoint
+    ) -> Rest:
+        """Return what is left of a log after a place.
 
-    def _said(self, entry: IdentityEntry) -> IdentityEntry:
-        """Return an entry as one of the whole export."""
-        begin = self._work.resume.get(entry.id)
-        if entry.state != "done":
-            place = entry.checkpoint and Checkpoint.loads(entry.checkpoint)
-            if not place or place.key is None:
-                return attrs.evolve(entry, checkpoint=begin)
-            moved = _moved(place, self._scopes.get(entry.id))
-            return attrs.evolve(entry, checkpoint=moved.dumps())
-        if self._work.until == self._job.until and entry.id not in self._rests:
-            return entry
-        end = self._place(entry.id)
-        return attrs.evolve(
-            entry,
-            state="open",
-            complete=False,
-            checkpoint=begin if end is None else self._named(end),
+        Raises:
+            CheckpointError: Among what is left may be events that are known.
+        """
+        if place.order != "asc" and not self._work.is_part:
+            return Rest()
+        key, known = place.key, log.look_back.known_so_far()
+        is_ahead = key is None or known.newest is None or known.newest > key
+        if is_ahead and log.before.known is not None:
+            raise CheckpointError("what is known reaches beyond the place")
+        split = await split_of(
+            session, self._job, log.identity_id, place, until=self._work.until
+        )
+        if is_ahead or split.limit is None or key is None:
+            # It may not be sorted, so that it can only be left at that very place.
+            return Rest(standing=_standing_of(log, log.since, place.dumps()))
+        standing = _standing_of(log, key, None)
+        # Of what is known, the next part can only meet the rows at that place.
+        at_place = attrs.evolve(known.without_older(key), floor=None)
+        return Rest(
+            standing=attrs.evolve(standing, known=at_place.dumps()),
+            bounds=split.bounds,
+            limit=split.limit,
         )
 
-    def _named(self, end: Checkpoint) -> str:
-        """Return the place where a part ends."""
-        try:
-            return end.dumps()
-        except CheckpointError:
-            # Too many events share its last instant to be named. Nothing is left of
-            # it before its bound: the place is there as well.
-            return attrs.evolve(end, key=self._work.until, ids=_NO_EVENT).dumps()
 
+def _standing_of(
+    log: OpenLog, since: datetime | None, checkpoint: str | None
+) -> Standing:
+    """Return where a part of a log stands that is to be read.
 
-def _moved(checkpoint: Checkpoint, scope: str | None) -> Checkpoint:
-    """Return the same place in the same log, of a read with other bounds."""
-    return checkpoint if scope is None else attrs.evolve(checkpoint, scope=scope)
+    It belongs to the read that has begun: what is committed since then may be
+    missing from it.
+
+    Args:
+        log: What was read of the log until now.
+        since: Where the part begins.
+        checkpoint: The place in there where to go on, as text.
+    """
+    return Standing(
+        as_of=log.before.as_of,
+        checkpoint=checkpoint,
+        since=since,
+        began=log.look_back.began,
+    )

@@ -5,24 +5,20 @@ a name that no other attempt has, and never changed: what it names is there. A
 killed attempt leaves files that no record names.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, Literal, Self
 
 import attrs
 import msgspec
 
 from canopy_async.errors import ExportError
-from canopy_async.export.manifest import Commit
+from canopy_async.export.names import record_name
+from canopy_async.export.records import Commit
+from canopy_async.export.standing import Standing
 
-__all__ = ["Record", "file_name", "is_record", "is_shard_file"]
+__all__ = ["Record", "fingerprints"]
 
-VERSION: Final = 1
-
-_SHARD_FILE: Final = re.compile(
-    r"(events-s\d{5,9}-[0-9a-f]{8}-\d{5}\.[a-z.]+|shard-s\d{5,9}-[0-9a-f]{8}\.json)"
-    r"(\.partial)?"
-)
+VERSION: Final = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -33,14 +29,14 @@ class Record:
         scope: The hash of the export.
         task: The task's name.
         attempt: The attempt's own name.
-        begins: Where each identity was gone on with, as the manifest said then;
-            those that are not in it were begun at the start.
+        begins: Where each identity stood in the manifest when the task was made,
+            as fingerprints; those that are not in it were not read before.
         follows: Whether it begins where another task's part of the log ends, so
             that it can only be adopted right after that.
         commits: The files, and what is known of the identities in each.
     """
 
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
     scope: str
     task: Annotated[str, msgspec.Meta(pattern=r"^s[0-9]{5,9}$")]
     attempt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}$")]
@@ -51,7 +47,30 @@ class Record:
     @property
     def name(self) -> str:
         """The name of its object."""
-        return f"shard-{self.task}-{self.attempt}.json"
+        return record_name(self.task, self.attempt)
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """The identities that it says something of."""
+        return frozenset(
+            name
+            for commit in self.commits
+            for name in (*(entry.id for entry in commit.identities), *commit.unchanged)
+        )
+
+    def fits(self, standings: Mapping[str, Standing]) -> bool:
+        """Tell whether it begins where all of its identities stand.
+
+        One that doesn't is that of an attempt that another one has overtaken: its
+        rows would be there twice.
+
+        Args:
+            standings: Where identities stand by what the manifest says.
+        """
+        names = self.identities
+        begins = {name: self.begins.get(name) for name in names}
+        now = fingerprints(names, standings)
+        return not self.follows and begins == {name: now.get(name) for name in names}
 
     def dumps(self) -> bytes:
         """Return the record as JSON."""
@@ -70,16 +89,13 @@ class Record:
             raise ExportError(f"not the record of a shard: {error}") from None
 
 
-def file_name(task: str, attempt: str, name: str) -> str:
-    """Return what a data file of an attempt is called where all files are."""
-    return f"events-{task}-{attempt}-{name.removeprefix('events-')}"
+def fingerprints(
+    ids: Iterable[str], standings: Mapping[str, Standing]
+) -> dict[str, str]:
+    """Return the fingerprint of where each of these identities stands.
 
-
-def is_shard_file(name: str) -> bool:
-    """Tell whether a name is one that some attempt of a task has made."""
-    return bool(_SHARD_FILE.fullmatch(name))
-
-
-def is_record(name: str) -> bool:
-    """Tell whether a name is that of a record."""
-    return is_shard_file(name) and name.startswith("shard-") and name.endswith(".json")
+    Args:
+        ids: The identities; those that were not read before have none.
+        standings: Where identities stand.
+    """
+    return {name: standings[name].fingerprint for name in ids if name in standings}

@@ -12,9 +12,9 @@ import attrs
 from canopy_async.distributed.budget import Budget, RunIsOverError
 from canopy_async.distributed.primitives import worker_directory
 from canopy_async.distributed.reading import Reading
-from canopy_async.distributed.records import Record, file_name
+from canopy_async.distributed.records import Record
 from canopy_async.distributed.storage import open_storage
-from canopy_async.distributed.work import Job, Outcome, Work
+from canopy_async.distributed.work import Job, Listing, Outcome, Work
 from canopy_async.errors import (
     CanopyError,
     CheckpointError,
@@ -22,7 +22,8 @@ from canopy_async.errors import (
     FutureRangeError,
     UnauthorizedError,
 )
-from canopy_async.export.manifest import Commit
+from canopy_async.export.names import task_file_name, under_way
+from canopy_async.export.records import Commit
 from canopy_async.session import CanopySession
 from canopy_async.tasks import cancel_and_wait
 
@@ -66,15 +67,24 @@ def run_shard(job: Job, work: Work) -> Outcome:
         return Outcome(fatal=ExportError("the run is over"))
     except _NoTokenError as ended:
         return Outcome(fatal=ended.error)
-    except (UnauthorizedError, FutureRangeError) as error:
+    except (FutureRangeError, UnauthorizedError) as error:
         return Outcome(fatal=error)
 
 
-def list_identities(job: Job) -> list[str] | CanopyError:
+def list_identities(job: Job) -> Listing | CanopyError:
     """Return the ids of all identities of the account, or why there are none."""
 
-    async def read(session: CanopySession) -> list[str]:
-        return [identity.id async for identity in session.identities()]
+    async def read(session: CanopySession) -> Listing:
+        async with session.identities().open() as run:
+            ids = tuple([identity.id async for identity in run])
+            report = run.report
+        return Listing(
+            ids=ids,
+            complete=report.complete,
+            proof=report.proof,
+            counted=report.expected,
+            server_time=session.server_time,
+        )
 
     try:
         with Budget(job, 0) as budget:
@@ -117,9 +127,9 @@ async def _with_session(
     except ExportError as error:
         raise _NoTokenError(error) from None
     session = CanopySession(
-        job.account,
+        job.header.account,
         provider,
-        base_url=job.base_url,
+        base_url=job.header.base_url,
         concurrency=job.concurrency,
         retry=job.retry,
         timeout=job.timeout,
@@ -156,15 +166,15 @@ def _put_away(job: Job, work: Work, reading: Reading) -> Record | None:
         for commit in reading.commits():
             file = commit.file
             if file is not None:
-                name = file_name(work.name, attempt, file.name)
-                storage.put_file(name, reading.directory / file.name)
+                name = task_file_name(work.name, attempt, file.name)
+                storage.put_file(under_way(name), reading.directory / file.name)
                 file = attrs.evolve(file, name=name)
             commits.append(attrs.evolve(commit, file=file))
         record = Record(
-            scope=job.scope,
+            scope=job.header.scope,
             task=work.name,
             attempt=attempt,
-            begins=work.resume,
+            begins=work.begins,
             follows=work.follows,
             commits=tuple(commits),
         )

@@ -3,13 +3,15 @@
 from datetime import datetime
 from typing import Final
 
+import attrs
+
 from canopy_async.checkpoint import Checkpoint
-from canopy_async.distributed.work import Job, Rest
+from canopy_async.distributed.work import Job
 from canopy_async.errors import CanopyError, UnauthorizedError
 from canopy_async.report import Proof
 from canopy_async.session import CanopySession
 
-__all__ = ["rest_of"]
+__all__ = ["Split", "split_of"]
 
 MAX_PARTS: Final = 64
 """Parts that a log is split into at a time; each may be split again."""
@@ -18,15 +20,28 @@ _WHOLE: Final = frozenset((Proof.STRICT_KEY, Proof.COUNT))
 """Proofs that do not weaken those of what comes after."""
 
 
-async def rest_of(
+@attrs.frozen(kw_only=True)
+class Split:
+    """Where to split what is left of a log.
+
+    Attributes:
+        bounds: Instants, oldest first.
+        limit: Events of each part at most, None where it has to be read in one go.
+    """
+
+    bounds: tuple[datetime, ...] = ()
+    limit: int | None = None
+
+
+async def split_of(
     session: CanopySession,
     job: Job,
     identity_id: str,
     checkpoint: Checkpoint,
     *,
     until: datetime | None,
-) -> Rest:
-    """Return what is left of a log after a checkpoint, and where to split it.
+) -> Split:
+    """Return where to split what is left of a log after a checkpoint.
 
     The parts are to have the same number of events: each instant is that of the
     event which is at its place now, one small request for each. It need not be
@@ -40,20 +55,19 @@ async def rest_of(
         job: What is exported.
         identity_id: Whose log it is.
         checkpoint: Where the rest begins.
-        until: Where it ends, None for the end of the log.
+        until: Where it ends, None for the end of what the export wants.
 
     Raises:
         UnauthorizedError: The token was refused.
     """
-    text = checkpoint.dumps()
     if checkpoint.order != "asc" or checkpoint.proof not in _WHOLE:
-        return Rest(checkpoint=text)  # in one go: no part could be proven
+        return Split()  # no part could be proven
     try:
         return await _split(session, job, identity_id, checkpoint, until)
     except UnauthorizedError:
         raise
     except CanopyError:
-        return Rest(checkpoint=text)
+        return Split()
 
 
 async def _split(
@@ -62,9 +76,15 @@ async def _split(
     identity_id: str,
     checkpoint: Checkpoint,
     until: datetime | None,
-) -> Rest:
+) -> Split:
+    # Of what is dated ahead of its time, no part can be proven to be over.
+    ends = filter(None, (until or job.header.until, session.server_time))
+    end = min(ends, default=None)
+
     async def row(number: int) -> tuple[int, datetime | None]:
-        page = await session.page(identity_id, number, take=1, order="asc", q=job.q)
+        page = await session.page(
+            identity_id, number, take=1, order="asc", q=job.header.q
+        )
         at = page.items[0].created_at if page.items else None
         return page.pagination.item_count, at
 
@@ -75,14 +95,10 @@ async def _split(
     newest = checkpoint.key
     for part in range(1, parts):
         _, at = await row(checkpoint.position + left * part // parts + 1)
-        if at is None or (until is not None and at >= until):
+        if at is None or (end is not None and at >= end):
             break
         if newest is None or at > newest:
             bounds.append(at)
             newest = at
     share = left // max(1, parts)
-    return Rest(
-        checkpoint=checkpoint.dumps(),
-        bounds=tuple(bounds),
-        limit=2 * max(share, job.split_over),
-    )
+    return Split(bounds=tuple(bounds), limit=2 * max(share, job.split_over))

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from canopy_async.errors import CanopyError, ExportError
+from canopy_async.export.exporter import check_directory
 from canopy_async.export.files import rename, sync_directory
 from canopy_async.export.mirror import is_url, open_filesystem
 
@@ -48,6 +49,10 @@ class Storage(Protocol):
 
     def put_file(self, name: str, source: Path) -> None:
         """Write an object from a file, which may be gone then."""
+        ...
+
+    def rename(self, name: str, final: str) -> None:
+        """Give an object another name, under which it is whole from the start."""
         ...
 
     def delete(self, names: Iterable[str]) -> None:
@@ -109,6 +114,10 @@ class LocalStorage:
                 writing.flush()
                 os.fsync(writing.fileno())
         sync_directory(self.path)
+
+    def rename(self, name: str, final: str) -> None:
+        """Give a file another name."""
+        rename(self.path / name, self.path / final)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files."""
@@ -176,6 +185,17 @@ class RemoteStorage:
         with self._explained():
             self._filesystem.put_file(str(source), f"{self._root}/{name}")
 
+    def rename(self, name: str, final: str) -> None:
+        """Copy an object, and delete the first one."""
+        source, target = f"{self._root}/{name}", f"{self._root}/{final}"
+        with self._explained():
+            try:
+                self._filesystem.cp_file(source, target)
+            except NotImplementedError:  # one that renames, and can't copy
+                self._filesystem.mv(source, target)
+                return
+            self._filesystem.rm_file(source)
+
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects."""
         with self._explained():
@@ -201,11 +221,11 @@ def check_url(directory: str | os.PathLike[str]) -> str:
 
     Raises:
         TypeError: It is neither text nor a path.
-        ValueError: It holds a password, which must not reach the workers so.
+        ValueError: It is empty, or holds a password, which must not reach the
+            workers so.
     """
+    check_directory(directory)
     url = os.fspath(directory)
-    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError("directory must be a str or a path, not bytes")
     if not is_url(url) or url.startswith(_LOCAL):
         return str(Path(url.removeprefix(_LOCAL)).absolute())
     if urlsplit(url).password is not None:

@@ -1,7 +1,7 @@
 """What goes to a worker, and what comes back: no token, and no rows."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -9,10 +9,12 @@ from canopy_async.checkpoint import scope_of
 from canopy_async.distributed.records import Record
 from canopy_async.distributed.tokens import TokenSource
 from canopy_async.errors import CanopyError
+from canopy_async.export.records import Header
+from canopy_async.export.standing import Standing
 from canopy_async.report import Proof
 from canopy_async.retry import RetryPolicy
 
-__all__ = ["Job", "Outcome", "Rest", "Work"]
+__all__ = ["Job", "Listing", "Outcome", "Rest", "Work"]
 
 
 @attrs.frozen(kw_only=True)
@@ -21,15 +23,10 @@ class Job:
 
     Attributes:
         run: The run's own name.
-        account: The account's slug.
-        base_url: Where the API is.
+        header: What the export is of.
         token: Where each worker gets the token from.
         url: Where the files go.
-        scope: The hash of what is exported.
-        format: What the files are written in.
-        since: The earliest instant that is wanted, None for no bound.
-        until: The first that is not wanted, None for no bound.
-        q: Search term.
+        look_back: How long before its newest event a log is read again.
         concurrency: Requests in flight at most, over all workers.
         max_rate: Requests per second at most, over all workers.
         retry: When requests are sent again.
@@ -41,15 +38,10 @@ class Job:
     """
 
     run: str
-    account: str
-    base_url: str
+    header: Header
     token: TokenSource
     url: str
-    scope: str
-    format: str
-    since: datetime | None
-    until: datetime | None
-    q: str | None
+    look_back: timedelta
     concurrency: int
     max_rate: float | None
     retry: RetryPolicy
@@ -66,7 +58,8 @@ class Job:
         It is the same for runs with the same limits, so that tasks which a killed
         driver has left behind count as well.
         """
-        of = (self.base_url, self.account, self.concurrency, self.max_rate)
+        header = self.header
+        of = (header.base_url, header.account, self.concurrency, self.max_rate)
         return f"canopy-async-{scope_of(repr(of))}-requests"
 
     def name_of(self, what: str) -> str:
@@ -81,18 +74,17 @@ class Work:
     Attributes:
         number: The task's number in its run, from 1.
         ids: The identities.
-        resume: Where to begin with those that were begun; checkpoints of the
-            whole export.
-        since: From when, None for no bound.
-        until: Up to when, None for no bound.
+        standings: Where those of them stand that were read before.
+        begins: The fingerprints of where these stand in the manifest.
+        until: Up to when, None for all that the export wants.
         limit: Events of each identity at most, None for no limit.
         follows: Whether it begins where another task's part of the log ends.
     """
 
     number: int
     ids: tuple[str, ...]
-    resume: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    since: datetime | None = None
+    standings: Mapping[str, Standing] = attrs.field(factory=dict[str, Standing])
+    begins: Mapping[str, str] = attrs.field(factory=dict[str, str])
     until: datetime | None = None
     limit: int | None = None
     follows: bool = False
@@ -102,18 +94,24 @@ class Work:
         """The task's name within its run, as in the names of its files."""
         return f"s{self.number:05d}"
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a log that begins or ends within the log."""
+        return self.follows or self.until is not None
+
 
 @attrs.frozen(kw_only=True)
 class Rest:
     """What is left of a log of which a task has read enough.
 
     Attributes:
+        standing: Where the first of its parts begins. None where what is left
+            begins where the manifest says by then, and can't be split.
         bounds: Instants to split it at, oldest first.
         limit: Events of each part at most, None for no limit.
-        checkpoint: Where it begins, of the whole export.
     """
 
-    checkpoint: str
+    standing: Standing | None = None
     bounds: tuple[datetime, ...] = ()
     limit: int | None = None
 
@@ -127,8 +125,9 @@ class Outcome:
         failures: The errors of identities that could not be read.
         rests: What is left of giant logs.
         left: Identities that it did not begin, having read enough.
-        proof: The weakest proof of those that it read to their end.
+        proof: The weakest proof of those reads that did not fail.
         requests: Requests it sent, retries included.
+        server_time: What time it was at its end by the server's clock.
         fatal: What ends the whole run; nothing else is set then.
     """
 
@@ -138,4 +137,24 @@ class Outcome:
     left: tuple[str, ...] = ()
     proof: Proof = Proof.STRICT_KEY
     requests: int = 0
+    server_time: datetime | None = None
     fatal: CanopyError | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Listing:
+    """The identities of the account, as a worker has listed them.
+
+    Attributes:
+        ids: Their ids, in the order of the list.
+        complete: Whether that is proven to be the whole list.
+        proof: What proves it.
+        counted: How many the server counted.
+        server_time: What time it was then by the server's clock.
+    """
+
+    ids: tuple[str, ...]
+    complete: bool
+    proof: Proof
+    counted: int | None
+    server_time: datetime | None

@@ -9,7 +9,7 @@ next run.
 
 import os
 import stat
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ from canopy_async.export.names import (
     MAX_FILES,
     is_ignored,
     is_numbered,
+    is_of_task,
     number_of,
     numbered_name,
     partial_names,
@@ -112,6 +113,11 @@ class ExportDirectory:
     def is_empty(self) -> bool:
         """Whether this run has begun the export, and nothing was committed."""
         return self._is_begun_here and not self._has_commits
+
+    @property
+    def committed(self) -> Mapping[str, FileEntry]:
+        """All files that count, by their names."""
+        return self._committed
 
     @property
     def digest(self) -> str:
@@ -200,10 +206,22 @@ class ExportDirectory:
         with self._explained():
             for commit in commits:
                 self._append(commit)
+                self._has_commits = True
                 if commit.file is not None:
                     self._add(commit.file)
                     name = self.path / under_way(commit.file.name)
                     rename(name, self.path / commit.file.name)
+
+    def delete_leftovers(self) -> None:
+        """Delete what tasks on a cluster have left here that does not count.
+
+        Raises:
+            ExportError: It could not be done; nothing more will be.
+        """
+        with self._explained():
+            for name in filter(is_of_task, self._names()):
+                if (stem_of_partial(name) or name) not in self._committed:
+                    (self.path / name).unlink()
 
     def write_sums(self) -> None:
         """Leave the hashes of all files, for ``sha256sum -c``.
@@ -326,7 +344,7 @@ class ExportDirectory:
                 with os.fdopen(os.dup(old), "rb") as file:
                     reader = ManifestReader(file, self.path / OLD_MANIFEST)
                     refuse_other(str(self.path), reader.header, self._header)
-                    data = migrate(self.path, reader, self._header)
+                    data = migrate(self._path_of, reader, self._header)
                 write_whole(self.path / MANIFEST, data)
             (self.path / OLD_MANIFEST).unlink()
         finally:
@@ -408,6 +426,13 @@ class ExportDirectory:
                 if _is_file_of(partial, entry) and sha256_of(partial) == entry.sha256:
                     return partial
         raise ExportError(f"{path} is missing, or is not what the manifest says it is")
+
+    def _path_of(self, name: str) -> Path:
+        """Return where a committed file is: its final name may be yet to come."""
+        for partial in map(self.path.joinpath, partial_names(name)):
+            if not (self.path / name).exists() and partial.exists():
+                return partial
+        return self.path / name
 
     def _data_files(self) -> set[str]:
         return set(filter(is_numbered, self._names()))

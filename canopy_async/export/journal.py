@@ -1,6 +1,6 @@
 """What the records of a run say: its begin, what was committed in it, its end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,7 +15,7 @@ from canopy_async.export.records import (
     Outcome,
     Record,
 )
-from canopy_async.export.standing import Standings
+from canopy_async.export.standing import Standing, Standings
 from canopy_async.version import __version__
 
 __all__ = ["LIBRARY", "Journal"]
@@ -34,6 +34,7 @@ class Journal:
     Args:
         asked: Which identities the run is asked to export.
         look_back: How long before its newest event a log is read again.
+        standings: Where identities stand, if that is known already.
 
     Attributes:
         standings: Where each identity stands by now.
@@ -47,13 +48,19 @@ class Journal:
         as_of: How far the logs are covered that the run has read to the end.
     """
 
-    def __init__(self, asked: Asked, look_back: timedelta) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        look_back: timedelta,
+        *,
+        standings: Mapping[str, Standing] | None = None,
+    ) -> None:
         self._asked: Final = asked
         self._look_back: Final = look_back
         self._asked_before: Asked | None = None
         self._covered = 0
         self._failed = 0
-        self.standings: Final = Standings()
+        self.standings: Final = Standings(standings or {})
         self.run = 1
         self.has_commits = False
         self.events = 0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -60,7 +60,10 @@ class ReadLimits:
         width: Identities read at a time at most.
         max_file_bytes: The size of the file under way that ends it.
         commit_every: Seconds after which what was read becomes final.
-        events_each: Events of each identity at most, None for no limit.
+        events_each: Events of each identity at most, None for no limit. One that
+            has more is left open.
+        until: Where each log is left, and left open; None for its end, or that of
+            the export.
     """
 
     look_back: timedelta
@@ -68,6 +71,7 @@ class ReadLimits:
     max_file_bytes: int
     commit_every: float
     events_each: int | None = None
+    until: datetime | None = None
 
 
 class LogReader:
@@ -97,7 +101,7 @@ class LogReader:
         journal: Journal,
         limits: ReadLimits,
         on_progress: Callable[[ExportProgress], None] | None,
-        on_end: Callable[[IdentityOutcome], None] | None = None,
+        on_end: Callable[[OpenLog, IdentityOutcome], None] | None = None,
     ) -> None:
         self._session: Final = session
         self._target: Final = target
@@ -147,7 +151,7 @@ class LogReader:
                 on_end=self._ended,
                 limit=self._limits.events_each,
                 order=self._header.order,
-                until=self._header.until,
+                until=self._limits.until or self._header.until,
                 q=self._header.q,
             )
             async with fan_out:
@@ -185,9 +189,19 @@ class LogReader:
         self._check_until()
         name = outcome.identity_id
         del self._resume[name], self._since[name]
-        self._pending.end(self._logs.pop(name), outcome)
+        log = self._logs.pop(name)
+        log.note_begin(self.clock.at(log.began))
+        log.left = self._left(outcome)
+        self._pending.end(log, outcome)
         if self._on_end is not None:
-            self._on_end(outcome)
+            self._on_end(log, outcome)
+
+    def _left(self, outcome: IdentityOutcome) -> Literal["limit", "until"] | None:
+        """Return which of the limits a log was left by, before its end."""
+        limit, report = self._limits.events_each, outcome.report
+        if limit is not None and report is not None and report.delivered >= limit:
+            return "limit"
+        return "until" if self._limits.until is not None else None
 
     async def _read_all(self, fan_out: FanOut) -> None:
         try:

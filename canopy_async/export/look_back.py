@@ -16,7 +16,7 @@ import attrs
 
 from canopy_async.follow.watermark import MAX_IDS, FollowCheckpoint, Gap
 
-__all__ = ["MOST_KEPT", "LookBack"]
+__all__ = ["MOST_KEPT", "LookBack", "joined"]
 
 MOST_KEPT: Final = MAX_IDS * 9 // 20
 """Ids of one look-back at most: in the middle of a read, those of the read before
@@ -112,12 +112,7 @@ class LookBack:
         """Return what is known once the log was read to its end."""
         floor = self._complete_from()
         grown = self._grown()
-        if floor is not None:
-            grown = grown.without_older(floor)
-        if len(grown.ids) <= MOST_KEPT:
-            return grown
-        keys = sorted(grown.ids.values(), reverse=True)
-        return grown.without_older(keys[MOST_KEPT] + _TICK)
+        return _narrowed(grown if floor is None else grown.without_older(floor))
 
     def known_so_far(self) -> FollowCheckpoint:
         """Return what is known in the middle of a read, oldest first.
@@ -136,6 +131,14 @@ class LookBack:
         on are known, and not all of those before.
         """
         return attrs.evolve(self._grown(), floor=self._complete_from())
+
+    @property
+    def gap_so_far(self) -> Gap | None:
+        """Where events are surely missing, in the middle of a read oldest first."""
+        newest = self._base.newest
+        if newest is None or self._top is None or self._top <= newest:
+            return None  # what was known may be yet to come
+        return self.gap
 
     @property
     def gap(self) -> Gap | None:
@@ -240,6 +243,31 @@ class LookBack:
         for part in self._parts:
             ids.update(zip(part.ids, part.keys, strict=True))
         return attrs.evolve(self._base, newest=self._newest, ids=ids)
+
+
+def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:
+    """Return what is known once two parts of a log were read.
+
+    Args:
+        one: What is known of the part that comes first in time.
+        other: What is known of the part that comes right after it.
+
+    Returns:
+        The ids of both, from where both know all: `MOST_KEPT` at most.
+    """
+    both = attrs.evolve(
+        one, newest=_latest(one.newest, other.newest), ids={**one.ids, **other.ids}
+    )
+    floor = _latest(one.floor, other.floor)
+    return _narrowed(both if floor is None else both.without_older(floor))
+
+
+def _narrowed(known: FollowCheckpoint) -> FollowCheckpoint:
+    """Return what is known with `MOST_KEPT` ids: the look-back may get shorter."""
+    if len(known.ids) <= MOST_KEPT:
+        return known
+    keys = sorted(known.ids.values(), reverse=True)
+    return known.without_older(keys[MOST_KEPT] + _TICK)
 
 
 def _latest(one: datetime | None, other: datetime | None) -> datetime | None:

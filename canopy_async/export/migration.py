@@ -4,7 +4,7 @@ Version 1 did not keep the ids of the look-back. They are in the data files, whi
 are read once. Which identities it was asked for, it never knew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -19,7 +19,6 @@ from canopy_async.errors import ExportError
 from canopy_async.export.chain import Chain, ManifestReader
 from canopy_async.export.keys import Key, read_keys
 from canopy_async.export.look_back import LookBack
-from canopy_async.export.names import partial_names
 from canopy_async.export.records import (
     Commit,
     Header,
@@ -47,11 +46,14 @@ class _Row:
     created_at: datetime
 
 
-def migrate(directory: Path, reader: ManifestReader, wanted: Header) -> bytes:
+def migrate(
+    path_of: Callable[[str], Path], reader: ManifestReader, wanted: Header
+) -> bytes:
     """Return the manifest of this version that says what one of version 1 does.
 
     Args:
-        directory: Where the data files are.
+        path_of: Returns where a data file is, given its name; asked for one after
+            the other.
         reader: Reads the manifest of version 1.
         wanted: What this version calls the export.
 
@@ -81,7 +83,7 @@ def migrate(directory: Path, reader: ManifestReader, wanted: Header) -> bytes:
             entries[entry.id] = entry
     known = _Known(old, entries)
     for name in files:
-        known.read(_path_of(directory, name))
+        known.read(path_of(name))
     left = [known.entry(entry) for entry in entries.values()]
     for at in range(0, len(left), _ENTRIES):
         append(Commit(identities=tuple(left[at : at + _ENTRIES])))
@@ -176,10 +178,3 @@ def _by_identity(keys: Iterator[Key]) -> Iterator[tuple[str, list[_Row]]]:
 
 def _dumps(known: FollowCheckpoint) -> str | None:
     return None if known.newest is None else known.dumps()
-
-
-def _path_of(directory: Path, name: str) -> Path:
-    for partial in map(directory.joinpath, partial_names(name)):
-        if not (directory / name).exists() and partial.exists():
-            return partial
-    return directory / name

@@ -42,26 +42,36 @@ class Mirror:
         return [str(name).rpartition("/")[2] for name in found]
 
     @contextmanager
-    def fetched(self, name: str | None) -> Generator[None]:
+    def fetched(self, *names: str) -> Generator[None]:
         """Have a file here inside the block; one that is missing stays missing.
+
+        Args:
+            *names: What it may be called; the first that is there counts.
 
         Raises:
             ExportError: It can't be fetched.
         """
-        if self._filesystem is None or name is None:
+        if self._filesystem is None:
             yield
             return
+        found = next(filter(self._fetch, names), None)
+        try:
+            yield
+        finally:
+            if found is not None:
+                (self.path / found).unlink(missing_ok=True)
+
+    def _fetch(self, name: str) -> bool:
+        """Get a file; tell whether it is there."""
         here = self.path / name
         try:
             self._filesystem.get_file(f"{self._root}/{name}", str(here))
         except FileNotFoundError:
             here.unlink(missing_ok=True)
+            return False
         except Exception as error:  # noqa: BLE001 - whatever a filesystem raises
             raise ExportError(f"{name}: {type(error).__name__}: {error}") from None
-        try:
-            yield
-        finally:
-            here.unlink(missing_ok=True)
+        return True
 
 
 def is_url(directory: str | os.PathLike[str]) -> bool:

@@ -14,10 +14,14 @@ __all__ = [
     "is_data_file",
     "is_ignored",
     "is_numbered",
+    "is_of_task",
+    "is_record",
     "number_of",
     "numbered_name",
     "partial_names",
+    "record_name",
     "stem_of_partial",
+    "task_file_name",
     "under_way",
 ]
 
@@ -26,6 +30,11 @@ MAX_FILES: Final = 99_999
 
 _PARTIAL: Final = ".partial"
 _NUMBERED: Final = re.compile(r"events-\d{5}\.[a-z.]+")
+_ATTEMPT: Final = r"s\d{5,9}-[0-9a-f]{8}"
+_TASK_FILE: Final = re.compile(
+    rf"_?(events-{_ATTEMPT}-\d{{5}}\.[a-z.]+|shard-{_ATTEMPT}\.json)(\.partial)?"
+)
+_RECORD: Final = re.compile(rf"_shard-{_ATTEMPT}\.json")
 _DATA_FILE: Final = re.compile(FILE_NAME)
 _IGNORED: Final = frozenset(
     (".DS_Store", ".gitkeep", "Thumbs.db", "desktop.ini", "lost+found")
@@ -60,6 +69,35 @@ def stem_of_partial(name: str) -> str | None:
     """Return the final name of a data file under way; None where it is none."""
     stem = name.removeprefix("_").removesuffix(_PARTIAL)
     return stem if name in partial_names(stem) else None
+
+
+def task_file_name(task: str, attempt: str, name: str) -> str:
+    """Return the final name of a data file that a task on a cluster has written.
+
+    Args:
+        task: The task's name.
+        attempt: The name of this attempt of it.
+        name: What the file is called on the task's own disk.
+    """
+    return f"events-{task}-{attempt}-{name.removeprefix('events-')}"
+
+
+def record_name(task: str, attempt: str) -> str:
+    """Return the name of the record of what an attempt of a task has read."""
+    return f"_shard-{task}-{attempt}.json"
+
+
+def is_record(name: str) -> bool:
+    """Tell whether this is the name of such a record."""
+    return bool(_RECORD.fullmatch(name))
+
+
+def is_of_task(name: str) -> bool:
+    """Tell whether an attempt of a task has made this: a data file, or a record.
+
+    Those of version 1 did not begin with ``_``.
+    """
+    return bool(_TASK_FILE.fullmatch(name))
 
 
 def is_data_file(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
@@ -10,7 +10,7 @@ from canopy_async.checkpoint import Checkpoint
 from canopy_async.export.look_back import LookBack
 from canopy_async.export.records import Commit, EventMark, Failure, IdentityEntry
 from canopy_async.export.standing import Standing
-from canopy_async.follow.watermark import FollowCheckpoint
+from canopy_async.follow.watermark import FollowCheckpoint, Gap
 from canopy_async.identity_events import IdentityOutcome
 from canopy_async.models import AuditEvent
 from canopy_async.report import Proof
@@ -35,6 +35,10 @@ class OpenLog:
         first: The first of these.
         last: The last of these.
         late: How many late events were committed.
+        is_gap_told: Whether a commit has said that events may be missing.
+        left: Why another read is to go on with the log: ``limit``, so many events
+            were read, ``until``, it was read to an instant before its end; None
+            where it was read to its end.
         outcome: How the read ended, None while it goes on.
     """
 
@@ -47,6 +51,8 @@ class OpenLog:
     first: AuditEvent | None = None
     last: AuditEvent | None = None
     late: int = 0
+    is_gap_told: bool = False
+    left: Literal["limit", "until"] | None = None
     outcome: IdentityOutcome | None = None
 
     @classmethod
@@ -76,7 +82,7 @@ class OpenLog:
         known = None
         if before.known is not None:
             known = FollowCheckpoint.loads(before.known)
-        if before.checkpoint is not None:
+        if before.began is not None:  # a read that is gone on with
             since = before.since
         elif known is not None and known.floor is not None:
             since = known.floor if since is None else max(since, known.floor)
@@ -122,7 +128,11 @@ class OpenLog:
         if checkpoint.order == "asc":
             # It is gone on with from its look-back: behind the place where a read
             # stopped, events may be committed late.
-            return attrs.evolve(said, known=self.look_back.known_so_far().dumps())
+            return attrs.evolve(
+                said,
+                known=self.look_back.known_so_far().dumps(),
+                gap=self._gap(self.look_back.gap_so_far),
+            )
         return attrs.evolve(
             said,
             checkpoint=checkpoint.dumps(),
@@ -144,7 +154,7 @@ class OpenLog:
         Raises:
             CheckpointError: Too many events share one instant to be named.
         """
-        self._note_begin(began)
+        self.note_begin(began)
         error, report = outcome.error, outcome.report
         if error is not None:
             failed = self.entry(outcome.checkpoint)
@@ -152,16 +162,22 @@ class OpenLog:
         read_proof = Proof.NONE if report is None else report.proof
         proof = self.before.proof_with(read_proof)
         is_complete = report is not None and report.complete
-        known = self.look_back.known() if goes_on else None
+        said_proof = proof if is_complete else Proof.NONE
+        if self.left == "limit":
+            return attrs.evolve(self.entry(outcome.checkpoint), proof=said_proof)
+        if self.left == "until":
+            return attrs.evolve(
+                self._counted(), proof=said_proof, known=self._known_at_end()
+            )
         return attrs.evolve(
             self._counted(),
             state="done",
             complete=is_complete and proof is not Proof.NONE,
-            proof=proof if is_complete else Proof.NONE,
+            proof=said_proof,
             as_of=self.look_back.began,
             counted=None if report is None else report.expected,
-            known=known.dumps() if known and known.newest is not None else None,
-            gap=None if self.before.checkpoint else self.look_back.gap,
+            known=self._known_at_end() if goes_on else None,
+            gap=self._gap(self.look_back.gap),
         )
 
     def is_unchanged(self, entry: IdentityEntry) -> bool:
@@ -175,9 +191,18 @@ class OpenLog:
             and entry.known == self.before.known
         )
 
-    def _note_begin(self, began: datetime) -> None:
+    def note_begin(self, began: datetime) -> None:
+        """Take note of when the read began, by the server's clock."""
         if self.look_back.began is None:
             self.look_back.began = began
+
+    def _known_at_end(self) -> str | None:
+        known = self.look_back.known()
+        return None if known.newest is None else known.dumps()
+
+    def _gap(self, gap: Gap | None) -> Gap | None:
+        """Return a gap that is to be said: once, and by a read that looks back."""
+        return None if self.before.checkpoint or self.is_gap_told else gap
 
     def _counted(self) -> IdentityEntry:
         """Return an entry with what was counted since the last commit."""
@@ -202,10 +227,15 @@ class OpenLog:
             began=before.began,
         )
 
-    def committed(self) -> None:
-        """Begin to count anew, after a commit."""
+    def committed(self, entry: IdentityEntry) -> None:
+        """Begin to count anew, after a commit.
+
+        Args:
+            entry: What it says of the identity.
+        """
         self.events, self.first, self.last = 0, None, None
         self.late = self.look_back.late
+        self.is_gap_told = self.is_gap_told or entry.gap is not None
 
 
 class Pending:
@@ -251,25 +281,25 @@ class Pending:
         Raises:
             CheckpointError: A place can't be written down; all is kept.
         """
-        entries: list[IdentityEntry] = []
+        entries: dict[str, IdentityEntry] = {}
         unchanged: list[OpenLog] = []
         for name, log in self._logs.items():
             if log.outcome is None:
-                entries.append(log.entry(checkpoints[name]))
+                entries[name] = log.entry(checkpoints[name])
                 continue
             began = self._at(log.began)
             entry = log.last_entry(log.outcome, began, goes_on=self._goes_on)
             if log.is_unchanged(entry):
                 unchanged.append(log)
             else:
-                entries.append(entry)
-        for log in self._logs.values():
-            log.committed()
+                entries[name] = entry
+        for name, entry in entries.items():
+            self._logs[name].committed(entry)
         self._logs, self.ended = {}, 0
         begins = [log.look_back.began for log in unchanged]
         return Commit(
             at=now,
-            identities=tuple(entries),
+            identities=tuple(entries.values()),
             unchanged=tuple(log.identity_id for log in unchanged),
             unchanged_as_of=min(filter(None, begins), default=None),
         )

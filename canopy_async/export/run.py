@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
@@ -72,6 +72,7 @@ class Run:
         try:
             await self._thread.do(self._target.open, self._journal.restore)
             self._journal.check(self._target.path)
+            await self._thread.do(self._target.delete_leftovers)
             began = asyncio.get_running_loop().time()
             begin = self._journal.begin(datetime.now(UTC))
             await self._thread.do(self._target.append, begin)
@@ -158,23 +159,25 @@ class Run:
             late=journal.late,
             gaps=tuple(journal.gaps),
             as_of=journal.as_of,
-            unsettled_from=unsettled_from(self._header, self._limits, journal.as_of),
+            unsettled_from=unsettled_from(
+                self._header, self._limits.look_back, journal.as_of
+            ),
             files=tuple(self._target.files),
             failures=fan_out.failures,
         )
 
 
 def unsettled_from(
-    header: Header, limits: ReadLimits, as_of: datetime | None
+    header: Header, look_back: timedelta, as_of: datetime | None
 ) -> datetime | None:
     """Return from when on events may be committed that no run will look for.
 
     Args:
         header: What the export is of.
-        limits: How logs are read.
-        as_of: How far they are covered.
+        look_back: How late an event may be committed.
+        as_of: How far logs are covered.
     """
     if header.until is None or as_of is None:
         return None
-    settled = as_of - limits.look_back
+    settled = as_of - look_back
     return settled if settled < header.until else None

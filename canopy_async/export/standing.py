@@ -1,15 +1,24 @@
 """Where each identity of an export stands, by what its manifest says."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
 import attrs
+import msgspec
 
-from canopy_async.export.records import Commit, IdentityEntry, IdentityState
+from canopy_async.export.records import (
+    Commit,
+    Failure,
+    IdentityEntry,
+    IdentityState,
+)
 from canopy_async.report import Proof, weakest
 
-__all__ = ["Standing", "Standings"]
+__all__ = ["NEW", "Standing", "Standings"]
+
+_FINGERPRINT: Final = 16
 
 
 @attrs.frozen(kw_only=True)
@@ -22,8 +31,9 @@ class Standing:
         as_of: How far its log is covered; None where it was never read to its end.
         known: What its look-back knows, as text.
         checkpoint: Where to go on, as text; None where its look-back says it.
-        since: The ``since`` of the read that ``checkpoint`` belongs to.
-        began: When that read began, by the server's clock.
+        since: The ``since`` of the read that is gone on with.
+        began: When that read began, by the server's clock; None where the next
+            one is a read of its own.
     """
 
     state: IdentityState = "open"
@@ -52,6 +62,22 @@ class Standing:
         """Whether rows of it may be in the files, which ``proof`` speaks of."""
         return bool(self.known or self.checkpoint or self.as_of)
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all of it."""
+        said = msgspec.json.encode(self)
+        return hashlib.sha256(said).hexdigest()[:_FINGERPRINT]
+
+    def failed(self, identity_id: str, error: BaseException) -> IdentityEntry:
+        """Return what is said of the identity where nothing could be read of it."""
+        return attrs.evolve(
+            self.gone(identity_id),
+            state="failed",
+            complete=False,
+            as_of=None,
+            error=Failure.of(error),
+        )
+
     def gone(self, identity_id: str) -> IdentityEntry:
         """Return what is said of the identity once the account lists it no more."""
         return IdentityEntry(
@@ -75,11 +101,18 @@ NEW: Final = Standing()
 """The standing of an identity that was not read before."""
 
 
-class Standings(Mapping[str, Standing]):
-    """The standings of all identities, as the manifest has them by now."""
+_NONE: Final[Mapping[str, Standing]] = {}
 
-    def __init__(self) -> None:
-        self._standings: Final[dict[str, Standing]] = {}
+
+class Standings(Mapping[str, Standing]):
+    """The standings of all identities, as the manifest has them by now.
+
+    Args:
+        known: Those that are known already.
+    """
+
+    def __init__(self, known: Mapping[str, Standing] = _NONE) -> None:
+        self._standings: Final[dict[str, Standing]] = dict(known)
 
     def __getitem__(self, identity_id: str) -> Standing:
         """Return where an identity stands.

@@ -13,7 +13,7 @@ from canopy_async.export.files import is_locked
 from canopy_async.export.keys import Key, read_keys
 from canopy_async.export.manifest import Manifest, ManifestBuilder, opened
 from canopy_async.export.mirror import Mirror, mirrored
-from canopy_async.export.names import is_data_file
+from canopy_async.export.names import is_data_file, partial_names
 from canopy_async.export.records import Commit, FileEntry
 from canopy_async.export.sums import SUMS, load_sums, sums_of
 from canopy_async.export.verdict import Status, Verdict, command_to_go_on, verdict_on
@@ -220,7 +220,7 @@ def check_export(
                 if file is None:
                     check.add(record)
                     continue
-                with mirror.fetched(file.name):
+                with mirror.fetched(file.name, *partial_names(file.name)):
                     is_whole = check.is_as_written(mirror.path, file)
                     keys = read(mirror, file, reader.header.format)
                     check.add(record, keys if is_whole else None)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
@@ -17,6 +18,7 @@ from support.exports import rows_of
 from support.programs import prepared
 
 TOKEN_VARIABLE = "CANOPY_TEST_TOKEN"
+_HIDDEN = {}
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
@@ -93,6 +95,19 @@ def kill_the_worker_of(client, request):
             os.kill(pid, signal.SIGKILL)
             return
     raise AssertionError("no worker has sent it")
+
+
+def hide(package):
+    """Let a package be missing in the process that this runs in."""
+    _HIDDEN[package] = sys.modules.get(package)
+    sys.modules[package] = None
+
+
+def show(package):
+    """Let it be there again."""
+    del sys.modules[package]
+    if _HIDDEN[package] is not None:
+        sys.modules[package] = _HIDDEN[package]
 
 
 def exported(directory):

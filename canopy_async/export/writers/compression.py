@@ -49,6 +49,6 @@ def import_zstandard() -> Any:
         import zstandard  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise ExportError(
-            "Zstandard needs another package: pip install 'canopy-async[zstd]'"
+            "Zstandard needs the package zstandard: pip install 'canopy-async[zstd]'"
         ) from None
     return zstandard

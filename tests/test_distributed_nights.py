@@ -1,0 +1,32 @@
+"""An export that is gone on with each night on a cluster, and by one process."""
+
+import sys
+
+import pytest
+from clustersim import nights_on_a_cluster
+from support.clusters import local_client
+
+from canopy_async.distributed import driver, running
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+
+
+@pytest.fixture(scope="module")
+def client():
+    with local_client(processes=True) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr(driver, "BEAT", 0.05)
+    # So that logs that are known are split as well.
+    monkeypatch.setattr(running, "MOST_KEPT", 40)
+
+
+@pytest.mark.timeout(180)
+async def test_each_event_is_there_once_whatever_is_killed_each_night(client, tmp_path):
+    sim = await nights_on_a_cluster(client, tmp_path / "out", seed=1, nights=7)
+    assert sim.wrong == []
+    assert sim.ends.total() == 7
+    assert sim.late > 0
