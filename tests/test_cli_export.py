@@ -1,12 +1,15 @@
 """``canopy-async export`` and ``verify`` as a user runs them, in a process."""
 
 import asyncio
+import hashlib
+import json
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -67,18 +70,67 @@ async def test_all_identities_are_exported_and_verified(server, out):
         server.seed_events(identity_id, 120)
     done = await finished(server, "export", "--all", "--out", out)
     assert done[0::2] == (0, "")
-    assert done[1].startswith(f"{out}: 360 events into 1 file (")
-    assert done[1].endswith("identities: 4 done, 4 proven complete, 0 failed\n")
+    summary, covered = done[1].splitlines()
+    assert summary.startswith(f"{out}: 360 new events into 1 file (")
+    assert summary.endswith("identities: 4 read, 4 proven complete, 0 failed, 4 new")
+    assert re.fullmatch(r"Covered as of .*Z, by the server's clock\.", covered)
     assert read_back(out) == truth(server, *ids)
     again = await finished(server, "export", "--all", "--out", out)
-    assert "0 events into 0 files" in again[1]
-    assert again[1].endswith("0 failed, 4 done before\n")
+    assert "0 new events into 0 files" in again[1]
+    assert "4 read, 4 proven complete, 0 failed\n" in again[1]
+    server.seed_events(ids[0], 3)
+    night = await finished(server, "export", "--all", "--out", out)
+    assert "3 new events" in night[1]
+    assert read_back(out) == truth(server, *ids)
     verified = invoke("verify", out)
     assert verified.exit_code == 0
-    first, last = verified.stdout.splitlines()
-    assert first.startswith(f"{out}: 360 events in 1 file; identities: 4 done, 4 prov")
-    assert first.endswith("0 failed, 0 not finished")
-    assert last == "The files are what was written."
+    first, scope, covered, digest, last = verified.stdout.splitlines()
+    assert first.startswith(f"{out}: 363 events in 2 files by 3 runs; identities: 4")
+    assert scope == "Scope: all 4 identities of the account"
+    assert covered.startswith("Covered as of: ")
+    of_file = hashlib.sha256((out / "_manifest.ndjson").read_bytes()).hexdigest()
+    assert digest == f"Digest: {of_file} (13 lines)"
+    assert last.startswith("Finished: all that was asked for is there")
+
+
+async def test_verify_has_three_answers_also_for_machines(server, session, out):
+    server.seed_events("idn_1", 5)
+    await export(session, ["idn_1"], out)
+    whole = json.loads(invoke("verify", out, "--json").stdout)
+    assert (whole["status"], whole["events"], whole["left"]) == ("finished", 5, [])
+    held = invoke("verify", out, "--digest", whole["digest"])
+    assert held.exit_code == 0
+    assert "The digest that you gave is that of the manifest." in held.stdout
+    await export(session, ["idn_1", "never"], out)
+    partly = invoke("verify", out, "--digest", whole["digest"])
+    assert partly.exit_code == 3
+    assert "is that of its first 5 lines" in partly.stdout
+    assert "Identities could not be read: 1 of 2." in partly.stdout
+    assert f"To go on: canopy-async export --from IDS.txt --out {out}" in partly.stdout
+    damaged = invoke("verify", out, "--digest", "0" * 64)
+    assert damaged.exit_code == 1
+    assert "Damaged" in damaged.stdout
+
+
+async def test_an_end_in_the_future_is_wrong_usage_and_leaves_nothing(server, out):
+    server.seed_events("idn_1", 5)
+    status, said, err = await finished(
+        server, "export", "--all", "--out", out, "--until", "2200-01-01"
+    )
+    assert (status, said) == (2, "")
+    assert "--until" in err
+    assert "must not be in the future" in err
+    assert not out.exists()
+
+
+async def test_a_fresh_edge_of_a_range_is_told(server, out):
+    server.seed_events("idn_1", 5)
+    until = years_from_now() - timedelta(minutes=5)
+    done = await finished(
+        server, "export", "--all", "--out", out, "--until", until.isoformat()
+    )
+    assert done[0::2] == (0, "")
+    assert "may still be committed late" in done[1]
 
 
 async def test_the_options_reach_the_export(server, out):
@@ -86,14 +138,14 @@ async def test_the_options_reach_the_export(server, out):
     rows = server.events("idn_1")
     status, _, err = await finished(
         *(server, "export", "idn_1", "--out", out, "--format", "csv"),
-        *("--since", rows[100]["created_at"], "--until", "2030-01-01"),
+        *("--since", rows[100]["created_at"], "--until", "2026-11-01"),
         *("--q", "auth", "--concurrency", "2", "--max-rate", "500"),
         *("--max-file-bytes", "60000"),
     )
     assert (status, err) == (0, "")
     header = read_manifest(out).header
     assert header.since == datetime.fromisoformat(rows[100]["created_at"])
-    assert header.until == datetime(2030, 1, 1, tzinfo=UTC)
+    assert header.until == datetime(2026, 11, 1, tzinfo=UTC)
     assert (header.q, header.format) == ("auth", "csv")
     assert 0 < read_manifest(out).events < 500
     assert server.peak_in_flight <= 2
@@ -119,7 +171,7 @@ async def test_failures_are_listed_at_the_end_and_a_rerun_does_the_rest(server, 
         server, "export", "idn_1", "later", "never", "--out", out
     )
     assert status == 3
-    assert "identities: 1 done, 1 proven complete, 2 failed" in said
+    assert "identities: 1 read, 1 proven complete, 2 failed, 1 new" in said
     assert "canopy-async: later: 404 [identity.not_found]" in err
     assert "canopy-async: never: 404" in err
     assert err.splitlines()[-1] == (
@@ -130,7 +182,7 @@ async def test_failures_are_listed_at_the_end_and_a_rerun_does_the_rest(server, 
     server.seed_events("later", 7)
     status, said, err = await finished(server, "export", "idn_1", "later", "--out", out)
     assert (status, err) == (0, "")
-    assert said.endswith("1 done, 1 proven complete, 0 failed, 1 done before\n")
+    assert "identities: 2 read, 2 proven complete, 0 failed, 1 new\n" in said
     assert read_back(out) == truth(server, "idn_1", "later")
 
 
@@ -147,7 +199,8 @@ async def test_ctrl_c_commits_what_was_read_and_ends_quietly(server, out):
         await until(lambda: sum(hangs(request) for request in server.requests) == 2)
         process.send_signal(signal.SIGINT)
         said, err = await process.communicate()
-    assert (process.returncode, said, err) == (130, b"", b"")
+    assert (process.returncode, said, err.count(b"\n")) == (130, b"", 1)
+    assert b"events of this run are kept in" in err
     assert sum(map(len, ids_of(out).values())) == read_manifest(out).events > 0
     server.faults = Faults()
     assert (await finished(server, "export", "idn_1", "--out", out))[0] == 0
@@ -157,8 +210,9 @@ async def test_ctrl_c_commits_what_was_read_and_ends_quietly(server, out):
 async def test_a_refused_token_is_status_1(server, out):
     server.revoke_token(server.token)
     status, said, err = await finished(server, "export", "idn_1", "--out", out)
-    assert (status, said, err.count("\n")) == (1, "", 1)
-    assert "401" in err
+    assert (status, said, err.count("\n")) == (1, "", 3)
+    assert "401" in err.splitlines()[-1]
+    assert f"0 events of this run are kept in {out}" in err
 
 
 async def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(server, out):
@@ -176,13 +230,11 @@ async def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(server, out):
         shown = await reading
     os.close(terminal)
     assert process.returncode == 0
-    assert b"80 events into 1 file" in said
-    assert "/40" in shown
+    assert b"80 new events into 1 file" in said
     for part in (
-        "identities, ",
+        " of 40 identities, ",
         "events, ",
         "requests/s, ",
-        "width ",
         "0 failed, ",
         "left",
     ):
@@ -229,6 +281,9 @@ def invoke(*arguments):
         (["a", "--out", "{out}", "--concurrency", "0"], "--concurrency: must be 1"),
         (["a", "--out", "{out}", "--max-rate", "0"], "--max-rate: must be a finite"),
         (["a", "--out", "{out}", "--max-file-bytes", "0"], "--max-file-bytes: must"),
+        (["..", "--out", "{out}"], "IDENTITY: id must not be empty, '.' or '..'"),
+        (["a", "--out", ""], "--out: must not be empty"),
+        (["--from", "/dev/null", "--out", "{out}"], "--from: /dev/null names no ident"),
         (["--from", "{out}.txt", "--out", "{out}"], "--from: can't be read: No such"),
     ],
 )
@@ -263,23 +318,25 @@ async def test_verify_names_what_is_wrong_and_is_status_1(server, session, out):
 def test_a_directory_that_holds_no_export_is_status_1(tmp_path):
     result = invoke("verify", tmp_path)
     assert result.exit_code == 1
-    assert "manifest.jsonl: No such file or directory" in result.output
+    assert "_manifest.ndjson: No such file or directory" in result.output
 
 
 def test_what_is_shown_follows_from_what_was_told():
     now = 100.0
     session = SimpleNamespace(stats=SessionStats(width=8))
-    watch = Watch(session, 50, clock=lambda: now)
+    watch = Watch(session, clock=lambda: now)
     before = watch.snapshot()
-    assert (before.ended, before.total, before.rate, before.left) == (0, 50, 0.0, None)
-    watch.take(ExportProgress(done=8, failed=2, skipped=10, events=1_234))
+    assert (before.ended, before.total, before.rate) == (0, None, 0.0)
+    assert str(before) == "0 events, 0 identities, 0 failed, 0 requests/s, ? left"
+    told = {"total": 50, "done": 8, "failed": 2, "skipped": 10, "events": 1_234}
+    watch.take(ExportProgress(**told))
     session.stats = SessionStats(width=6, requests=300)
     now = 105.0
     shown = watch.snapshot()
-    assert (shown.ended, shown.failed, shown.width, shown.rate) == (20, 2, 6, 60.0)
+    assert (shown.ended, shown.failed, shown.rate) == (20, 2, 60.0)
     assert shown.left == pytest.approx(15.0)  # 10 in 5 seconds, 30 to go
     assert str(shown) == (
-        "1,234 events, 60 requests/s, width 6, 2 failed, 0:00:15 left"
+        "1,234 events, 20 of 50 identities, 2 failed, 60 requests/s, 0:00:15 left"
     )
     now = 130.0  # the rate is that of the last seconds
     watch.snapshot()

@@ -42,7 +42,7 @@ class Journal:
         has_commits: Whether anything was committed, in any run.
         events: New events that the run has committed.
         late: How many of these were committed late.
-        new_identities: Identities that the run has read for the first time.
+        new_identities: Identities that the run was the first to read to their end.
         gone: Identities that the account lists no more, as the run has found.
         gaps: Identities of which events may be missing.
         as_of: How far the logs are covered that the run has read to the end.
@@ -119,7 +119,8 @@ class Journal:
         for entry in commit.identities:
             self.events += entry.events
             self.late += entry.late
-            self.new_identities += entry.id not in self.standings
+            is_new = self.standings.of(entry.id).as_of is None
+            self.new_identities += is_new and entry.state == "done"
             self._failed += entry.state == "failed"
             self._covered += entry.state == "done"
             if entry.state == "done" and entry.as_of is not None:

@@ -54,7 +54,7 @@ class RunResult:
         complete: How many of these were proven complete.
         skipped: Identities that an earlier run had done, of an export with
             ``until``.
-        new_identities: Identities that were read for the first time.
+        new_identities: Identities that no run before has read to their end.
         gone: Identities that the account lists no more.
         events: New events that were written.
         late: How many of these were committed late: they are dated before the

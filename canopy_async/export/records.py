@@ -294,7 +294,8 @@ class End:
         late: How many of these were committed late.
         covered: How many identities the run read to the end.
         failed: How many identities failed in the run.
-        new_identities: How many identities were read for the first time.
+        new_identities: How many identities the run was the first to read to their
+            end.
         as_of: How far the logs are covered that the run read to the end: the
             earliest of them; None where there are none.
     """
