@@ -187,7 +187,8 @@ class OverlapChain(Generic[R]):
         window = self._plan.windows.popleft()
         check_page(page, window)
         self._ledger.learn(page, window)
-        view = View(page, window, longest=self._plan.longest)
+        plan = self._plan
+        view = View(page, window, longest=plan.longest, suspect=plan.suspect)
         self._cover.track.note_shared(view)
         view.check_ids()
         size = page.pagination.take

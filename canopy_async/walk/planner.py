@@ -35,6 +35,8 @@ class Planner:
         end: The position that the plan reaches.
         rows: Rows that the walk is about, which bounds its requests.
         longest: The most rows that any page had so far.
+        suspect: How many rows a page had that was short, and yet claimed that more
+            follow; None if there was none.
     """
 
     def __init__(self, take: int, max_take: int) -> None:
@@ -47,6 +49,7 @@ class Planner:
         self._asked = self._allowed = 0
         self._chart = Chart() if self.take == TAKE else None
         self.longest = 0
+        self.suspect: int | None = None
         self._inferred: int | None = None
         self._suspected = 0
         self._agreeing = 0
@@ -189,6 +192,8 @@ class Planner:
         if rows != self._suspected:
             self._suspected, self._agreeing = rows, 0
         self._agreeing += 1
+        if claims_more:
+            self.suspect = rows
         needed = _PAGES_THAT_CLAIM_MORE if claims_more else _PAGES_TO_INFER
         if self._agreeing < needed + self._spare_pages:
             return False
