@@ -502,6 +502,7 @@ class OverlapChain(Generic[R]):
             asked=asked,
             short=bool(view.rows) and view.is_short,
             claims_more=view.claims_more,
+            behind=view.count - view.end,
         )
         if (said_less or cut) and not self._bridge.is_busy and self._search is None:
             self._plan.windows.clear()
