@@ -295,6 +295,19 @@ def test_rows_that_are_kept_back_though_counted_are_no_growing_log(order):
     reader.fails(RequestBudgetError, match="counts 151 rows, and sends none after")
 
 
+def test_a_count_that_is_behind_ends_no_page_that_was_seen_to_be_cut(order, width):
+    # The second time, fewer rows are counted than there are: just as many as are sent.
+    rows = log(80, order)
+    counts = itertools.chain([80, 50], itertools.repeat(80))
+
+    def serve(window):
+        cut = min(50, window.take)
+        return page_of(rows, window, cut=cut, said=window.take, count=next(counts))
+
+    reader = Reader(serve, width=width).run()
+    assert [r.id for r in reader.read] == [r.id for r in rows]
+
+
 def test_another_page_that_never_comes_is_not_asked_for_without_end(order, width):
     rows = log(250, order)
     reader = Reader(

@@ -23,7 +23,17 @@ def row(key, id_=None):
     return SimRow(id_ or f"r{key}", EPOCH + timedelta(seconds=key))
 
 
-def view_of(rows, *, page=1, take=100, count=None, longest=MANY, more=None, number=0):
+def view_of(
+    rows,
+    *,
+    page=1,
+    take=100,
+    count=None,
+    longest=MANY,
+    more=None,
+    number=0,
+    suspect=None,
+):
     """A view of ``rows`` as page ``page`` of them."""
     count = len(rows) if count is None else count
     start = (page - 1) * take
@@ -37,7 +47,9 @@ def view_of(rows, *, page=1, take=100, count=None, longest=MANY, more=None, numb
     )
     items = tuple(rows[start : start + take])
     window = Window(page, take, number)
-    return View(Page(items=items, pagination=meta), window, longest=longest)
+    return View(
+        Page(items=items, pagination=meta), window, longest=longest, suspect=suspect
+    )
 
 
 class Moving:
@@ -264,6 +276,16 @@ def test_a_full_page_is_never_an_end():
 def test_page_1_needs_no_page_before_it_to_be_an_end():
     assert view_of([row(1)], take=10, longest=0).is_end
     assert view_of([], take=10, longest=0).is_end
+
+
+@pytest.mark.parametrize(
+    ("take", "longest", "is_end"),
+    [(10, 3, False), (10, 4, True), (4, 4, True)],
+    ids=["of as many rows", "of fewer rows", "of no more than is sent"],
+)
+def test_page_1_may_be_cut_where_a_page_of_as_many_rows_was(take, longest, is_end):
+    rows = [row(key) for key in range(3)]
+    assert view_of(rows, take=take, longest=longest, suspect=3).is_end is is_end
 
 
 # By shared rows

@@ -240,9 +240,13 @@ def test_a_said_size_is_kept_to():
 # What the server sends at most, where it does not say so
 
 
-def seen(planner, rows, *, asked=100, claims_more=False):
+def seen(planner, rows, *, asked=100, claims_more=False, behind=1):
     return planner.learn_length(
-        rows, asked=asked, short=rows < asked, claims_more=claims_more
+        rows,
+        asked=asked,
+        short=rows < asked,
+        claims_more=claims_more,
+        behind=behind,
     )
 
 
@@ -259,6 +263,11 @@ def test_pages_that_are_all_cut_to_one_length_tell_what_is_sent(claims_more, pag
     told = [seen(planner, 50, claims_more=claims_more) for _ in range(pages)]
     assert told == [False] * (pages - 1) + [True]
     assert (planner.take, planner.max_take) == (50, 50)
+
+
+@pytest.mark.parametrize(("behind", "told"), [(49, False), (50, True), (900, True)])
+def test_one_page_tells_it_where_a_list_would_have_grown_by_half_a_page(behind, told):
+    assert seen(Planner(100, 100), 50, claims_more=True, behind=behind) is told
 
 
 def test_a_short_page_that_was_not_the_longest_was_not_cut():

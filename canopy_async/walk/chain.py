@@ -191,7 +191,8 @@ class OverlapChain(Generic[R]):
         window = self._plan.windows.popleft()
         check_page(page, window)
         self._ledger.learn(page, window)
-        view = View(page, window, longest=self._plan.longest)
+        plan = self._plan
+        view = View(page, window, longest=plan.longest, suspect=plan.suspect)
         self._cover.track.note_shared(view)
         view.check_ids()
         size = page.pagination.take
@@ -537,6 +538,7 @@ class OverlapChain(Generic[R]):
             asked=asked,
             short=bool(view.rows) and view.is_short,
             claims_more=view.claims_more,
+            behind=view.count - view.end,
         )
         if (said_less or cut) and not self._bridge.is_busy and self._search is None:
             self._plan.windows.clear()

@@ -35,6 +35,8 @@ class Planner:
         end: The position that the plan reaches.
         rows: Rows that the walk is about, which bounds its requests.
         longest: The most rows that any page had so far.
+        suspect: How many rows a page had that was short, and yet claimed that more
+            follow; None if there was none.
     """
 
     def __init__(self, take: int, max_take: int) -> None:
@@ -47,6 +49,7 @@ class Planner:
         self._asked = self._allowed = 0
         self._chart = Chart() if self.take == TAKE else None
         self.longest = 0
+        self.suspect: int | None = None
         self._inferred: int | None = None
         self._suspected = 0
         self._agreeing = 0
@@ -158,22 +161,24 @@ class Planner:
         return self._resize()
 
     def learn_length(
-        self, rows: int, *, asked: int, short: bool, claims_more: bool
+        self, rows: int, *, asked: int, short: bool, claims_more: bool, behind: int
     ) -> bool:
         """Learn from the rows of a page what the server sends at most.
 
         Some servers cut pages without a word. A page that holds fewer rows than are
         counted may be such a one, or the list grew between what was selected and
         what was counted. Pages that are cut all hold as many rows as each other, and
-        more than any other page; only where several agree is that inferred. It is
-        taken back where a page holds more rows, or fewer though no cut explains it.
+        more than any other page; only where several agree is that inferred, or from
+        one that a list explains only if it grew by half a page at once. It is taken
+        back where a page holds more rows, or fewer though no cut explains it.
 
         Args:
             rows: How many the page holds.
             asked: How many it was asked for.
             short: Whether it holds fewer than the server says that there are.
             claims_more: Whether the server says that another page follows: a list
-                must grow by a page at once for that, so that fewer pages suffice.
+                must grow beyond the page for that, so that fewer pages suffice.
+            behind: How many rows are counted beyond those that it holds.
 
         Returns:
             Whether the windows that are asked for are too large.
@@ -189,7 +194,11 @@ class Planner:
         if rows != self._suspected:
             self._suspected, self._agreeing = rows, 0
         self._agreeing += 1
-        needed = _PAGES_THAT_CLAIM_MORE if claims_more else _PAGES_TO_INFER
+        if claims_more:
+            self.suspect = rows
+        needed = _PAGES_TO_INFER
+        if claims_more:
+            needed = 1 if 2 * behind >= asked else _PAGES_THAT_CLAIM_MORE
         if self._agreeing < needed + self._spare_pages:
             return False
         self._inferred = rows

@@ -49,7 +49,8 @@ class View(Generic[R]):
             Any two of these may be wrong where rows move between COUNT and
             SELECT. Where a server cuts pages without saying so, all three
             may be, but for page 1: a page then begins elsewhere than its
-            number says. So it must be short as well by what was sent before.
+            number says. So it must be short as well by what was sent before; and
+            page 1, where a page of as many rows was seen to be cut.
         is_short: Whether it holds fewer rows than it was asked for, and yet does not
             prove to reach the end of the list.
         is_placed: Whether it stands where its number says, even if the server cuts
@@ -60,6 +61,8 @@ class View(Generic[R]):
         window: What was asked for.
         longest: How many rows any page had so far: as many are sent at least,
             and a page with fewer was not cut.
+        suspect: How many rows a page had that was short and claimed that more follow:
+            another page of as many may be cut like that one. None if there was none.
     """
 
     __slots__ = (
@@ -80,7 +83,14 @@ class View(Generic[R]):
         "start",
     )
 
-    def __init__(self, page: Page[R], window: Window, *, longest: int) -> None:
+    def __init__(
+        self,
+        page: Page[R],
+        window: Window,
+        *,
+        longest: int,
+        suspect: int | None = None,
+    ) -> None:
         meta = page.pagination
         rows = page.items
         take = meta.take
@@ -98,11 +108,13 @@ class View(Generic[R]):
         self.is_first: Final = window.page == 1
         self.is_placed: Final = self.is_first or take <= longest
         is_full = len(rows) >= take
+        is_longest = take > longest and len(rows) >= longest
+        may_be_cut = is_longest and (not self.is_first or len(rows) == suspect)
         self.is_end: Final = (
             not is_full
             and not self.claims_more
             and self.end >= self.count
-            and (self.is_placed or len(rows) < longest)
+            and not may_be_cut
         )
         self.is_short: Final = not (is_full or self.is_end)
 
