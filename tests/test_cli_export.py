@@ -123,9 +123,10 @@ async def test_an_end_in_the_future_is_wrong_usage_and_leaves_nothing(server, ou
     assert not out.exists()
 
 
-async def test_a_fresh_edge_of_a_range_is_told(server, out):
+async def test_a_fresh_edge_of_a_range_is_told(server, session, out):
     server.seed_events("idn_1", 5)
-    until = years_from_now() - timedelta(minutes=5)
+    await session.page("idn_1")
+    until = session.server_time - timedelta(minutes=5)
     done = await finished(
         server, "export", "--all", "--out", out, "--until", until.isoformat()
     )
