@@ -213,8 +213,8 @@ async def one_that_left_before_it_was_read(case):
 
 
 async def retention_overtook_it(case):
-    now = datetime.now(UTC)
     await case.run()
+    now = case.session.server_time
     case.server.seed_events("a", 9, start=now - timedelta(minutes=9), spacing=1)
     await case.run()
     case.server.seed_events("a", 30, start=now - timedelta(minutes=5), spacing=1)
