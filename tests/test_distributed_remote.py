@@ -11,15 +11,23 @@ import fsspec
 import pytest
 from distributed import Semaphore, Variable
 from fsspec.implementations.memory import MemoryFileSystem
-from support.clusters import NOON, TOKEN_VARIABLE, local_client, local_server
+from support.clusters import (
+    NOON,
+    TOKEN_VARIABLE,
+    exported,
+    local_client,
+    local_server,
+)
 from support.exports import truth
+from support.manifests import as_version_1
 from support.waiting import until
 
 from canopy_async import ExportError, RetryPolicy, UnauthorizedError
 from canopy_async.checkpoint import scope_of
-from canopy_async.distributed import destination, driver, export
+from canopy_async.distributed import destination, driver, export, running
 from canopy_async.distributed.primitives import leases
 from canopy_async.distributed.storage import RemoteStorage
+from canopy_async.export import export as export_by_one
 from canopy_async.export import iter_commits, read_header, read_manifest, verify
 from canopy_async.testing import Faults
 
@@ -218,6 +226,107 @@ async def test_a_copy_that_a_kill_has_left_beside_its_final_name_is_deleted(run,
     files.pipe_file(partial, files.cat_file(f"/bucket/out/{entry.name}"))
     await run(["a"])
     assert names(files) == {entry.name} | OTHERS
+
+
+async def test_an_export_of_version_1_is_gone_on_with(server, run, files, tmp_path):
+    here = tmp_path / "here"
+    await run(url=here)
+    as_version_1(here)
+    files.put(str(here), "/bucket/out", recursive=True)
+    assert names(files) == {path.name for path in here.iterdir()}
+    assert verify(URL).status == "unfinished"
+    server.seed_events("a", 5)
+    result = await run()
+    assert (result.events, result.done, result.complete) == (5, 4, 4)
+    assert names(files) == {f.name for f in read_manifest(URL).files} | OTHERS
+    found = verify(URL)
+    assert (found.is_finished, found.events) == (True, 480)
+
+
+async def test_one_process_and_a_cluster_go_on_with_each_others_work(
+    server, run, connect, tmp_path
+):
+    here = tmp_path / "here"
+    seen = []
+
+    def stop(progress):
+        if progress.events > 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await run(None, url=here, split_over=100, on_progress=stop)
+    for night in range(4):
+        server.seed_events("a", 7)
+        server.seed_events(f"new_{night}", 3)
+        if night % 2:
+            result = await run(None, url=here, split_over=100)
+        else:
+            async with connect(base_url=server.base_url) as session:
+                result = await export_by_one(session, None, here)
+        seen.append((result.run, result.failed, result.new_identities > 0))
+        found = verify(here)
+        assert (found.status, found.problems) == ("finished", ())
+        assert exported(here) == truth(
+            server, *SIZES, *map("new_{}".format, range(night + 1))
+        )
+    assert seen == [(n, 0, True) for n in (2, 3, 4, 5)]
+
+
+async def test_one_process_deletes_what_tasks_have_left(server, run, connect, tmp_path):
+    here = tmp_path / "here"
+    await run(["a"], url=here)
+    left = (
+        "_events-s00001-0123abcd-00001.jsonl.partial",
+        "_shard-s00001-0123abcd.json",
+    )
+    old = ("events-s00001-0123abcd-00001.jsonl", "shard-s00001-0123abcd.json")
+    for name in (*left, *old):
+        (here / name).write_bytes(b"{}")
+    async with connect(base_url=server.base_url) as session:
+        await export_by_one(session, ["a"], here)
+    assert {path.name for path in here.iterdir()}.isdisjoint(left)
+    assert verify(here).is_finished
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_giant_log_is_gone_on_with_in_whatever_order_it_comes(
+    server, run, monkeypatch, order
+):
+    """What comes newest first can't be split, and is read on in one go."""
+    monkeypatch.setattr(running, "MOST_KEPT", 50)
+    is_ignored = order == "desc"
+    server.faults = Faults(ignore_order=is_ignored, default_order=order)
+    server.seed_events("giant", 1_000)
+    first = await run(["giant"], split_over=100)
+    assert first.tasks == (2 if is_ignored else first.tasks)
+    assert is_ignored or first.tasks > 5
+    server.seed_events("giant", 700)
+    second = await run(["giant"], split_over=100)
+    assert (second.events, second.complete, second.gaps) == (700, 1, ())
+    assert second.tasks > 1
+    third = await run(["giant"], split_over=100)
+    assert (third.events, third.complete) == (0, 1)
+    found = verify(URL)
+    assert (found.is_finished, found.events) == (True, 1_700)
+
+
+async def test_a_gap_before_what_is_split_is_said_once(server, run, monkeypatch):
+    monkeypatch.setattr(running, "MOST_KEPT", 10)
+    server.seed_events("giant", 50)
+    await run(["giant"], split_over=100)
+    server.delete_oldest("giant", 50)
+    server.seed_events("giant", 600)
+    result = await run(["giant"], split_over=100)
+    assert (result.gaps, result.events) == (("giant",), 600)
+    assert result.tasks > 3
+    (gap,) = [
+        entry.gap
+        for commit in iter_commits(URL)
+        for entry in commit.identities
+        if entry.gap is not None
+    ]
+    assert gap.older_than == truth(server, "giant")["giant"][0]["created_at"]
+    assert (verify(URL).gaps, verify(URL).status) == (1, "unfinished")
 
 
 async def test_what_a_failed_run_has_kept_is_said(server, run):
