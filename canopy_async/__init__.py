@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         CheckpointStore,
         FollowCheckpoint,
         Follower,
+        FollowOutcome,
         Gap,
     )
     from canopy_async.identity_events import (
@@ -91,6 +92,7 @@ __all__ = [
     "FanOutError",
     "FanOutProgress",
     "FollowCheckpoint",
+    "FollowOutcome",
     "Follower",
     "ForbiddenError",
     "Gap",
@@ -139,6 +141,7 @@ _LATE: Final = {
     "FanOut": "fanout",
     "FanOutProgress": "identity_events",
     "FollowCheckpoint": "follow",
+    "FollowOutcome": "follow",
     "Follower": "follow",
     "Gap": "follow",
     "IdentityBatch": "identity_events",

@@ -74,6 +74,8 @@ LAYERS = (
         "follow.poll",
         "follow.polling",
         "follow.rota",
+        "follow.beginning",
+        "follow.discovery",
         "follow.follower",
         "follow",
     ),

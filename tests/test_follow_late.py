@@ -130,8 +130,10 @@ def test_without_deep_polls_the_overlap_is_all(off):
     ]
     batches, _ = run(follow(written, 300, **off))
     assert late(batches) == {"near"}
-    floors = [b.checkpoint.newest - b.checkpoint.floor for _, b in batches]
-    assert set(floors) == {OVERLAP * SECOND}
+    # The fifteen events that were seen last span more than that: they stay known.
+    places = [batch.checkpoint for _, batch in batches]
+    reach = [place.newest - place.floor for place in places]
+    assert all(OVERLAP * SECOND <= span <= 3 * OVERLAP * SECOND for span in reach)
 
 
 @virtual
@@ -240,10 +242,13 @@ async def test_catching_up_forgets_nothing_that_it_has_not_read():
 class LateWhileRead(Log):
     """Gets a late event, and then a new one, when its end is read upwards."""
 
+    is_late_there = False
+
     def select(self, call):
         rows = super().select(call)
         is_end = any(row.name == "burst_699" for row in rows)
-        if is_end and call.url.query["order"] == "asc" and not self._coming:
+        if is_end and call.url.query["order"] == "asc" and not self.is_late_there:
+            self.is_late_there = True
             dated = 60 - DEEP
             self._coming.append(Written(now(), now() - 95, "new"))
             self._coming.append(Written(now(), now() - dated, "late"))

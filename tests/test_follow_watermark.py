@@ -239,7 +239,7 @@ def test_its_text_keeps_all_of_it_to_the_microsecond(ages, count, explained):
 
 
 def test_a_shorter_overlap_than_before_repeats_nothing():
-    rows = [event("evt_1", 0), event("evt_2", 8)]
+    rows = [event("evt_1", 0), *(event(f"evt_{n}", 8) for n in range(2, 20))]
     second = timedelta(seconds=1)
     narrow = (
         FollowCheckpoint(scope="s").after(rows).trimmed(overlap=second, deep=second)
@@ -251,12 +251,13 @@ def test_a_shorter_overlap_than_before_repeats_nothing():
 
 
 def test_a_poll_that_is_not_deep_forgets_nothing():
-    place = FollowCheckpoint(scope="s").after([event("evt_1", 0), event("evt_2", 30)])
+    rows = [event("evt_1", 0), *(event(f"evt_{n}", 30) for n in range(2, 8))]
+    place = FollowCheckpoint(scope="s").after(rows)
     place = place.trimmed(overlap=OVERLAP, deep=DEEP)
     assert place.near(OVERLAP) == NOON + timedelta(seconds=20)
-    batch = place.digest("idn", [event("evt_3", 100)], truncated=False)
+    batch = place.digest("idn", [event("evt_8", 100)], truncated=False)
     assert batch.checkpoint.floor == place.floor
-    assert batch.checkpoint.ids.keys() == {"evt_1", "evt_2", "evt_3"}
+    assert batch.checkpoint.ids.keys() == {f"evt_{n}" for n in range(1, 9)}
 
 
 def test_what_came_since_a_deep_poll_began_keeps_its_reach():
@@ -330,7 +331,8 @@ def test_ids_of_an_older_text_reach_as_far_as_its_overlap_and_then_further():
     place = FollowCheckpoint.loads(text).trimmed(overlap=OVERLAP, deep=DEEP)
     assert place.floor == NOON - OVERLAP
     assert not place.wants(event("evt_0", -11))
-    grown = place.after([event("evt_2", 100)]).trimmed(overlap=OVERLAP, deep=DEEP)
+    rows = [event(f"evt_{n}", 100) for n in range(2, 17)]
+    grown = place.after(rows).trimmed(overlap=OVERLAP, deep=DEEP)
     assert grown.floor == NOON + timedelta(seconds=60)
 
 

@@ -21,11 +21,20 @@ from canopy_async.errors import (
 )
 from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally
 from canopy_async.follow.tail import Tail, open_tail
-from canopy_async.follow.watermark import Batch, FollowCheckpoint, Gap
+from canopy_async.follow.watermark import (
+    MAX_DEEP_IDS,
+    WITNESSES,
+    Batch,
+    FollowCheckpoint,
+    Gap,
+    before,
+    front_of,
+)
 from canopy_async.models import AuditEvent
-from canopy_async.report import Proof
+from canopy_async.report import Proof, ReadReport
 from canopy_async.run import Run
 from canopy_async.stream import EventStream
+from canopy_async.transport import Transport
 from canopy_async.wire import MAX_TAKE
 
 __all__ = ["Deliver", "Memory", "Poll", "clock"]
@@ -70,6 +79,7 @@ class Poll:
     Attributes:
         identity_id: Whose log it is.
         read: Makes a stream of the log.
+        transport: Sends the requests of its reads, None for the session's own.
         reach: How far back it is read, and what is held back.
         memory: What is remembered of it.
         deliver: Hands batches out.
@@ -79,6 +89,7 @@ class Poll:
         is_deep: Whether ``known`` begins there, too.
         unexplained: Events that were counted before, and are to be seen now.
         newest: The newest date of the first page.
+        front: Where events came when the first page was read, by that page.
         counted: How many events the first page counted.
         until: Up to which date events have settled; None holds none back.
         found: Events that were seen and had not been handed out before.
@@ -87,6 +98,7 @@ class Poll:
 
     identity_id: str
     read: Callable[..., EventStream]
+    transport: Transport | None = None
     reach: Reach
     memory: Memory
     deliver: Deliver
@@ -96,24 +108,28 @@ class Poll:
     is_deep: bool
     unexplained: int
     newest: datetime | None = None
+    front: datetime | None = None
     counted: int = 0
     until: datetime | None = None
     found: int = 0
     held: Sequence[AuditEvent] = ()
+    _runs: list[Run[AuditEvent]] = attrs.field(factory=list[Run[AuditEvent]])
 
     def open(
         self, take: int, *, concurrency: int | None = None
     ) -> tuple[Tail, Run[AuditEvent]]:
         """Return a pass that reads newest first, back to the floor."""
-        return open_tail(
-            self.read, "desc", floor=self.floor, take=take, concurrency=concurrency
-        )
+        return self._open("desc", take, concurrency)
 
     def look_at(self, first: Tail, count: int) -> None:
         """Learn from the first page what time it is, and how much there is."""
-        dates = [event.created_at for event in first.seen.values()]
-        self.newest = max(dates, default=None)
+        dates = sorted(
+            (event.created_at for event in first.seen.values()), reverse=True
+        )
         self.counted = count
+        if dates:
+            self.newest = dates[0]
+            self.front = front_of(dates[:WITNESSES], self.reach.deep_overlap)
         if self.reach.settle:
             self.until = self.memory.time.settled(
                 self.reach.settle, newest=self.newest, began=self.began
@@ -122,8 +138,8 @@ class Poll:
             self.memory.time.learn(self.newest, clock())
         self.known = self.memory.tally.bounded(self.known, count)
 
-    async def gather_anew(self, *, most: int | None) -> bool:
-        """Read newest first, and hand all of it out at once.
+    async def read_down_anew(self, *, most: int | None) -> bool:
+        """Read newest first in large pages, and hand all of it out as one batch.
 
         Args:
             most: Rows to read at most, None for any number.
@@ -133,9 +149,9 @@ class Poll:
         """
         tail, run = self.open(MAX_TAKE)
         async with run:
-            return await self.gather(tail, run, [], most=most)
+            return await self.read_down(tail, run, [], most=most)
 
-    async def gather(
+    async def read_down(
         self,
         tail: Tail,
         run: Run[AuditEvent],
@@ -143,7 +159,17 @@ class Poll:
         *,
         most: int | None,
     ) -> bool:
-        """Do the same in a run that has begun with these rows."""
+        """Read newest first to the floor, and hand all of it out as one batch.
+
+        Args:
+            tail: Steers the run.
+            run: A pass that reads newest first, and may have begun.
+            rows: What it has read so far.
+            most: Rows to read at most, None for any number.
+
+        Returns:
+            Whether these sufficed; if not, nothing was done.
+        """
         proven = True
         try:
             while (batch := await run.next_batch()) is not None:
@@ -161,69 +187,121 @@ class Poll:
             found = self._concluded(found)
         else:
             found = self._heal(tail)
-        await self._hand_out(found)
+        await self._hand_out(attrs.evolve(found, report=self.report(run)))
         return True
 
-    async def climb(self) -> None:
-        """Read from where ``known`` begins, and hand it out page by page.
+    async def read_up(self) -> None:
+        """Read oldest first from where ``known`` begins, and hand out each page.
 
         The count in ``known`` stays until all is read, so that a poll that goes
         on after an interruption knows that much is to come.
         """
         self.floor, self.is_deep = self.known.floor, True
-        tail, run = open_tail(self.read, "asc", floor=self.floor, take=MAX_TAKE)
-        is_first = True
+        tail, run = self._open("asc", MAX_TAKE)
         async with run:
             try:
-                while (rows := await run.next_batch()) is not None:
-                    if run.report.order_observed != "asc":
-                        break  # page by page, newer events would come first
-                    batch = self._climbed(tail, rows, is_first=is_first)
-                    if run.report.proof is Proof.STRICT_KEY:
-                        batch = self._forgetful(batch, rows)
-                    elif batch.checkpoint.floor != self.known.floor:
-                        # Too many ids: what the proof lacks is out of reach.
-                        gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
-                        batch = attrs.evolve(batch, gap=gap)
-                    await self._hand_out(batch)
-                    is_first = False
-                    if self.held:
-                        return
-                else:
-                    await self._finish_climb(run.pagination.item_count)
-                    return
+                is_over = await self._read_up(tail, run)
             except (UnprovenTiesError, RequestBudgetError):
                 self.memory.read_again(found=False)  # the next is newest first
+                await self._hand_out(self._rest(run))
                 return
-        await self.gather_anew(most=None)
+        if not is_over:
+            await self.read_down_anew(most=None)
 
-    def _climbed(
-        self, tail: Tail, rows: Sequence[AuditEvent], *, is_first: bool
-    ) -> Batch:
+    async def _read_up(self, tail: Tail, run: Run[AuditEvent]) -> bool:
+        """Hand out page by page; return False where they don't come oldest first."""
+        is_first = True
+        while (rows := await run.next_batch()) is not None:
+            report = run.report
+            if report.order_observed != "asc":
+                return False  # page by page, newer events would come first
+            batch = self._page(tail, rows, is_first=is_first)
+            if report.proof is Proof.STRICT_KEY:
+                batch = self._forgetful(batch, rows)
+            elif batch.checkpoint.floor != self.known.floor:
+                # Too many ids: what the proof lacks is out of reach.
+                gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
+                batch = attrs.evolve(batch, gap=gap)
+            if self.held:
+                batch = attrs.evolve(batch, report=self.report(run))
+            await self._hand_out(batch)
+            is_first = False
+            if self.held:
+                return True
+        rest = self._rest(run)
+        known = attrs.evolve(self.known, count=run.pagination.item_count)
+        await self._hand_out(self._concluded(attrs.evolve(rest, checkpoint=known)))
+        # What was committed meanwhile may be late against what came first.
+        self.memory.depth.hurry()
+        return True
+
+    def report(self, run: Run[AuditEvent]) -> ReadReport:
+        """Return what a run can prove, with the requests of the whole poll."""
+        reports = [one.report for one in self._runs if one is not run]
+        report = run.report
+        return attrs.evolve(
+            report,
+            requests=report.requests + sum(one.requests for one in reports),
+            retries=report.retries + sum(one.retries for one in reports),
+        )
+
+    def _open(
+        self, order: str, take: int, concurrency: int | None = None
+    ) -> tuple[Tail, Run[AuditEvent]]:
+        tail, run = open_tail(
+            self.read,
+            order,
+            floor=self.floor,
+            take=take,
+            concurrency=concurrency,
+            transport=self.transport,
+        )
+        self._runs.append(run)
+        return tail, run
+
+    def _rest(self, run: Run[AuditEvent]) -> Batch:
+        """Return a batch without events that ends the poll."""
+        return Batch(
+            identity_id=self.identity_id,
+            events=(),
+            checkpoint=self.known,
+            report=self.report(run),
+        )
+
+    def _page(self, tail: Tail, rows: Sequence[AuditEvent], *, is_first: bool) -> Batch:
         batch = self._digest(rows, truncated=is_first and not tail.passed)
         if not is_first and _overtaken(self.known, tail):
             batch = attrs.evolve(batch, gap=Gap(older_than=tail.oldest_first_row))
         return batch
 
     def _forgetful(self, batch: Batch, rows: Sequence[AuditEvent]) -> Batch:
-        """Return a batch of a climb whose checkpoint reaches no further than due."""
-        # What lies ahead has not been read: nothing is forgotten up to there.
-        reached = rows[-1].created_at
-        seen = reached if self.newest is None else min(reached, self.newest)
-        return attrs.evolve(batch, checkpoint=self._trimmed(batch.checkpoint, seen))
+        """Trim the checkpoint of a page that was read oldest first.
 
-    async def _finish_climb(self, count: int) -> None:
-        known = attrs.evolve(self.known, count=count)
-        rest = Batch(identity_id=self.identity_id, events=(), checkpoint=known)
-        await self._hand_out(self._concluded(rest))
-        # What was committed meanwhile may be late against what came first.
-        self.memory.depth.hurry()
+        What lies ahead has not been read, so nothing is forgotten up to there; and
+        what is committed from the beginning of the poll on may be late against the
+        front that was seen then. Before that, only the ids of the last instant are
+        needed, for the next read to begin there.
+        """
+        checkpoint, reached = batch.checkpoint, rows[-1].created_at
+        front = reached if self.front is None else min(reached, self.front)
+        since = self._look_back_from()
+        if since is not None and reached <= since:
+            checkpoint = checkpoint.without_older(reached)
+        elif len(checkpoint.ids) > 2 * MAX_DEEP_IDS:  # and not each time: it takes long
+            checkpoint = self._trimmed(checkpoint, front)
+        return attrs.evolve(batch, checkpoint=checkpoint)
+
+    def _look_back_from(self) -> datetime | None:
+        """Return from where late commits are looked for after this poll."""
+        if self.front is None:
+            return None
+        return before(self.front, self.reach.deep_overlap)
 
     def _concluded(self, found: Batch) -> Batch:
         """Return the last batch of a poll that saw all from its floor on."""
         memory, checkpoint = self.memory, found.checkpoint
         if self.is_deep:
-            checkpoint = self._trimmed(checkpoint, self.newest)
+            checkpoint = self._trimmed(checkpoint, self.front)
             memory.depth.reached(self.began, self.counted)
         missing = memory.tally.suspected(
             self.unexplained - self.found, is_deep=self.is_deep
@@ -254,7 +332,7 @@ class Poll:
             return found
         memory.unproven = 0
         if tail.passed or tail.ended:
-            checkpoint = self._trimmed(found.checkpoint, self.newest)
+            checkpoint = self._trimmed(found.checkpoint, self.front)
             memory.depth.reached(self.began, self.counted)
         else:
             overlap = self.reach.overlap
@@ -268,13 +346,12 @@ class Poll:
         return attrs.evolve(found, gap=Gap(older_than=self.newest))
 
     def _digest(self, rows: Sequence[AuditEvent], *, truncated: bool) -> Batch:
-        found = self.known.new_among(rows)
-        batch = self.known.digest(
-            self.identity_id, rows, truncated=truncated, until=self.until
-        )
-        self.found += len(found)
-        self.held = found[len(batch.events) :]
-        return batch
+        known = self.known
+        new = known.new_among(rows)
+        ready = new if self.until is None else known.settled(new, self.until)
+        self.found += len(new)
+        self.held = new[len(ready) :]
+        return known.batch(self.identity_id, ready, rows, truncated=truncated)
 
     def _trimmed(
         self, checkpoint: FollowCheckpoint, seen: datetime | None
