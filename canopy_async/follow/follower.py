@@ -149,6 +149,7 @@ class Follower:
         )
         self._listing: asyncio.Task[None] | None = None
         self._room: Final = asyncio.Event()
+        self._turn: Final = asyncio.Lock()
         self._ready: Final[deque[_Handover]] = deque()
         self._current: _Handover | None = None
         self._wakeup: asyncio.Future[None] | None = None
@@ -462,6 +463,7 @@ class Follower:
             reach=self._options.reach,
             pace=self._options.pace,
             new_transport=self._new_lane,
+            turn=self._turn,
             tells_ends=self._options.until_caught_up,
             checkpoint=self._beginnings.checkpoint_of(identity_id, scope),
         )

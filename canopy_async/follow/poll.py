@@ -8,8 +8,9 @@ memory than one that was not.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import Final, TypeAlias
 
 import attrs
@@ -19,7 +20,7 @@ from canopy_async.errors import (
     RequestBudgetError,
     UnprovenTiesError,
 )
-from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally
+from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally, moved
 from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import (
     MAX_DEEP_IDS,
@@ -37,15 +38,30 @@ from canopy_async.stream import EventStream
 from canopy_async.transport import Transport
 from canopy_async.wire import MAX_TAKE
 
-__all__ = ["Deliver", "Memory", "Poll", "clock"]
+__all__ = ["MUCH", "Deliver", "Memory", "Poll", "clock"]
 
 Deliver: TypeAlias = Callable[[Batch], Awaitable[None]]
 """Hands a batch out, and returns once it was processed."""
 
 _HEALING_POLLS: Final = 3
 _MOST_HEALING_POLLS: Final = 20
+MUCH: Final = 500
+"""New rows that are read newest first at most, as one batch."""
+
+_COMMIT_TIME: Final = timedelta(seconds=60)
+"""How long after its date an event is committed at most that isn't called late."""
+
 _RUN: Final = 4
 """Ties from which on it may be their number that a read can't be proven for."""
+
+
+class _After(Enum):
+    """What comes after a page that was read oldest first."""
+
+    MORE = auto()
+    END = auto()
+    OTHER_ORDER = auto()
+    """The server ignores the order; nothing was handed out."""
 
 
 @attrs.define(eq=False)
@@ -83,6 +99,7 @@ class Poll:
         reach: How far back it is read, and what is held back.
         memory: What is remembered of it.
         deliver: Hands batches out.
+        turn: Is held while the rows of a page wait to be handed out.
         began: When the poll began, by `clock`.
         known: What was handed out so far.
         floor: From where the log is read.
@@ -102,6 +119,7 @@ class Poll:
     reach: Reach
     memory: Memory
     deliver: Deliver
+    turn: asyncio.Lock
     began: float
     known: FollowCheckpoint
     floor: datetime | None
@@ -121,15 +139,18 @@ class Poll:
         """Return a pass that reads newest first, back to the floor."""
         return self._open("desc", take, concurrency)
 
-    def look_at(self, first: Tail, count: int) -> None:
-        """Learn from the first page what time it is, and how much there is."""
-        dates = sorted(
-            (event.created_at for event in first.seen.values()), reverse=True
-        )
+    def look_at(self, dates: Iterable[datetime], count: int) -> None:
+        """Learn what time it is, and how much there is.
+
+        Args:
+            dates: Those of the newest events: of one page.
+            count: How many events the server counts.
+        """
+        newest_first = sorted(dates, reverse=True)
         self.counted = count
-        if dates:
-            self.newest = dates[0]
-            self.front = front_of(dates[:WITNESSES], self.reach.deep_overlap)
+        if newest_first:
+            self.newest = newest_first[0]
+            self.front = front_of(newest_first[:WITNESSES], self.reach.deep_overlap)
         if self.reach.settle:
             self.until = self.memory.time.settled(
                 self.reach.settle, newest=self.newest, began=self.began
@@ -137,6 +158,33 @@ class Poll:
         if self.newest is not None:
             self.memory.time.learn(self.newest, clock())
         self.known = self.memory.tally.bounded(self.known, count)
+
+    async def read_all(self) -> None:
+        """Read a log for the first time, oldest first, and hand out each page.
+
+        Where late commits are looked for the next time depends on where events came
+        when this read began. Of a large log this is asked before its later pages are,
+        so that few ids must be kept on the way; of others it is told by their end.
+        """
+        tail, run = self._open("asc", MAX_TAKE)
+        async with run:
+            if await self._read_up(tail, run, learns=True):
+                return
+        await self.read_down_anew(most=None)
+
+    async def _look_at_newest(self, first: Sequence[AuditEvent]) -> None:
+        """Learn where events come now; the oldest of them were just read."""
+        tail, run = self._open("desc", WITNESSES, 1)
+        async with run:
+            await run.next_batch()
+            dates = [row.created_at for row in tail.seen.values()]
+            self.look_at(dates, run.pagination.item_count)
+        since = self._look_back_from()
+        if self.front is None or since is None or since > first[-1].created_at:
+            return
+        # Late commits to the first page may be as old as it is: it was read before.
+        oldest = moved(first[0].created_at, self.reach.deep_overlap)
+        self.front = min(self.front, oldest)
 
     async def read_down_anew(self, *, most: int | None) -> bool:
         """Read newest first in large pages, and hand all of it out as one batch.
@@ -199,41 +247,120 @@ class Poll:
         self.floor, self.is_deep = self.known.floor, True
         tail, run = self._open("asc", MAX_TAKE)
         async with run:
-            try:
-                is_over = await self._read_up(tail, run)
-            except (UnprovenTiesError, RequestBudgetError):
-                self.memory.read_again(found=False)  # the next is newest first
-                await self._hand_out(self._rest(run))
+            if await self._read_up(tail, run, learns=False):
                 return
-        if not is_over:
-            await self.read_down_anew(most=None)
+        await self.read_down_anew(most=None)
 
-    async def _read_up(self, tail: Tail, run: Run[AuditEvent]) -> bool:
-        """Hand out page by page; return False where they don't come oldest first."""
-        is_first = True
-        while (rows := await run.next_batch()) is not None:
-            report = run.report
-            if report.order_observed != "asc":
-                return False  # page by page, newer events would come first
-            batch = self._page(tail, rows, is_first=is_first)
-            if report.proof is Proof.STRICT_KEY:
-                batch = self._forgetful(batch, rows)
-            elif batch.checkpoint.floor != self.known.floor:
-                # Too many ids: what the proof lacks is out of reach.
-                gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
-                batch = attrs.evolve(batch, gap=gap)
-            if self.held:
-                batch = attrs.evolve(batch, report=self.report(run))
-            await self._hand_out(batch)
-            is_first = False
-            if self.held:
-                return True
-        rest = self._rest(run)
-        known = attrs.evolve(self.known, count=run.pagination.item_count)
-        await self._hand_out(self._concluded(attrs.evolve(rest, checkpoint=known)))
+    async def _read_up(self, tail: Tail, run: Run[AuditEvent], *, learns: bool) -> bool:
+        """Hand out page by page.
+
+        Args:
+            tail: Steers the run.
+            run: A pass that is asked to read oldest first.
+            learns: Whether nothing is known of the log yet.
+
+        Returns:
+            False where the pages come in another order: nothing was done.
+        """
+        try:
+            after = await self._first_page(tail, run, learns=learns)
+            while after is _After.MORE:
+                after = await self._next_page(tail, run)
+        except (UnprovenTiesError, RequestBudgetError):
+            self.memory.read_again(found=False)  # the next is newest first
+            await self._hand_out(self._rest(run))
+            return True
+        return after is not _After.OTHER_ORDER
+
+    async def _first_page(
+        self, tail: Tail, run: Run[AuditEvent], *, learns: bool
+    ) -> _After:
+        while await run.answered():
+            async with self.turn:
+                rows = run.take_answer()
+                if not rows:
+                    continue
+                if not (learns and self._is_large(run)):
+                    if learns and run.report.complete:
+                        dates = [row.created_at for row in rows[-WITNESSES:]]
+                        self.look_at(dates, run.pagination.item_count)
+                    return await self._hand_out_page(tail, run, rows, is_first=True)
+            await self._look_at_newest(rows)
+            async with self.turn:
+                return await self._hand_out_page(tail, run, rows, is_first=True)
+        await self._hand_out(self._ended(self._rest(run), run))
+        return _After.END
+
+    def _is_large(self, run: Run[AuditEvent]) -> bool:
+        """Tell whether its newest events are looked at before a log is read up."""
+        if run.report.complete:
+            return False
+        return run.pagination.item_count > MUCH or bool(self.reach.settle)
+
+    async def _next_page(self, tail: Tail, run: Run[AuditEvent]) -> _After:
+        if not await run.answered():
+            await self._hand_out(self._ended(self._rest(run), run))
+            return _After.END
+        # Rows of many logs that wait to be handed out would push each other out of
+        # the processor's cache: they are made from an answer when it is their turn.
+        async with self.turn:
+            rows = run.take_answer()
+            if not rows:
+                return _After.MORE
+            return await self._hand_out_page(tail, run, rows, is_first=False)
+
+    async def _hand_out_page(
+        self,
+        tail: Tail,
+        run: Run[AuditEvent],
+        rows: Sequence[AuditEvent],
+        *,
+        is_first: bool,
+    ) -> _After:
+        """Hand out a page of a run that is to read oldest first."""
+        report = run.report
+        if is_first and not report.complete and report.order_observed != "asc":
+            return _After.OTHER_ORDER  # newer events would come before older ones
+        batch = self._page(tail, rows, is_first=is_first)
+        if report.proof is Proof.STRICT_KEY:
+            batch = self._forgetful(batch, rows)
+        elif batch.checkpoint.floor != self.known.floor:
+            # Too many ids: what the proof lacks is out of reach.
+            gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
+            batch = attrs.evolve(batch, gap=gap)
+        if report.complete:
+            batch = self._ended(batch, run)
+        elif self.held:
+            batch = attrs.evolve(batch, report=self.report(run))
+        await self._hand_out(batch)
+        is_over = report.complete or self.held
+        return _After.END if is_over else _After.MORE
+
+    def _ended(self, batch: Batch, run: Run[AuditEvent]) -> Batch:
+        """Return the last batch of a read that was oldest first."""
+        if self.front is None:
+            self.front = self._front_at_begin(batch.checkpoint)
+        count = run.pagination.item_count
+        known = attrs.evolve(batch.checkpoint, count=count)
+        batch = self._concluded(attrs.evolve(batch, checkpoint=known))
         # What was committed meanwhile may be late against what came first.
         self.memory.depth.hurry()
-        return True
+        return attrs.evolve(batch, report=self.report(run))
+
+    def _front_at_begin(self, known: FollowCheckpoint) -> datetime | None:
+        """Return where events came when the poll began, told by all that was read.
+
+        Events of the time that the poll took may have come meanwhile, so the front is
+        told by those before. They may be committed some seconds after their date.
+        """
+        took = timedelta(seconds=clock() - self.began) + _COMMIT_TIME
+        front = known.front(self.reach.deep_overlap)
+        if front is None:
+            return None
+        dates = sorted(date for date in known.ids.values() if date <= front - took)
+        if not dates:
+            return min(known.ids.values(), default=front)
+        return front_of(dates[-WITNESSES:], self.reach.deep_overlap)
 
     def report(self, run: Run[AuditEvent]) -> ReadReport:
         """Return what a run can prove, with the requests of the whole poll."""

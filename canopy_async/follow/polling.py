@@ -3,6 +3,7 @@
 Nearly always one small page does it.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from canopy_async.arguments import (
 )
 from canopy_async.errors import CanopyError, IncompleteReadError
 from canopy_async.follow.lateness import Depth, Reach, moved
-from canopy_async.follow.poll import Deliver, Memory, Poll, clock
+from canopy_async.follow.poll import MUCH, Deliver, Memory, Poll, clock
 from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import (
     MAX_DEEP_IDS,
@@ -46,9 +47,6 @@ Start: TypeAlias = str | datetime
 _SMALL_TAKE: Final = 10
 _FIRST_TAKE: Final = 20
 _SPARE_ROWS: Final = 5
-_MUCH: Final = 500
-"""New rows that are read newest first at most, as one batch."""
-
 _TOO_MUCH: Final = 2 * MAX_DEEP_IDS
 """The same of all rows, and ids that are kept without a deep poll."""
 
@@ -176,6 +174,7 @@ class Poller:
         pace: How often it is polled.
         new_transport: Makes what sends the requests of a poll, None for the session's
             own transport.
+        turn: Is held while the rows of a page wait to be handed out.
         tells_ends: Whether each poll ends with a batch, also where nothing is new.
         checkpoint: What was handed out, None before the first poll.
         interval: Seconds until the next poll, but for jitter.
@@ -190,6 +189,7 @@ class Poller:
     reach: Reach
     pace: Pace
     new_transport: Callable[[], Transport] | None = None
+    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     tells_ends: bool = False
     checkpoint: FollowCheckpoint | None = None
     interval: float = 0.0
@@ -355,6 +355,7 @@ class Poller:
             reach=self.reach,
             memory=self._memory,
             deliver=partial(self._hand_out, deliver),
+            turn=self.turn,
             began=began,
             known=known,
             floor=known.floor if is_deep else near,
@@ -365,17 +366,19 @@ class Poller:
     async def _carry_out(self, poll: Poll) -> None:
         """Read a small page, and more only where that was not all."""
         known = poll.known
+        if self.checkpoint is None and poll.floor is None:
+            await poll.read_all()
+            return
         there = known.ids_from(poll.floor)
-        is_new = self.checkpoint is None  # and all of the log is
-        take = MAX_TAKE if is_new else self._idle_take(known, there)
-        tail, run = poll.open(take, concurrency=None if is_new else 1)
+        take = MAX_TAKE if self.checkpoint is None else self._idle_take(known, there)
+        tail, run = poll.open(take, concurrency=1)
         async with run:
             rows = list(await run.next_batch() or ())
             count = run.pagination.item_count
             is_all = run.report.complete
             if not is_all and self._may_wait(poll, tail, count):
                 return
-            poll.look_at(tail, count)
+            poll.look_at((row.created_at for row in tail.seen.values()), count)
             healing = self._memory.unproven > 0
             is_much = not healing and self._is_much(poll.known, there, count)
             most = None if healing else 2 * _TOO_MUCH
@@ -389,7 +392,7 @@ class Poller:
     def _is_much(self, known: FollowCheckpoint, there: int, count: int) -> bool:
         """Tell whether more has come than is held in memory, by what is counted."""
         new = max(0, count - known.count)
-        return new > _MUCH or there + len(self._held) + new > _TOO_MUCH
+        return new > MUCH or there + len(self._held) + new > _TOO_MUCH
 
     def _idle_take(self, known: FollowCheckpoint, there: int) -> int:
         """Return rows that reach back to the floor where nothing is new."""
