@@ -19,7 +19,7 @@ from canopy_async.arguments import (
     check_integer,
     check_seconds,
 )
-from canopy_async.errors import CanopyError, IncompleteReadError
+from canopy_async.errors import CanopyError, IncompleteReadError, NotFoundError
 from canopy_async.follow.lateness import Depth, Reach, moved
 from canopy_async.follow.poll import MUCH, Deliver, Memory, Poll, clock
 from canopy_async.follow.tail import Tail, open_tail
@@ -52,6 +52,8 @@ _TOO_MUCH: Final = 2 * MAX_DEEP_IDS
 
 _SKIPPED_POLLS: Final = 10
 _SLOWER: Final = 1.5
+_GONE_SHARE: Final = 0.1
+_GONE_EVERY: Final = 3600.0
 _JITTER: Final = 0.1
 _MARGIN: Final = 0.001
 """Seconds that clocks may differ by rounding."""
@@ -200,6 +202,7 @@ class Poller:
     _new: int = attrs.field(init=False, default=0)
     _held: Sequence[AuditEvent] = attrs.field(init=False, default=())
     _skipped: int = attrs.field(init=False, default=0)
+    _gone_since: float | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         """Remember nothing yet."""
@@ -234,6 +237,7 @@ class Poller:
     def succeeded(self) -> float:
         """Return how long to wait after a poll."""
         self.failures = 0
+        self._gone_since = None
         if self._new or self._is_unsure or not self.interval:
             self.interval = self.pace.every
         else:
@@ -246,10 +250,21 @@ class Poller:
         return min(wait, max(due + _MARGIN, self.pace.every))
 
     def failed(self, error: CanopyError) -> float:
-        """Return how long to wait after a poll that failed."""
+        """Return how long to wait after a poll that failed.
+
+        An identity that the server does not know is asked ever less: the waits are a
+        tenth of the time for which it has been gone, and an hour at most.
+        """
         self.failures += 1
         # Above this the power of two is past any cap, or past any float.
         wait = self.pace.after_failures(min(self.failures, 30))
+        if not isinstance(error, NotFoundError):
+            self._gone_since = None
+        elif self._gone_since is None:
+            self._gone_since = clock()
+        else:
+            gone = clock() - self._gone_since
+            wait = max(wait, min(_GONE_SHARE * gone, _GONE_EVERY))
         return self.pace.spread(max(wait, getattr(error, "retry_after", None) or 0.0))
 
     @property
