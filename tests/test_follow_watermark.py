@@ -261,7 +261,7 @@ def test_a_poll_that_is_not_deep_forgets_nothing():
 
 
 def test_what_came_since_a_deep_poll_began_keeps_its_reach():
-    rows = [event("evt_1", 0), event("evt_2", 200)]
+    rows = [event("evt_0", 200), *(event(f"evt_{n}", 0) for n in range(1, 16))]
     place = FollowCheckpoint(scope="s").after(rows)
     place = place.trimmed(overlap=OVERLAP, deep=DEEP, seen=NOON)
     assert place.floor == NOON - DEEP
