@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 
+import attrs
 import pytest
 from latesim import DEEP, NOON, OPTIONS, OVERLAP, Log, Written
 from support.scripted import answer, simulated
@@ -126,10 +127,12 @@ async def test_a_client_whose_clock_is_wrong_hides_no_other_client():
     assert came(batches) == once(old, odd, new)
 
 
+@pytest.mark.parametrize(("count", "dates"), [(2, False), (40, True)])
 @virtual
-async def test_it_hides_none_where_it_is_all_there_is():
-    odd, new = [ahead(-5.0, AHEAD["hours"])], pace(40, 300, 40, "new")
-    batches = await follow([*odd, *new], 400, start="beginning")
+async def test_it_hides_none_where_it_is_all_there_is(count, dates):
+    odd = [ahead(-5.0, AHEAD["hours"] + n, f"odd_{n}") for n in range(count)]
+    new = pace(40, 300, 40, "new")
+    batches = await follow([*odd, *new], 400, start="beginning", dates=dates)
     assert came(batches) == once(odd, new)
 
 
@@ -140,3 +143,37 @@ async def test_its_time_comes_like_any_others():
     batches = await follow([*old, *odd, *new], 1300, start="beginning")
     assert came(batches) == once(old, odd, new)
     assert len(batches[-1][1].checkpoint.ids) < DEEP + 100
+
+
+@pytest.mark.parametrize("start", ["now", "beginning"])
+@pytest.mark.parametrize("when", AHEAD)
+@virtual
+async def test_hundreds_hide_no_other_where_the_server_tells_the_time(when, start):
+    old, new = pace(-300, -1, 700, "old"), pace(80, 300, 40, "new")
+    before = [ahead(-200 + n / 2, AHEAD[when], f"before_{n}") for n in range(150)]
+    odd = [ahead(20.0 + n / 2, AHEAD[when], f"odd_{n}") for n in range(80)]
+    log = [*old, *before, *odd, *new]
+    batches = await follow(log, 420, start=start, dates=True)
+    expected = once(odd, new)
+    assert came(batches) == (
+        expected if start == "now" else expected + once(old, before)
+    )
+
+
+@virtual
+async def test_settled_events_stay_in_order_where_the_server_tells_the_time():
+    old, new = pace(-300, -1, 60, "old"), pace(40, 300, 40, "new")
+    late = [Written(150.0 + n, 20.0 + n / 10, f"late_{n}") for n in range(20)]
+    log = [*old, ahead(31.0, AHEAD["hours"]), *new, *late]
+    batches = await follow(log, 420, settle=30.0, start="beginning", dates=True)
+    assert came(batches) == once(old, new, late)
+    assert not any(batch.late for _, batch in batches)
+
+
+@virtual
+async def test_a_server_of_two_clocks_is_followed():
+    old, new = pace(-300, -1, 1_200, "old"), pace(40, 300, 40, "new")
+    late = [Written(150.0, OVERLAP - 5, "near"), Written(150.0, DEEP - 40, "deep")]
+    log = [attrs.evolve(row, age=row.age - 9 * 3600.0) for row in (*old, *new, *late)]
+    batches = await follow(log, 420, dates=True)
+    assert came(batches) == once(new, late)

@@ -464,6 +464,7 @@ class Follower:
             pace=self._options.pace,
             new_transport=self._new_lane,
             turn=self._turn,
+            now=lambda: self._transport.server_time,
             tells_ends=self._options.until_caught_up,
             checkpoint=self._beginnings.checkpoint_of(identity_id, scope),
         )

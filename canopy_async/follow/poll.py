@@ -30,6 +30,7 @@ from canopy_async.follow.watermark import (
     Gap,
     before,
     front_of,
+    not_ahead,
 )
 from canopy_async.models import AuditEvent
 from canopy_async.report import Proof, ReadReport
@@ -100,13 +101,16 @@ class Poll:
         memory: What is remembered of it.
         deliver: Hands batches out.
         turn: Is held while the rows of a page wait to be handed out.
+        now: Returns what time it is by the server's clock, None where unknown.
         began: When the poll began, by `clock`.
         known: What was handed out so far.
         floor: From where the log is read.
         is_deep: Whether ``known`` begins there, too.
+        is_deeper: Whether ``floor`` lies before where other polls read from.
         unexplained: Events that were counted before, and are to be seen now.
-        newest: The newest date of the first page.
-        front: Where events came when the first page was read, by that page.
+        newest: The newest date of the first page, one that is not ahead if any is.
+        front: Where events came when the first page was read, by that page; None
+            where all of it is dated ahead.
         counted: How many events the first page counted.
         until: Up to which date events have settled; None holds none back.
         found: Events that were seen and had not been handed out before.
@@ -120,10 +124,12 @@ class Poll:
     memory: Memory
     deliver: Deliver
     turn: asyncio.Lock
+    now: Callable[[], datetime | None]
     began: float
     known: FollowCheckpoint
     floor: datetime | None
     is_deep: bool
+    is_deeper: bool
     unexplained: int
     newest: datetime | None = None
     front: datetime | None = None
@@ -150,7 +156,9 @@ class Poll:
         self.counted = count
         if newest_first:
             self.newest = newest_first[0]
-            self.front = front_of(newest_first[:WITNESSES], self.reach.deep_overlap)
+        if dated := not_ahead(newest_first, self.now()):
+            self.newest = dated[0]
+            self.front = front_of(dated[:WITNESSES], self.reach.deep_overlap)
         if self.reach.settle:
             self.until = self.memory.time.settled(
                 self.reach.settle, newest=self.newest, began=self.began
@@ -354,7 +362,7 @@ class Poll:
         told by those before. They may be committed some seconds after their date.
         """
         took = timedelta(seconds=clock() - self.began) + _COMMIT_TIME
-        front = known.front(self.reach.deep_overlap)
+        front = known.front(self.reach.deep_overlap, now=self.now())
         if front is None:
             return None
         dates = sorted(date for date in known.ids.values() if date <= front - took)
@@ -463,7 +471,9 @@ class Poll:
             memory.depth.reached(self.began, self.counted)
         else:
             overlap = self.reach.overlap
-            checkpoint = found.checkpoint.trimmed(overlap=overlap, deep=overlap)
+            checkpoint = found.checkpoint.trimmed(
+                overlap=overlap, deep=overlap, now=self.now()
+            )
         found = attrs.evolve(found, checkpoint=checkpoint)
         if not (tail.passed or tail.ended):
             oldest = min((event.created_at for event in seen), default=None)
@@ -484,7 +494,10 @@ class Poll:
         self, checkpoint: FollowCheckpoint, seen: datetime | None
     ) -> FollowCheckpoint:
         return checkpoint.trimmed(
-            overlap=self.reach.overlap, deep=self.reach.deep_overlap, seen=seen
+            overlap=self.reach.overlap,
+            deep=self.reach.deep_overlap,
+            seen=seen,
+            now=self.now(),
         )
 
     async def _hand_out(self, batch: Batch) -> None:

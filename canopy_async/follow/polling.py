@@ -29,6 +29,7 @@ from canopy_async.follow.watermark import (
     Batch,
     FollowCheckpoint,
     front_of,
+    not_ahead,
 )
 from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
@@ -49,6 +50,12 @@ _FIRST_TAKE: Final = 20
 _SPARE_ROWS: Final = 5
 _TOO_MUCH: Final = 2 * MAX_DEEP_IDS
 """The same of all rows, and ids that are kept without a deep poll."""
+
+_MOST_AHEAD: Final = 1_000
+"""Events dated ahead, at the end of a log, beyond which others are looked for, at most.
+
+Where there are more, they are not ahead: the server has two clocks.
+"""
 
 _SKIPPED_POLLS: Final = 10
 _SLOWER: Final = 1.5
@@ -177,6 +184,7 @@ class Poller:
         new_transport: Makes what sends the requests of a poll, None for the session's
             own transport.
         turn: Is held while the rows of a page wait to be handed out.
+        now: Returns what time it is by the server's clock, None where unknown.
         tells_ends: Whether each poll ends with a batch, also where nothing is new.
         checkpoint: What was handed out, None before the first poll.
         interval: Seconds until the next poll, but for jitter.
@@ -192,6 +200,7 @@ class Poller:
     pace: Pace
     new_transport: Callable[[], Transport] | None = None
     turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    now: Callable[[], datetime | None]
     tells_ends: bool = False
     checkpoint: FollowCheckpoint | None = None
     interval: float = 0.0
@@ -308,7 +317,7 @@ class Poller:
                 while (batch := await run.next_batch()) is not None:
                     rows.extend(batch)
                     is_newest_first = run.report.order_observed == "desc"
-                    if is_newest_first and _spans(rows, span):
+                    if is_newest_first and self._spans(rows, span):
                         break
                     if pages is not None and not run.report.complete:
                         return None
@@ -332,16 +341,32 @@ class Poller:
         known = FollowCheckpoint(scope=self.scope, count=count).after(rows)
         if known.newest is None:
             return known
-        self._memory.time.learn(known.newest, clock())
+        dates = [row.created_at for row in rows]
+        newest = max(not_ahead(dates, self.now()) or dates)
+        self._memory.time.learn(newest, clock())
         if not proven:
-            known = known.trimmed(overlap=span, deep=span)
+            known = known.trimmed(overlap=span, deep=span, now=self.now())
         elif not is_all:
             # Of the oldest instant that was read there may be more.
             known = known.without_older(rows[-1].created_at + timedelta.resolution)
-        newest = known.newest
-        if newest is not None and self.reach.settle:
+        if self.reach.settle:
             known = attrs.evolve(known, newest=moved(newest, -self.reach.settle))
-        return known.trimmed(overlap=self.reach.overlap, deep=self.reach.deep_overlap)
+        return known.trimmed(
+            overlap=self.reach.overlap, deep=self.reach.deep_overlap, now=self.now()
+        )
+
+    def _spans(self, rows: Sequence[AuditEvent], span: timedelta) -> bool:
+        """Tell whether rows, newest first, reach back by more than this.
+
+        So they do from where events come; the newest may be dated ahead.
+        """
+        if not rows:
+            return False
+        dates = [row.created_at for row in rows]
+        come = not_ahead(dates, self.now())
+        if not come and len(rows) < _MOST_AHEAD:
+            return False
+        return front_of((come or dates)[:WITNESSES], span) - dates[-1] > span
 
     def _at_start(self) -> FollowCheckpoint:
         """Return the checkpoint of which nothing was handed out yet."""
@@ -354,7 +379,7 @@ class Poller:
     def _new_poll(self, known: FollowCheckpoint, deliver: Deliver) -> Poll:
         """Decide how far back to read."""
         began = clock()
-        near = known.near(self.reach.overlap)
+        near = known.near(self.reach.overlap, now=self.now())
         size = len(known.ids)
         is_deep = (
             near == known.floor
@@ -371,10 +396,12 @@ class Poller:
             memory=self._memory,
             deliver=partial(self._hand_out, deliver),
             turn=self.turn,
+            now=self.now,
             began=began,
             known=known,
             floor=known.floor if is_deep else near,
             is_deep=is_deep,
+            is_deeper=is_deep and near != known.floor,
             unexplained=known.unexplained,
         )
 
@@ -430,7 +457,7 @@ class Poller:
             or any(map(poll.known.wants, tail.seen.values()))
         ):
             return False
-        if poll.floor != poll.known.near(self.reach.overlap):
+        if poll.is_deeper:
             return self._memory.depth.put_off(poll.began, count)
         self._skipped = (self._skipped + 1) % (_SKIPPED_POLLS + 1)
         return self._skipped > 0
@@ -443,11 +470,3 @@ class Poller:
             self._is_first = False
         self.checkpoint = batch.checkpoint
         self.report = batch.report
-
-
-def _spans(rows: Sequence[AuditEvent], span: timedelta) -> bool:
-    """Tell whether rows, newest first, reach back further than this from the front."""
-    if not rows:
-        return False
-    front = front_of([row.created_at for row in rows[:WITNESSES]], span)
-    return front - rows[-1].created_at > span

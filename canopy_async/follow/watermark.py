@@ -37,6 +37,7 @@ __all__ = [
     "SavedCheckpoint",
     "before",
     "front_of",
+    "not_ahead",
 ]
 
 MAX_IDS: Final = 20_000
@@ -50,6 +51,12 @@ WITNESSES: Final = 15
 
 NEAR_WITNESSES: Final = 5
 """How many of these tell it for polls that are not deep, which read a small page."""
+
+_FEW: Final = 3
+"""Events of which at least one is not dated ahead, as is taken for granted."""
+
+_CLOCK_TOLERANCE: Final = timedelta(seconds=10)
+"""How far an event may be dated after the server's ``Date`` and not be called ahead."""
 
 _VERSION: Final = 1
 _KIND: Final = "follow"
@@ -129,7 +136,12 @@ class FollowCheckpoint:
         return grown.without_older(_floor_of_most(MAX_IDS, grown.ids.values()))
 
     def trimmed(
-        self, *, overlap: timedelta, deep: timedelta, seen: datetime | None = None
+        self,
+        *,
+        overlap: timedelta,
+        deep: timedelta,
+        seen: datetime | None = None,
+        now: datetime | None = None,
     ) -> "FollowCheckpoint":
         """Return the checkpoint without the ids that are needed no more.
 
@@ -141,15 +153,17 @@ class FollowCheckpoint:
                 suffice.
             seen: The front when that read began: an event that is committed from then
                 on may be late by so much against it.
+            now: What time it is by the server's clock, None where that is unknown.
         """
-        front = _earlier(self.front(deep), seen)
-        if front is None or (self.floor is None and len(self.ids) < WITNESSES):
-            return self  # too few to tell whether they are dated ahead
+        front = _earlier(self.front(deep, now=now), seen)
+        if front is None or self._may_all_be_ahead(now):
+            return self
         floor = before(front, deep)
         keys = [key for key in self.ids.values() if floor is None or key >= floor]
         if len(keys) > MAX_DEEP_IDS:
             most = _floor_of_most(MAX_DEEP_IDS, keys)
-            front = _earlier(self.front(overlap, witnesses=NEAR_WITNESSES), seen)
+            near_front = self.front(overlap, witnesses=NEAR_WITNESSES, now=now)
+            front = _earlier(near_front, seen)
             near = None if front is None else before(front, overlap)
             floor = _later(floor, most if near is None else min(most, near))
         return self if floor is None else self.without_older(floor)
@@ -160,22 +174,44 @@ class FollowCheckpoint:
         ids = {id_: key for id_, key in self.ids.items() if key >= floor}
         return attrs.evolve(self, floor=floor, ids=ids)
 
-    def front(self, span: timedelta, *, witnesses: int = WITNESSES) -> datetime | None:
+    def front(
+        self,
+        span: timedelta,
+        *,
+        witnesses: int = WITNESSES,
+        now: datetime | None = None,
+    ) -> datetime | None:
         """Return where events come, by ``created_at``; None where none was seen.
 
         Args:
             span: How far before the front events may be committed late.
             witnesses: How many of the events that were seen last tell it. So many
                 events in a row, all dated ahead by more than ``span``, move it.
+            now: What time it is by the server's clock, None where that is unknown.
+                Events that are dated after it tell nothing, where there are others.
         """
-        recent = list(self.ids.values())[-witnesses:]
+        dates = list(self.ids.values())
+        recent = (not_ahead(dates, now) or dates)[-witnesses:]
         if not recent or self.newest is None:
             return self.newest
         return min(front_of(recent, span), self.newest)
 
-    def near(self, overlap: timedelta) -> datetime | None:
-        """Return from where a poll reads that is no deep one."""
-        front = self.front(overlap, witnesses=NEAR_WITNESSES)
+    def _may_all_be_ahead(self, now: datetime | None) -> bool:
+        """Tell whether nothing shows where events come, in a log known as a whole."""
+        if self.floor is not None:
+            return False
+        return len(self.ids) < _FEW or not not_ahead(self.ids.values(), now)
+
+    def near(
+        self, overlap: timedelta, *, now: datetime | None = None
+    ) -> datetime | None:
+        """Return from where a poll reads that is no deep one.
+
+        Args:
+            overlap: How far before the front it reads.
+            now: What time it is by the server's clock, None where that is unknown.
+        """
+        front = self.front(overlap, witnesses=NEAR_WITNESSES, now=now)
         if front is None:
             return self.floor
         return _later(self.floor, before(front, overlap))
@@ -475,6 +511,19 @@ def front_of(recent: Sequence[datetime], span: timedelta) -> datetime:
     """
     oldest = min(recent)
     return max(date for date in recent if date - oldest <= span)
+
+
+def not_ahead(dates: Iterable[datetime], now: datetime | None) -> list[datetime]:
+    """Return the dates that are not ahead of time, in the order given.
+
+    Args:
+        dates: In any order.
+        now: What time it is by the server's clock; None lets all of them pass.
+    """
+    if now is None:
+        return list(dates)
+    latest = now + _CLOCK_TOLERANCE
+    return [date for date in dates if date <= latest]
 
 
 def before(instant: datetime, span: timedelta) -> datetime | None:
