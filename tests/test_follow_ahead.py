@@ -111,10 +111,11 @@ async def test_late_events_are_found_beside_it(when):
     assert came(batches) == once(old, odd, new, late)
 
 
+@pytest.mark.parametrize("count", [12, 80])
 @virtual
-async def test_a_dozen_in_a_row_hide_no_other():
+async def test_dozens_in_a_row_hide_no_other(count):
     old, new = pace(-300, -1, 60, "old"), pace(80, 300, 40, "new")
-    odd = [ahead(20.0 + 4 * n, 7200.0, f"odd_{n}") for n in range(12)]
+    odd = [ahead(20.0 + 48 * n / count, 7200.0, f"odd_{n}") for n in range(count)]
     batches = await follow([*old, *odd, *new], 420, start="beginning")
     assert came(batches) == once(old, odd, new)
 

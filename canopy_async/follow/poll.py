@@ -24,7 +24,6 @@ from canopy_async.follow.lateness import Depth, Reach, ServerTime, Tally, moved
 from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import (
     MAX_DEEP_IDS,
-    WITNESSES,
     Batch,
     FollowCheckpoint,
     Gap,
@@ -152,13 +151,13 @@ class Poll:
             dates: Those of the newest events: of one page.
             count: How many events the server counts.
         """
-        newest_first = sorted(dates, reverse=True)
+        oldest_first, now = sorted(dates), self.now()
         self.counted = count
-        if newest_first:
-            self.newest = newest_first[0]
-        if dated := not_ahead(newest_first, self.now()):
-            self.newest = dated[0]
-            self.front = front_of(dated[:WITNESSES], self.reach.deep_overlap)
+        if oldest_first:
+            self.newest = oldest_first[-1]
+        if dated := not_ahead(oldest_first, now):
+            self.newest = dated[-1]
+            self.front = front_of(dated, self.reach.deep_overlap, now=now)
         if self.reach.settle:
             self.until = self.memory.time.settled(
                 self.reach.settle, newest=self.newest, began=self.began
@@ -182,7 +181,7 @@ class Poll:
 
     async def _look_at_newest(self, first: Sequence[AuditEvent]) -> None:
         """Learn where events come now; the oldest of them were just read."""
-        tail, run = self._open("desc", WITNESSES, 1)
+        tail, run = self._open("desc", MAX_TAKE, 1)
         async with run:
             await run.next_batch()
             dates = [row.created_at for row in tail.seen.values()]
@@ -290,7 +289,7 @@ class Poll:
                     continue
                 if not (learns and self._is_large(run)):
                     if learns and run.report.complete:
-                        dates = [row.created_at for row in rows[-WITNESSES:]]
+                        dates = [row.created_at for row in rows]
                         self.look_at(dates, run.pagination.item_count)
                     return await self._hand_out_page(tail, run, rows, is_first=True)
             await self._look_at_newest(rows)
@@ -368,7 +367,7 @@ class Poll:
         dates = sorted(date for date in known.ids.values() if date <= front - took)
         if not dates:
             return min(known.ids.values(), default=front)
-        return front_of(dates[-WITNESSES:], self.reach.deep_overlap)
+        return front_of(dates, self.reach.deep_overlap, now=self.now())
 
     def report(self, run: Run[AuditEvent]) -> ReadReport:
         """Return what a run can prove, with the requests of the whole poll."""

@@ -25,7 +25,6 @@ from canopy_async.follow.poll import MUCH, Deliver, Memory, Poll, clock
 from canopy_async.follow.tail import Tail, open_tail
 from canopy_async.follow.watermark import (
     MAX_DEEP_IDS,
-    WITNESSES,
     Batch,
     FollowCheckpoint,
     front_of,
@@ -362,11 +361,10 @@ class Poller:
         """
         if not rows:
             return False
-        dates = [row.created_at for row in rows]
-        come = not_ahead(dates, self.now())
-        if not come and len(rows) < _MOST_AHEAD:
+        dates, now = [row.created_at for row in reversed(rows)], self.now()
+        if len(rows) < _MOST_AHEAD and not not_ahead(dates, now):
             return False
-        return front_of((come or dates)[:WITNESSES], span) - dates[-1] > span
+        return front_of(dates, span, now=now) - dates[0] > span
 
     def _at_start(self) -> FollowCheckpoint:
         """Return the checkpoint of which nothing was handed out yet."""

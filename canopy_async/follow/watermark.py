@@ -12,6 +12,7 @@ ahead, and the window in which new events are looked for must not move away with
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final, Protocol, Self, TypeAlias, runtime_checkable
 
@@ -26,8 +27,6 @@ from canopy_async.report import ReadReport
 __all__ = [
     "MAX_DEEP_IDS",
     "MAX_IDS",
-    "NEAR_WITNESSES",
-    "WITNESSES",
     "Batch",
     "CheckpointSource",
     "FirstRunSource",
@@ -46,11 +45,15 @@ MAX_IDS: Final = 20_000
 MAX_DEEP_IDS: Final = 2_000
 """Ids that are kept for deep polls; where more are due, these reach less deep."""
 
-WITNESSES: Final = 15
+
+_WITNESSES: Final = 15
 """How many of the events that were seen last tell where events come."""
 
-NEAR_WITNESSES: Final = 5
-"""How many of these tell it for polls that are not deep, which read a small page."""
+_NEAR_WITNESSES: Final = 5
+"""How many tell it for polls that are not deep, which read a small page."""
+
+_IN_DOUBT: Final = 6
+"""So many times as many tell it where those may all be dated ahead."""
 
 _FEW: Final = 3
 """Events of which at least one is not dated ahead, as is taken for granted."""
@@ -162,8 +165,7 @@ class FollowCheckpoint:
         keys = [key for key in self.ids.values() if floor is None or key >= floor]
         if len(keys) > MAX_DEEP_IDS:
             most = _floor_of_most(MAX_DEEP_IDS, keys)
-            near_front = self.front(overlap, witnesses=NEAR_WITNESSES, now=now)
-            front = _earlier(near_front, seen)
+            front = _earlier(self._near_front(overlap, now), seen)
             near = None if front is None else before(front, overlap)
             floor = _later(floor, most if near is None else min(most, near))
         return self if floor is None else self.without_older(floor)
@@ -174,27 +176,20 @@ class FollowCheckpoint:
         ids = {id_: key for id_, key in self.ids.items() if key >= floor}
         return attrs.evolve(self, floor=floor, ids=ids)
 
-    def front(
-        self,
-        span: timedelta,
-        *,
-        witnesses: int = WITNESSES,
-        now: datetime | None = None,
-    ) -> datetime | None:
-        """Return where events come, by ``created_at``; None where none was seen.
+    def front(self, span: timedelta, *, now: datetime | None = None) -> datetime | None:
+        """Return where events come, as `front_of` does; None where none was seen."""
+        return self._front(span, now, _WITNESSES)
 
-        Args:
-            span: How far before the front events may be committed late.
-            witnesses: How many of the events that were seen last tell it. So many
-                events in a row, all dated ahead by more than ``span``, move it.
-            now: What time it is by the server's clock, None where that is unknown.
-                Events that are dated after it tell nothing, where there are others.
-        """
-        dates = list(self.ids.values())
-        recent = (not_ahead(dates, now) or dates)[-witnesses:]
-        if not recent or self.newest is None:
+    def _near_front(self, span: timedelta, now: datetime | None) -> datetime | None:
+        return self._front(span, now, _NEAR_WITNESSES)
+
+    def _front(
+        self, span: timedelta, now: datetime | None, witnesses: int
+    ) -> datetime | None:
+        if not self.ids or self.newest is None:
             return self.newest
-        return min(front_of(recent, span), self.newest)
+        seen = list(self.ids.values())
+        return min(front_of(seen, span, now=now, witnesses=witnesses), self.newest)
 
     def _may_all_be_ahead(self, now: datetime | None) -> bool:
         """Tell whether nothing shows where events come, in a log known as a whole."""
@@ -211,7 +206,7 @@ class FollowCheckpoint:
             overlap: How far before the front it reads.
             now: What time it is by the server's clock, None where that is unknown.
         """
-        front = self.front(overlap, witnesses=NEAR_WITNESSES, now=now)
+        front = self._near_front(overlap, now)
         if front is None:
             return self.floor
         return _later(self.floor, before(front, overlap))
@@ -498,19 +493,40 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 _key_of: Final[Callable[[AuditEvent], datetime]] = attrgetter("created_at")
 
 
-def front_of(recent: Sequence[datetime], span: timedelta) -> datetime:
-    """Return where events come, by the dates of those that were seen last.
+def front_of(
+    seen: Sequence[datetime],
+    span: timedelta,
+    *,
+    now: datetime | None = None,
+    witnesses: int = _WITNESSES,
+) -> datetime:
+    """Return where events come, given the dates of some that were seen.
 
-    It is the newest of these dates that is no more than ``span`` after the oldest one,
-    so that a look back by ``span`` sees the dates of all of them. Those further ahead
-    tell nothing: where there are others, they are dated ahead.
+    It is told by those that were seen last: the newest of their dates that is no more
+    than ``span`` after the oldest one, so that a look back by ``span`` sees all of
+    them. Dates further ahead tell nothing. So events that are dated ahead by more than
+    ``span`` move it only where many of them were seen in a row, and none other; and
+    where the server tells the time, no number of them does.
 
     Args:
-        recent: At least one date.
+        seen: At least one date, in the order in which they were seen; those of a page
+            oldest first.
         span: How far is looked back.
+        now: What time it is by the server's clock, None where that is unknown.
+        witnesses: How many of them tell it; more where these may all be ahead.
     """
+    told = not_ahead(seen, now) or seen
+    recent = told[-witnesses:]
+    if now is None:
+        more = told[-_IN_DOUBT * witnesses :]
+        recent = more if _has_step(more, span) else recent
     oldest = min(recent)
     return max(date for date in recent if date - oldest <= span)
+
+
+def _has_step(dates: Iterable[datetime], span: timedelta) -> bool:
+    """Tell whether some dates are further than this from all that are older."""
+    return any(later - date > span for date, later in pairwise(sorted(dates)))
 
 
 def not_ahead(dates: Iterable[datetime], now: datetime | None) -> list[datetime]:
