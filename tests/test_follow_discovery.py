@@ -5,9 +5,10 @@ import logging
 from contextlib import suppress
 
 import pytest
+from accountsim import Case, simulate
 from support.samples import page_body
 from support.scripted import simulated
-from support.virtual import now, virtual
+from support.virtual import now, run, virtual
 from support.waiting import until
 from test_follow import FAST, Reader, ids
 
@@ -337,3 +338,21 @@ async def test_one_that_is_added_by_hand_begins_where_it_is_told(session, three)
         assert len((await reader.next()).events) == 3
         with pytest.raises(ValueError, match="start"):
             reader.follower.add("idn_x", start="then")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"lifetime": 5.0},
+        {"present": 0},
+        {"ends": True},
+        {"ends": True, "start": "beginning"},
+    ],
+)
+def test_whoever_appears_and_whenever_it_is_killed_each_event_comes_once(options):
+    outcome = run(simulate(Case(seed=3, seconds=200.0, **options)))
+    assert outcome.later >= 5
+    assert outcome.lives > 2
+    assert outcome.owed > 500
+    assert outcome.lost == outcome.repeated == outcome.flooded == 0
