@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         CheckpointStore,
         FollowCheckpoint,
         Follower,
+        FollowOutcome,
         Gap,
     )
     from canopy_async.identity_events import (
@@ -92,6 +93,7 @@ __all__ = [
     "FanOutError",
     "FanOutProgress",
     "FollowCheckpoint",
+    "FollowOutcome",
     "Follower",
     "ForbiddenError",
     "FutureRangeError",
@@ -141,6 +143,7 @@ _LATE: Final = {
     "FanOut": "fanout",
     "FanOutProgress": "identity_events",
     "FollowCheckpoint": "follow",
+    "FollowOutcome": "follow",
     "Follower": "follow",
     "Gap": "follow",
     "IdentityBatch": "identity_events",

@@ -22,7 +22,7 @@ from canopy_async.checkpoint import Checkpoint, scope_of_read
 from canopy_async.errors import CheckpointError
 from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
-from canopy_async.identity_ids import IdentityIds
+from canopy_async.identity_ids import IdentityIds, id_of
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
 from canopy_async.run import ReadOptions
@@ -43,7 +43,14 @@ from canopy_async.wire import (
 
 if TYPE_CHECKING:
     from canopy_async.fanout import FanOut
-    from canopy_async.follow import CheckpointSource, Follower, SavedCheckpoint
+    from canopy_async.follow import (
+        CheckpointSource,
+        Follower,
+        FollowOutcome,
+        Identities,
+        SavedCheckpoint,
+        Start,
+    )
     from canopy_async.identity_events import EventsOptions, IdentityOutcome
 
 __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
@@ -496,9 +503,11 @@ class CanopySession:
 
     def follow(
         self,
-        identity_ids: str | Iterable[str],
+        identities: "Identities",
         *,
-        start: str = "now",
+        start: "Start" = "now",
+        discover_every: float = 60.0,
+        until_caught_up: bool = False,
         checkpoint: "SavedCheckpoint" = None,
         checkpoints: "Mapping[str, SavedCheckpoint] | CheckpointSource | None" = None,
         every: float = 5.0,
@@ -509,23 +518,37 @@ class CanopySession:
         settle: float = 0.0,
         q: str | None = None,
         width: int = 16,
+        on_end: "Callable[[FollowOutcome], None] | None" = None,
     ) -> "Follower":
         """Return the new events of identities, each once, as they come.
 
-        Nothing is sent before it is iterated, which goes on until it is left.
+        Nothing is sent before it is iterated, which goes on until it is left, or with
+        ``until_caught_up`` until all logs were polled to their end.
 
         Args:
-            identity_ids: One id, or many; `Follower.add` and `Follower.remove`
-                change them later.
-            start: Where to begin with an identity that has no checkpoint:
-                ``now`` for what comes from its first poll on, ``beginning`` for
-                its whole log first.
+            identities: One identity or many: ids, or objects with an ``id``, in any
+                iterable or async iterable. An async iterable that can be iterated
+                anew, such as `identities`, is read again for those that appear later.
+                `Follower.add` and `Follower.remove` change them, too.
+            start: Where to begin on the first run, when no identity has a checkpoint:
+                ``now`` for what comes from an identity's first poll on, ``beginning``
+                for its whole log first, or an aware datetime for the events that are
+                no older. An identity that appears later begins at its beginning,
+                whether this follower, another one, or none ran then.
+            discover_every: Seconds between looks for new identities; more where these
+                looks take more than a tenth of it.
+            until_caught_up: Whether to end once each identity was polled to its end, or
+                failed. The identities are then listed once, and those that were polled
+                to their end are let go of, so that memory doesn't grow with their logs.
             checkpoint: Where to go on, for one identity.
-            checkpoints: The same for many: a mapping from their ids, or a
-                `CheckpointStore`.
+            checkpoints: Where to go on, for many identities: a mapping from their ids,
+                or a `CheckpointStore`. An identity that is not in it appeared after the
+                first run, unless nothing is in it. An identity that a mapping has with
+                None was there on the first run. A mapping is asked when an identity
+                begins.
             every: Seconds between polls of an identity that gets events.
-            idle_every: The same, at most, of one that gets none; and between
-                the attempts of one that can't be polled.
+            idle_every: Seconds between polls, at most, of an identity that gets none;
+                and between the attempts of one that can't be polled.
             overlap: Seconds that an event may be committed late, up to a day:
                 so far before the newest one does each poll read a log again.
             deep_overlap: The same now and then, up to a day, for those that are
@@ -538,12 +561,18 @@ class CanopySession:
                 restart, those of a log that goes quiet wait once more.
             q: Search term.
             width: Identities polled at a time at most.
+            on_end: With ``until_caught_up``, is called when an identity was polled to
+                its end or failed, after its last batch was processed. What it raises
+                ends all.
 
         Raises:
-            TypeError: At the call: an argument has the wrong type.
-            ValueError: At the call: an argument is out of bounds.
-            CheckpointError: At the call, or while iterating where they are in a
-                store: a checkpoint is damaged or of another log.
+            TypeError: At the call: an argument has the wrong type; while iterating: an
+                identity is neither a str nor has an ``id``.
+            ValueError: At the call: an argument is out of bounds; while iterating: an
+                id can't be one.
+            CheckpointError: At the call for identities in a collection and checkpoints
+                in a mapping, else while iterating: a checkpoint is damaged or of
+                another log, or a store can't be read.
             SessionClosedError: At the call, or while iterating when the
                 session is closed meanwhile.
             UnauthorizedError: While iterating.
@@ -556,22 +585,17 @@ class CanopySession:
         """
         self._transport.check_open()
         query = Query(q=q, order="desc")
-        if not isinstance(identity_ids, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(
-                "identity_ids must be an id or an iterable of ids,"
-                f" not {type(identity_ids).__name__}"
-            )
         if checkpoint is not None:
-            if checkpoints is not None or not isinstance(identity_ids, str):
+            if checkpoints is not None or not isinstance(identities, (str, Identity)):
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
-            checkpoints = {identity_ids: checkpoint}
-        if isinstance(identity_ids, str):
-            identity_ids = (identity_ids,)
+            checkpoints = {id_of(identities): checkpoint}
         # Imported when it is used, as most sessions don't: imports take time.
         from canopy_async.follow import Follower, FollowOptions  # noqa: PLC0415
 
         options = FollowOptions.checked(
             start=start,
+            discover_every=discover_every,
+            until_caught_up=until_caught_up,
             every=every,
             idle_every=idle_every,
             overlap=overlap,
@@ -581,14 +605,16 @@ class CanopySession:
             width=width,
         )
         return Follower(
-            identity_ids,
+            identities,
             read=lambda identity_id: partial(self.events, identity_id, q=q),
             scope=lambda identity_id: self._scope(
                 audit_endpoint(self._account, identity_id), query, WHOLE
             ),
             transport=self._transport,
+            concurrency=self._concurrency,
             options=options,
             checkpoints=checkpoints,
+            on_end=on_end,
         )
 
     def _stream(

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 from support.samples import event_row, page_body
-from support.scripted import simulated
+from support.scripted import answer, simulated
 from support.virtual import now, run
 
 from canopy_async import CanopySession
@@ -33,6 +33,18 @@ OPTIONS = {
     "deep_every": 60.0,
 }
 LIFETIME = 60.0
+HOUR = 3600.0
+AHEAD = (
+    *((0, 0),) * 6,
+    (-30, -1),
+    (-3 * HOUR, -HOUR),
+    (-60 * 24 * HOUR, -24 * HOUR),
+    (-7_900 * 365 * 24 * HOUR, -7_000 * 365 * 24 * HOUR),
+    (0, OVERLAP),
+    (OVERLAP, DEEP - 40),
+)
+"""Ages of events of which many are dated ahead. Those that are so by less than `DEEP`
+take away from how late others may be."""
 
 
 @attrs.frozen(order=True)
@@ -63,6 +75,8 @@ class Case:
         bursts: Whether hundreds of events come at once, now and then.
         retains: How many events the log keeps, None for all.
         seconds: How long events are written.
+        tells_time: Whether the server sends a ``Date``.
+        ends: Whether the follower ends when it is caught up, and begins anew later.
     """
 
     seed: int
@@ -74,6 +88,8 @@ class Case:
     bursts: bool = True
     retains: int | None = None
     seconds: float = 900.0
+    tells_time: bool = False
+    ends: bool = False
 
 
 @attrs.define
@@ -123,11 +139,13 @@ class Log:
         written: The events, in any order.
         seed: Decides on latencies.
         retains: How many events it keeps, None for all.
+        tells_time: Whether the server sends a ``Date``.
     """
 
-    def __init__(self, written, *, seed=0, retains=None):
+    def __init__(self, written, *, seed=0, retains=None, tells_time=False):
         self._rng = random.Random(seed)
         self._retains = retains
+        self._tells_time = tells_time
         self._coming = sorted(written, reverse=True)
         self.written = tuple(reversed(self._coming))
         self._rows = []
@@ -165,8 +183,9 @@ class Log:
             rows = self.select(call)
         else:
             count = self.count()
+        date = NOON + timedelta(seconds=now())
         await asyncio.sleep(self._rng.uniform(0, 0.2))
-        return page_body(
+        body = page_body(
             [event_row(id=r.name, created_at=r.date.isoformat()) for r in rows],
             page=page,
             take=take,
@@ -175,6 +194,9 @@ class Log:
             has_previous_page=page > 1,
             has_next_page=page * take < count,
         )
+        if not self._tells_time:
+            return body
+        return answer(body=body, headers={"Date": f"{date:%a, %d %b %Y %H:%M:%S GMT}"})
 
 
 class Reader:
@@ -193,21 +215,29 @@ class Reader:
 
     async def live(self, canopy, seconds):
         """Follow for so long, or until killed."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.case.ends:
+                    await self._follow(canopy)
+                    await asyncio.sleep(self._rng.expovariate(1 / 30))
+                await self._follow(canopy)
+        except TimeoutError:
+            pass
+
+    async def _follow(self, canopy):
         follower = canopy.follow(
             "idn_1",
             checkpoint=self._text,
             start=self.case.start,
             settle=self.case.settle,
+            until_caught_up=self.case.ends,
             **OPTIONS,
         )
         try:
-            async with asyncio.timeout(seconds):
-                if self.case.by_event:
-                    await self._read_events(follower)
-                else:
-                    await self._read_batches(follower)
-        except TimeoutError:
-            pass
+            if self.case.by_event:
+                await self._read_events(follower)
+            else:
+                await self._read_batches(follower)
         finally:
             await follower.aclose()
 
@@ -271,7 +301,12 @@ def kind_of(row):
 async def simulate(case):
     """Follow a log from instant 0 to some time after its last event."""
     random.seed(case.seed)  # the library's own jitter
-    log = Log(write(case), seed=case.seed, retains=case.retains)
+    log = Log(
+        write(case),
+        seed=case.seed,
+        retains=case.retains,
+        tells_time=case.tells_time,
+    )
     reader = Reader(case, log)
     outcome = reader.outcome
     with simulated(log.answer) as calls:
@@ -306,6 +341,12 @@ def main(runs):
         "settled for longer": {"settle": 120.0},
         "retention": {"retains": 300},
         "in time": {"ages": ((0, 0), (0, DEEP))},
+        "dated ahead": {"ages": AHEAD},
+        "dated ahead, from now on": {"ages": AHEAD, "start": "now"},
+        "dated ahead, the time told": {"ages": AHEAD, "tells_time": True},
+        "again and again": {"ends": True},
+        "again and again, by event": {"ends": True, "by_event": True},
+        "again and again, dated ahead": {"ends": True, "ages": AHEAD},
     }
     for name, options in kinds.items():
         total = Outcome()

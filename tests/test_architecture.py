@@ -79,6 +79,8 @@ LAYERS = (
         "follow.poll",
         "follow.polling",
         "follow.rota",
+        "follow.beginning",
+        "follow.discovery",
         "follow.follower",
         "follow",
     ),

@@ -101,6 +101,60 @@ async def test_all_identities_are_followed(server):
     assert sorted(seen) == sorted(names)
 
 
+async def test_one_that_was_created_while_it_was_down_is_written_whole(
+    server, tmp_path
+):
+    names = server.seed_identities(3)
+    for name in names:
+        server.seed_events(name, 3)
+    arguments = ("--all", "--checkpoint", str(tmp_path / "bot.db"))
+    async with following(server, *arguments) as running:
+        await until(lambda: all(polls(server, name) > 1 for name in names))
+        await running.end()
+    (created,) = server.seed_identities(1)
+    server.seed_events(created, 4)
+    missed = server.add_event(names[0])
+    async with following(server, *arguments, "--until-caught-up") as running:
+        out, err = await running.process.communicate()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (running.process.returncode, err) == (0, b"")
+    assert {line["id"] for line in lines} == {missed["id"], *server.event_ids(created)}
+    assert len(lines) == 5
+
+
+async def test_one_that_is_created_while_it_runs_is_written_whole(server):
+    names = server.seed_identities(2)
+    async with following(server, "--all", "--discover-every", "0.05") as running:
+        await until(lambda: all(polls(server, name) for name in names))
+        (created,) = server.seed_identities(1)
+        server.add_events(created, [{}] * 3)
+        seen = [(await running.line())["identity_id"] for _ in range(3)]
+        assert await running.end() == (0, "", "")
+    assert seen == [created] * 3
+
+
+async def test_it_ends_when_all_is_written_and_says_what_could_not_be_read(server):
+    server.seed_events("idn_1", 150)
+    arguments = ("idn_1", "gone", "--until-caught-up", "--start", "beginning")
+    async with following(server, *arguments) as running:
+        out, err = await running.process.communicate()
+    assert running.process.returncode == 3
+    assert out.count(b"\n") == 150
+    assert b"gone could not be read: 404" in err
+    assert err.count(b"\n") == 1
+
+
+async def test_it_begins_at_an_instant(server):
+    noon = datetime(2026, 4, 20, 12, tzinfo=UTC)
+    for minutes in range(6):
+        server.add_event("idn_1", created_at=noon + timedelta(minutes=minutes))
+    arguments = ("idn_1", "--until-caught-up", "--start", "2026-04-20T12:03")
+    async with following(server, *arguments) as running:
+        out, _ = await running.process.communicate()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["id"] for line in lines] == server.event_ids("idn_1")[3:]
+
+
 async def test_a_table_names_the_identity_above_its_events(server):
     server.seed_events("idn_1", 2)
     server.seed_events("idn_2", 2)
@@ -169,6 +223,7 @@ async def test_events_that_seem_to_be_missing_are_told_of(server):
         (("..",), "IDENTITY"),
         (("idn_1", "--start", "then"), "start must be one of"),
         (("idn_1", "--every", "0"), "every must be"),
+        (("--all", "--discover-every", "0"), "discover_every must be"),
         (("idn_1", "--settle", "-1"), "settle must be"),
     ],
 )

@@ -10,7 +10,7 @@ from support.samples import event_row, page_body
 from support.scripted import answer, simulated
 from support.virtual import now, run, virtual
 
-from canopy_async import CanopySession, RetryPolicy
+from canopy_async import CanopySession, NotFoundError, RetryPolicy
 
 ONE_ROW = page_body([event_row(1)], take=10)
 
@@ -129,6 +129,34 @@ async def test_failures_wait_longer_each_time_up_to_the_cap():
     waits = gaps(calls)
     assert all(0.89 < waits[n] / 2**n / 10 < 1.11 for n in range(3))
     assert all(54 <= wait <= 66 for wait in waits[4:])
+
+
+@virtual
+async def test_one_that_is_gone_is_told_of_once_and_asked_ever_less(caplog):
+    day = 24 * 3600.0
+    with simulated(lambda _: 404) as calls:
+        async with session() as canopy:
+            follower = canopy.follow("idn_1")
+            await follow_for(5 * day, follower)
+    waits = gaps(calls)
+    assert len(calls) < 200
+    assert all(3200 < wait < 4000 for wait in waits[-20:])
+    assert isinstance(follower.failures["idn_1"], NotFoundError)
+    assert len(caplog.records) == 1
+
+
+@virtual
+async def test_one_that_is_back_is_polled_at_its_pace_again():
+    def script(call):
+        return 404 if now() < 50_000 else growing_log(call)
+
+    growing_log = growing()
+    with simulated(script) as calls:
+        async with session() as canopy:
+            batches = await follow_for(56_000, canopy.follow("idn_1", every=2))
+    assert batches[0][0] < 50_000 * 1.12
+    late = [call for call in calls if call.at > batches[0][0]]
+    assert all(wait < 2.5 for wait in gaps(late))
 
 
 @virtual

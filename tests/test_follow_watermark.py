@@ -17,6 +17,7 @@ from canopy_async import (
     Severity,
 )
 from canopy_async.follow import watermark as module
+from canopy_async.follow.watermark import front_of
 from canopy_async.models import ActorType
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
@@ -239,7 +240,7 @@ def test_its_text_keeps_all_of_it_to_the_microsecond(ages, count, explained):
 
 
 def test_a_shorter_overlap_than_before_repeats_nothing():
-    rows = [event("evt_1", 0), event("evt_2", 8)]
+    rows = [event("evt_1", 0), *(event(f"evt_{n}", 8) for n in range(2, 100))]
     second = timedelta(seconds=1)
     narrow = (
         FollowCheckpoint(scope="s").after(rows).trimmed(overlap=second, deep=second)
@@ -251,16 +252,17 @@ def test_a_shorter_overlap_than_before_repeats_nothing():
 
 
 def test_a_poll_that_is_not_deep_forgets_nothing():
-    place = FollowCheckpoint(scope="s").after([event("evt_1", 0), event("evt_2", 30)])
+    rows = [event("evt_1", 0), *(event(f"evt_{n}", 30) for n in range(2, 40))]
+    place = FollowCheckpoint(scope="s").after(rows)
     place = place.trimmed(overlap=OVERLAP, deep=DEEP)
     assert place.near(OVERLAP) == NOON + timedelta(seconds=20)
-    batch = place.digest("idn", [event("evt_3", 100)], truncated=False)
+    batch = place.digest("idn", [event("evt_40", 100)], truncated=False)
     assert batch.checkpoint.floor == place.floor
-    assert batch.checkpoint.ids.keys() == {"evt_1", "evt_2", "evt_3"}
+    assert batch.checkpoint.ids.keys() == {f"evt_{n}" for n in range(1, 41)}
 
 
 def test_what_came_since_a_deep_poll_began_keeps_its_reach():
-    rows = [event("evt_1", 0), event("evt_2", 200)]
+    rows = [event("evt_0", 200), *(event(f"evt_{n}", 0) for n in range(1, 16))]
     place = FollowCheckpoint(scope="s").after(rows)
     place = place.trimmed(overlap=OVERLAP, deep=DEEP, seen=NOON)
     assert place.floor == NOON - DEEP
@@ -330,7 +332,8 @@ def test_ids_of_an_older_text_reach_as_far_as_its_overlap_and_then_further():
     place = FollowCheckpoint.loads(text).trimmed(overlap=OVERLAP, deep=DEEP)
     assert place.floor == NOON - OVERLAP
     assert not place.wants(event("evt_0", -11))
-    grown = place.after([event("evt_2", 100)]).trimmed(overlap=OVERLAP, deep=DEEP)
+    rows = [event(f"evt_{n}", 100) for n in range(2, 100)]
+    grown = place.after(rows).trimmed(overlap=OVERLAP, deep=DEEP)
     assert grown.floor == NOON + timedelta(seconds=60)
 
 
@@ -365,3 +368,42 @@ def test_other_texts_are_refused(text):
 def test_what_is_no_text_is_refused():
     with pytest.raises(TypeError):
         FollowCheckpoint.loads(3)
+
+
+def seen(*seconds):
+    return [NOON + timedelta(seconds=second) for second in seconds]
+
+
+HOUR = timedelta(hours=1)
+DAY = 86_400
+BUSY = range(-100, 0)
+
+
+@pytest.mark.parametrize(
+    ("dates", "front"),
+    [
+        (seen(*BUSY), -1),
+        (seen(*BUSY, 60), 60),  # within the look back
+        (seen(*BUSY, 2 * DAY), -1),
+        (seen(*BUSY, *range(2 * DAY, 2 * DAY + 89)), -1),
+        (seen(*BUSY, *range(2 * DAY, 2 * DAY + 90)), 2 * DAY + 89),
+        (seen(*range(2 * DAY, 2 * DAY + 500), *range(15)), 14),
+        (seen(-9 * DAY, -5 * DAY, -DAY, 0), -9 * DAY),
+        (seen(7), 7),
+    ],
+)
+def test_where_events_come_is_told_by_those_seen_last(dates, front):
+    assert front_of(dates, HOUR) == NOON + timedelta(seconds=front)
+
+
+@pytest.mark.parametrize(
+    ("dates", "front"),
+    [
+        (seen(*BUSY, *range(2 * DAY, 2 * DAY + 5_000)), -1),
+        (seen(*BUSY, 5, 11, 12), 5),
+        (seen(*range(100, 200)), 199),  # its clocks are two
+        (seen(*range(-9 * DAY, -9 * DAY + 15)), -9 * DAY + 14),
+    ],
+)
+def test_the_time_tells_which_are_dated_ahead(dates, front):
+    assert front_of(dates, HOUR, now=NOON) == NOON + timedelta(seconds=front)

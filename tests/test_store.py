@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
+from asyncio.subprocess import PIPE
 
 import pytest
 from support.programs import script
@@ -96,6 +98,108 @@ asyncio.run(main())
     async with CheckpointStore(path) as store:
         loaded = await store.load()
     assert loaded["idn_1"].count == 49
+
+
+SAVE_ON = """
+import asyncio, sys
+from canopy_async import Batch, CheckpointStore, FollowCheckpoint
+
+async def main():
+    async with CheckpointStore(sys.argv[1]) as store:
+        await store.save_first_run(f"idn_{n}" for n in range(500))
+        for n in range(100_000):
+            place = FollowCheckpoint(scope="s" * (n % 7 * 900), count=n)
+            identity_id = f"idn_{n % 997}"
+            await store.save(
+                Batch(identity_id=identity_id, events=(), checkpoint=place)
+            )
+            print(n, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("saves", [1, 7, 40, 150, 700])
+async def test_after_a_kill_the_named_file_alone_is_enough(tmp_path, saves):
+    program, path = tmp_path / "program.py", tmp_path / "bot.db"
+    program.write_text(SAVE_ON)
+    async with script(program, path, env=os.environ, stdout=PIPE) as process:
+        saved = -1
+        while saved < saves:
+            saved = int(await process.stdout.readline())
+        process.kill()
+        rest, _ = await process.communicate()
+    saved = int((rest.split() or [saved])[-1])
+    alone = tmp_path / "elsewhere" / "bot.db"
+    alone.parent.mkdir()
+    shutil.copy(path, alone)
+    async with CheckpointStore(alone) as store:
+        loaded = await store.load()
+        first_run = await store.load_first_run()
+    newest = {f"idn_{n % 997}": n for n in range(saved + 1)}
+    # The one that was being saved when the kill came may be there or not.
+    being_saved = (f"idn_{(saved + 1) % 997}", saved + 1)
+    found = {identity_id: place.count for identity_id, place in loaded.items()}
+    assert found in (newest, newest | dict([being_saved]))
+    assert first_run == {f"idn_{n}" for n in range(500)} - found.keys()
+
+
+async def test_a_copy_that_lost_some_is_refused(path):
+    async with CheckpointStore(path) as store:
+        for n in range(5):
+            await store.save(batch(f"idn_{n}"))
+    database = sqlite3.connect(path)
+    database.execute("DROP TRIGGER removed")
+    database.execute("DELETE FROM checkpoints WHERE identity_id = 'idn_3'")
+    database.commit()
+    database.close()
+    with pytest.raises(CheckpointError, match="of 5 checkpoints, 4 are there"):
+        await CheckpointStore(path).load()
+
+
+async def test_an_identity_can_be_taken_out_by_hand(path):
+    async with CheckpointStore(path) as store:
+        for n in range(3):
+            await store.save(batch(f"idn_{n}"))
+    database = sqlite3.connect(path)
+    database.execute("DELETE FROM checkpoints WHERE identity_id = 'idn_1'")
+    database.commit()
+    database.close()
+    async with CheckpointStore(path) as store:
+        assert set(await store.load()) == {"idn_0", "idn_2"}
+
+
+async def test_the_first_run_is_remembered(path):
+    async with CheckpointStore(path) as store:
+        assert await store.load_first_run() is None
+        await store.save(batch("idn_0"))
+        assert await store.load_first_run() is None
+        await store.save_first_run(["idn_0", "idn_1", "idn_2"])
+        assert await store.load_first_run() == {"idn_1", "idn_2"}
+        await store.save(batch("idn_2"))
+        await store.save(batch("idn_2"))
+    async with CheckpointStore(path) as store:
+        assert await store.load_first_run() == {"idn_1"}
+        assert set(await store.load()) == {"idn_0", "idn_2"}
+
+
+async def test_a_store_from_before_first_runs_were_remembered_had_one(path):
+    made = await make_old(path)
+    async with CheckpointStore(path) as store:
+        assert set(await store.load()) == made
+        assert await store.load_first_run() == frozenset()
+
+
+async def make_old(path):
+    """A store as it was before: one table."""
+    async with CheckpointStore(path) as store:
+        await store.save(batch("idn_1"))
+    database = sqlite3.connect(path)
+    for what in ("TRIGGER saved", "TRIGGER removed", "TABLE first_run", "TABLE state"):
+        database.execute(f"DROP {what}")
+    database.commit()
+    database.close()
+    return {"idn_1"}
 
 
 async def test_a_second_store_on_one_file_is_refused(path):

@@ -162,9 +162,23 @@ def follow(
     start: Annotated[
         str,
         typer.Option(
-            "--start", help="Without a checkpoint: from now on, or from the beginning."
+            "--start",
+            help="On the first run: now, beginning, or a date or instant, in UTC if it"
+            " does not say.",
         ),
     ] = "now",
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(
+            "--until-caught-up", help="End once all that there is was written."
+        ),
+    ] = False,
+    discover_every: Annotated[
+        float,
+        typer.Option(
+            "--discover-every", help="Seconds between looks for new identities."
+        ),
+    ] = 60.0,
     every: Annotated[
         float, typer.Option("--every", help="Seconds between looks, where much comes.")
     ] = 5.0,
@@ -185,6 +199,8 @@ def follow(
         checkpoint=checkpoint,
         as_json=as_json,
         start=start,
+        until_caught_up=until_caught_up,
+        discover_every=discover_every,
         every=every,
         settle=settle,
         q=q,

@@ -1,12 +1,12 @@
 """``canopy-async follow``."""
 
-import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 import typer
@@ -15,12 +15,9 @@ from canopy_async import Batch, CanopyError, CanopySession, CheckpointStore, Fol
 from canopy_async.cli.output import Output
 from canopy_async.cli.reading import Account
 from canopy_async.cli.render import event_table, json_lines, visible
-from canopy_async.cli.running import argument_checks, complain
+from canopy_async.cli.running import INCOMPLETE, argument_checks, complain
 
 __all__ = ["follow_events"]
-
-_LIST_EVERY: Final = 300.0
-"""Seconds between looks for new identities."""
 
 
 async def follow_events(
@@ -30,9 +27,10 @@ async def follow_events(
     is_all: bool,
     checkpoint: Path | None,
     as_json: bool | None,
+    start: str,
     **options: Any,
 ) -> None:
-    """Write new events to standard output until cancelled.
+    """Write new events to standard output until cancelled, or caught up.
 
     What was written is saved afterwards: killed in between, it is written again.
 
@@ -42,12 +40,14 @@ async def follow_events(
         is_all: Whether to follow every other identity of the account as well.
         checkpoint: The file to go on from, None to keep none.
         as_json: Whether to write JSON lines; None is unless on a terminal.
+        start: Where to begin: ``now``, ``beginning``, or the text of an instant.
         **options: As `CanopySession.follow` takes them.
 
     Raises:
         typer.BadParameter: An argument can't be used.
         CanopyError: The token was refused, or the checkpoints can't be used.
         OSError: Standard output can't be written.
+        typer.Exit: Some identities could not be read to their end.
     """
     if not identity_ids and not is_all:
         raise typer.BadParameter("name one, or pass --all", param_hint="IDENTITY")
@@ -55,16 +55,49 @@ async def follow_events(
         canopy = await stack.enter_async_context(account.session())
         store = None if checkpoint is None else CheckpointStore(checkpoint)
         with argument_checks():
-            follower = canopy.follow(identity_ids, checkpoints=store, **options)
+            for identity_id in identity_ids:
+                canopy.events(identity_id)  # which refuses what can't be one
+            follower = canopy.follow(
+                _Account(canopy, identity_ids) if is_all else identity_ids,
+                checkpoints=store,
+                start=_start_of(start),
+                **options,
+            )
         _tell_of_warnings(follower)
         if store is not None:
             await stack.enter_async_context(store)
-        if is_all:
-            await _add_all(canopy, follower)
-            listing = asyncio.create_task(_add_new(canopy, follower))
-            stack.push_async_callback(_end, listing)
         await stack.enter_async_context(follower)
         await _write(follower, store, _renderer(as_json=as_json))
+    for identity_id, error in follower.failures.items():
+        complain(f"{identity_id} could not be read: {error}")
+    if follower.failures:
+        raise typer.Exit(INCOMPLETE)
+
+
+class _Account:
+    """The identities that were named, and then those of the account.
+
+    It can be iterated again and again, which lists them anew.
+    """
+
+    def __init__(self, canopy: CanopySession, named: Sequence[str]) -> None:
+        self._canopy = canopy
+        self._named = named
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for identity_id in self._named:
+            yield identity_id
+        async for identity in self._canopy.identities():
+            yield identity.id
+
+
+def _start_of(text: str) -> str | datetime:
+    """Return the instant that a text names, in UTC where it does not say."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 async def _write(
@@ -90,28 +123,6 @@ async def _write(
             await store.save(batch)
 
 
-async def _add_all(canopy: CanopySession, follower: Follower) -> None:
-    async for identity in canopy.identities():
-        follower.add(identity.id)
-
-
-async def _add_new(canopy: CanopySession, follower: Follower) -> None:
-    """Look for identities that were created meanwhile, now and then."""
-    while True:
-        await asyncio.sleep(_LIST_EVERY)
-        try:
-            async for identity in canopy.identities():
-                follower.add(identity.id, start="beginning")
-        except CanopyError as error:
-            complain(f"new identities could not be listed: {error}")
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
 class _Complaints(logging.Handler):
     """Writes what the library warns of to standard error, a line each."""
 
@@ -121,7 +132,10 @@ class _Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # A log names no URL, which has the id and the search term; this may.
-        error = self._follower.failures.get(getattr(record, "identity_id", ""))
+        identity_id: str | None = getattr(record, "identity_id", None)
+        error: CanopyError | None = self._follower.listing_failure
+        if identity_id is not None:
+            error = self._follower.failures.get(identity_id)
         message = record.getMessage()
         complain(message if error is None else f"{message}: {error}")
 

@@ -5,13 +5,16 @@ poll reads the tail of a log by the overlap chain, and the watermark knows what 
 it was handed out before. A `CheckpointStore` keeps watermarks over restarts.
 """
 
+from canopy_async.follow.discovery import Identities
 from canopy_async.follow.follower import Follower
-from canopy_async.follow.polling import FollowOptions
+from canopy_async.follow.polling import FollowOptions, Start
 from canopy_async.follow.store import CheckpointStore
 from canopy_async.follow.watermark import (
     Batch,
     CheckpointSource,
+    FirstRunSource,
     FollowCheckpoint,
+    FollowOutcome,
     Gap,
     SavedCheckpoint,
 )
@@ -20,9 +23,13 @@ __all__ = [
     "Batch",
     "CheckpointSource",
     "CheckpointStore",
+    "FirstRunSource",
     "FollowCheckpoint",
     "FollowOptions",
+    "FollowOutcome",
     "Follower",
     "Gap",
+    "Identities",
     "SavedCheckpoint",
+    "Start",
 ]

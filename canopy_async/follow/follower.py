@@ -7,35 +7,45 @@ processed: a slow reader slows the polls instead of piling up events.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import attrs
 
-from canopy_async.arguments import check_choice
 from canopy_async.errors import (
     ApiError,
     CanopyError,
-    CheckpointError,
     SessionClosedError,
     UnauthorizedError,
 )
-from canopy_async.follow.polling import STARTS, FollowOptions, Poller
-from canopy_async.follow.rota import Rota
-from canopy_async.follow.watermark import (
-    Batch,
-    CheckpointSource,
-    FollowCheckpoint,
-    SavedCheckpoint,
+from canopy_async.follow.beginning import Beginnings
+from canopy_async.follow.discovery import IdentitySource
+from canopy_async.follow.poll import clock
+from canopy_async.follow.polling import (
+    FollowOptions,
+    Poller,
+    Start,
+    check_start,
 )
+from canopy_async.follow.rota import Rota
+from canopy_async.follow.watermark import Batch, FollowCheckpoint, FollowOutcome
 from canopy_async.models import AuditEvent
+from canopy_async.pacer import Lane, Pacer
 from canopy_async.stream import EventStream
+from canopy_async.tasks import cancel_and_wait
 from canopy_async.transport import Transport
 
 __all__ = ["Follower"]
 
 _log = logging.getLogger("canopy_async")
+
+_LISTING_SHARE: Final = 10
+"""Listing identities takes no more than the tenth part of the time."""
+
+_OPEN_PER_TURN: Final = 2
+"""Identities that are begun at a time at most, for each that may be polled, where
+following ends: so that the next is there when one is done."""
 
 
 @attrs.define(eq=False)
@@ -87,8 +97,14 @@ class Follower:
     A poll that fails changes nothing and is repeated, less and less often, while
     the other identities go on. A 401 stops everything.
 
+    With ``until_caught_up``, each identity is polled to its end once, and then let go
+    of: its last batch, maybe an empty one, has a `Batch.report`, and once that was
+    processed, ``on_end`` is called. A poll that fails is not repeated.
+
     Attributes:
         failures: The error of each identity whose last poll failed.
+        listing_failure: Why the identities could not be listed the last time, None
+            where they could. It is tried again.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -99,92 +115,103 @@ class Follower:
 
     def __init__(
         self,
-        identity_ids: Iterable[str],
+        identities: Any,
         *,
         read: Callable[[str], Callable[..., EventStream]],
         scope: Callable[[str], str],
         transport: Transport,
+        concurrency: int,
         options: FollowOptions,
-        checkpoints: Mapping[str, SavedCheckpoint] | CheckpointSource | None,
+        checkpoints: Any,
+        on_end: Callable[[FollowOutcome], None] | None = None,
     ) -> None:
         self.failures: Final[dict[str, CanopyError]] = {}
+        self.listing_failure: CanopyError | None = None
+        self._identities: Final = IdentitySource(identities)
+        self._beginnings: Final = Beginnings(checkpoints, options.start)
         self._read: Final = read
         self._scope: Final = scope
         self._transport: Final = transport
+        self._pacer: Final = Pacer(2 * concurrency)
         self._options: Final = options
-        self._source: CheckpointSource | None = None
-        self._saved: dict[str, SavedCheckpoint] = {}
-        if isinstance(checkpoints, Mapping):
-            self._saved.update(checkpoints)
-        elif checkpoints is None or hasattr(checkpoints, "load"):
-            self._source = checkpoints
-        else:
-            raise TypeError("checkpoints must map identity ids, or have load()")
+        if on_end is not None and not callable(on_end):
+            raise TypeError("on_end must be callable")
+        self._on_end: Final = on_end
+        self._waiting: Final[dict[str, Start | None]] = {}
         self._pollers: Final[dict[str, Poller]] = {}
+        self._removed: Final[set[str]] = set()
+        self._finished: Final[dict[str, FollowCheckpoint | None]] = {}
         self._rota: Final = Rota(
             self._poll,
             width=options.width,
             beat=self._check_session,
             interrupted=self._interrupted,
         )
+        self._listing: asyncio.Task[None] | None = None
+        self._room: Final = asyncio.Event()
+        self._turn: Final = asyncio.Lock()
         self._ready: Final[deque[_Handover]] = deque()
         self._current: _Handover | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._stopped_by: Exception | None = None
+        self._hands_out_batches = True
         self._iterated = False
         self._started = False
         self._closed = False
-        for identity_id in identity_ids:
+        for identity_id in self._identities.named:
             self.add(identity_id)
 
     @property
     def identity_ids(self) -> tuple[str, ...]:
-        """The identities that are followed."""
-        return tuple(self._pollers)
+        """The identities that are followed, but for those polled to their end."""
+        return (*self._pollers, *self._waiting)
 
     @property
     def checkpoints(self) -> dict[str, FollowCheckpoint]:
-        """What was handed out of each log, to the event."""
+        """What was handed out of each log, to the event.
+
+        With ``until_caught_up``, a log that was polled to its end is left out where
+        this is read in batches: its last batch has its checkpoint.
+        """
         known = {
-            identity_id: poller.checkpoint
-            for identity_id, poller in self._pollers.items()
-            if poller.checkpoint is not None
+            identity_id: checkpoint
+            for identity_id, checkpoint in self._finished.items()
+            if checkpoint is not None
         }
+        for identity_id, poller in self._pollers.items():
+            if poller.checkpoint is not None:
+                known[identity_id] = poller.checkpoint
         current = self._current
         if current is not None and self._follows(current.poller):
             known[current.batch.identity_id] = current.checkpoint
         return known
 
-    def add(self, identity_id: str, *, start: str | None = None) -> None:
+    def add(self, identity_id: str, *, start: Start | None = None) -> None:
         """Follow one more identity; one that is followed already stays so.
 
         Args:
             identity_id: The identity.
-            start: Where to begin if there is no checkpoint of it, ``now`` or
-                ``beginning``; None is as for the others.
+            start: Where to begin if there is no checkpoint of it: ``now``,
+                ``beginning`` or an aware datetime. None is as for the identities that
+                were given at first, if it is added before these are read; and as
+                `CanopySession.follow` was told otherwise.
 
         Raises:
-            TypeError: An argument is not a str.
+            TypeError: An argument has the wrong type.
             ValueError: It can't be an id, or a place to begin.
             CheckpointError: Its checkpoint is damaged or of another log.
         """
         scope = self._scope(identity_id)
         if start is not None:
-            check_choice("start", start, STARTS)
-        if identity_id in self._pollers:
+            check_start(start)
+        if self._has(identity_id):
             return
-        poller = Poller(
-            identity_id=identity_id,
-            read=self._read(identity_id),
-            start=start or self._options.start,
-            scope=scope,
-            reach=self._options.reach,
-            pace=self._options.pace,
-        )
-        self._begin_at_saved(poller)
-        self._pollers[identity_id] = poller
-        if self._started:
-            self._rota.add(poller)
+        self._removed.discard(identity_id)
+        if not self._started:
+            self._beginnings.checkpoint_of(identity_id, scope)  # which may refuse
+            self._waiting[identity_id] = start
+            return
+        self._begin(identity_id, start or self._options.start)
 
     def remove(self, identity_id: str) -> None:
         """Follow an identity no longer; what was not handed out of it is not.
@@ -192,15 +219,19 @@ class Follower:
         Added again, it goes on where it was left.
         """
         place = self.checkpoints.get(identity_id)
+        self._removed.add(identity_id)
+        self._waiting.pop(identity_id, None)
         poller = self._pollers.pop(identity_id, None)
         self.failures.pop(identity_id, None)
         if poller is None:
             return
         self._rota.drop(poller)
-        self._saved[identity_id] = place
+        self._beginnings.keep(identity_id, place)
         kept = [item for item in self._ready if item.poller is not poller]
         self._ready.clear()
         self._ready.extend(kept)
+        self._room.set()
+        self._wake()
 
     async def __aenter__(self) -> Self:
         """Return the follower itself; nothing is sent before it is iterated."""
@@ -246,13 +277,18 @@ class Follower:
             ...     print(event.created_at, event.action)
         """
         self._begin_iterating()
+        self._hands_out_batches = False
         return self._events()
 
     async def aclose(self) -> None:
         """Cancel the polls that are still running, and await them."""
         self._closed = True
         self._wake()
-        await self._rota.aclose()
+        listing = () if self._listing is None else (self._listing,)
+        try:
+            await cancel_and_wait(listing)
+        finally:
+            await self._rota.aclose()
 
     def _begin_iterating(self) -> None:
         if self._iterated:
@@ -285,7 +321,7 @@ class Follower:
         """Wait for a batch, and make it the current one."""
         self._finish_current()
         await self._start()
-        while not (self._ready or self._closed or self._stopped_by):
+        while not (self._ready or self._is_over()):
             self._wakeup = asyncio.get_running_loop().create_future()
             try:
                 await self._wakeup
@@ -293,10 +329,18 @@ class Follower:
                 self._wakeup = None
         if self._stopped_by is not None:
             raise self._stopped_by
-        if self._closed:
+        if self._closed or not self._ready:
             return None
         self._current = self._ready.popleft()
         return self._current
+
+    def _is_over(self) -> bool:
+        """Whether no other batch comes than those that are ready."""
+        if self._closed or self._stopped_by is not None:
+            return True
+        is_listed = self._listing is None or self._listing.done()
+        has_ended = is_listed and not self._pollers and not self._waiting
+        return self._options.until_caught_up and has_ended
 
     def _finish_current(self) -> None:
         """Let the identity go on whose batch was processed."""
@@ -311,25 +355,125 @@ class Follower:
         if self._started or self._closed:
             return
         self._transport.check_open()
-        if self._source is not None:
-            self._saved |= await self._source.load()
-        for poller in self._pollers.values():
-            self._begin_at_saved(poller)
-            self._rota.add(poller)
+        await self._beginnings.load()
         self._started = True
+        self._listing = asyncio.create_task(self._list())
+        self._listing.add_done_callback(self._listed)
 
-    def _begin_at_saved(self, poller: Poller) -> None:
-        saved = self._saved.pop(poller.identity_id, None)
-        if saved is None:
+    async def _list(self) -> None:
+        """Begin with each identity; then look for new ones now and then."""
+        begun: dict[str, None] = {}
+        while self._waiting:
+            identity_id = next(iter(self._waiting))
+            begun[identity_id] = None
+            await self._wait_for_room()
+            self._begin_waiting(identity_id)
+        if not self._identities.changes:
+            await self._list_rest(begun)
+            await self._beginnings.listed(begun)
             return
-        if not isinstance(saved, FollowCheckpoint):
-            saved = FollowCheckpoint.loads(saved)
-        if saved.scope != poller.scope:
-            raise CheckpointError(
-                f"the checkpoint of {poller.identity_id!r} is of another log: server,"
-                " account, identity and q must be the same"
+        failures = 0
+        while True:
+            began = clock()
+            try:
+                await self._list_rest(begun)
+                await self._beginnings.listed(begun)
+            except (UnauthorizedError, SessionClosedError):
+                raise
+            except CanopyError as error:
+                if self._options.until_caught_up:
+                    raise
+                failures += 1
+                wait = self._listing_failed(error, failures)
+            else:
+                self.listing_failure, failures = None, 0
+                if self._options.until_caught_up:
+                    return
+                begun.clear()
+                took = clock() - began
+                wait = max(self._options.discover_every, _LISTING_SHARE * took)
+            await asyncio.sleep(wait)
+
+    async def _list_rest(self, begun: dict[str, None]) -> None:
+        """Begin with the identities of the source that were not begun yet."""
+        ids = self._identities.each()
+        try:
+            while True:
+                found = await self._transport.until_closed(anext(ids, None))
+                if found is None:
+                    return
+                begun[found] = None
+                if self._has(found) or found in self._removed:
+                    continue
+                await self._wait_for_room()
+                if not self._has(found):
+                    self._begin(found, None)
+        finally:
+            await ids.aclose()
+
+    def _listing_failed(self, error: CanopyError, failures: int) -> float:
+        """Remember why identities could not be listed; return how long to wait."""
+        pace = self._options.pace
+        wait = min(pace.after_failures(failures), self._options.discover_every)
+        is_new = self.listing_failure is None
+        _drop_frames(error)
+        self.listing_failure = error
+        if is_new:
+            _log.warning(
+                "identities could not be listed, the next time is in %.0f s: %s",
+                wait,
+                _kind_of(error),
             )
-        poller.checkpoint = saved
+        return pace.spread(wait)
+
+    def _listed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._stop(cast("Exception", error))
+        elif task.cancelled() and not self._closed:
+            self._stop(SessionClosedError("a listing was cancelled from outside"))
+        self._wake()
+
+    async def _wait_for_room(self) -> None:
+        """Wait until one more may be begun, where following ends."""
+        most = _OPEN_PER_TURN * self._options.width
+        while self._options.until_caught_up and len(self._pollers) >= most:
+            self._room.clear()
+            await self._room.wait()
+
+    def _has(self, identity_id: str) -> bool:
+        """Whether an identity is followed, or was until it was caught up."""
+        return (
+            identity_id in self._pollers
+            or identity_id in self._waiting
+            or identity_id in self._finished
+        )
+
+    def _begin_waiting(self, identity_id: str) -> None:
+        if identity_id in self._waiting:
+            self._begin(identity_id, self._waiting.pop(identity_id))
+
+    def _begin(self, identity_id: str, start: Start | None) -> None:
+        """Let an identity have its turns from now on."""
+        scope = self._scope(identity_id)
+        poller = Poller(
+            identity_id=identity_id,
+            read=self._read(identity_id),
+            start=start or self._beginnings.start_of(identity_id),
+            scope=scope,
+            reach=self._options.reach,
+            pace=self._options.pace,
+            new_transport=self._new_lane,
+            turn=self._turn,
+            now=lambda: self._transport.server_time,
+            tells_ends=self._options.until_caught_up,
+            checkpoint=self._beginnings.checkpoint_of(identity_id, scope),
+        )
+        self._pollers[identity_id] = poller
+        self._rota.add(poller)
+
+    def _new_lane(self) -> Transport:
+        """Return what shares the session's requests fairly between the polls."""
+        return cast("Transport", Lane(self._pacer, self._transport))
 
     def _check_session(self) -> None:
         if self._transport.closed:
@@ -351,7 +495,35 @@ class Follower:
             self._stop(error)
             return None
         self.failures.pop(poller.identity_id, None)
-        return poller.succeeded()
+        if not self._options.until_caught_up:
+            return poller.succeeded()
+        if not poller.is_caught_up:
+            return 0.0
+        self._finish(poller)
+        return None
+
+    def _finish(self, poller: Poller, error: CanopyError | None = None) -> None:
+        """Let go of an identity that was polled to its end, or failed."""
+        if not self._follows(poller):
+            return
+        identity_id = poller.identity_id
+        del self._pollers[identity_id]
+        kept = None if self._hands_out_batches else poller.checkpoint
+        self._finished[identity_id] = kept
+        self._room.set()
+        self._wake()
+        if self._on_end is None:
+            return
+        outcome = FollowOutcome(
+            identity_id=identity_id,
+            report=poller.report,
+            error=error,
+            checkpoint=poller.checkpoint,
+        )
+        try:
+            self._on_end(outcome)
+        except Exception as failed:  # noqa: BLE001 - raised where it is read
+            self._stop(failed)
 
     async def _hand_over(self, poller: Poller, batch: Batch) -> None:
         """Queue a batch, and wait until it was processed."""
@@ -366,13 +538,15 @@ class Follower:
         self._wake()
         await handover.processed
 
-    def _failed(self, poller: Poller, error: CanopyError) -> float:
+    def _failed(self, poller: Poller, error: CanopyError) -> float | None:
         wait = poller.failed(error)
-        # An error that is kept must hold nothing but itself.
-        error.__traceback__ = error.__context__ = error.__cause__ = None
+        _drop_frames(error)
         is_new = poller.identity_id not in self.failures
-        if self._pollers.get(poller.identity_id) is poller:
+        if self._follows(poller):
             self.failures[poller.identity_id] = error
+        if self._options.until_caught_up:
+            self._finish(poller, error)
+            return None
         if is_new:
             _log.warning(
                 "a poll failed, the next is in %.0f s: %s",
@@ -388,11 +562,18 @@ class Follower:
             return
         self._stopped_by = error
         self._rota.end()
+        if self._listing is not None:
+            self._listing.cancel()
         self._wake()
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
+
+
+def _drop_frames(error: BaseException) -> None:
+    """Let an error that is kept hold nothing but itself."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _kind_of(error: CanopyError) -> str:

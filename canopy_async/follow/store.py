@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -22,12 +22,47 @@ _VERSION: Final = 1
 _BUSY_SECONDS: Final = 1.0
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100
-_CREATE: Final = """
-CREATE TABLE checkpoints (
+_CREATE: Final = (
+    """
+CREATE TABLE IF NOT EXISTS checkpoints (
     identity_id TEXT PRIMARY KEY,
     checkpoint TEXT NOT NULL
 ) WITHOUT ROWID
+""",
+    # The identities of the first run that have no checkpoint yet.
+    "CREATE TABLE IF NOT EXISTS first_run (identity_id TEXT PRIMARY KEY) WITHOUT ROWID",
+    # How many checkpoints there are: a file that was copied while SQLite moved pages
+    # about may have lost some of them, without any other trace.
+    """
+CREATE TABLE IF NOT EXISTS state (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    saved INTEGER NOT NULL,
+    first_run_listed INTEGER NOT NULL
+)
+""",
+    """
+CREATE TRIGGER IF NOT EXISTS saved AFTER INSERT ON checkpoints BEGIN
+    UPDATE state SET saved = saved + 1;
+    DELETE FROM first_run WHERE identity_id = NEW.identity_id;
+END
+""",
+    """
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON checkpoints BEGIN
+    UPDATE state SET saved = saved - 1;
+END
+""",
+    # A store that had no such table was begun before, if anything is in it.
+    """
+INSERT OR IGNORE INTO state
+SELECT 1, count(*), count(*) > 0 FROM checkpoints
+""",
+)
+_LISTED: Final = "SELECT first_run_listed FROM state"
+_ADD_TO_FIRST_RUN: Final = """
+INSERT OR IGNORE INTO first_run
+SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM checkpoints WHERE identity_id = ?1)
 """
+_MOVE: Final = "PRAGMA wal_checkpoint(FULL)"
 _UPSERT: Final = """
 INSERT INTO checkpoints VALUES (?, ?)
 ON CONFLICT DO UPDATE SET checkpoint = excluded.checkpoint
@@ -37,10 +72,14 @@ ON CONFLICT DO UPDATE SET checkpoint = excluded.checkpoint
 class CheckpointStore:
     """Keeps the checkpoints of followed identities in a file.
 
-    What was saved is on the disk when `save` returns, and each `save` writes
+    What was saved is on the disk when `save` returns, in this file and not only in
+    the journal beside it: after a kill, the file alone is enough. Each `save` writes
     one row, however many identities there are. The file is opened by the first
     use, and is this store's alone until `aclose`: two bots on one file would
     post everything twice.
+
+    It also remembers which identities were there on the first run, so that one that
+    appears later begins at its beginning.
 
     Args:
         path: The SQLite file; it is made where there is none.
@@ -98,6 +137,28 @@ class CheckpointStore:
         """
         await self._in_thread(lambda: self._save(batch))
 
+    async def load_first_run(self) -> frozenset[str] | None:
+        """Return the identities of the first run that have no checkpoint.
+
+        Returns:
+            None while the first run goes on: it has not listed them all.
+
+        Raises:
+            CheckpointError: The file can't be used.
+        """
+        return await self._in_thread(self._load_first_run)
+
+    async def save_first_run(self, identity_ids: Iterable[str]) -> None:
+        """Save that these identities were there on the first run, and no others.
+
+        Args:
+            identity_ids: Those that have a checkpoint already need not be told.
+
+        Raises:
+            CheckpointError: It could not be saved.
+        """
+        await self._in_thread(lambda: self._save_first_run(identity_ids))
+
     async def aclose(self) -> None:
         """Finish what is being saved, and close the file; safe to call twice."""
         if self._closed:
@@ -141,7 +202,30 @@ class CheckpointStore:
 
     def _save(self, batch: Batch) -> None:
         row = (batch.identity_id, batch.checkpoint.dumps())
-        self._open().execute(_UPSERT, row)
+        database = self._open()
+        database.execute(_UPSERT, row)
+        _write_through(database)
+
+    def _load_first_run(self) -> frozenset[str] | None:
+        database = self._open()
+        (is_listed,) = database.execute(_LISTED).fetchone()
+        if not is_listed:
+            return None
+        rows = database.execute("SELECT identity_id FROM first_run")
+        return frozenset(identity_id for (identity_id,) in rows)
+
+    def _save_first_run(self, identity_ids: Iterable[str]) -> None:
+        database = self._open()
+        database.execute("BEGIN")
+        try:
+            rows = ((identity_id,) for identity_id in identity_ids)
+            database.executemany(_ADD_TO_FIRST_RUN, rows)
+            database.execute("UPDATE state SET first_run_listed = 1")
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+        _write_through(database)
 
     def _close(self) -> None:
         if self._database is not None:
@@ -195,7 +279,30 @@ class CheckpointStore:
         if version != _VERSION:
             database.execute(f"PRAGMA application_id = {_APPLICATION}")
             database.execute(f"PRAGMA user_version = {_VERSION}")
-            database.execute(_CREATE)
+        for statement in _CREATE:
+            database.execute(statement)
+        self._check_count(database)
         database.execute("COMMIT")
-        # One write to the disk for each commit, instead of three.
-        database.execute("PRAGMA journal_mode = WAL")
+        # What is begun and not finished leaves the file as it was.
+        database.execute("PRAGMA journal_mode = WAL").fetchall()
+
+    def _check_count(self, database: sqlite3.Connection) -> None:
+        (saved,) = database.execute("SELECT saved FROM state").fetchone()
+        (found,) = database.execute("SELECT count(*) FROM checkpoints").fetchone()
+        if found != saved:
+            raise CheckpointError(
+                f"{self._path}: of {saved} checkpoints, {found} are there: the file was"
+                f" copied while it was written. Copy it with {self._path.name}-wal"
+            )
+
+
+def _write_through(database: sqlite3.Connection) -> None:
+    """Move what was committed from the journal into the file itself.
+
+    Raises:
+        sqlite3.OperationalError: It could not be moved.
+    """
+    # All rows are fetched: a statement that has some left would be in its way.
+    ((is_blocked, committed, moved),) = database.execute(_MOVE).fetchall()
+    if is_blocked or committed != moved:
+        raise sqlite3.OperationalError("the journal could not be moved into the file")

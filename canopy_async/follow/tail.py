@@ -15,6 +15,7 @@ from canopy_async.errors import (
 from canopy_async.models import AuditEvent, Page
 from canopy_async.run import ReadOptions, Run
 from canopy_async.stream import EventStream
+from canopy_async.transport import Transport
 from canopy_async.walk import OverlapChain, Span
 from canopy_async.wire import MAX_TAKE, Query
 
@@ -51,12 +52,17 @@ class Tail(OverlapChain[AuditEvent]):
             self.oldest_first_row = page.items[0].created_at
         if not (page.items and page.pagination.has_next_page):
             self.ended = True
-        for row in page.items:
-            if self._floor is not None and row.created_at < self._floor:
-                self.passed = True
-            elif self._keeps:
-                self.seen[row.id] = row
+        self._note(page.items)
         return super().take(page)
+
+    def _note(self, rows: Sequence[AuditEvent]) -> None:
+        floor = self._floor
+        if floor is not None:
+            wanted = [row for row in rows if row.created_at >= floor]
+            self.passed = self.passed or len(wanted) < len(rows)
+            rows = wanted
+        if self._keeps:
+            self.seen.update((row.id, row) for row in rows)
 
     def suffices(self, error: IncompleteReadError, rows: Sequence[AuditEvent]) -> bool:
         """Tell whether what was seen is as good as a poll, though it is unproven.
@@ -76,6 +82,7 @@ def open_tail(
     floor: datetime | None,
     take: int,
     concurrency: int | None = None,
+    transport: Transport | None = None,
 ) -> tuple[Tail, Run[AuditEvent]]:
     """Return a pass over a log, and the walk that steers it.
 
@@ -85,10 +92,12 @@ def open_tail(
         floor: The earliest instant that is wanted.
         take: Rows per page at most.
         concurrency: Requests in flight at most; None is the session's own limit.
+        transport: Sends the requests, None for the stream's own.
     """
     tail = Tail(take=take, order=order, floor=floor)
     stream = read(order=order, since=floor, take=take, concurrency=concurrency)
-    return tail, attrs.evolve(stream, new_walk=partial(_steered_by, tail)).open()
+    steered = attrs.evolve(stream, new_walk=partial(_steered_by, tail))
+    return tail, steered.open() if transport is None else steered.open_over(transport)
 
 
 def _steered_by(tail: Tail, _query: Query, _options: ReadOptions) -> Tail:
