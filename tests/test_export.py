@@ -1,6 +1,7 @@
 """An export: what is in its files and its manifest, and what a rerun adds."""
 
 import asyncio
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from support.waiting import until
 
 from canopy_async import (
     CanopyError,
+    ExportError,
     IncompleteReadError,
     NotFoundError,
     SessionClosedError,
@@ -184,6 +186,102 @@ async def test_events_that_were_committed_late_are_found_within_the_look_back(
     assert (result.events, result.late) == (1, 1)
     assert ids_of(out)["a"][-1] == late["id"]
     assert verify(out).problems == ()
+
+
+@pytest.mark.usefixtures("logs")
+@pytest.mark.parametrize("make", [lambda: None, lambda: ["one", "many"]])
+async def test_an_end_in_the_future_of_the_server_is_refused_and_leaves_nothing(
+    session, out, make
+):
+    await session.page("one")
+    now = session.server_time
+    with pytest.raises(ValueError, match="until must not be in the future"):
+        await export(session, make(), out, until=now + timedelta(seconds=30))
+    assert not out.exists()
+    # That it is not in the future of this machine is nothing to the server.
+    result = await export(session, make(), out, until=now - timedelta(seconds=30))
+    assert result.unsettled_from == result.as_of - HOUR
+    settled = await export(session, make(), out / "2", until=now - 2 * HOUR)
+    assert settled.unsettled_from is None
+
+
+async def test_an_identity_that_left_and_came_back_has_each_event_once(
+    server, session, out
+):
+    rows = [{"id": f"e{n}", "created_at": NOON + n * HOUR / 10} for n in range(30)]
+    server.add_identity(id="a")
+    server.add_events("b", rows)
+    await export(session, None, out)
+    server.delete_identity("b")
+    result = await export(session, None, out)
+    assert (result.gone, result.done) == (1, 1)
+    found = verify(out)
+    assert (found.status, found.gone, found.identities) == ("finished", 1, 1)
+    server.add_events("b", [*rows, {"id": "new", "created_at": NOON + 10 * HOUR}])
+    result = await export(session, None, out)
+    assert (result.events, result.new_identities, result.gone) == (1, 0, 0)
+    assert ids_of(out) == {"b": server.event_ids("b")}
+    found = verify(out)
+    assert (found.status, found.gone, found.identities) == ("finished", 0, 2)
+
+
+async def test_identities_that_a_filter_does_not_leave_are_not_asked_for(
+    server, session, out
+):
+    for name in ("ada", "bob"):
+        server.add_identity(id=name, email=f"{name}@example.org")
+        server.seed_events(name, 3)
+    await export(session, session.identities(q="ada"), out)
+    assert read_back(out) == truth(server, "ada")
+    asked = read_manifest(out).runs[0].begin.asked
+    assert (asked.kind, asked.filter) == ("listing", {"q": "ada"})
+    for other in (None, ["ada"], session.identities(q="bob")):
+        with pytest.raises(ExportError, match="it can't be gone on with"):
+            await export(session, other, out)
+
+
+@pytest.mark.usefixtures("logs")
+async def test_what_ends_a_run_says_what_it_kept_and_that_it_goes_on(session, out):
+    async def ids():
+        yield "some"
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError) as caught:
+        await export(session, ids(), out, width=1)
+    (note,) = caught.value.__notes__
+    assert (
+        note
+        == f"150 events of this run are kept in {out}: run the export again to go on"
+    )
+    (run,) = read_manifest(out).runs
+    assert (run.end.outcome, run.end.events, run.listed) == ("failed", 150, None)
+    assert run.end.error.type == "TimeoutError"
+
+
+async def test_a_manifest_tells_of_each_run(logs, session, out):
+    first = await export(session, None, out, look_back=60)
+    logs.seed_events("new", 7)
+    second = await export(session, None, out, look_back=90)
+    manifest = read_manifest(out)
+    runs = manifest.runs
+    assert [run.begin.run for run in runs] == [1, 2] == [first.run, second.run]
+    assert [run.begin.look_back for run in runs] == [60, 90]
+    assert [run.end.outcome for run in runs] == ["finished", "finished"]
+    assert [run.end.events for run in runs] == [1051, 7]
+    assert [run.end.covered for run in runs] == [4, 5]
+    assert [run.end.new_identities for run in runs] == [4, 1]
+    assert [run.end.as_of for run in runs] == [first.as_of, second.as_of]
+    assert [run.listed.identities for run in runs] == [4, 5]
+    assert [run.listed.counted for run in runs] == [4, 5]
+    names = sorted([*SIZES, "new"])
+    text = "".join(f"{name}\n" for name in names)
+    assert runs[1].listed.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert all(run.listed.complete for run in runs)
+    # By the server's clock, which is far from that of this machine.
+    for run in runs:
+        assert run.end.began <= run.end.as_of + timedelta(seconds=1)
+        assert run.end.at > run.begin.at + timedelta(days=1000)
+    assert manifest.as_of == second.as_of
 
 
 async def test_a_rerun_reads_ids_that_were_not_named_before(logs, session, out):
@@ -462,6 +560,11 @@ async def test_memory_is_bounded_by_chunks_not_by_logs(
             "since",
         ),
         ({"q": 3}, TypeError, "q must be a str"),
+        ({"look_back": -1}, ValueError, "look_back must be a finite number"),
+        ({"look_back": 8 * 86_400}, ValueError, "look_back must be at most seven days"),
+        ({"look_back": "1h"}, TypeError, "look_back must be a number"),
+        ({"directory": ""}, ValueError, "directory must not be empty"),
+        ({"directory": b"out"}, TypeError, "directory must be a str or a path"),
         ({"identities": "one"}, TypeError, "identity_ids must be an iterable"),
         ({"identities": 7}, TypeError, "identity_ids must be an iterable"),
     ],
