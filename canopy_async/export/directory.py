@@ -9,6 +9,7 @@ next run.
 
 import os
 import stat
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -62,6 +63,8 @@ from canopy_async.export.writers import Format, Writer
 __all__ = ["ExportDirectory", "refuse_other"]
 
 _BEGINNING: Final = b'{"kind":"header",'
+_LOOKS: Final = (0.01, 0.05, 0.1, 0.2, 0.0)
+"""Seconds after each attempt to lock a manifest, the last one being in vain."""
 
 
 class ExportDirectory:
@@ -351,12 +354,15 @@ class ExportDirectory:
             os.close(old)
 
     def _lock(self, manifest: int) -> None:
-        try:
-            lock(manifest)
-        except (BlockingIOError, PermissionError):
-            raise ExportError(
-                f"{self.path} is in use: another export writes to it"
-            ) from None
+        for patience in _LOOKS:
+            try:
+                lock(manifest)
+            except (BlockingIOError, PermissionError):
+                # Whoever looks whether it is locked holds the lock for an instant.
+                time.sleep(patience)
+            else:
+                return
+        raise ExportError(f"{self.path} is in use: another export writes to it")
 
     def _is_new(self) -> bool:
         """Tell whether there is no header yet, or one that was cut short."""
