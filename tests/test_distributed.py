@@ -136,7 +136,7 @@ async def test_with_an_end_a_rerun_does_what_is_left_and_nothing_else(logs, run,
     logs.reset_requests()
     second = await run([*SIZES, "later"], until=NOON)
     assert (second.done, second.skipped, second.failed) == (10, 5, 0)
-    assert (second.run, second.new_identities) == (2, 9)
+    assert (second.run, second.new_identities) == (2, 10)
     ids = {request.identity for request in logs.requests}
     assert ids.isdisjoint(list(SIZES)[:5])
     assert exported(out) == truth(logs, *SIZES, "later")
