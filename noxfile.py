@@ -83,6 +83,13 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def injection(session: nox.Session) -> None:
+    """End reads in every step of the event loop, in every way, and go on with them."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/injection.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def benchmarks(session: nox.Session) -> None:
     """Measure how fast reads are, beside what else there is to read with."""
     session.install("-e", ".[benchmarks]")

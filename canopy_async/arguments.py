@@ -1,12 +1,17 @@
 """Checks of what callers pass, with errors that name the argument."""
 
+import inspect
 import sys
 import unicodedata
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 __all__ = [
+    "OnError",
+    "Order",
+    "Status",
+    "check_callback",
     "check_choice",
     "check_flag",
     "check_instant",
@@ -14,7 +19,37 @@ __all__ = [
     "check_seconds",
     "check_segment",
     "check_text",
+    "fault_of_callback",
 ]
+
+
+Order: TypeAlias = Literal["asc", "desc"]
+Status: TypeAlias = Literal["active", "inactive"]
+OnError: TypeAlias = Literal["raise", "collect"]
+
+
+def check_callback(name: str, value: Any) -> Any:
+    """Return ``value`` if it can be called back as a plain function.
+
+    Raises:
+        TypeError: It can't be called, is a class, or would have to be awaited.
+    """
+    fault = fault_of_callback(value)
+    if fault is not None:
+        raise TypeError(f"{name} must be a plain function, {fault}")
+    return value
+
+
+def fault_of_callback(value: Any) -> str | None:
+    """Return why ``value`` can't be called back as a plain function, or None."""
+    if isinstance(value, type):
+        return f"not the class {value.__name__}"
+    if not callable(value):
+        return f"not {type(value).__name__}"
+    call = getattr(value, "__call__", None)  # noqa: B004 - of an object with one
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call):
+        return "not an async one: it is not awaited"
+    return None
 
 
 def check_integer(

@@ -1,7 +1,7 @@
 """What came of one attempt of a request, and what that means."""
 
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -10,20 +10,32 @@ from canopy_async.errors import (
     ApiError,
     CanopyError,
     ProtocolError,
+    RateLimitedError,
     RequestTimeoutError,
+    TokenError,
     TransportError,
 )
 from canopy_async.retry import COOLDOWN_STATUSES
 from canopy_async.wire import Response, error_from
 
-__all__ = ["Attempt", "Fault", "error_of", "is_refused", "shows_strain"]
+__all__ = [
+    "Attempt",
+    "Fault",
+    "NotAdmittedError",
+    "Outcome",
+    "error_of",
+    "error_of_unsent",
+    "is_down",
+    "is_refused",
+    "shows_strain",
+]
 
 _STRAINED: Final = COOLDOWN_STATUSES | {HTTPStatus.GATEWAY_TIMEOUT}
 
 
 @attrs.frozen(eq=False)
 class Fault:
-    """An attempt without a whole answer.
+    """An attempt without an answer that can be used.
 
     Attributes:
         reason: The kind of fault.
@@ -31,6 +43,8 @@ class Fault:
         timed_out: Whether the answer took too long.
         too_large: Whether the answer is over the size limit.
         final: Whether another attempt would fail as this one did.
+        unreachable: Whether no connection could be made.
+        html: Whether a page of HTML came instead of JSON.
     """
 
     reason: str
@@ -38,12 +52,41 @@ class Fault:
     timed_out: bool = False
     too_large: bool = False
     final: bool = False
+    unreachable: bool = False
+    html: bool = False
+
+
+class NotAdmittedError(Exception):
+    """A request was not sent, for what other requests have learnt.
+
+    Attributes:
+        outcome: What another request ended with.
+        seconds_left: For how long no request will be sent, as the server asked;
+            None in an outage, whose end nobody knows.
+    """
+
+    def __init__(
+        self, outcome: Response | Fault, seconds_left: float | None = None
+    ) -> None:
+        super().__init__("the request was not sent")
+        self.outcome: Final = outcome
+        self.seconds_left: Final = seconds_left
+
+
+Outcome: TypeAlias = Response | Fault | NotAdmittedError | TokenError
+"""What an attempt ends with."""
 
 
 class Attempt(NamedTuple):
-    """What came of an attempt, and the token it was sent with."""
+    """What came of an attempt, and the token it was sent with.
 
-    outcome: Response | Fault
+    Attributes:
+        outcome: An answer or a fault; where nothing was sent, why.
+        credential: The token.
+        started: When it was admitted; where nothing was sent, when that was known.
+    """
+
+    outcome: Outcome
     credential: Credential
     started: float
 
@@ -67,10 +110,57 @@ def error_of(
         rows = f"row {last}" if take == 1 else f"the rows {last - take + 1} to {last}"
         message = f"{rows} of the list: {outcome.message}"
         return ProtocolError(message, page=page, too_large=True)
+    if outcome.html:
+        broken = ProtocolError(outcome.message, page=page)
+        broken.html = True
+        return broken
     cls = RequestTimeoutError if outcome.timed_out else TransportError
     error = cls(outcome.message, url=url, attempts=attempt)
     error.final = outcome.final
     return error
+
+
+def error_of_unsent(
+    outcome: Response | Fault,
+    *,
+    seconds_left: float | None,
+    page: int,
+    take: int,
+    url: str,
+    attempts: int,
+) -> CanopyError:
+    """Return the error of a request that was not sent, for what others have learnt.
+
+    Args:
+        outcome: What another request ended with.
+        seconds_left: For how long no request will be sent; None in an outage.
+        page: The page that was to be asked for.
+        take: Rows per page that were to be asked for.
+        url: The URL that was to be asked for.
+        attempts: How often it was sent before.
+    """
+    if seconds_left is not None:
+        status = outcome.status if isinstance(outcome, Response) else 0
+        error: CanopyError = RateLimitedError(
+            "no request is sent, as the server asked for quiet",
+            status=status or HTTPStatus.TOO_MANY_REQUESTS,
+            retry_after=seconds_left,
+            url=url,
+            attempts=attempts,
+        )
+    else:
+        error = error_of(outcome, page=page, take=take, url=url, attempt=attempts)
+    error.concerns_all = True
+    return error
+
+
+def is_down(outcome: object) -> bool:
+    """Tell whether an outcome is that of a server that is away or broken."""
+    if isinstance(outcome, Response):
+        return outcome.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if not isinstance(outcome, Fault):
+        return False
+    return not (outcome.final or outcome.too_large or outcome.html)
 
 
 def shows_strain(error: CanopyError) -> bool:

@@ -1,12 +1,14 @@
 """Where bearer tokens come from, and how a rejected one is replaced."""
 
 import asyncio
+import inspect
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
 __all__ = [
     "Credential",
+    "InvalidTokenError",
     "RefreshingToken",
     "StaticToken",
     "TokenProvider",
@@ -14,6 +16,28 @@ __all__ = [
 ]
 
 _VISIBLE: Final = re.compile(r"[!-~]+")
+
+_SHORT: Final = 16
+"""A token of fewer characters may also be a part of words that are no token."""
+
+
+class InvalidTokenError(Exception):
+    """What can't be sent as a token.
+
+    Attributes:
+        cause: TypeError where it is no str, ValueError where it holds what it must
+            not.
+    """
+
+    cause: type[Exception] = ValueError
+
+
+class _NoTextError(TypeError, InvalidTokenError):
+    cause = TypeError
+
+
+class _NotVisibleError(ValueError, InvalidTokenError):
+    cause = ValueError
 
 
 @runtime_checkable
@@ -68,11 +92,19 @@ class Credential:
 
     def redact(self, body: bytes) -> bytes:
         """Return ``body`` without the token, should a server have echoed it."""
-        return body.replace(str(self._token).encode(), b"<redacted>")
+        return self.redact_text(body.decode("latin-1")).encode("latin-1")
 
     def redact_text(self, text: str) -> str:
-        """Return ``text`` without the token."""
-        return text.replace(str(self._token), "<redacted>")
+        """Return ``text`` without the token.
+
+        A short token is only looked for where no other letter, digit, hyphen or
+        underscore touches it: the text stays readable, whatever the token is.
+        """
+        token = str(self._token)
+        if len(token) >= _SHORT:
+            return text.replace(token, "<redacted>")
+        alone = rf"(?<![\w-]){re.escape(token)}(?![\w-])"
+        return re.sub(alone, "<redacted>", text)
 
     def check(self, name: str) -> None:
         """Raise if the token can't be sent in a header.
@@ -80,6 +112,7 @@ class Credential:
         Raises:
             TypeError: It is not a str.
             ValueError: It is empty, or holds anything but visible ASCII.
+            InvalidTokenError: Either of them is one, too.
         """
         fault = self._fault()
         if fault is not None:
@@ -88,10 +121,10 @@ class Credential:
                 " without spaces or line breaks"
             )
 
-    def _fault(self) -> type[Exception] | None:
+    def _fault(self) -> type[InvalidTokenError] | None:
         if not isinstance(self._token, str):
-            return TypeError
-        return None if _VISIBLE.fullmatch(self._token) else ValueError
+            return _NoTextError
+        return None if _VISIBLE.fullmatch(self._token) else _NotVisibleError
 
 
 class StaticToken:
@@ -105,12 +138,12 @@ class StaticToken:
         ValueError: The token can't be sent in a header.
     """
 
-    __slots__ = ("_credential",)
+    __slots__ = ("credential",)
 
     def __init__(self, token: str) -> None:
-        self._credential = Credential(token)
+        self.credential: Final = Credential(token)
         del token  # a traceback shows this frame's locals
-        self._credential.check("token")
+        self.credential.check("token")
 
     def __repr__(self) -> str:
         """Show nothing of the token."""
@@ -118,11 +151,11 @@ class StaticToken:
 
     async def token(self) -> str:
         """Return the token."""
-        return str(self._credential.reveal())
+        return str(self.credential.reveal())
 
     async def refresh(self, rejected: str) -> str:  # noqa: ARG002 - there is no other
         """Return the same token: there is no other."""
-        return str(self._credential.reveal())
+        return str(self.credential.reveal())
 
 
 class RefreshingToken:
@@ -142,7 +175,7 @@ class RefreshingToken:
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[str]]) -> None:
-        if not callable(fetch):
+        if not _is_async(fetch):
             raise TypeError("fetch must be an async function that returns a token")
         self._fetch = fetch
         self._locks: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
@@ -153,6 +186,11 @@ class RefreshingToken:
     def __repr__(self) -> str:
         """Show nothing of the token."""
         return "RefreshingToken(<redacted>)"
+
+    @property
+    def current(self) -> Credential | None:
+        """The token that was fetched last, None before the first."""
+        return self._current
 
     async def token(self) -> str:
         """Return the current token, fetching the first one."""
@@ -201,6 +239,22 @@ class RefreshingToken:
         return fetched
 
 
+def _is_async(fetch: Any) -> bool:
+    """Tell whether something can be called and then awaited, as far as one can see.
+
+    Of a function one can; of another object that can be called, only its call tells.
+    """
+    if isinstance(fetch, type) or not callable(fetch):
+        return False
+    call = getattr(fetch, "__call__", None)  # noqa: B004 - of an object with one
+    if inspect.iscoroutinefunction(fetch) or inspect.iscoroutinefunction(call):
+        return True
+    is_plain = inspect.isroutine(fetch) or inspect.isroutine(
+        getattr(fetch, "func", None)  # of a functools.partial
+    )
+    return not is_plain
+
+
 def as_provider(token: Credential) -> TokenProvider:
     """Return the provider for what a caller passed as ``token``.
 
@@ -218,7 +272,7 @@ def as_provider(token: Credential) -> TokenProvider:
     if isinstance(token.reveal(), str):
         token.check("token")
         return StaticToken(token.reveal())
-    if callable(token.reveal()):
+    if _is_async(token.reveal()):
         return RefreshingToken(token.reveal())
     raise TypeError(
         "token must be a str, a TokenProvider or an async function that returns a str"

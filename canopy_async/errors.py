@@ -20,6 +20,7 @@ CanopyError
 ├─ CheckpointError
 ├─ FanOutError
 ├─ ExportError
+├─ TokenError
 └─ SessionClosedError
 
 Bad arguments are not in it: they raise ``ValueError`` or ``TypeError`` at the
@@ -29,7 +30,7 @@ token or a header that was sent.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from canopy_async.printable import printable
 
@@ -55,6 +56,7 @@ __all__ = [
     "RequestTimeoutError",
     "ServerError",
     "SessionClosedError",
+    "TokenError",
     "TransportError",
     "UnauthorizedError",
     "UnorderedListError",
@@ -66,10 +68,14 @@ class CanopyError(Exception):
     """The base of every error of this library.
 
     Attributes:
+        concerns_all: Whether the cause concerns every read of the session, and not
+            only the one that failed: a refused token, an outage, a server that asks
+            for quiet. The other reads are then unread, and not failed.
         checkpoint: Where to go on reading, set on an error that was raised
             while iterating; None elsewhere.
     """
 
+    concerns_all: bool = False
     checkpoint: "Checkpoint | None" = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,6 +92,13 @@ def _rebuild(
     return error
 
 
+def _sent(attempts: int) -> str:
+    """Say how often a request was sent, where that was not once."""
+    if attempts == 1:
+        return ""
+    return f" after {attempts} attempts" if attempts else ", which was not sent"
+
+
 class ApiError(CanopyError):
     """The server answered with a status other than 200.
 
@@ -98,7 +111,8 @@ class ApiError(CanopyError):
         retry_after: Seconds the server asked to wait, or None.
         method: The HTTP method.
         url: The URL asked for.
-        attempts: How many times the request was sent.
+        attempts: How many times the request was sent; 0 where others had told that
+            it would fail.
     """
 
     def __init__(
@@ -134,8 +148,7 @@ class ApiError(CanopyError):
         if self.retry_after is not None:
             text += f", retry after {self.retry_after:g} s"
         text += f": {self.method} {self.url}"
-        if self.attempts > 1:
-            text += f" after {self.attempts} attempts"
+        text += _sent(self.attempts)
         if self.request_id:
             text += f", request {self.request_id}"
         return printable(text)
@@ -148,6 +161,8 @@ class BadRequestError(ApiError):
 class UnauthorizedError(ApiError):
     """401: the token is invalid or expired, also after one refresh."""
 
+    concerns_all = True
+
 
 class ForbiddenError(ApiError):
     """403: the token belongs to the wrong kind of principal."""
@@ -158,7 +173,14 @@ class NotFoundError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """429: throttled, after every retry or for longer than one may wait."""
+    """429: throttled, after every retry or for longer than one may wait.
+
+    While a server wants no requests for so long, none is sent: ``attempts`` is 0, and
+    ``retry_after`` the seconds that are left. ``status`` is then that of the answer
+    that asked for it, which may be a 503.
+    """
+
+    concerns_all = True
 
 
 class ServerError(ApiError):
@@ -171,7 +193,8 @@ class TransportError(CanopyError):
     Attributes:
         method: The HTTP method.
         url: The URL asked for.
-        attempts: How many times the request was sent.
+        attempts: How many times the request was sent; 0 where others had told that
+            it would fail.
         final: Whether another attempt would fail as this one did: where the server's
             certificate is not trusted, say.
     """
@@ -189,7 +212,7 @@ class TransportError(CanopyError):
     def __str__(self) -> str:
         """Say what failed and where, in one line."""
         text = printable(f"{self.args[0]}: {self.method} {self.url}")
-        return f"{text} after {self.attempts} attempts" if self.attempts > 1 else text
+        return text + _sent(self.attempts)
 
 
 class RequestTimeoutError(TransportError):
@@ -202,12 +225,15 @@ class ProtocolError(CanopyError):
     Attributes:
         page: The page that was asked for, or None where no page was.
         path: Where in the answer, such as ``items[3].created_at``.
+        html: Whether a page of HTML came instead of JSON, as a proxy or a login
+            page sends it.
         too_large: Whether the answer is over the size limit; a page of fewer rows
             may not be.
         url: Where the answer is from, without the query; empty where there was none.
         request_id: The server's id of the request, or None.
     """
 
+    html: bool = False
     url: str = ""
     request_id: str | None = None
 
@@ -257,7 +283,8 @@ class IncompleteReadError(CanopyError):
         checkpoint: "Checkpoint | None" = None,
     ) -> None:
         super().__init__(message)
-        self.report = report
+        # Whoever raises it out of a read has added what is known of that read.
+        self.report = cast("ReadReport", report)
         self.checkpoint = checkpoint
 
 
@@ -286,6 +313,8 @@ class FutureRangeError(CanopyError, ValueError):
             where its answer told.
     """
 
+    concerns_all = True
+
     def __init__(self, message: str, *, until: datetime, now: datetime) -> None:
         super().__init__(message)
         self.until = until
@@ -312,5 +341,24 @@ class ExportError(CanopyError):
     """An export's directory that can't be used, is damaged or is of another one."""
 
 
+class TokenError(CanopyError):
+    """The token provider failed, again and again, or gave what can't be a token.
+
+    Attributes:
+        cause: The name of the class of what it raised; its text is not kept, as it
+            might hold a secret.
+        invalid: Whether the provider returned what can't be sent as a token.
+    """
+
+    concerns_all = True
+
+    def __init__(self, message: str, *, cause: str = "", invalid: bool = False) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.invalid = invalid
+
+
 class SessionClosedError(CanopyError):
     """The session was closed, before the call or under it."""
+
+    concerns_all = True

@@ -1,8 +1,8 @@
 """Many identities under one budget: their events, merged as they arrive.
 
-A few workers each read one identity after another. What they fetch goes through
-a `Pacer`, which shares out the session's requests between the identities that
-are open, and bounds what all of them together hold ready.
+A few workers each read one identity after another. A fan-out has one turn beside the
+session's other reads, which goes to each of its identities by turns; and what all of
+them together hold ready is bounded.
 """
 
 import asyncio
@@ -11,18 +11,17 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import length_hint
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import attrs
 
-from canopy_async.arguments import check_choice, check_integer
+from canopy_async._fanout.suspects import Suspects
+from canopy_async.arguments import check_callback, check_choice, check_integer
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     CanopyError,
     FanOutError,
-    FutureRangeError,
     SessionClosedError,
-    UnauthorizedError,
 )
 from canopy_async.identity_events import (
     FanOutProgress,
@@ -33,11 +32,10 @@ from canopy_async.identity_events import (
 )
 from canopy_async.identity_ids import IdentityIds, check_ids, each_id
 from canopy_async.models import AuditEvent
-from canopy_async.pacer import Lane, Pacer
 from canopy_async.report import ReadReport
 from canopy_async.run import Run
 from canopy_async.stream import EventStream
-from canopy_async.tasks import cancel_and_wait
+from canopy_async.tasks import cancel_and_wait, start_task
 from canopy_async.transport import Transport
 
 __all__ = ["FanOut"]
@@ -45,10 +43,10 @@ __all__ = ["FanOut"]
 MAX_REPORTS: Final = 10_000
 """Reports that one fan-out keeps at most."""
 
-_ON_ERROR: Final = ("raise", "collect")
+READY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of answers that all identities together hold ready, about."""
 
-_STOPS_ALL: Final = (UnauthorizedError, FutureRangeError, SessionClosedError)
-"""What concerns one identity no more than all others."""
+_ON_ERROR: Final = ("raise", "collect")
 
 
 @attrs.define(eq=False)
@@ -131,7 +129,6 @@ class FanOut:
         read: Callable[..., EventStream],
         *,
         transport: Transport,
-        concurrency: int,
         on_error: str,
         width: int,
         resume: Mapping[str, Checkpoint | str | None] | None,
@@ -144,7 +141,7 @@ class FanOut:
         self._pulling: Final = asyncio.Lock()
         self._read: Final = read
         self._transport: Final = transport
-        self._pacer: Final = Pacer(2 * concurrency)
+        self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         check_choice("on_error", on_error, _ON_ERROR)
         self._collects: Final = on_error == "collect"
         self._width: Final = check_integer("width", width, minimum=1)
@@ -154,10 +151,11 @@ class FanOut:
         self._resume: Final[Mapping[str, Checkpoint | str | None]] = (
             {} if resume is None else resume
         )
-        if on_end is not None and not callable(on_end):
-            raise TypeError("on_end must be callable")
+        if on_end is not None:
+            check_callback("on_end", on_end)
         self._on_end: Final = on_end
         self._workers: set[asyncio.Task[None]] = set()
+        self._suspects: Final = Suspects()
         self._open: dict[_Reading, None] = {}
         self._cut_short: dict[str, Checkpoint | None] = {}
         self._ready: deque[_Reading] = deque()
@@ -275,6 +273,7 @@ class FanOut:
 
     async def aclose(self) -> None:
         """Cancel the reads that are still running, and await them."""
+        self._transport.check_loop()
         self._closed = True
         self._wake()
         try:
@@ -299,6 +298,7 @@ class FanOut:
         """Wait for an identity that has events, and make it the current one."""
         if self._wakeup is not None:
             raise RuntimeError("this fan-out is being read by another task")
+        self._transport.check_loop()
         self._finish_current()
         if self._transport.closed:
             self._stop(SessionClosedError("the session is closed"))
@@ -310,7 +310,10 @@ class FanOut:
                     await self._wakeup
                 finally:
                     self._wakeup = None
-            if self._closed or self._stopped_by is not None or not self._ready:
+            if self._closed or self._stopped_by is not None:
+                break
+            if not self._ready:
+                self._judge_suspects(at_end=True)
                 break
             self._current = self._ready.popleft()
             if self._take_answer(self._current):
@@ -332,10 +335,11 @@ class FanOut:
             return False  # its worker was cancelled meanwhile
         try:
             reading.begin(run.take_answer())
+            if reading.events:
+                self._was_answered()
         except Exception as error:  # noqa: BLE001 - raised where it is read
             finished.set_exception(error)
             return False
-        self._pacer.grant()  # as an answer was let go of
         return bool(reading.events)
 
     def _finish_current(self) -> None:
@@ -360,7 +364,7 @@ class FanOut:
             self._add_worker()
 
     def _add_worker(self) -> None:
-        worker = asyncio.create_task(self._work())
+        worker = start_task(self._work())
         self._workers.add(worker)
         worker.add_done_callback(self._worker_ended)
 
@@ -374,7 +378,10 @@ class FanOut:
         """Read one identity after another."""
         try:
             is_first = True
-            while (identity_id := await self._next_id()) is not None:
+            while self._stopped_by is None:
+                identity_id = await self._next_id()
+                if identity_id is None:
+                    return
                 # Each worker that finds work calls for one more to look for some.
                 if is_first and len(self._workers) < self._width:
                     self._add_worker()
@@ -392,8 +399,7 @@ class FanOut:
         self._open[reading] = None
         try:
             stream = self._read(identity_id, resume=reading.resume)
-            lane = cast("Transport", Lane(self._pacer, self._transport))
-            async with stream.open_over(lane) as run:
+            async with stream.open_over(self._lanes) as run:
                 reading.run = run
                 while await run.answered():
                     await self._hand_over(reading)
@@ -410,24 +416,25 @@ class FanOut:
         await reading.finished
 
     def _ended(self, reading: _Reading, run: Run[AuditEvent]) -> None:
-        report = run.report
+        self._was_answered()
+        report, checkpoint = run.report, run.checkpoint
+        outcome = IdentityOutcome(
+            identity_id=reading.identity_id, report=report, checkpoint=checkpoint
+        )
+        # Until it was told of, there is a place to go on from.
+        self._cut_short[reading.identity_id] = checkpoint
         self._put_away(reading, report)
+        if self._on_end is not None:
+            self._on_end(outcome)
+        del self._cut_short[reading.identity_id]
         self._done_ids += 1
         self._complete_ids += report.complete
-        if self._on_end is not None:
-            self._on_end(
-                IdentityOutcome(
-                    identity_id=reading.identity_id,
-                    report=report,
-                    checkpoint=run.checkpoint,
-                )
-            )
 
     def _failed(self, reading: _Reading, error: CanopyError) -> None:
         error.add_note(
             f"while the events of identity {reading.identity_id!r} were read"
         )
-        if isinstance(error, _STOPS_ALL):
+        if error.concerns_all:
             self._stop(error)
             return
         if error.checkpoint is None:
@@ -435,21 +442,41 @@ class FanOut:
         self._cut_short[reading.identity_id] = error.checkpoint
         report = None if reading.run is None else reading.run.report
         self._put_away(reading, report)
+        failed = IdentityOutcome(
+            identity_id=reading.identity_id,
+            report=report,
+            error=error,
+            checkpoint=error.checkpoint,
+        )
+        if not self._collects:
+            self._stop(error)
+        elif self._suspects.hold(failed):
+            _drop_frames(error)
+            self._judge_suspects(at_end=False)
+            return
+        self._count_failure(failed, error)
+
+    def _count_failure(self, failed: IdentityOutcome, error: CanopyError) -> None:
         self._failed_ids += 1
-        self.failures[reading.identity_id] = error
+        self.failures[failed.identity_id] = error
         if self._collects:
             _drop_frames(error)
-        else:
-            self._stop(error)
         if self._on_end is not None:
-            self._on_end(
-                IdentityOutcome(
-                    identity_id=reading.identity_id,
-                    report=report,
-                    error=error,
-                    checkpoint=error.checkpoint,
-                )
-            )
+            self._on_end(failed)
+
+    def _was_answered(self) -> None:
+        """Take refusals that were held back for those of single identities."""
+        for failed in self._suspects.release():
+            if failed.error is not None:
+                self._count_failure(failed, failed.error)
+
+    def _judge_suspects(self, *, at_end: bool) -> None:
+        """Stop all if all are refused; at the end, else count what was held back."""
+        error = self._suspects.verdict(at_end=at_end)
+        if error is not None:
+            self._stop(error)
+        elif at_end:
+            self._was_answered()
 
     def _put_away(self, reading: _Reading, report: ReadReport | None) -> None:
         del self._open[reading]

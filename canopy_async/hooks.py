@@ -5,12 +5,13 @@ be quick and must not block. No record holds a token, a header, a search term,
 an identity's id or anything of a row: ``path`` is the endpoint's template.
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import attrs
+
+from canopy_async.arguments import fault_of_callback
 
 __all__ = [
     "CooldownStarted",
@@ -57,7 +58,7 @@ class RetryScheduled:
         path: The endpoint's path with placeholders.
         page: The page asked for.
         attempt: The attempt that failed, 1 for the first.
-        wait: Seconds until the next one.
+        wait: Seconds until the next one, at the earliest.
         reason: The status, or the kind of fault.
     """
 
@@ -113,7 +114,8 @@ class Hooks:
         hooks: Called in this order with every record.
 
     Raises:
-        TypeError: One of them can't be called, or would have to be awaited.
+        TypeError: One of them can't be called, is a class, or would have to be
+            awaited; names it.
     """
 
     __slots__ = ("_failed", "_hooks")
@@ -122,12 +124,12 @@ class Hooks:
         try:
             self._hooks = tuple(hooks)
         except TypeError:
-            raise TypeError("hooks must be functions of one record") from None
+            raise TypeError("hooks must be plain functions of one record") from None
         self._failed: set[int] = set()
-        if not all(callable(hook) for hook in self._hooks):
-            raise TypeError("hooks must be functions of one record")
-        if any(_is_async(hook) for hook in self._hooks):
-            raise TypeError("hooks must be plain functions: they are not awaited")
+        for hook in self._hooks:
+            fault = fault_of_callback(hook)
+            if fault is not None:
+                raise TypeError(f"hooks must be plain functions of one record, {fault}")
 
     def __bool__(self) -> bool:
         """Tell whether anybody watches."""
@@ -142,11 +144,6 @@ class Hooks:
                 if index not in self._failed:
                     self._failed.add(index)
                     _log.exception("a hook raised; it is still called")
-
-
-def _is_async(hook: Hook) -> bool:
-    call = getattr(hook, "__call__", None)  # noqa: B004 - of an object with one
-    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call)
 
 
 class LoggingHook:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, TypedDict, cast
 
 import attrs
 
+from canopy_async.arguments import Order
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import CanopyError
 from canopy_async.models import AuditEvent
@@ -27,7 +28,7 @@ class EventsOptions(TypedDict, total=False):
 
     q: str | None
     sort_by: str | None
-    order: str | None
+    order: Order | None
     since: datetime | None
     until: datetime | None
     limit: int | None

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from typing import Final, TypeAlias
 
 from canopy_async.errors import NotFoundError, SessionClosedError
-from canopy_async.tasks import cancel_and_wait, until_done
-from canopy_async.transport import PageRequest, Transport
+from canopy_async.tasks import cancel_and_wait, start_task, until_done
+from canopy_async.transport import Lane, PageRequest
 from canopy_async.walk import Window
 from canopy_async.wire import Response
 
@@ -31,7 +31,7 @@ class ReadAhead:
     """The windows of one read that were asked for and not taken yet.
 
     Args:
-        transport: Sends the requests.
+        lane: Sends the requests.
         concurrency: Requests in flight at most.
         on_answer: Called after each answer, when there may be room for more.
 
@@ -44,9 +44,9 @@ class ReadAhead:
     """
 
     def __init__(
-        self, transport: Transport, concurrency: int, on_answer: Callable[[], None]
+        self, lane: Lane, concurrency: int, on_answer: Callable[[], None]
     ) -> None:
-        self._transport: Final = transport
+        self._lane: Final = lane
         self._concurrency: Final = concurrency
         self._on_answer: Callable[[], None] | None = on_answer
         self._tasks: Final[dict[Window, asyncio.Task[None]]] = {}
@@ -94,7 +94,7 @@ class ReadAhead:
     def start(self, window: Window, request: PageRequest) -> None:
         """Send the request for a window."""
         fetch = self._fetch(window, request)
-        self._tasks[window] = asyncio.get_running_loop().create_task(fetch)
+        self._tasks[window] = start_task(fetch)
 
     def sent(self, attempt: int) -> None:
         """Count a request that is sent: its first attempt is 1."""
@@ -169,12 +169,12 @@ class ReadAhead:
         # the window, and a task nobody awaits must not be loud about it.
         outcome: Outcome
         try:
-            outcome = await self._transport.get(request)
+            outcome = await self._lane.get(request)
         except Exception as error:  # noqa: BLE001 - see above
             outcome = error
         if self._tasks.pop(window, None) is None:  # dropped meanwhile
             if isinstance(outcome, Response):
-                self._transport.let_go(outcome)
+                self._lane.release(outcome)
             return
         self._outcomes[window] = outcome
         if isinstance(outcome, Response):
@@ -187,4 +187,4 @@ class ReadAhead:
 
     def _let_go(self, response: Response) -> None:
         self._ready_bytes -= len(response.body)
-        self._transport.let_go(response)
+        self._lane.release(response)

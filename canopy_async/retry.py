@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from canopy_async.arguments import check_integer, check_seconds
-from canopy_async.errors import ApiError, CanopyError, TransportError
+from canopy_async.errors import ApiError, CanopyError, TokenError, TransportError
 
 __all__ = ["COOLDOWN_STATUSES", "RetryPolicy", "full_jitter"]
 
@@ -36,77 +36,107 @@ def full_jitter(bound: float) -> float:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often, and after which waits, one GET is sent again.
+    """How long, and after which waits, one GET is sent again.
 
     Waits grow exponentially with full jitter: a random time up to ``base``,
     twice that, and so on up to ``cap``. A server's ``Retry-After`` is a floor
-    under the wait and is never shortened.
+    under the wait and is never shortened. The last attempt starts ``deadline``
+    seconds after the first failure at the latest.
 
     Attributes:
-        attempts: How often a request is sent at most; 1 turns retries off.
+        attempts: How often a request is sent at most; 1 turns retries off, None
+            sets no limit but ``deadline``.
         base: Seconds of the first wait at most, after a fault.
-        throttled_base: The same after a 429 or 503.
+        throttled_base: Seconds of the first wait at most, after a 429 or 503.
         cap: Seconds of any wait at most, unless the server asks for more.
-        max_retry_after: Seconds that a server may ask for; above, the error
-            is raised at once.
-        deadline: Seconds after a request's first attempt past which no
-            attempt starts.
+        max_retry_after: Seconds that a server may ask for. If it asks for more, or
+            for more than ``deadline``, the session sends nothing for as long as
+            was asked, and its requests fail at once.
+        deadline: Seconds after a request's first failure past which no attempt
+            starts. In an outage, requests that were not sent yet wait for so long.
         jitter: Maps the upper bound of a wait to the wait.
 
     Raises:
         TypeError: A number is none, or ``jitter`` can't be called.
         ValueError: ``attempts`` is below 1, or a time is not above 0.
+
+    Example:
+        >>> patient = RetryPolicy(deadline=600)  # outlasts ten minutes
+        >>> quick = RetryPolicy(deadline=3)  # for the handler of a web request
     """
 
-    attempts: int = 4
-    base: float = 0.05
+    attempts: int | None = None
+    base: float = 0.25
     throttled_base: float = 1.0
-    cap: float = 20.0
+    cap: float = 10.0
     max_retry_after: float = 60.0
-    deadline: float = 300.0
+    deadline: float = 60.0
     jitter: Callable[[float], float] = full_jitter
 
     def __attrs_post_init__(self) -> None:
         """Check each number."""
-        check_integer("attempts", self.attempts, minimum=1)
+        if self.attempts is not None:
+            check_integer("attempts", self.attempts, minimum=1)
         for name in ("base", "throttled_base", "cap", "max_retry_after", "deadline"):
             check_seconds(name, getattr(self, name))
         if not callable(self.jitter):
             raise TypeError("jitter must be a function of the upper bound")
 
-    def delay_for(self, error: CanopyError, attempt: int) -> float | None:
+    @property
+    def longest_pause(self) -> float:
+        """Seconds of a ``Retry-After`` that are waited for at most."""
+        return min(self.max_retry_after, self.deadline)
+
+    def delay_for(
+        self, error: CanopyError, failures: int, *, elapsed: float = 0.0
+    ) -> float | None:
         """Return how long to wait before the next attempt, or None to give up.
 
         Args:
             error: What the attempt ended with.
-            attempt: Which attempt that was, 1 for the first.
+            failures: How many attempts have failed, 1 after the first.
+            elapsed: Seconds since the first failure.
 
         Returns:
             Seconds, or None where the error is final.
         """
-        if attempt >= self.attempts or not _may_pass(error):
+        if self.attempts is not None and failures >= self.attempts:
+            return None
+        left = self.deadline - elapsed
+        if left <= 0 or not _may_pass(error):
             return None
         floor = 0.0
         throttled = False
         if isinstance(error, ApiError):
             floor = error.retry_after or 0.0
             throttled = error.status in COOLDOWN_STATUSES
-        if floor > self.max_retry_after:
+        if floor > min(self.max_retry_after, left):
             return None
-        bound = self._bound(self.throttled_base if throttled else self.base, attempt)
+        bound = self._bound(self.throttled_base if throttled else self.base, failures)
         # Jitter goes on top of what the server asked for, so that the waiters
         # do not all come back at the same instant.
-        return floor + self.jitter(min(bound, self.base) if floor else bound)
+        extra = self.jitter(min(bound, self.base) if floor else bound)
+        return max(floor, min(floor + extra, left))
 
-    def _bound(self, base: float, attempt: int) -> float:
+    def probe_wait(self, failed: int) -> float:
+        """Return how long to wait before a probe of an outage.
+
+        Args:
+            failed: How many probes of it have failed.
+        """
+        return self.jitter(self._bound(self.base, failed + 1))
+
+    def _bound(self, base: float, failures: int) -> float:
         import backoff  # noqa: PLC0415 - see above
 
         waits = backoff.expo(factor=base, max_value=self.cap)
         next(waits)  # the first value only starts the generator
-        return float(next(islice(waits, attempt - 1, None)))
+        return float(next(islice(waits, failures - 1, None)))
 
 
 def _may_pass(error: CanopyError) -> bool:
     if isinstance(error, ApiError):
         return error.status in _RETRIED
+    if isinstance(error, TokenError):
+        return not error.invalid
     return isinstance(error, TransportError) and not error.final

@@ -24,7 +24,7 @@ from canopy_async.models import Page, PageMeta
 from canopy_async.readahead import Outcome, ReadAhead
 from canopy_async.report import Progress, ReadReport
 from canopy_async.server_clock import check_is_over
-from canopy_async.transport import PageRequest, Transport
+from canopy_async.transport import Lane, PageRequest
 from canopy_async.walk import Span, Walk, Window
 from canopy_async.wire import Endpoint, Query, Response, date_of, page_from
 
@@ -75,15 +75,15 @@ class Run(Generic[T]):
         endpoint: Endpoint[T],
         query: Query,
         walk: Walk[T],
-        transport: Transport,
+        lane: Lane,
         options: ReadOptions,
     ) -> None:
         self._endpoint: Final = endpoint
         self._query: Final = query
         self._walk: Final = walk
-        self._transport: Final = transport
+        self._lane: Final = lane
         self._place: Final = Place(options.scope, options.span.resume)
-        self._ahead: Final = ReadAhead(transport, options.concurrency, self._answered)
+        self._ahead: Final = ReadAhead(lane, options.concurrency, self._answered)
         self._batch: Sequence[T] = ()
         self._next = 0
         self._seen_before = 0
@@ -223,7 +223,7 @@ class Run(Generic[T]):
         self._advancing = True
         try:
             while not (self._walk.done or self._closed):
-                self._transport.check_open()
+                self._lane.check_open()
                 window = self._ask_for_next()
                 self._plan_ahead()
                 if await self._ahead.arrived(window):
@@ -249,7 +249,7 @@ class Run(Generic[T]):
         if window is None:
             raise RuntimeError("there is no answer to take: await answered() first")
         try:
-            self._transport.check_open()
+            self._lane.check_open()
             self._batch = self._take(window, self._ahead.take(window))
             self._next = len(self._batch)
             self._ahead.keep_only(self._walk.windows)
@@ -266,6 +266,7 @@ class Run(Generic[T]):
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
+        self._lane.check_loop()
         self._closed = True
         self._arrived = None
         await self._ahead.aclose()
@@ -346,9 +347,9 @@ class Run(Generic[T]):
         self._ahead.start(window, request)
 
     def _tell_received(self, window: Window, page: Page[T]) -> None:
-        if not self._transport.hooks:
+        if not self._lane.hooks:
             return
-        self._transport.hooks(
+        self._lane.hooks(
             PageReceived(
                 path=self._endpoint.template,
                 page=window.page,

@@ -1,16 +1,21 @@
 """The session: what a user holds; it wires the rest and owns lifetimes."""
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
+from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 import aiohttp
 import attrs
 
 from canopy_async.arguments import (
+    OnError,
+    Order,
+    Status,
     check_flag,
     check_integer,
     check_seconds,
@@ -39,6 +44,7 @@ from canopy_async.wire import (
     is_loopback,
     page_from,
     parse_base_url,
+    parse_proxy,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +63,27 @@ __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
 
 T = TypeVar("T")
 
+_log: Final = logging.getLogger("canopy_async")
+
 DEFAULT_BASE_URL: Final = "https://api.canopy.dev"
+
+
+class SessionOptions(TypedDict, total=False):
+    """The arguments of `CanopySession`, by their names."""
+
+    account: str
+    token: str | TokenProvider | Callable[[], Awaitable[str]]
+    base_url: str
+    concurrency: int
+    max_rate: float | None
+    retry: RetryPolicy
+    timeout: float
+    hooks: Iterable[Hook]
+    http: aiohttp.ClientSession | None
+    user_agent: str | None
+    proxy: str | None
+    ssl: SSLContext | None
+    allow_http: bool
 
 
 class CanopySession:
@@ -78,8 +104,18 @@ class CanopySession:
         timeout: Seconds for one attempt of a request.
         hooks: Are told of requests, retries, cooldowns and pages.
         http: An aiohttp session to use instead of an own one, without
-            ``auth``; it is not closed with this session.
+            ``auth``; it is not closed with this session. Its own limits hold: the
+            wait for a free connection of its connector is part of ``timeout``.
         user_agent: Put before this library's own in ``User-Agent``.
+        proxy: The URL of an HTTP proxy to send through, such as
+            ``http://user:password@proxy:3128``. Variables of the environment are
+            not looked at; the command line does.
+        ssl: What certificates are checked with, such as
+            ``ssl.create_default_context(cafile=...)``; by default, what the system
+            trusts.
+        allow_http: Allow http on other hosts than this machine, for a sidecar or a
+            network of containers: the token is then sent unencrypted. A warning is
+            logged once for each host.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -104,20 +140,29 @@ class CanopySession:
         hooks: Iterable[Hook] = (),
         http: aiohttp.ClientSession | None = None,
         user_agent: str | None = None,
+        proxy: str | None = None,
+        ssl: SSLContext | None = None,
+        allow_http: bool = False,
     ) -> None:
         credential = Credential(token)
         del token  # a traceback shows this frame's locals
         self._account: Final = check_segment("account", account)
-        self._base_url: Final = parse_base_url(base_url)
+        self._base_url: Final = parse_base_url(
+            base_url, allow_http=check_flag("allow_http", allow_http)
+        )
+        if allow_http:
+            _warn_of_http(self._base_url)
         self._concurrency: Final = check_integer("concurrency", concurrency, minimum=1)
         if max_rate is not None:
             max_rate = check_seconds("max_rate", max_rate)
         _check_type("retry", retry, RetryPolicy)
+        if ssl is not None:
+            _check_type("ssl", ssl, SSLContext)
         if http is not None:
             _check_type("http", http, aiohttp.ClientSession)
             if http.auth is not None:
                 raise ValueError("http must not have auth: the token is sent")
-        self._gate: Final = Gate(concurrency, max_rate=max_rate)
+        self._gate: Final = Gate(concurrency, max_rate=max_rate, retry=retry)
         self._transport: Final = Transport(
             base_url=self._base_url,
             provider=as_provider(credential),
@@ -127,10 +172,12 @@ class CanopySession:
             hooks=Hooks(hooks),
             headers=_headers(self._base_url, user_agent),
             http=http,
+            proxy=None if proxy is None else parse_proxy(proxy),
+            ssl=ssl,
         )
 
     @classmethod
-    def from_env(cls, **overrides: Any) -> Self:
+    def from_env(cls, **overrides: Unpack[SessionOptions]) -> Self:
         """Return a session configured by environment variables.
 
         ``CANOPY_ACCOUNT`` and ``CANOPY_TOKEN`` are required unless given as
@@ -143,19 +190,16 @@ class CanopySession:
             ValueError: A required variable is not set; the message names it.
             TypeError: An argument has the wrong type.
         """
-        if "token" in overrides:  # a traceback shows this frame's locals
-            overrides["token"] = Credential(overrides["token"])
+        given: dict[str, Any] = dict(overrides)
+        del overrides  # a traceback shows this frame's locals
         for name, variable in _VARIABLES.items():
-            if name not in overrides and os.environ.get(variable):
-                overrides[name] = (
-                    Credential(os.environ[variable])
-                    if name == "token"
-                    else os.environ[variable]
-                )
-        for name in ("account", "token"):
-            if name not in overrides:
-                raise ValueError(f"set {_VARIABLES[name]}, or pass {name}")
-        return cls(**overrides)
+            if name not in given and os.environ.get(variable):
+                given[name] = os.environ[variable]
+            if name != "base_url" and name not in given:
+                raise ValueError(f"set {variable}, or pass {name}")
+            if name == "token":
+                given[name] = Credential(given[name])
+        return cls(**given)
 
     def __repr__(self) -> str:
         """Show where the session reads, and nothing secret."""
@@ -210,11 +254,13 @@ class CanopySession:
         Raises:
             TypeError: It is not an int.
             ValueError: It is out of bounds.
+            RuntimeError: Another event loop is running than that of the session.
 
         Example:
             >>> canopy.set_concurrency(2)  # be gentle while people are at work
         """
         check_integer("concurrency", concurrency, minimum=1, maximum=self._concurrency)
+        self._transport.check_loop()
         self._gate.set_ceiling(concurrency)
 
     def set_max_rate(self, max_rate: float | None) -> None:
@@ -226,9 +272,11 @@ class CanopySession:
         Raises:
             TypeError: It is not a number.
             ValueError: It is zero, negative or infinite.
+            RuntimeError: Another event loop is running than that of the session.
         """
         if max_rate is not None:
             max_rate = check_seconds("max_rate", max_rate)
+        self._transport.check_loop()
         self._gate.set_max_rate(max_rate)
 
     def cool_down(self, seconds: float) -> None:
@@ -244,13 +292,21 @@ class CanopySession:
         Raises:
             TypeError: It is not a number.
             ValueError: It is zero, negative or infinite.
-            RuntimeError: No event loop is running.
+            RuntimeError: No event loop is running, or another one than that of the
+                session.
         """
-        self._gate.cool_down(check_seconds("seconds", seconds))
+        check_seconds("seconds", seconds)
+        self._transport.check_loop()
+        self._gate.cool_down(seconds)
 
     async def __aenter__(self) -> Self:
-        """Return the session itself."""
-        self._transport.check_open()
+        """Return the session itself, which belongs to the running loop from now on.
+
+        Raises:
+            SessionClosedError: The session is closed.
+            RuntimeError: It belongs to another event loop.
+        """
+        self._transport.bind()
         return self
 
     async def __aexit__(
@@ -266,6 +322,10 @@ class CanopySession:
         """Close the session and its connections; safe to call twice.
 
         Reads that are still running raise `SessionClosedError`.
+
+        Raises:
+            RuntimeError: Another event loop is running than that of the session,
+                which stays open.
         """
         await self._transport.aclose()
 
@@ -277,7 +337,7 @@ class CanopySession:
         take: int = 20,
         q: str | None = None,
         sort_by: str | None = None,
-        order: str | None = None,
+        order: Order | None = None,
     ) -> Page[AuditEvent]:
         """Return one page of an identity's audit log, as the server sends it.
 
@@ -313,7 +373,7 @@ class CanopySession:
         *,
         q: str | None = None,
         sort_by: str | None = None,
-        order: str | None = None,
+        order: Order | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
@@ -389,8 +449,8 @@ class CanopySession:
         *,
         q: str | None = None,
         sort_by: str | None = None,
-        order: str | None = None,
-        status: str | None = None,
+        order: Order | None = None,
+        status: Status | None = None,
         limit: int | None = None,
         take: int = MAX_TAKE,
         concurrency: int | None = None,
@@ -438,7 +498,7 @@ class CanopySession:
         self,
         identity_ids: IdentityIds,
         *,
-        on_error: str = "raise",
+        on_error: OnError = "raise",
         width: int = 16,
         resume: Mapping[str, Checkpoint | str | None] | None = None,
         since_each: Mapping[str, datetime | None] | None = None,
@@ -458,7 +518,11 @@ class CanopySession:
                 for one more only when there is room for it.
             on_error: ``raise`` stops at the first identity that can't be read
                 and raises its error; ``collect`` goes on without it, and keeps
-                the error in ``failures``. A 401 stops everything.
+                the error in ``failures``. What concerns all identities ends all with
+                that one error, whose ``concerns_all`` is true: a refused token, a
+                token provider that fails, an outage or a refusal for longer than the
+                retry policy waits, and a redirect, a page of HTML or a 403 that every
+                identity gets. The others are then unread, and not failed.
             width: Identities read at a time at most.
             resume: Where to begin, for identities that were begun by an
                 earlier fan-out with the same options: its ``checkpoints``.
@@ -494,7 +558,6 @@ class CanopySession:
             identity_ids,
             read,
             transport=self._transport,
-            concurrency=self._concurrency,
             on_error=on_error,
             width=width,
             resume=resume,
@@ -611,7 +674,6 @@ class CanopySession:
                 audit_endpoint(self._account, identity_id), query, WHOLE
             ),
             transport=self._transport,
-            concurrency=self._concurrency,
             options=options,
             checkpoints=checkpoints,
             on_end=on_end,
@@ -692,6 +754,13 @@ def _read_since(
     if identity_id in since_each:
         options["since"] = since_each[identity_id]
     return read(identity_id, **options)
+
+
+@lru_cache(maxsize=64)
+def _warn_of_http(base_url: str) -> None:
+    """Warn once of each host that a token is sent to without encryption."""
+    if base_url.lower().startswith("http:") and not is_loopback(base_url):
+        _log.warning("%s is not encrypted: the token can be read on the way", base_url)
 
 
 def _check_type(name: str, value: Any, cls: type) -> None:

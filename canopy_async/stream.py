@@ -7,7 +7,7 @@ import attrs
 
 from canopy_async.models import AuditEvent, Page
 from canopy_async.run import ReadOptions, Run
-from canopy_async.transport import PageRequest, Transport
+from canopy_async.transport import Lanes, PageRequest, Transport
 from canopy_async.walk import Walk
 from canopy_async.wire import Endpoint, Query, page_from
 
@@ -16,7 +16,7 @@ __all__ = ["EventStream", "Stream"]
 T = TypeVar("T")
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Stream(Generic[T]):
     """A list to be read: a description, which sends nothing by itself.
 
@@ -49,6 +49,10 @@ class Stream(Generic[T]):
                 # memory while it is in the processor's cache.
                 del batch
 
+    def __repr__(self) -> str:
+        """Show what is read, in one short line."""
+        return f"<Stream of {self._endpoint.row.__name__}: {self._endpoint.path}>"
+
     def __iter__(self) -> Any:
         """Refuse: this is read with ``async for``."""
         raise TypeError("a Stream is read with 'async for'")
@@ -57,13 +61,13 @@ class Stream(Generic[T]):
         """Return a new pass, to be used with ``async with``."""
         return self.open_over(self._transport)
 
-    def open_over(self, transport: Transport) -> "Run[T]":
-        """Return a new pass that sends its requests over another transport."""
+    def open_over(self, lanes: Lanes) -> "Run[T]":
+        """Return a new pass that takes its turns in another round."""
         return Run(
             endpoint=self._endpoint,
             query=self._query,
             walk=self._new_walk(self._query, self._options),
-            transport=transport,
+            lane=lanes.open_lane(),
             options=self._options,
         )
 

@@ -1,11 +1,34 @@
 """Waiting for tasks, and ending them so that none is left running."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["cancel_and_wait", "until_done"]
+__all__ = ["cancel_and_wait", "start_task", "until_done"]
+
+T = TypeVar("T")
+
+
+def start_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Return a task that takes its first step in a later turn of the loop.
+
+    An eager task factory (`asyncio.eager_task_factory`, of Python 3.12) would take it
+    at once, before whoever starts the task has noted it.
+    """
+    loop = asyncio.get_running_loop()
+    if loop.get_task_factory() is not None:
+        coroutine = _a_turn_later(coroutine)
+    return loop.create_task(coroutine)
+
+
+async def _a_turn_later(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        await asyncio.sleep(0)
+    except BaseException:
+        coroutine.close()  # which was never awaited
+        raise
+    return await coroutine
 
 
 async def until_done(task: asyncio.Task[Any]) -> None:

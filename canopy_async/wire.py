@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 import msgspec
+from yarl import URL
 
 from canopy_async.arguments import check_choice, check_segment, check_text
 from canopy_async.careless import Note
@@ -43,6 +44,7 @@ __all__ = [
     "is_loopback",
     "page_from",
     "parse_base_url",
+    "parse_proxy",
     "query_string",
     "retry_after_seconds",
 ]
@@ -140,13 +142,17 @@ def identities_endpoint(account: str) -> Endpoint[Identity]:
     )
 
 
-def parse_base_url(base_url: Any) -> str:
+def parse_base_url(base_url: Any, *, allow_http: bool = False) -> str:
     """Return ``base_url`` without a trailing slash, if it may be used.
+
+    Args:
+        base_url: What a caller passed.
+        allow_http: Whether http is allowed on other hosts than this machine.
 
     Raises:
         TypeError: It is not a str.
-        ValueError: It is not an absolute https URL (or http on loopback), or
-            it holds credentials, a query or a fragment.
+        ValueError: It is not an absolute https URL (or http on loopback, or where
+            it is allowed), or it holds credentials, a query or a fragment.
     """
     text = check_text("base_url", base_url)
     try:
@@ -164,9 +170,33 @@ def parse_base_url(base_url: Any) -> str:
         )
     if not (text.isascii() and text.isprintable()):
         raise ValueError("base_url must be printable ASCII: encode its other parts")
-    if parts.scheme == "http" and not is_loopback(text):
-        raise ValueError("base_url must be https: http is for loopback hosts only")
+    if parts.scheme == "http" and not (allow_http or is_loopback(text)):
+        raise ValueError(
+            "base_url must be https: http is for loopback hosts only, unless"
+            " allow_http=True says that nobody listens on the way"
+        )
     return text.rstrip("/")
+
+
+def parse_proxy(proxy: Any) -> URL:
+    """Return the URL of a proxy, with its credentials if it has some.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It is not an http or https URL with a host and no path. The
+            message does not quote it, as it may hold a password.
+    """
+    text = check_text("proxy", proxy)
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    is_proxy = url.scheme in {"http", "https"} and bool(url.host and url.port)
+    if not is_proxy or url.raw_path not in {"", "/"} or url.query_string:
+        raise ValueError(
+            "proxy must be the URL of an HTTP proxy, such as http://proxy:3128"
+        )
+    return url
 
 
 def is_loopback(base_url: str) -> bool:
@@ -280,21 +310,78 @@ def error_from(
         code=code,
         details=details,
         request_id=_request_id(response.headers),
-        retry_after=retry_after_seconds(response.headers),
+        retry_after=retry_after_seconds(
+            response.headers, refused=_is_refusal(response)
+        ),
         method=method,
         url=url,
         attempts=attempts,
     )
 
 
-def retry_after_seconds(
-    headers: Mapping[str, str], *, now: datetime | None = None
-) -> float | None:
-    """Return how long ``Retry-After`` asks to wait, from now, or None.
+_RESETS: Final = ("RateLimit-Reset", "X-RateLimit-Reset")
+"""Headers that say when a limit is reset, in the order in which they are believed."""
 
-    A date is compared with the answer's own ``Date``, so that the clocks need
-    not agree; with ``now`` where there is none.
+_EPOCH: Final = 1e8
+"""A reset from this number on is an instant in seconds since 1970, not a wait."""
+
+_EPOCH_MILLISECONDS: Final = 1e12
+
+
+def retry_after_seconds(
+    headers: Mapping[str, str],
+    *,
+    refused: bool = False,
+    now: datetime | None = None,
+) -> float | None:
+    """Return how long an answer asks to wait, from now, or None.
+
+    ``Retry-After`` says it, in seconds or as a date. Where it is missing and the
+    answer refuses a request, ``RateLimit-Reset`` or ``X-RateLimit-Reset`` does, in
+    seconds or as an instant. Instants are compared with the answer's own ``Date``, so
+    that the clocks need not agree; with ``now`` where there is none.
+
+    Args:
+        headers: The answer's.
+        refused: Whether the answer is one that asks for fewer requests.
+        now: The present instant, where the answer has no ``Date``.
     """
+    asked = _retry_after(headers, now)
+    if asked is not None or not refused:
+        return asked
+    for name in _RESETS:
+        reset = _number(headers.get(name))
+        if reset is None:
+            continue
+        if reset < _EPOCH:
+            return reset
+        if reset >= _EPOCH_MILLISECONDS:
+            reset /= 1000.0
+        sent = date_of(headers) or now or datetime.now(UTC)
+        return max(0.0, reset - sent.timestamp())
+    return None
+
+
+def _is_refusal(response: Response) -> bool:
+    """Tell whether an answer refuses a request because there were too many."""
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    if response.status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return False
+    left = ("RateLimit-Remaining", "X-RateLimit-Remaining")
+    return any(_number(response.headers.get(name)) == 0 for name in left)
+
+
+def _number(value: str | None) -> float | None:
+    """Return what a header says where it is a number of seconds."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < math.inf else None
+
+
+def _retry_after(headers: Mapping[str, str], now: datetime | None) -> float | None:
     value = headers.get("Retry-After")
     if value is None:
         return None

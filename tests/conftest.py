@@ -100,5 +100,5 @@ def chunks_of(monkeypatch):
 
 @pytest.fixture
 def quick():
-    """Retries that lose no time."""
-    return canopy_async.RetryPolicy(base=0.001, throttled_base=0.001)
+    """Retries that lose no time: the fourth failure of a request is final."""
+    return canopy_async.RetryPolicy(attempts=4, base=0.001, throttled_base=0.001)

@@ -195,7 +195,8 @@ async def test_an_api_error_is_one_line_and_status_1(server):
 
 async def test_a_network_error_is_one_line_and_status_1(server):
     async with server.outage():
-        ended = await finished("identities", env=environment(server))
+        env = environment(server)
+        ended = await finished("identities", "--patience", "0.1", env=env)
     assert (ended.status, ended.err.count("\n")) == (1, 1)
     assert "Traceback" not in ended.err
 
@@ -327,6 +328,16 @@ async def test_serve_can_be_reached_as_it_says_and_ends_with_status_0(number, tm
         return
     async with serving(*made) as (_, told):
         assert await read_served(told) == counts
+
+
+async def test_serve_adds_events_while_it_runs_so_that_follow_has_some():
+    made = ("--identities", "2", "--events", "3", "--rate", "50")
+    async with serving("--host", "127.0.0.1", *made) as (_, told):
+        before = await read_served(told)
+        assert sum(before.values()) >= 6
+        async with asyncio.timeout(PATIENCE):
+            while sum((await read_served(told)).values()) < 16:
+                pass
 
 
 async def test_serve_says_that_its_port_is_taken(server):

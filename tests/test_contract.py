@@ -18,6 +18,7 @@ from canopy_async import (
     NotFoundError,
     ProtocolError,
     RateLimitedError,
+    RetryPolicy,
     ServerError,
     TransportError,
     UnauthorizedError,
@@ -29,6 +30,7 @@ PATH = "/portal/v1/accounts/acme/identities"
 
 
 def session(**options):
+    options.setdefault("retry", RetryPolicy(attempts=4))
     return CanopySession("acme", "t0ken", **options)
 
 

@@ -568,10 +568,13 @@ async def test_what_can_not_be_split_is_read_in_one_go(server, session, job, cha
     assert server.requests == []
 
 
-async def test_where_it_can_not_be_asked_a_log_is_not_split(server, session, job):
+async def test_where_it_can_not_be_asked_a_log_is_not_split(
+    server, session, connect, quick, job
+):
     server.seed_events("idn_1", 500)
     checkpoint = await read_some(session)
     server.faults = Faults(html_rate=1.0)
+    session = connect(retry=quick)
     rest = await split_of(session, job, "idn_1", checkpoint, until=None)
     assert (rest.bounds, rest.limit) == ((), None)
 

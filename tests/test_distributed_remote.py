@@ -518,7 +518,8 @@ async def test_leftovers_of_a_killed_attempt_are_deleted(run, files):
 
 async def test_a_server_that_falls_away_leaves_what_can_be_gone_on_with(server, run):
     server.faults = Faults(error_rate=1.0, only=lambda request: request.page > 2)
-    first = await run(["c"])
+    quick = RetryPolicy(attempts=2, base=0.001, throttled_base=0.001)
+    first = await run(["c"], retry=quick)
     assert first.failed == 1
     entry = read_manifest(URL).identities["c"]
     server.faults = Faults()

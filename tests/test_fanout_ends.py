@@ -129,7 +129,7 @@ async def test_what_it_raises_ends_all(logs, session):
 
 
 async def test_what_cant_be_called_is_refused_at_the_call(session):
-    with pytest.raises(TypeError, match="on_end must be callable"):
+    with pytest.raises(TypeError, match="on_end must be a plain function, not str"):
         session.fan_out(["some"], on_end="print")
 
 
@@ -137,7 +137,7 @@ async def test_what_was_ready_when_identities_failed_takes_no_room(
     server, connect, monkeypatch
 ):
     """With none, what is left is read a request at a time."""
-    monkeypatch.setattr("canopy_async.pacer.READY_BYTES", 100_000)
+    monkeypatch.setattr("canopy_async.fanout.READY_BYTES", 100_000)
     bad = [f"bad_{number}" for number in range(5)]
     for identity_id in (*bad, "good"):
         server.seed_events(identity_id, 600)
@@ -159,7 +159,7 @@ async def test_what_was_ready_when_identities_failed_takes_no_room(
 async def test_what_was_ready_beyond_a_bound_takes_no_room(
     server, connect, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.pacer.READY_BYTES", 100_000)
+    monkeypatch.setattr("canopy_async.fanout.READY_BYTES", 100_000)
     ids = [f"idn_{number}" for number in range(12)]
     for identity_id in ids:
         server.seed_events(identity_id, 900, start=START, spacing=1)

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from support.virtual import now, virtual
 
+from canopy_async._transport.turns import ReadQueue
 from canopy_async.gate import Gate
 from canopy_async.testing import Faults
 from canopy_async.testing.recording import SlidingWindow
@@ -40,11 +41,12 @@ class Crowd:
         return requests / (now() - began)
 
     async def _get(self):
+        ticket = ReadQueue(self.gate.turns).ticket()
         for attempt in range(ATTEMPTS):
-            started = await self.gate.acquire(urgent=attempt > 0)
+            started = await self.gate.acquire(ticket)
             wait = self.window.wait(self.limit, now())
             await asyncio.sleep(LATENCY * self.dice.uniform(0.9, 1.3))
-            self.gate.release()
+            self.gate.release(ticket)
             if wait <= 0:
                 self.counts["served"] += 1
                 self.gate.succeeded()

@@ -9,18 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.virtual import now, run, settle, virtual
 
-from canopy_async.gate import RETRY_BUDGET, RETRY_EARNED, Gate
+from canopy_async._transport.budget import RETRY_BUDGET, RETRY_EARNED
+from canopy_async._transport.turns import ReadQueue, RoundRobin
+from canopy_async.attempt import Fault, NotAdmittedError
+from canopy_async.gate import Gate
 
 
-async def hold(gate, seconds, log=None, *, urgent=False, name=None):
+def queue_of(gate):
+    """The queue of one more read."""
+    return ReadQueue(gate.turns)
+
+
+def alone(gate):
+    """The ticket of a request that is a read of its own."""
+    return queue_of(gate).ticket()
+
+
+async def hold(gate, seconds, log=None, *, urgent=False, name=None, queue=None):
     """Pass the gate as a request does, and stay for a while."""
-    started = await gate.acquire(urgent=urgent)
+    ticket = (queue or queue_of(gate)).ticket(urgent=urgent)
+    started = await gate.acquire(ticket)
     try:
         if log is not None:
             log.append((name, started))
         await asyncio.sleep(seconds)
     finally:
-        gate.release()
+        gate.release(ticket)
 
 
 def waiting(gate, count, log, **options):
@@ -41,46 +55,135 @@ async def test_no_more_than_the_width_are_in_flight(width):
 
 
 @virtual
-async def test_turns_are_taken_in_the_order_of_asking():
+async def test_single_requests_take_their_turns_in_the_order_of_asking():
     gate, log = Gate(2), []
     await asyncio.gather(*waiting(gate, 9, log))
     assert [name for name, _ in log] == list(range(9))
 
 
 @virtual
-async def test_the_urgent_go_first_and_keep_their_order_among_themselves():
+async def test_reads_take_turns_however_many_requests_each_has():
     gate, log = Gate(1), []
-    tasks = [asyncio.create_task(hold(gate, 1, log, name="first"))]
+    first = asyncio.create_task(hold(gate, 1, log, name="first"))
     await settle()
-    for name, urgent in [("a", False), ("u1", True), ("b", False), ("u2", True)]:
-        tasks.append(asyncio.create_task(hold(gate, 1, log, name=name, urgent=urgent)))
-    await asyncio.gather(*tasks)
-    assert [name for name, _ in log] == ["first", "u1", "u2", "a", "b"]
+    long, short = queue_of(gate), queue_of(gate)
+    tasks = [
+        asyncio.create_task(hold(gate, 1, log, name=f"long {n}", queue=long))
+        for n in range(4)
+    ]
+    tasks += [
+        asyncio.create_task(hold(gate, 1, log, name=f"short {n}", queue=short))
+        for n in range(2)
+    ]
+    tasks.append(asyncio.create_task(hold(gate, 1, log, name="single")))
+    await asyncio.gather(first, *tasks)
+    assert [name for name, _ in log] == [
+        "first",
+        *("long 0", "short 0", "single", "long 1", "short 1", "long 2", "long 3"),
+    ]
 
 
 @virtual
-async def test_an_urgent_waiter_is_not_starved_by_later_urgent_ones():
+async def test_a_group_of_reads_has_one_turn_and_shares_it_by_turns():
     gate, log = Gate(1), []
-
-    async def keep_coming():
-        for name in itertools.count():
-            if any(found == "old" for found, _ in log):
-                return
-            await hold(gate, 1, log, name=name, urgent=True)
-
-    crowd = [asyncio.create_task(keep_coming()) for _ in range(3)]
+    first = asyncio.create_task(hold(gate, 1, log, name="first"))
     await settle()
-    await hold(gate, 1, log, name="old", urgent=True)
-    await asyncio.gather(*crowd)
-    assert [name for name, _ in log].index("old") <= 3
+    group = RoundRobin(gate.turns)
+    members = [ReadQueue(group) for _ in range(3)]
+    tasks = [
+        asyncio.create_task(hold(gate, 1, log, name=f"{n}{m}", queue=member))
+        for m, member in enumerate(members)
+        for n in "ab"
+    ]
+    single = queue_of(gate)
+    tasks += [
+        asyncio.create_task(hold(gate, 1, log, name="x", queue=single))
+        for _ in range(4)
+    ]
+    await asyncio.gather(first, *tasks)
+    names = [name for name, _ in log][1:]
+    assert names == ["a0", "x", "a1", "x", "a2", "x", "b0", "x", "b1", "b2"]
+
+
+@virtual
+async def test_the_page_that_its_reader_waits_for_goes_first_within_its_read_only():
+    gate, log = Gate(1), []
+    first = asyncio.create_task(hold(gate, 1, log, name="first"))
+    await settle()
+    read, other = queue_of(gate), queue_of(gate)
+    tasks = []
+    for name, urgent, queue in [
+        ("page 2", False, read),
+        ("page 3", False, read),
+        ("other", False, other),
+        ("page 1", True, read),
+        ("page 0", True, read),
+    ]:
+        made = hold(gate, 1, log, name=name, urgent=urgent, queue=queue)
+        tasks.append(asyncio.create_task(made))
+        await settle()
+    await asyncio.gather(first, *tasks)
+    assert [name for name, _ in log] == [
+        *("first", "page 0", "other", "page 1", "page 2", "page 3")
+    ]
+
+
+@virtual
+async def test_a_retry_keeps_the_place_of_its_request_and_passes_by_no_other_read():
+    gate, log = Gate(1), []
+    read = queue_of(gate)
+    early = read.ticket()
+    await gate.acquire(early)
+    tasks = [
+        asyncio.create_task(hold(gate, 1, log, name=f"later {n}", queue=read))
+        for n in range(2)
+    ]
+    tasks.append(asyncio.create_task(hold(gate, 1, log, name="other")))
+    await settle()
+
+    async def again():
+        gate.release(early)
+        await gate.acquire(early)
+        log.append(("retry", now()))
+        gate.release(early)
+
+    await again()
+    await asyncio.gather(*tasks)
+    assert [name for name, _ in log] == ["retry", "other", "later 0", "later 1"]
+
+
+@virtual
+async def test_no_read_starves_beside_others_that_keep_coming():
+    gate, log = Gate(2), []
+
+    async def keep_asking(name):
+        while now() < 100:
+            await hold(gate, 1, log, name=name)
+
+    async def read_long():
+        queue = queue_of(gate)
+
+        async def worker():
+            while now() < 100:
+                await hold(gate, 1, log, name="long", queue=queue)
+
+        await asyncio.gather(*(worker() for _ in range(8)))
+
+    await asyncio.gather(read_long(), *(keep_asking(n) for n in range(16)))
+    served = [name for name, at in log if at < 100]
+    share = served.count("long") / len(served)
+    assert share >= 1 / 17
+    shares = [served.count(n) / len(served) for n in range(16)]
+    assert max(shares) <= 1.5 * min(shares)
 
 
 @virtual
 async def test_a_free_gate_admits_at_once():
     gate = Gate(2)
-    assert await gate.acquire() == 0
+    ticket = alone(gate)
+    assert await gate.acquire(ticket) == 0
     assert gate.stats.in_flight == 1
-    gate.release()
+    gate.release(ticket)
 
 
 @given(
@@ -148,7 +251,7 @@ async def test_a_longer_cooldown_wins_and_a_shorter_one_changes_nothing():
     assert gate.cool_down(10)
     assert not gate.cool_down(5)
     assert gate.cool_down(30)
-    assert 30 <= await gate.acquire() <= 33
+    assert 30 <= await gate.acquire(alone(gate)) <= 33
     assert gate.stats.cooldowns == 1
     assert gate.cool_down(1)
     assert gate.stats.cooldowns == 2
@@ -204,7 +307,7 @@ async def test_success_widens_by_about_one_a_round_trip_up_to_the_ceiling():
 async def test_the_retry_budget_is_bounded_and_earned_back_by_successes():
     gate = Gate(1)
     spent = sum(gate.spend_retry() for _ in range(1000))
-    assert spent == RETRY_BUDGET == gate.stats.retries
+    assert spent == RETRY_BUDGET
     gate.succeeded()
     assert gate.spend_retry() is (RETRY_EARNED >= 1)
     for _ in range(10_000):
@@ -230,10 +333,11 @@ async def test_cancelled_waiters_leave_and_their_timer_with_them():
 @virtual
 async def test_one_cancelled_in_the_moment_of_admission_gives_its_slot_back():
     gate, log = Gate(1), []
-    await gate.acquire()
+    ticket = alone(gate)
+    await gate.acquire(ticket)
     first, second = waiting(gate, 2, log)
     await settle()
-    gate.release()  # admits the first, which has not run yet
+    gate.release(ticket)  # admits the first, which has not run yet
     first.cancel()
     await second
     assert [name for name, _ in log] == [1]
@@ -254,11 +358,21 @@ def act(gate, what, number, tasks):
             gate.strained(now())
         case "win":
             gate.succeeded()
+        case "down":
+            fault = Fault("reset", "it was reset")
+            gate.failed(alone(gate), fault, unreachable=False)
+        case "quiet":
+            gate.keep_quiet(number / 10 + 0.1, Fault("quiet", "quiet"))
 
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["come", "urgent", "cancel", "cool", "strain", "win", "pass"]),
+        st.sampled_from(
+            [
+                *("come", "urgent", "cancel", "cool", "strain", "win", "pass"),
+                *("down", "quiet"),
+            ]
+        ),
         st.integers(0, 50),
     ),
     max_size=60,
@@ -280,14 +394,18 @@ def test_whatever_happens_no_slot_is_lost_and_all_are_served(width, rate, script
             assert 1 <= stats.width <= width
         results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
-            assert result is None or isinstance(result, asyncio.CancelledError)
+            assert result is None or isinstance(
+                result, (asyncio.CancelledError, NotAdmittedError)
+            )
         stats = gate.stats
         assert (stats.in_flight, stats.waiting) == (0, 0)
         assert stats.peak_in_flight <= width
         # The gate still opens as wide as it says.
         await asyncio.sleep(100)
+        gate.succeeded()
+        stats = gate.stats
         for _ in range(stats.width):
-            await asyncio.wait_for(gate.acquire(), 60)
+            await asyncio.wait_for(gate.acquire(alone(gate)), 60)
         assert gate.stats.in_flight == stats.width
 
     run(scenario())
@@ -299,7 +417,7 @@ async def test_a_tenth_of_a_cooldown_at_most_is_added_at_random():
     for _ in range(20):
         gate, begun = Gate(1), now()
         gate.cool_down(10)
-        starts.add(await gate.acquire() - begun)
+        starts.add(await gate.acquire(alone(gate)) - begun)
     assert min(starts) >= 10
     assert max(starts) <= 11
     assert len(starts) > 10

@@ -107,5 +107,5 @@ def test_hooks_know_whether_anybody_watches():
 
 @pytest.mark.parametrize("hooks", [["no function"], [None], [print, 5]])
 def test_hooks_are_functions(hooks):
-    with pytest.raises(TypeError, match="hooks must be functions"):
+    with pytest.raises(TypeError, match="hooks must be plain functions"):
         Hooks(hooks)

@@ -15,6 +15,7 @@ from canopy_async import (
     NotFoundError,
     ProtocolError,
     RetryPolicy,
+    RetryScheduled,
     ServerError,
     SessionClosedError,
 )
@@ -276,9 +277,10 @@ async def test_closing_reaches_reads_that_wait_for_their_turn(log, connect):
 async def test_closing_reaches_reads_between_their_attempts(log, connect, status):
     log.fail_next(10_000, status=status)
     policy = RetryPolicy(base=1000, throttled_base=1000, cap=1000, deadline=1e6)
-    canopy = connect(concurrency=2, retry=policy)
+    seen = []
+    canopy = connect(concurrency=2, retry=policy, hooks=[seen.append])
     readings = [asyncio.create_task(read(canopy, how)) for how in ("page", "stream")]
-    await until(lambda: canopy.stats.retries >= 1)
+    await until(lambda: any(isinstance(record, RetryScheduled) for record in seen))
     await canopy.aclose()
     results = await asyncio.gather(*readings, return_exceptions=True)
     assert {type(result) for result in results} == {SessionClosedError}

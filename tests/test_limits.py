@@ -6,14 +6,16 @@ import pytest
 from support.virtual import now, settle, virtual
 from support.waiting import until
 
+from canopy_async._transport.turns import ReadQueue
 from canopy_async.gate import Gate
 from canopy_async.testing import Faults
 
 
 async def hold(gate, seconds, log):
-    log.append(await gate.acquire())
+    ticket = ReadQueue(gate.turns).ticket()
+    log.append(await gate.acquire(ticket))
     await asyncio.sleep(seconds)
-    gate.release()
+    gate.release(ticket)
 
 
 def start(gate, count, log, *, seconds=1):
@@ -46,8 +48,9 @@ async def test_a_higher_ceiling_admits_those_who_wait_at_once():
 @virtual
 async def test_a_higher_ceiling_does_not_undo_what_strain_has_taken():
     gate = Gate(8)
-    gate.strained(await gate.acquire())
-    gate.release()
+    ticket = ReadQueue(gate.turns).ticket()
+    gate.strained(await gate.acquire(ticket))
+    gate.release(ticket)
     gate.set_ceiling(16)
     assert gate.stats.width == 4
     gate.set_ceiling(2)

@@ -33,7 +33,7 @@ from canopy_async import (
     UnauthorizedError,
 )
 
-QUICK = RetryPolicy(jitter=lambda _: 0.0)
+QUICK = RetryPolicy(attempts=4, jitter=lambda _: 0.0)
 PERSONAL = "eve@example.org"
 
 

@@ -1,5 +1,7 @@
 """When a request is sent again: a pure decision, checked on its numbers."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,7 @@ def test_waits_double_up_to_the_cap():
 def test_waits_after_throttling_start_longer(status):
     policy = RetryPolicy(attempts=10, jitter=whole)
     waits = [policy.delay_for(error(status), n) for n in range(1, 8)]
-    assert waits == [1, 2, 4, 8, 16, 20, 20]
+    assert waits == [1, 2, 4, 8, 10, 10, 10]
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 4])
@@ -67,10 +69,49 @@ def test_a_request_is_sent_as_often_as_attempts_says(attempts):
     assert sent == attempts
 
 
-def test_the_defaults_are_four_attempts_within_twenty_seconds():
+def waits_of(policy, failure):
+    """The waits of a request whose attempts take no time, all of them in vain."""
+    elapsed, waits = 0.0, []
+    while (
+        wait := policy.delay_for(failure, len(waits) + 1, elapsed=elapsed)
+    ) is not None:
+        waits.append(wait)
+        elapsed += wait
+    return waits
+
+
+def test_the_defaults_outlast_a_minute_and_the_last_attempt_is_at_its_end():
+    waits = waits_of(RetryPolicy(jitter=whole), TransportError("reset"))
+    assert waits == [0.25, 0.5, 1, 2, 4, 8, 10, 10, 10, 10, 4.25]
+    assert sum(waits) == 60
+
+
+@given(st.floats(0.1, 1_000), st.integers(0, 2**32))
+def test_the_deadline_is_used_up_and_never_passed(deadline, seed):
+    dice = random.Random(seed)
+    policy = RetryPolicy(
+        deadline=deadline, jitter=lambda bound: dice.uniform(bound / 4, bound)
+    )
+    assert sum(waits_of(policy, error(500))) == pytest.approx(deadline)
+
+
+@given(st.floats(0.5, 100), st.floats(0, 100))
+def test_a_retry_after_beyond_what_is_left_is_final_and_one_within_is_kept(
+    asked, elapsed
+):
+    policy = RetryPolicy(max_retry_after=1_000)
+    wait = policy.delay_for(error(429, repr(asked)), 1, elapsed=elapsed)
+    if elapsed >= 60 or asked > 60 - elapsed:
+        assert wait is None
+    else:
+        assert asked <= wait <= max(asked, 60 - elapsed)
+
+
+def test_probes_of_an_outage_wait_as_retries_do():
     policy = RetryPolicy(jitter=whole)
-    waits = [policy.delay_for(TransportError("reset"), n) for n in (1, 2, 3, 4)]
-    assert waits == [0.05, 0.1, 0.2, None]
+    waits = [policy.probe_wait(failed) for failed in range(8)]
+    assert waits == [0.25, 0.5, 1, 2, 4, 8, 10, 10]
+    assert len({RetryPolicy().probe_wait(3) for _ in range(50)}) > 40
 
 
 @given(
@@ -122,7 +163,7 @@ def test_jitter_is_given_the_bound_and_spreads_the_waits_by_default():
     RetryPolicy(jitter=lambda bound: bounds.append(bound) or 0.0).delay_for(
         error(500), 2
     )
-    assert bounds == [0.1]
+    assert bounds == [0.5]
     waits = {RetryPolicy().delay_for(error(500), 3) for _ in range(50)}
     assert len(waits) > 40
 

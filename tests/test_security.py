@@ -24,6 +24,7 @@ from canopy_async import (
     RefreshingToken,
     RetryPolicy,
     StaticToken,
+    TokenError,
     TransportError,
 )
 from canopy_async.testing import Faults
@@ -213,8 +214,9 @@ async def test_a_provider_that_fails_after_a_token_shows_none():
 
     with scripted(lambda _: 401):
         async with CanopySession("acme", fetch_once) as canopy:
-            with pytest.raises(LookupError) as caught:
+            with pytest.raises(TokenError, match="raised LookupError") as caught:
                 await canopy.page("idn_1")
+    assert caught.value.cause == "LookupError"
     assert_secret_kept(caught.value)
 
 
@@ -225,7 +227,7 @@ async def test_a_fetched_token_that_cannot_be_sent_is_shown_nowhere():
 
     with scripted(lambda _: 200) as calls:
         async with CanopySession("acme", fetch_bad) as canopy:
-            with pytest.raises(ValueError, match="the token that was fetched") as said:
+            with pytest.raises(TokenError, match="the token that was fetched") as said:
                 await canopy.page("idn_1")
     assert not calls
     assert_secret_kept(said.value)

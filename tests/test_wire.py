@@ -656,6 +656,62 @@ def test_retry_after_is_seconds_or_a_date_or_nothing(value, seconds):
     assert retry_after_seconds({"Retry-After": value}, now=NOW) == seconds
 
 
+@pytest.mark.parametrize("name", ["RateLimit-Reset", "X-RateLimit-Reset"])
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("30", 30.0),
+        ("0", 0.0),
+        ("2.5", 2.5),
+        (str(int(NOW.timestamp()) + 40), 40.0),
+        (str((int(NOW.timestamp()) + 40) * 1000), 40.0),
+        (str(int(NOW.timestamp()) - 40), 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("inf", None),
+        ("", None),
+    ],
+)
+def test_where_retry_after_is_missing_a_refusal_says_when_its_limit_is_reset(
+    name, value, seconds
+):
+    headers = CIMultiDict({name: value, "Date": format_datetime(NOW, usegmt=True)})
+    assert retry_after_seconds(headers, refused=True) == seconds
+    assert retry_after_seconds(headers) is None
+
+
+def test_a_reset_is_compared_with_the_servers_own_clock():
+    theirs = datetime(2001, 1, 1, tzinfo=UTC)
+    headers = {
+        "Date": format_datetime(theirs, usegmt=True),
+        "X-RateLimit-Reset": str(int(theirs.timestamp()) + 25),
+    }
+    assert retry_after_seconds(headers, refused=True, now=NOW) == 25
+
+
+def test_a_retry_after_is_believed_before_a_reset():
+    headers = {"Retry-After": "3", "RateLimit-Reset": "60"}
+    assert retry_after_seconds(headers, refused=True) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "asked"),
+    [
+        (429, "5", 60),
+        (429, None, 60),
+        (503, "0", 60),
+        (503, "5", None),
+        (500, "0", None),
+    ],
+)
+def test_a_reset_counts_where_there_were_too_many_requests_only(status, left, asked):
+    headers = {"X-RateLimit-Reset": "60"}
+    if left is not None:
+        headers["X-RateLimit-Remaining"] = left
+    error = error_from(Response(status=status, headers=headers, body=b""), url="u")
+    assert error.retry_after == asked
+
+
 def test_a_retry_after_date_is_compared_with_the_servers_own_clock():
     far = datetime(2001, 1, 1, tzinfo=UTC)
     headers = {

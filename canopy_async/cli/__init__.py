@@ -7,6 +7,7 @@ from importlib import import_module
 __all__ = ["main"]
 
 _EXTRA = ("rich", "typer")
+_INTERRUPTED = 130
 _NEW_OBJECTS = 5_000
 """How many are made before they are searched for garbage."""
 
@@ -22,14 +23,16 @@ def main() -> None:
     try:
         for name in _EXTRA:
             import_module(name)
+        # Not at the top: these import what was just looked for.
+        from canopy_async.cli.app import app  # noqa: PLC0415
+        from canopy_async.cli.running import guarded  # noqa: PLC0415
     except ModuleNotFoundError:
         sys.exit(
             "canopy-async: the command line needs typer and rich:"
             " pip install 'canopy-async[cli]'"
         )
-    # Not at the top: these import what was just looked for.
-    from canopy_async.cli.app import app  # noqa: PLC0415
-    from canopy_async.cli.running import guarded  # noqa: PLC0415
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
 
     # This process is ours: what was imported lasts, and pages leave little garbage.
     gc.freeze()

@@ -56,6 +56,40 @@ BaseUrlOption = Annotated[
         help="Where the API is, if not at Canopy itself.",
     ),
 ]
+PatienceOption = Annotated[
+    float,
+    typer.Option(
+        "--patience",
+        rich_help_panel=_CONNECTION,
+        help="Seconds to wait for a server that is away, after a first failure.",
+    ),
+]
+ProxyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--proxy",
+        show_default="HTTPS_PROXY, unless NO_PROXY names the host",
+        rich_help_panel=_CONNECTION,
+        help="The URL of an HTTP proxy.",
+    ),
+]
+CaFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        show_default="SSL_CERT_FILE, or what the system trusts",
+        rich_help_panel=_CONNECTION,
+        help="A PEM file of the authorities to trust.",
+    ),
+]
+AllowHttpOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-http",
+        rich_help_panel=_CONNECTION,
+        help="Allow http to other hosts: the token is sent unencrypted.",
+    ),
+]
 SearchOption = Annotated[str | None, typer.Option("--q", help="Search term.")]
 OrderOption = Annotated[
     str | None, typer.Option("--order", help="asc or desc; the server's own if none.")
@@ -113,6 +147,10 @@ def events(
     account: AccountOption,
     token: TokenOption,
     base_url: BaseUrlOption = None,
+    patience: PatienceOption = 60.0,
+    proxy: ProxyOption = None,
+    ca_file: CaFileOption = None,
+    allow_http: AllowHttpOption = False,
     q: SearchOption = None,
     order: OrderOption = None,
     sort_by: SortOption = None,
@@ -125,7 +163,15 @@ def events(
     from canopy_async.cli import reading  # noqa: PLC0415 - for the others' speed
 
     read = reading.read_events(
-        reading.Account(slug=account, token=token, base_url=base_url),
+        reading.Account(
+            slug=account,
+            token=token,
+            base_url=base_url,
+            patience=patience,
+            proxy=proxy,
+            ca_file=ca_file,
+            allow_http=allow_http,
+        ),
         identity,
         as_json=as_json,
         q=q,
@@ -148,6 +194,10 @@ def follow(
     account: AccountOption,
     token: TokenOption,
     base_url: BaseUrlOption = None,
+    patience: PatienceOption = 60.0,
+    proxy: ProxyOption = None,
+    ca_file: CaFileOption = None,
+    allow_http: AllowHttpOption = False,
     is_all: Annotated[
         bool, typer.Option("--all", help="Every identity of the account.")
     ] = False,
@@ -193,7 +243,15 @@ def follow(
     from canopy_async.cli import following, reading  # noqa: PLC0415 - as above
 
     follow_on = following.follow_events(
-        reading.Account(slug=account, token=token, base_url=base_url),
+        reading.Account(
+            slug=account,
+            token=token,
+            base_url=base_url,
+            patience=patience,
+            proxy=proxy,
+            ca_file=ca_file,
+            allow_http=allow_http,
+        ),
         identity or (),
         is_all=is_all,
         checkpoint=checkpoint,
@@ -226,6 +284,10 @@ def export(
         ),
     ],
     base_url: BaseUrlOption = None,
+    patience: PatienceOption = 60.0,
+    proxy: ProxyOption = None,
+    ca_file: CaFileOption = None,
+    allow_http: AllowHttpOption = False,
     is_all: Annotated[
         bool, typer.Option("--all", help="Every identity of the account.")
     ] = False,
@@ -312,7 +374,17 @@ def export(
     if not out:
         raise typer.BadParameter("must not be empty", param_hint="--out")
     cluster = exporting.Cluster.of(scheduler, workers, token_from, token=token, out=out)
-    source_account = reading.Account(slug=account, token=token, base_url=base_url)
+    source_account = reading.Account(
+        slug=account,
+        token=token,
+        base_url=base_url,
+        patience=patience,
+        proxy=proxy,
+        ca_file=ca_file,
+        allow_http=allow_http,
+    )
+    if cluster is not None:
+        source_account.check_for_cluster()
     ids = chosen_ids(identity or (), source, is_all=is_all)
     options = exporting.Options(
         format=written_as,
@@ -366,6 +438,10 @@ def identities(
     account: AccountOption,
     token: TokenOption,
     base_url: BaseUrlOption = None,
+    patience: PatienceOption = 60.0,
+    proxy: ProxyOption = None,
+    ca_file: CaFileOption = None,
+    allow_http: AllowHttpOption = False,
     q: SearchOption = None,
     order: OrderOption = None,
     sort_by: SortOption = None,
@@ -381,7 +457,15 @@ def identities(
     from canopy_async.cli import reading  # noqa: PLC0415 - for the others' speed
 
     read = reading.read_identities(
-        reading.Account(slug=account, token=token, base_url=base_url),
+        reading.Account(
+            slug=account,
+            token=token,
+            base_url=base_url,
+            patience=patience,
+            proxy=proxy,
+            ca_file=ca_file,
+            allow_http=allow_http,
+        ),
         as_json=as_json,
         q=q,
         order=order,
@@ -439,9 +523,16 @@ def demo(
 @app.command()
 def serve(
     *,
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on.")
+    ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="0 for a free one.")
     ] = 8787,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", min=0, help="Events added per second while it runs."),
+    ] = 0.0,
     events: Annotated[
         int, typer.Option("--events", min=0, help="Events of each identity.")
     ] = 1_000,
@@ -463,7 +554,9 @@ def serve(
     from canopy_async.cli import serving  # noqa: PLC0415 - for the others' speed
 
     options = serving.ServeOptions(
+        host=host,
         port=port,
+        rate=rate,
         identities=identities,
         events=events,
         latency_ms=latency,

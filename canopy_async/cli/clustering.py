@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 
-from canopy_async import CanopyError
+from canopy_async import CanopyError, RetryPolicy
 from canopy_async.cli.export_summary import counted, tell_of_result
 from canopy_async.cli.exporting import Cluster, instant_of, notes_shown
 from canopy_async.cli.reading import Account
@@ -50,6 +50,7 @@ def export_on_cluster(
         typer.Exit: It did not end well; standard error says why.
     """
     earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
+    options["retry"] = RetryPolicy(deadline=account.patience)
     if account.base_url is not None:
         options["base_url"] = account.base_url
     if cluster.workers is not None and account.token:

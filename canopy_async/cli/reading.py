@@ -1,18 +1,25 @@
 """``canopy-async events`` and ``canopy-async identities``."""
 
+import ssl
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import attrs
+import typer
 
-from canopy_async import AuditEvent, CanopySession, Identity, Stream
+from canopy_async import AuditEvent, CanopySession, Identity, RetryPolicy, Stream
 from canopy_async.cli.output import Output
 from canopy_async.cli.render import event_table, identity_table, json_lines
 from canopy_async.cli.running import argument_checks, complain
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 __all__ = ["Account", "read_events", "read_identities"]
 
@@ -28,11 +35,19 @@ class Account:
         slug: The account.
         token: The bearer token.
         base_url: Where the API is, None for the library's default.
+        patience: Seconds to wait for a server that is away.
+        proxy: The URL of a proxy; None for what the environment says.
+        ca_file: The authorities to trust, None for the default.
+        allow_http: Whether http to other hosts is allowed.
     """
 
     slug: str
     token: str = attrs.field(repr=False)
     base_url: str | None = None
+    patience: float = 60.0
+    proxy: str | None = attrs.field(default=None, repr=False)
+    ca_file: Path | None = None
+    allow_http: bool = False
 
     def session(self, **options: Any) -> CanopySession:
         """Return a session on the account.
@@ -46,7 +61,52 @@ class Account:
         if self.base_url is not None:
             options["base_url"] = self.base_url
         with argument_checks():
-            return CanopySession(self.slug, self.token, **options)
+            return CanopySession(
+                self.slug,
+                self.token,
+                retry=RetryPolicy(deadline=self.patience),
+                proxy=self._proxy(),
+                ssl=self._trusted(),
+                allow_http=self.allow_http,
+                **options,
+            )
+
+    def check_for_cluster(self) -> None:
+        """Refuse what does not reach the workers of a cluster.
+
+        Raises:
+            typer.BadParameter: Such an option was given.
+        """
+        given = {
+            "--proxy": self.proxy,
+            "--ca-file": self.ca_file,
+            "--allow-http": self.allow_http,
+        }
+        for flag, value in given.items():
+            if value:
+                raise typer.BadParameter(
+                    "is not for --dask and --workers", param_hint=flag
+                )
+
+    def _proxy(self) -> str | None:
+        """Return the proxy to use: the one that was named, or the environment's."""
+        if self.proxy is not None:
+            return self.proxy
+        parts = urlsplit(self.base_url or CanopySession("any", "any").base_url)
+        host = parts.hostname
+        if host is None or host in _THIS_MACHINE or proxy_bypass(host):
+            return None
+        return getproxies().get(parts.scheme)
+
+    def _trusted(self) -> ssl.SSLContext | None:
+        if self.ca_file is None:
+            return None  # OpenSSL looks at SSL_CERT_FILE itself
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:  # which an SSLError is, too
+            raise typer.BadParameter(
+                f"can't be used: {error.strerror or error}", param_hint="--ca-file"
+            ) from None
 
 
 async def read_events(

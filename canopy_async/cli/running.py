@@ -24,6 +24,8 @@ INTERRUPTED: Final = 130
 CLOSED_PIPE: Final = 141
 """What a shell says of a program that SIGPIPE ended: the output is not whole."""
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
 _FLAGS: Final = {
     "account": "--account",
     "token": "--token",
@@ -37,6 +39,8 @@ _FLAGS: Final = {
     "limit": "--limit",
     "take": "--take",
     "concurrency": "--concurrency",
+    "deadline": "--patience",
+    "proxy": "--proxy",
     "max_rate": "--max-rate",
     "width": "--width",
     "format": "--format",
@@ -86,8 +90,9 @@ def run(
     Raises:
         typer.Exit: It did not end well; standard error says why.
     """
+    watched = _until_signal(main)
     try:
-        received = asyncio.run(_until_signal(main))
+        received = asyncio.run(watched)
     except BrokenPipeError:
         end_at_closed_pipe()
     except (CanopyError, OSError, sqlite3.Error) as error:
@@ -96,6 +101,10 @@ def run(
     else:
         if received and not ends_by_signal:
             raise typer.Exit(128 + received)
+    finally:
+        # An interrupt may come before the loop is there to begin them.
+        watched.close()
+        main.close()
 
 
 def end_at_closed_pipe() -> None:
@@ -134,16 +143,17 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)
     received: list[int] = []
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    watched = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
 
     def stop(number: int) -> None:
         received.append(number)
         task.cancel()
-        # A second one ends us at once: cleaning up must not trap anyone.
-        loop.remove_signal_handler(number)
+        for each in watched:
+            loop.remove_signal_handler(each)
+            signal.signal(each, _end_at_once)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is signal.SIG_IGN:  # as a shell's background jobs
-            continue
+    for number in watched:  # a shell's background jobs ignore SIGINT
         # Windows has no such handlers; asyncio.run itself cancels on Ctrl-C.
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, stop, number)
@@ -152,7 +162,22 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
     except (asyncio.CancelledError, Exception):
         if not received:
             raise
+    finally:
+        for number in watched if received else ():
+            signal.signal(number, before[number])
     return received[0] if received else None
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    """End the process on a second signal: cleaning up must not trap anyone.
+
+    An exception would be raised wherever the process is, in the middle of what must
+    not be left half done; then the clean-up itself might wait for ever.
+    """
+    for stream in _standard_streams():
+        with suppress(Exception):
+            stream.flush()
+    os._exit(128 + number)
 
 
 def _status(app: Callable[[], object]) -> int:

@@ -18,13 +18,18 @@ __all__ = ["ServeOptions", "serve"]
 
 _SHOWN: Final = 5
 
+_BEAT: Final = 0.05
+"""Seconds after which events are added again, at the earliest."""
+
 
 @attrs.frozen(kw_only=True)
 class ServeOptions:
     """What to serve.
 
     Attributes:
+        host: The address to listen on.
         port: The port, 0 for a free one.
+        rate: Events that are added per second while it runs.
         identities: How many identities to make.
         events: How many events each of them gets.
         latency_ms: Milliseconds that each answer takes.
@@ -32,7 +37,9 @@ class ServeOptions:
         path: The SQLite file; one that has identities already is left as it is.
     """
 
+    host: str
     port: int
+    rate: float
     identities: int
     events: int
     latency_ms: float
@@ -51,6 +58,7 @@ async def serve(options: ServeOptions) -> None:
         sqlite3.Error: The file can't be used.
     """
     server = LocalCanopy(
+        host=options.host,
         port=options.port,
         seed=options.seed,
         path=options.path or ":memory:",
@@ -61,7 +69,23 @@ async def serve(options: ServeOptions) -> None:
         if not identity_ids:
             identity_ids = await _fill(server, options)
         typer.echo(_how_to_reach(server, identity_ids), nl=False)
+        await _add_events(server, identity_ids, options)
+
+
+async def _add_events(
+    server: LocalCanopy, identity_ids: Sequence[str], options: ServeOptions
+) -> None:
+    """Add events to one identity after another, for ever."""
+    if not (options.rate and identity_ids):
         await asyncio.Event().wait()
+    clock = asyncio.get_running_loop().time
+    began, added = clock(), 0
+    while True:
+        due = int((clock() - began) * options.rate)
+        for number in range(added, due):
+            server.add_event(identity_ids[number % len(identity_ids)])
+        added = due
+        await asyncio.sleep(max(_BEAT, (added + 1) / options.rate - (clock() - began)))
 
 
 async def _first_identities(server: LocalCanopy) -> Sequence[str]:

@@ -31,12 +31,14 @@ from canopy_async.follow.polling import (
 from canopy_async.follow.rota import Rota
 from canopy_async.follow.watermark import Batch, FollowCheckpoint, FollowOutcome
 from canopy_async.models import AuditEvent
-from canopy_async.pacer import Lane, Pacer
 from canopy_async.stream import EventStream
 from canopy_async.tasks import cancel_and_wait
 from canopy_async.transport import Transport
 
 __all__ = ["Follower"]
+
+READY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of answers that all polls together hold ready, about."""
 
 _log = logging.getLogger("canopy_async")
 
@@ -120,7 +122,6 @@ class Follower:
         read: Callable[[str], Callable[..., EventStream]],
         scope: Callable[[str], str],
         transport: Transport,
-        concurrency: int,
         options: FollowOptions,
         checkpoints: Any,
         on_end: Callable[[FollowOutcome], None] | None = None,
@@ -132,7 +133,7 @@ class Follower:
         self._read: Final = read
         self._scope: Final = scope
         self._transport: Final = transport
-        self._pacer: Final = Pacer(2 * concurrency)
+        self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         self._options: Final = options
         if on_end is not None and not callable(on_end):
             raise TypeError("on_end must be callable")
@@ -233,6 +234,10 @@ class Follower:
         self._room.set()
         self._wake()
 
+    def __repr__(self) -> str:
+        """Show how many identities are followed, in one short line."""
+        return f"<Follower of {len(self._pollers)} identities>"
+
     async def __aenter__(self) -> Self:
         """Return the follower itself; nothing is sent before it is iterated."""
         return self
@@ -282,6 +287,7 @@ class Follower:
 
     async def aclose(self) -> None:
         """Cancel the polls that are still running, and await them."""
+        self._transport.check_loop()
         self._closed = True
         self._wake()
         listing = () if self._listing is None else (self._listing,)
@@ -319,6 +325,7 @@ class Follower:
 
     async def _next(self) -> _Handover | None:
         """Wait for a batch, and make it the current one."""
+        self._transport.check_loop()
         self._finish_current()
         await self._start()
         while not (self._ready or self._is_over()):
@@ -462,7 +469,7 @@ class Follower:
             scope=scope,
             reach=self._options.reach,
             pace=self._options.pace,
-            new_transport=self._new_lane,
+            lanes=self._lanes,
             turn=self._turn,
             now=lambda: self._transport.server_time,
             tells_ends=self._options.until_caught_up,
@@ -470,10 +477,6 @@ class Follower:
         )
         self._pollers[identity_id] = poller
         self._rota.add(poller)
-
-    def _new_lane(self) -> Transport:
-        """Return what shares the session's requests fairly between the polls."""
-        return cast("Transport", Lane(self._pacer, self._transport))
 
     def _check_session(self) -> None:
         if self._transport.closed:

@@ -35,7 +35,7 @@ from canopy_async.models import AuditEvent
 from canopy_async.report import Proof, ReadReport
 from canopy_async.run import Run
 from canopy_async.stream import EventStream
-from canopy_async.transport import Transport
+from canopy_async.transport import Lanes
 from canopy_async.wire import MAX_TAKE
 
 __all__ = ["MUCH", "Deliver", "Memory", "Poll", "clock"]
@@ -95,7 +95,7 @@ class Poll:
     Attributes:
         identity_id: Whose log it is.
         read: Makes a stream of the log.
-        transport: Sends the requests of its reads, None for the session's own.
+        lanes: Where the turns of its reads are, None for the session's own round.
         reach: How far back it is read, and what is held back.
         memory: What is remembered of it.
         deliver: Hands batches out.
@@ -118,7 +118,7 @@ class Poll:
 
     identity_id: str
     read: Callable[..., EventStream]
-    transport: Transport | None = None
+    lanes: Lanes | None = None
     reach: Reach
     memory: Memory
     deliver: Deliver
@@ -388,7 +388,7 @@ class Poll:
             floor=self.floor,
             take=take,
             concurrency=concurrency,
-            transport=self.transport,
+            lanes=self.lanes,
         )
         self._runs.append(run)
         return tail, run

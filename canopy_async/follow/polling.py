@@ -33,7 +33,7 @@ from canopy_async.follow.watermark import (
 from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
 from canopy_async.stream import EventStream
-from canopy_async.transport import Transport
+from canopy_async.transport import Lanes
 from canopy_async.wire import MAX_TAKE
 
 __all__ = ["BEGINNING", "FollowOptions", "Pace", "Poller", "Start", "check_start"]
@@ -180,8 +180,7 @@ class Poller:
             first instant whose events are wanted.
         reach: How far back the log is read again, and what is held back.
         pace: How often it is polled.
-        new_transport: Makes what sends the requests of a poll, None for the session's
-            own transport.
+        lanes: Where the turns of its polls are, None for the session's own round.
         turn: Is held while the rows of a page wait to be handed out.
         now: Returns what time it is by the server's clock, None where unknown.
         tells_ends: Whether each poll ends with a batch, also where nothing is new.
@@ -197,7 +196,7 @@ class Poller:
     start: Start
     reach: Reach
     pace: Pace
-    new_transport: Callable[[], Transport] | None = None
+    lanes: Lanes | None = None
     turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     now: Callable[[], datetime | None]
     tells_ends: bool = False
@@ -307,7 +306,7 @@ class Poller:
             floor=None,
             take=take,
             concurrency=1,
-            transport=self._transport(),
+            lanes=self.lanes,
         )
         rows: list[AuditEvent] = []
         proven = True
@@ -371,9 +370,6 @@ class Poller:
         floor = self.start if isinstance(self.start, datetime) else None
         return FollowCheckpoint(scope=self.scope, floor=floor)
 
-    def _transport(self) -> Transport | None:
-        return None if self.new_transport is None else self.new_transport()
-
     def _new_poll(self, known: FollowCheckpoint, deliver: Deliver) -> Poll:
         """Decide how far back to read."""
         began = clock()
@@ -389,7 +385,7 @@ class Poller:
         return Poll(
             identity_id=self.identity_id,
             read=self.read,
-            transport=self._transport(),
+            lanes=self.lanes,
             reach=self.reach,
             memory=self._memory,
             deliver=partial(self._hand_out, deliver),

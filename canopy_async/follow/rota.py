@@ -6,6 +6,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final, Generic, TypeVar
 
+from canopy_async.tasks import start_task
+
 __all__ = ["Rota"]
 
 M = TypeVar("M")
@@ -104,7 +106,7 @@ class Rota(Generic[M]):
         self._timer = loop.call_at(wake_at, self._woken)
 
     def _begin(self, member: M) -> None:
-        task = asyncio.create_task(self._work(member))
+        task = start_task(self._work(member))
         self._tasks[task] = member
         task.add_done_callback(self._worked)
 

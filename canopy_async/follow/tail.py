@@ -15,7 +15,7 @@ from canopy_async.errors import (
 from canopy_async.models import AuditEvent, Page
 from canopy_async.run import ReadOptions, Run
 from canopy_async.stream import EventStream
-from canopy_async.transport import Transport
+from canopy_async.transport import Lanes
 from canopy_async.walk import OverlapChain, Span
 from canopy_async.wire import MAX_TAKE, Query
 
@@ -82,7 +82,7 @@ def open_tail(
     floor: datetime | None,
     take: int,
     concurrency: int | None = None,
-    transport: Transport | None = None,
+    lanes: Lanes | None = None,
 ) -> tuple[Tail, Run[AuditEvent]]:
     """Return a pass over a log, and the walk that steers it.
 
@@ -92,12 +92,12 @@ def open_tail(
         floor: The earliest instant that is wanted.
         take: Rows per page at most.
         concurrency: Requests in flight at most; None is the session's own limit.
-        transport: Sends the requests, None for the stream's own.
+        lanes: Where its turns are, None for the session's own round.
     """
     tail = Tail(take=take, order=order, floor=floor)
     stream = read(order=order, since=floor, take=take, concurrency=concurrency)
     steered = attrs.evolve(stream, new_walk=partial(_steered_by, tail))
-    return tail, steered.open() if transport is None else steered.open_over(transport)
+    return tail, steered.open() if lanes is None else steered.open_over(lanes)
 
 
 def _steered_by(tail: Tail, _query: Query, _options: ReadOptions) -> Tail:

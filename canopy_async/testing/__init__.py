@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from canopy_async.testing.faults import Failure, Faults
+    from canopy_async.testing.making import make_event
     from canopy_async.testing.recording import RecordedRequest
     from canopy_async.testing.server import LocalCanopy
 
-__all__ = ["Failure", "Faults", "LocalCanopy", "RecordedRequest"]
+__all__ = ["Failure", "Faults", "LocalCanopy", "RecordedRequest", "make_event"]
 
 _HOMES = {
     "Failure": "canopy_async.testing.faults",
     "Faults": "canopy_async.testing.faults",
     "LocalCanopy": "canopy_async.testing.server",
     "RecordedRequest": "canopy_async.testing.recording",
+    "make_event": "canopy_async.testing.making",
 }
 
 
@@ -35,3 +37,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,7 @@
 """The data of a local server: what tests put in, and the truth they compare with."""
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -15,6 +16,7 @@ from canopy_async.testing.instants import (
 )
 from canopy_async.testing.seeding import EventMaker, make_identity
 from canopy_async.testing.store import Item, Row, Store, as_json, plain_as_json
+from canopy_async.testing.threads import synchronized
 
 IDENTITIES = "identities"
 SEARCHED = ("action", "actor_label", "resource_label", "category")
@@ -39,6 +41,7 @@ class Content:
 
     def __init__(self, *, account: str, path: str, seed: int, clock: Clock) -> None:
         self.account = account
+        self.lock = threading.RLock()
         self._path = path
         self._seed = seed
         self._clock = clock
@@ -53,6 +56,7 @@ class Content:
         """The database, opened by its first use."""
         return self._opened or self.open_store()
 
+    @synchronized
     def open_store(self) -> Store:
         """Opens the database.
 
@@ -68,6 +72,7 @@ class Content:
             self._opened = Store(self._path)
         return self._opened
 
+    @synchronized
     def seed_events(
         self,
         identity: str,
@@ -113,6 +118,7 @@ class Content:
         self.store.add(log_of(identity), items)
         return self.count(identity)
 
+    @synchronized
     def seed_identities(self, count: int) -> list[str]:
         """Adds realistic identities.
 
@@ -131,6 +137,7 @@ class Content:
         self.store.add(IDENTITIES, items)
         return ids
 
+    @synchronized
     def add_identity(self, *, apps: Iterable[str] = (), **fields: object) -> str:
         """Adds an identity.
 
@@ -152,6 +159,7 @@ class Content:
         self.store.add(IDENTITIES, [self._identity_item(number, row, tuple(apps))])
         return identity
 
+    @synchronized
     def delete_identity(self, identity: str) -> None:
         """Deletes an identity with its events.
 
@@ -167,10 +175,12 @@ class Content:
         self.store.remove(IDENTITIES, numbers)
         self.store.clear(log_of(identity))
 
+    @synchronized
     def has_identity(self, identity: str) -> bool:
         """Whether there is an identity of this id."""
         return bool(self.store.numbers(IDENTITIES, identity))
 
+    @synchronized
     def add_event(self, identity: str, /, **fields: object) -> Row:
         """Adds one event to a log, and creates the identity when new.
 
@@ -192,6 +202,7 @@ class Content:
         (row,) = self.add_events(identity, [fields])
         return row
 
+    @synchronized
     def add_events(
         self, identity: str, rows: Iterable[Mapping[str, object]]
     ) -> list[Row]:
@@ -209,6 +220,7 @@ class Content:
         self.store.add(log_of(identity), [item for _, item in made])
         return [row for row, _ in made]
 
+    @synchronized
     def delete_oldest(self, identity: str, n: int = 1) -> list[str]:
         """Deletes the oldest events of a log, as retention does.
 
@@ -221,6 +233,7 @@ class Content:
         """
         return self.store.remove_oldest(log_of(identity), n)
 
+    @synchronized
     def delete_event(self, identity: str, event_id: str) -> None:
         """Deletes one event.
 
@@ -236,6 +249,7 @@ class Content:
             raise LookupError(f"no event {event_id!r} of identity {identity!r}")
         self.store.remove(log_of(identity), numbers)
 
+    @synchronized
     def events(
         self, identity: str, *, order: Literal["asc", "desc"] = "asc"
     ) -> list[Row]:
@@ -251,16 +265,19 @@ class Content:
         rows = self.store.rows(self._numbers(identity, order))
         return [json.loads(row) for row in rows]
 
+    @synchronized
     def event_ids(
         self, identity: str, *, order: Literal["asc", "desc"] = "asc"
     ) -> list[str]:
         """The ids of a log's events as they are now, in the order of `events`."""
         return self.store.ids(self._numbers(identity, order))
 
+    @synchronized
     def count(self, identity: str) -> int:
         """How many events a log has now."""
         return len(self.store.order(log_of(identity)))
 
+    @synchronized
     def close_store(self) -> None:
         """Closes the database for good."""
         self._closed = True

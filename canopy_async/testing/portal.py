@@ -149,10 +149,11 @@ class Portal:
         return failure
 
     def _take_queued(self, record: RecordedRequest) -> Failure | None:
-        for failure in self.queued:
-            if failure.only is None or failure.only(record):
-                self.queued.remove(failure)
-                return failure
+        with self._server.lock:
+            for failure in self.queued:
+                if failure.only is None or failure.only(record):
+                    self.queued.remove(failure)
+                    return failure
         return None
 
     async def _fail(
@@ -187,7 +188,8 @@ class Portal:
         try:
             query = self._admit(request, record, faults)
             await _pause(delay * _SHARE_BEFORE[faults.serve_at])
-            body = self._read(record, query, faults)
+            with self._server.lock:
+                body = self._read(record, query, faults)
         except RefusedError:
             await _pause(departure - time.monotonic())
             raise

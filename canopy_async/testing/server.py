@@ -1,8 +1,9 @@
 """`LocalCanopy`: the audit API on a port of this machine."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Self
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -19,6 +20,7 @@ from canopy_async.testing.faults import (
 from canopy_async.testing.instants import Clock, utc_now
 from canopy_async.testing.portal import Portal
 from canopy_async.testing.recording import RecordedRequest, RequestLog
+from canopy_async.testing.threads import LoopThread, synchronized
 from canopy_async.testing.tokens import Principal, Tokens
 
 _PATIENCE = 0.05
@@ -29,6 +31,11 @@ class LocalCanopy(Content):
 
     It knows the two page-based endpoints: the audit log of an identity and the
     list of identities. Everything random comes from ``seed``.
+
+    The server runs in a thread with an event loop of its own, so that no test can
+    hang it by blocking: start it with ``with`` in any test, or with ``async with``. Its
+    methods may be called from any thread. What `Faults` calls, it calls in the
+    server's thread.
 
     Attributes:
         faults: What goes wrong from now on; may be set at any time.
@@ -52,6 +59,9 @@ class LocalCanopy(Content):
             session = CanopySession(
                 server.account, server.token, base_url=server.base_url
             )
+
+        with LocalCanopy() as server:  # in a test that is not async
+            requests.get(server.base_url, timeout=5)
         ```
     """
 
@@ -81,14 +91,35 @@ class LocalCanopy(Content):
             clock=clock,
             page_limit=page_limit,
         )
+        self._thread: LoopThread | None = None
         self._runner: web.ServerRunner | None = None
         self.token = self.issue_token()
+
+    def __enter__(self) -> Self:
+        """Starts the server."""
+        self._begin()
+        self._wait_for(self._listen())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stops the server."""
+        self._end()
 
     async def __aenter__(self) -> Self:
         """Starts the server."""
         return await self.start()
 
-    async def __aexit__(self, *exc_info: object) -> None:
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Stops the server."""
         await self.stop()
 
@@ -126,7 +157,7 @@ class LocalCanopy(Content):
         return 0 if server is None else len(server.connections)
 
     async def start(self) -> Self:
-        """Listens; ``async with`` does it for you.
+        """Listens; ``async with`` does it for you, and ``with`` where nothing awaits.
 
         Returns:
             The server itself.
@@ -135,21 +166,8 @@ class LocalCanopy(Content):
             RuntimeError: If it listens already, or has been stopped.
             OSError: If the port is taken.
         """
-        if self._runner is not None:
-            raise RuntimeError("this LocalCanopy listens already")
-        self.open_store()
-        runner = web.ServerRunner(
-            web.Server(self._portal.handle, handler_cancellation=True, access_log=None),
-            shutdown_timeout=_PATIENCE,
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._port = runner.addresses[0][1]
-        self._runner = runner
+        self._begin()
+        await self._await(self._listen())
         return self
 
     async def stop(self) -> None:
@@ -157,15 +175,17 @@ class LocalCanopy(Content):
 
         It may be called more than once. The records of requests stay readable.
         """
-        await self._stop_listening()
-        self.close_store()
+        try:
+            if self._thread is not None:
+                await self._await(self._stop_listening())
+        finally:
+            self._end()
 
-    @asynccontextmanager
-    async def outage(self) -> AsyncGenerator[None]:
+    def outage(self) -> "Outage":
         """Refuses connections for a while, then listens on the same port again.
 
-        Yields:
-            Nothing; the server is down inside the block.
+        Returns:
+            For ``with`` or ``async with``; the server is down inside the block.
 
         Example:
             ```python
@@ -173,12 +193,17 @@ class LocalCanopy(Content):
                 ...  # every connection is refused
             ```
         """
-        await self._stop_listening()
-        try:
-            yield
-        finally:
-            await self.start()
+        return Outage(self)
 
+    def go_away(self) -> None:
+        """Refuses connections from now on, and gives up what is in flight."""
+        self._wait_for(self._stop_listening())
+
+    def come_back(self) -> None:
+        """Listens again, on the same port."""
+        self._wait_for(self._listen())
+
+    @synchronized
     def issue_token(
         self,
         principal: Principal = "admin",
@@ -212,6 +237,7 @@ class LocalCanopy(Content):
         """Makes a token invalid: 401 from now on."""
         self._tokens.revoke(token)
 
+    @synchronized
     def fail_next(
         self,
         n: int = 1,
@@ -239,10 +265,66 @@ class LocalCanopy(Content):
         failure = Failure(kind=kind, status=status, retry_after=retry_after, only=only)
         self._portal.queued.extend([failure] * n)
 
+    @synchronized
     def reset_requests(self) -> None:
         """Forgets the requests so far, and the failures still queued."""
         self._log.reset()
         self._portal.queued.clear()
+
+    def _begin(self) -> None:
+        if self._thread is not None:
+            raise RuntimeError("this LocalCanopy listens already")
+        self.open_store()
+        self._thread = LoopThread()
+
+    def _end(self) -> None:
+        thread = self._thread
+        if thread is not None:
+            self._wait_for(self._stop_listening())
+            self._thread = None
+            thread.stop()
+        self.close_store()
+
+    def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something in the server's loop, and blocks until it is done."""
+        try:
+            self._running(work).submit(work).result()
+        except OSError:
+            self._end_thread()
+            raise
+
+    async def _await(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something in the server's loop; this loop goes on meanwhile."""
+        try:
+            await asyncio.wrap_future(self._running(work).submit(work))
+        except OSError:
+            self._end_thread()
+            raise
+
+    def _running(self, work: Coroutine[Any, Any, None]) -> LoopThread:
+        if self._thread is None:
+            work.close()
+            raise RuntimeError("this LocalCanopy has not been started")
+        return self._thread
+
+    def _end_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stop()
+
+    async def _listen(self) -> None:
+        runner = web.ServerRunner(
+            web.Server(self._portal.handle, handler_cancellation=True, access_log=None),
+            shutdown_timeout=_PATIENCE,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._port = runner.addresses[0][1]
+        self._runner = runner
 
     async def _stop_listening(self) -> None:
         runner, self._runner = self._runner, None
@@ -252,3 +334,36 @@ class LocalCanopy(Content):
             await site.stop()
         await self._portal.cancel()
         await runner.cleanup()
+
+
+class Outage:
+    """A time in which a `LocalCanopy` refuses connections: a ``with`` block."""
+
+    def __init__(self, server: LocalCanopy) -> None:
+        self._server = server
+
+    def __enter__(self) -> None:
+        """Begins the outage."""
+        self._server.go_away()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends the outage."""
+        self._server.come_back()
+
+    async def __aenter__(self) -> None:
+        """Begins the outage."""
+        self._server.go_away()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends the outage."""
+        self._server.come_back()

@@ -4,7 +4,8 @@
 comes, and `transport` does the rest.
 """
 
+from canopy_async._transport.lanes import Lane, Lanes, PageRequest
 from canopy_async.transport.body import MAX_BODY
-from canopy_async.transport.transport import PageRequest, Transport
+from canopy_async.transport.transport import Transport
 
-__all__ = ["MAX_BODY", "PageRequest", "Transport"]
+__all__ = ["MAX_BODY", "Lane", "Lanes", "PageRequest", "Transport"]

@@ -12,20 +12,26 @@ _LONG_LINE: Final = re.compile(r"Got more than ([0-9]+) bytes")
 """How aiohttp says that a header, or the status line, is too long for it."""
 
 
+_WORDS: Final[dict[type[Exception], str]] = {
+    aiohttp.ClientResponseError: "the answer is not HTTP",
+    aiohttp.ClientPayloadError: "the body is incomplete or broken",
+    aiohttp.ServerDisconnectedError: "the server hung up",
+}
+
+
 def what_failed(error: Exception) -> str:
     """Say it in one line, without quoting what the server sent: that may be rows."""
     reason = type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"{reason}: the certificate of {error.host} {_distrust(error)}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"{reason}: the proxy answered {error.status}"
     limit = _limit_of_headers(error)
     if limit is not None:
         return f"{reason}: a header of the answer is over {limit} bytes"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{reason}: the answer is not HTTP"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return f"{reason}: the body is incomplete or broken"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return f"{reason}: the server hung up"
+    for cls, words in _WORDS.items():
+        if isinstance(error, cls):
+            return f"{reason}: {words}"
     return f"{reason}: {error}"
 
 

@@ -5,23 +5,39 @@ attempt returns what came of it, and errors are built and raised elsewhere.
 """
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from datetime import datetime
 from http import HTTPStatus
-from itertools import count
-from typing import Any, Final, NamedTuple, TypeVar
+from ssl import SSLContext
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from canopy_async.attempt import Attempt, Fault, error_of, is_refused, shows_strain
+from canopy_async._transport.lanes import Lane, LaneGroup, PageRequest
+from canopy_async._transport.tokens import Tokens
+from canopy_async._transport.turns import RoundRobin, Ticket
+from canopy_async.attempt import (
+    Attempt,
+    Fault,
+    NotAdmittedError,
+    Outcome,
+    error_of,
+    error_of_unsent,
+    is_down,
+    is_refused,
+    shows_strain,
+)
 from canopy_async.auth import Credential, TokenProvider
 from canopy_async.errors import (
     ApiError,
     CanopyError,
     SessionClosedError,
+    TokenError,
 )
 from canopy_async.gate import Gate
 from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
@@ -31,35 +47,16 @@ from canopy_async.server_clock import ServerClock
 from canopy_async.transport.body import OK, BodyTooLargeError, read_body
 from canopy_async.transport.connection import FreshFault, open_http
 from canopy_async.transport.faults import what_failed, would_repeat
-from canopy_async.wire import Endpoint, Query, Response, build_url, query_string
+from canopy_async.wire import Response, build_url, query_string
 
-__all__ = ["PageRequest", "Transport"]
+__all__ = ["Transport"]
 
 T = TypeVar("T")
 
+_log: Final = logging.getLogger("canopy_async")
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _NO_CREDENTIAL: Final = Credential(None)
 _MAX_FAULT: Final = 300
-
-
-class PageRequest(NamedTuple):
-    """One page of a list.
-
-    Attributes:
-        endpoint: Which list.
-        query: What is asked of it.
-        page: The page's number, from 1.
-        take: Rows per page.
-        urgent: Whether others wait behind it.
-        on_sent: Called with the number of each attempt, from 1, as it is sent.
-    """
-
-    endpoint: Endpoint[Any]
-    query: Query
-    page: int
-    take: int
-    urgent: bool = False
-    on_sent: Callable[[int], None] | None = None
 
 
 class Transport:
@@ -70,11 +67,18 @@ class Transport:
         provider: Gives the tokens.
         gate: Admits the requests.
         retry: Decides on repeats.
-        timeout: Seconds for one attempt, from when it has a token to the last byte.
+        timeout: Seconds for one attempt, from its admission to the last byte; and
+            for the token provider to give a token.
         hooks: Are told.
         headers: Sent with each request.
         http: The aiohttp session to use; by default one is made when first
             needed and closed with the transport.
+        proxy: The proxy to send through, with its credentials; None for none.
+        ssl: What certificates are checked with; None for the default.
+
+    Attributes:
+        hooks: As above.
+        on_bound: Is called with the event loop that all requests belong to, once.
     """
 
     def __init__(
@@ -88,13 +92,15 @@ class Transport:
         hooks: Hooks,
         headers: Mapping[str, str],
         http: aiohttp.ClientSession | None = None,
+        proxy: URL | None = None,
+        ssl: SSLContext | None = None,
     ) -> None:
         self._base_url: Final = base_url
         base = URL(base_url, encoded=True)
         self._scheme: Final = base.scheme
         self._authority: Final = base.raw_authority
         self._base_path: Final = base.raw_path.removesuffix("/")
-        self._provider: Final = provider
+        self._tokens: Final = Tokens(provider, timeout=timeout, retry=retry)
         self._gate: Final = gate
         self._retry: Final = retry
         self._scopes: Final = Scopes(timeout)
@@ -105,8 +111,16 @@ class Transport:
         self._owns_http: Final = http is None
         # An own aiohttp session has the others, which is faster.
         self._headers_per_request: Final = dict(headers) if http is not None else {}
+        self._route: Final[dict[str, Any]] = {}
+        if proxy is not None:
+            self._route["proxy"] = proxy
+            where = proxy.with_user(None)
+            _log.debug("requests go through the proxy %s", where)
+        if ssl is not None:
+            self._route["ssl"] = ssl
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_bound: Callable[[asyncio.AbstractEventLoop], None] | None = None
 
     @property
     def closed(self) -> bool:
@@ -119,59 +133,79 @@ class Transport:
         return None if self._loop is None else self._server_clock.now(self._loop.time())
 
     def check_open(self) -> None:
-        """Raise `SessionClosedError` once the transport is closed."""
+        """Refuse a session that is closed, or that belongs to another event loop.
+
+        Raises:
+            SessionClosedError: The session is closed.
+            RuntimeError: Another event loop is running than that of the session.
+        """
+        self.check_loop()
         if self._closed:
             raise SessionClosedError("the session is closed")
 
+    def open_lane(self) -> Lane:
+        """Return the lane of one read, which takes its turns beside all others."""
+        return Lane(self, self._gate.turns)
+
+    def open_group(self, *, max_ready: int) -> LaneGroup:
+        """Return lanes for reads that share one turn beside others.
+
+        Args:
+            max_ready: Bytes of answers that they hold ready together, about.
+        """
+        return LaneGroup(self, RoundRobin(self._gate.turns, max_ready=max_ready))
+
     async def get(self, request: PageRequest) -> Response:
+        """Return the answer to one GET that is no part of a read.
+
+        Raises:
+            CanopyError: As `send` says.
+        """
+        return await self.open_lane().get(request)
+
+    async def send(self, request: PageRequest, ticket: Ticket) -> Response:
         """Return the answer to one GET, once it is a 200.
 
         Args:
             request: What to ask for.
+            ticket: The place of the request among those of its read.
 
         Raises:
             ApiError: The server answered otherwise, after all retries.
             TransportError: No whole answer came, after all retries.
+            TokenError: There was no token, after all retries.
             SessionClosedError: The session is closed, or was meanwhile.
-            RuntimeError: It was used in another event loop before.
+            RuntimeError: The session belongs to another event loop.
         """
+        self.bind()
         url = self._url(request)
-        clock = self._checked_loop().time
-        began: float | None = None
-        refreshed = False
-        for attempt in count(1):
-            urgent = request.urgent or attempt > 1
-            made = await self._attempt(url, request, attempt, urgent=urgent)
-            began = made.started if began is None else began
+        failures = renewals = 0
+        while True:
+            made = await self._attempt(url, request, ticket)
             outcome = made.outcome
-            if isinstance(outcome, Response):
-                if outcome.status == OK:
-                    self._gate.succeeded()
-                    return outcome
-                if outcome.status == HTTPStatus.UNAUTHORIZED and not refreshed:
-                    refreshed = True
-                    if await self._refresh(made.credential):
-                        continue
-            error = error_of(
-                outcome,
-                page=request.page,
-                take=request.take,
-                url=self._text_of(request),
-                attempt=attempt,
-            )
-            if shows_strain(error):
-                self._gate.strained(made.started, refused=is_refused(error))
-            wait = self._wait_before_retry(error, attempt, clock() - began)
+            if isinstance(outcome, Response) and outcome.status == OK:
+                self._tokens.accepted(made.credential)
+                self._gate.succeeded()
+                return outcome
+            if _is_rejected(outcome):
+                renewals += 1
+                renewed = await self._renewed(made, ticket, renewals)
+                if renewed is None:
+                    continue
+                outcome = renewed
+            failures += 1
+            error = self._error_of(outcome, request, ticket)
+            wait = self._judge(error, outcome, made, ticket, failures)
             if wait is None:
-                self._heed(error)
                 raise error
-            self._tell_retry(request, error, attempt, wait)
-            if not self._cool_down(error, wait):
+            self._tell_retry(request, error, ticket.sends, wait)
+            waits_at_gate = self._cool_down(error, wait)
+            if not (waits_at_gate or (self._gate.in_outage and is_down(outcome))):
                 await self.until_closed(asyncio.sleep(wait))
-        raise AssertionError("unreachable")
 
-    def let_go(self, response: Response) -> None:
-        """Be told that a read no longer holds an answer ready: this bounds none."""
+    def look_again(self) -> None:
+        """Admit requests for which there may be room now."""
+        self._gate.look_again()
 
     async def until_closed(self, awaitable: Awaitable[T]) -> T:
         """Return what ``awaitable`` does.
@@ -183,21 +217,39 @@ class Transport:
 
     async def aclose(self) -> None:
         """End every request with `SessionClosedError`, then the connections."""
+        self.check_loop()
         self._closed = True
-        await self._scopes.aclose()
-        if self._owns_http and self._http is not None:
-            await self._http.close()
+        try:
+            await self._scopes.aclose()
+        finally:  # also when this is cancelled while requests end
+            if self._owns_http and self._http is not None:
+                await self._http.close()
 
-    def _checked_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the running loop, which must be the one of all requests."""
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
+    def bind(self) -> None:
+        """Belong to the running event loop from now on.
+
+        Raises:
+            SessionClosedError: The session is closed.
+            RuntimeError: It belongs to another loop.
+        """
+        self.check_open()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            if self.on_bound is not None:
+                self.on_bound(self._loop)
+
+    def check_loop(self) -> None:
+        """Refuse another event loop than that of the session.
+
+        Raises:
+            RuntimeError: Another one is running.
+        """
+        loop = _running_loop()
+        if loop is not None and self._loop is not None and self._loop is not loop:
             raise RuntimeError(
-                "a session belongs to the event loop that it was first used in:"
-                " make another one for this loop"
+                "a session belongs to the event loop that it was entered or first"
+                " used in: make another one for this loop"
             )
-        return loop
 
     def _text_of(self, request: PageRequest) -> str:
         return build_url(
@@ -220,36 +272,43 @@ class Transport:
             encoded=True,
         )
 
-    async def _attempt(
-        self, url: URL, request: PageRequest, attempt: int, *, urgent: bool
-    ) -> Attempt:
+    async def _attempt(self, url: URL, request: PageRequest, ticket: Ticket) -> Attempt:
         self.check_open()
         scope = asyncio.timeout(None)
-        admitted = False
-        started = 0.0
         credential = _NO_CREDENTIAL
+        started: float | None = None
+        outcome: Outcome
         try:
             async with scope:
                 self._scopes.add(scope)
-                started = await self._gate.acquire(urgent=urgent)
-                admitted = True
-                credential = await self._credential()
-                self.check_open()  # its deadline, now past, must not be moved
-                self._scopes.start(scope)
-                if request.on_sent is not None:
-                    request.on_sent(attempt)
-                outcome = await self._send(url, credential)
+                # No slot is held while a token is waited for.
+                found = await self._tokens.current()
+                if isinstance(found, Credential):
+                    credential = found
+                    started = await self._gate.acquire(ticket)
+                    credential = self._tokens.newest(credential)
+                    self.check_open()  # its deadline, now past, must not be moved
+                    self._scopes.start(scope)
+                    if request.on_sent is not None:
+                        request.on_sent(ticket.sends)
+                    outcome = await self._send(url, credential)
+                else:
+                    outcome = found
+        except NotAdmittedError as refused:
+            outcome = refused
         except TimeoutError:
             if not scope.expired():
                 raise
             outcome = Fault("timeout", "the request timed out", timed_out=True)
         finally:
             self._scopes.discard(scope)
-            if admitted:
-                self._gate.release()
+            if started is not None:
+                self._gate.release(ticket)
         self.check_open()
-        if self.hooks:
-            self._tell_finished(request, attempt, outcome, started)
+        if started is None:
+            return Attempt(outcome, credential, self._loop_time())
+        if self.hooks and not isinstance(outcome, (NotAdmittedError, TokenError)):
+            self._tell_finished(request, ticket.sends, outcome, started)
         return Attempt(outcome, credential, started)
 
     async def _send(self, url: URL, credential: Credential) -> Response | Fault:
@@ -264,9 +323,10 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
+                **self._route,
             )
             # Before the body, which may take its time.
-            self._server_clock.note(response.headers, self._checked_loop().time())
+            self._server_clock.note(response.headers, self._loop_time())
             try:
                 body = await read_body(response, decoded=http.auto_decompress)
             finally:
@@ -277,12 +337,19 @@ class Transport:
             fault = raised.fault if isinstance(raised, FreshFault) else raised
             message = credential.redact_text(what_failed(fault))
             return Fault(
-                type(fault).__name__, message[:_MAX_FAULT], final=would_repeat(fault)
+                type(fault).__name__,
+                message[:_MAX_FAULT],
+                final=would_repeat(fault),
+                unreachable=isinstance(fault, aiohttp.ClientConnectorError),
             )
         except asyncio.CancelledError as cancelled:
-            # Whoever cancels may log it with its frames: some hold the headers.
+            # Drop the traceback: whoever cancels may log it with the locals of its
+            # frames, and those of aiohttp hold the Authorization header.
             raise cancelled.with_traceback(None) from None
         headers: Mapping[str, str] = response.headers
+        if response.status == OK and _is_html(headers, body):
+            message = "not JSON, but an HTML page"
+            return Fault("html", message, html=True)
         if response.status != OK:
             body = credential.redact(body)
             headers = CIMultiDict(
@@ -302,25 +369,123 @@ class Transport:
             raise SessionClosedError("the aiohttp session that was given is closed")
         return self._http
 
-    async def _credential(self) -> Credential:
-        credential = Credential(await self._provider.token())
-        credential.check("the provider's token")
-        return credential
+    async def _renewed(
+        self, made: Attempt, ticket: Ticket, renewals: int
+    ) -> Response | TokenError | None:
+        """Ask for another token instead of one that was rejected.
 
-    async def _refresh(self, rejected: Credential) -> bool:
-        """Ask for another token; tell whether there is one."""
-        renewed = Credential(
-            await self.until_closed(self._provider.refresh(rejected.reveal()))
-        )
-        return renewed != rejected
+        Returns:
+            None where the request is to be sent again, with another token; else
+            what it ends with.
+        """
+        self._troubled_since(ticket)
+        if renewals > 1 and not self._may_renew_again(made, ticket):
+            return _response_of(made)
+        renewed = await self.until_closed(self._tokens.replacement_of(made.credential))
+        if isinstance(renewed, TokenError):
+            return renewed
+        if renewed == made.credential:
+            return _response_of(made)
+        if renewals > 1:
+            wait = self._retry.probe_wait(renewals - 2)
+            await self.until_closed(asyncio.sleep(wait))
+        return None
 
-    def _wait_before_retry(
-        self, error: CanopyError, attempt: int, elapsed: float
+    def _troubled_since(self, ticket: Ticket) -> float:
+        """Return when a request first failed, which is now if it never did."""
+        if ticket.troubled_since is None:
+            ticket.troubled_since = self._loop_time()
+        return ticket.troubled_since
+
+    def _may_renew_again(self, made: Attempt, ticket: Ticket) -> bool:
+        """Tell whether tokens are good, but do not last for long."""
+        since = self._troubled_since(ticket)
+        in_time = self._loop_time() - since < self._retry.deadline
+        return in_time and self._tokens.may_be_outdated(made.credential)
+
+    def _judge(
+        self,
+        error: CanopyError,
+        outcome: Outcome,
+        made: Attempt,
+        ticket: Ticket,
+        failures: int,
     ) -> float | None:
-        wait = self._retry.delay_for(error, attempt)
-        if wait is None or elapsed + wait > self._retry.deadline:
+        """Let all requests learn from a failure, and decide about this one.
+
+        Returns:
+            Seconds to wait before it is sent again, None to give up.
+        """
+        since = self._troubled_since(ticket)
+        if isinstance(outcome, NotAdmittedError):
             return None
-        return wait if self._gate.spend_retry() else None
+        if not isinstance(outcome, TokenError):
+            self._learn(error, outcome, made, ticket)
+            if self._keeps_quiet(error, outcome):
+                error.concerns_all = True
+                return None
+        elapsed = self._loop_time() - since
+        wait = self._retry.delay_for(error, failures, elapsed=elapsed)
+        is_held = self._gate.in_outage and is_down(outcome)
+        # What an outage costs is bounded by its probes, a token costs no request.
+        is_free = is_held or isinstance(outcome, TokenError)
+        if wait is None or not (is_free or self._gate.spend_retry()):
+            self._heed(error)
+            if is_down(outcome) and self._gate.hits_all(since):
+                error.concerns_all = True
+            if isinstance(outcome, Fault) and outcome.final and outcome.unreachable:
+                error.concerns_all = True  # a certificate that is not trusted, say
+            return None
+        return max(wait, self._gate.next_probe_in()) if is_held else wait
+
+    def _learn(
+        self,
+        error: CanopyError,
+        outcome: Response | Fault,
+        made: Attempt,
+        ticket: Ticket,
+    ) -> None:
+        if shows_strain(error):
+            self._gate.strained(made.started, refused=is_refused(error))
+        if not is_down(outcome):
+            self._gate.answered()
+            return
+        is_unreachable = isinstance(outcome, Fault) and outcome.unreachable
+        self._gate.failed(ticket, outcome, unreachable=is_unreachable)
+
+    def _keeps_quiet(self, error: CanopyError, outcome: Response | Fault) -> bool:
+        """Stop all requests if the server asked for more than one may wait."""
+        if not (isinstance(error, ApiError) and error.status in COOLDOWN_STATUSES):
+            return False
+        seconds = error.retry_after or 0.0
+        if seconds <= self._retry.longest_pause:
+            return False
+        self._gate.keep_quiet(seconds, outcome)
+        return True
+
+    def _error_of(
+        self, outcome: Outcome, request: PageRequest, ticket: Ticket
+    ) -> CanopyError:
+        if isinstance(outcome, TokenError):
+            # Each request raises an error of its own, with its own checkpoint.
+            return copy(outcome)
+        url = self._text_of(request)
+        if isinstance(outcome, NotAdmittedError):
+            return error_of_unsent(
+                outcome.outcome,
+                seconds_left=outcome.seconds_left,
+                page=request.page,
+                take=request.take,
+                url=url,
+                attempts=ticket.sends,
+            )
+        return error_of(
+            outcome,
+            page=request.page,
+            take=request.take,
+            url=url,
+            attempt=ticket.sends,
+        )
 
     def _cool_down(self, error: CanopyError, seconds: float) -> bool:
         """Stop everybody if the server asked for it; tell whether it did."""
@@ -333,8 +498,11 @@ class Transport:
     def _heed(self, error: CanopyError) -> None:
         """Let the others wait as long as a server asked one that gives up."""
         seconds = error.retry_after if isinstance(error, ApiError) else None
-        if seconds and seconds <= self._retry.max_retry_after:
+        if seconds and seconds <= self._retry.longest_pause:
             self._cool_down(error, seconds)
+
+    def _loop_time(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _tell_finished(
         self,
@@ -371,3 +539,26 @@ class Transport:
                 reason=type(error).__name__ if status is None else str(status),
             )
         )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
+    if headers.get("Content-Type", "").startswith("text/html"):
+        return True
+    return body[:64].lstrip().startswith(b"<")
+
+
+def _is_rejected(outcome: Outcome) -> bool:
+    return isinstance(outcome, Response) and outcome.status == HTTPStatus.UNAUTHORIZED
+
+
+def _response_of(made: Attempt) -> Response:
+    if not isinstance(made.outcome, Response):
+        raise TypeError("only an answer can reject a token")
+    return made.outcome

@@ -302,7 +302,7 @@ async def errors(canopy: CanopySession) -> None:
         assert_type(error.page, int | None)
         assert_type(error.path, str)
     except IncompleteReadError as error:
-        assert_type(error.report, ReadReport | None)
+        assert_type(error.report, ReadReport)
     except FanOutError as error:
         assert_type(error.failures, dict[str, CanopyError])
     except CanopyError as error:

@@ -1,0 +1,1 @@
+"""Parts of a fan-out that are no use without it."""

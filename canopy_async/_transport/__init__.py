@@ -1,0 +1,1 @@
+"""What admits the requests of a session: turns, and the policies of the gate."""

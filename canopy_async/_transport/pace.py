@@ -1,0 +1,106 @@
+"""The rate that a server was seen to allow, learnt from its refusals."""
+
+from collections import deque
+from itertools import takewhile
+from typing import Final
+
+__all__ = ["Pace"]
+
+_REPEATED: Final = 10.0
+"""Seconds within which a second refusal is no longer taken for chance."""
+
+_EVIDENCE: Final = 10
+"""Successes without which no rate is learnt."""
+
+_STALE: Final = 2.0
+"""After so many seconds without a success, those of the last second of successes say
+nothing: the limit may count a longer time than a second."""
+
+_WINDOWS: Final = (10.0, 120.0)
+"""Seconds over which successes are counted, the first that has enough of them: limits
+are set per second or per minute."""
+
+_PLATEAU: Final = 30.0
+"""Seconds until a learnt rate is tried again."""
+
+_DIP: Final = 0.05
+"""How far below the learnt rate requests start again."""
+
+_FORGOTTEN: Final = 4.0
+"""Plateaus after the first until the learnt rate is forgotten."""
+
+
+class Pace:
+    """Spaces starts, a little below the rate that the server let through.
+
+    A width can't hold a rate: what one request in flight makes of it depends on
+    how fast answers come. From the second refusal on, starts are therefore spaced.
+    They come back to the rate that succeeded along a cubic, stay about there, and
+    rise ever faster if nothing is refused, until the limit is forgotten (as CUBIC
+    does it: Ha, Rhee and Xu, 2008).
+
+    Attributes:
+        rate: Requests to start per second, as of the latest start; None for any
+            number.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._limit = 0.0
+        self._refused_at = float("-inf")
+        self._next_start = float("-inf")
+        self._successes: Final[deque[float]] = deque(maxlen=4096)
+
+    def ready_at(self) -> float:
+        """Return the instant from which on the next request may start."""
+        return self._next_start
+
+    def started(self, now: float) -> None:
+        """Note that a request starts."""
+        rate = self._advance(now)
+        if rate is not None:
+            # A late start is made good by the next one: timers are never early.
+            gap = 1.0 / rate
+            self._next_start = max(self._next_start, now - gap) + gap
+
+    def succeeded(self, now: float) -> None:
+        """Note that a request came through."""
+        self._successes.append(now)
+
+    def refused(self, now: float) -> None:
+        """Note that the server asked for fewer requests."""
+        is_chance = self.rate is None and now - self._refused_at > _REPEATED
+        self._refused_at = now
+        seen = self._seen(now)
+        if is_chance or seen is None:
+            return
+        if self.rate is not None:
+            # What was seen may be low only because little was asked for.
+            seen = min(self.rate, max(seen, self.rate / 2))
+        self._limit = seen
+        self.rate = self._limit * (1.0 - _DIP)
+
+    def _advance(self, now: float) -> float | None:
+        """Let the rate rise with time, and return it."""
+        if self.rate is None:
+            return None
+        age = (now - self._refused_at) / _PLATEAU - 1.0
+        is_over = age > _FORGOTTEN
+        self.rate = None if is_over else self._limit * (1.0 + _DIP * age**3)
+        return self.rate
+
+    def _seen(self, now: float) -> float | None:
+        """Return the rate of the latest successes, None if they were few."""
+        if not self._successes:
+            return None
+        last = self._successes[-1]
+        newest = reversed(self._successes)
+        if now - last < _STALE:
+            second = sum(1 for _ in takewhile(lambda at: at > last - 1.0, newest))
+            if second >= _EVIDENCE:
+                return second - 1.0  # answers come less evenly than requests went
+        for window in _WINDOWS:
+            since = [at for at in self._successes if at > now - window]
+            if len(since) >= _EVIDENCE:
+                return len(since) / (now - since[0])
+        return None
