@@ -8,6 +8,7 @@ from canopy_async.export.manifest import (
     read_header,
     read_manifest,
 )
+from canopy_async.export.progress import RunResult
 from canopy_async.export.records import (
     Asked,
     Begin,
@@ -39,6 +40,7 @@ __all__ = [
     "Listed",
     "Manifest",
     "RunEntry",
+    "RunResult",
     "Status",
     "VerifyResult",
     "WrittenReport",

@@ -30,6 +30,11 @@ class Mirror:
         self._filesystem: Final = filesystem
         self._root: Final = root
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it stands for a directory that is not on this machine."""
+        return self._filesystem is not None
+
     def names(self) -> list[str]:
         """Return the names of all files.
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Iterable, Sized
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from canopy_async.export.records import Asked, Listed
 from canopy_async.identity_ids import IdentityIds, check_ids, each_id
@@ -112,9 +112,10 @@ def hash_of(ids: Iterable[str]) -> str:
 
 def _listing_of(session: CanopySession, source: Any) -> Stream[Identity] | None:
     """Return a source that is the list of this session's account, else None."""
-    if isinstance(source, Stream) and session.lists_identities(source):
-        return source
-    return None
+    if not isinstance(source, Stream):
+        return None
+    stream = cast("Stream[Identity]", source)
+    return stream if session.lists_identities(stream) else None
 
 
 def _asked(listing: Stream[Identity] | None) -> Asked:

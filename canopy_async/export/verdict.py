@@ -12,7 +12,14 @@ from canopy_async.export.manifest import Manifest, RunEntry
 from canopy_async.export.records import Asked, End
 from canopy_async.instants import in_utc
 
-__all__ = ["Status", "Verdict", "command_to_go_on", "instant_in_words", "verdict_on"]
+__all__ = [
+    "Activity",
+    "Status",
+    "Verdict",
+    "command_to_go_on",
+    "instant_in_words",
+    "verdict_on",
+]
 
 
 class Status(StrEnum):
@@ -29,6 +36,27 @@ class Status(StrEnum):
     FINISHED = "finished"
     UNFINISHED = "unfinished"
     DAMAGED = "damaged"
+
+
+class Activity(StrEnum):
+    """Whether a process writes to an export now.
+
+    Attributes:
+        WRITING: One does.
+        IDLE: None does.
+        UNKNOWN: That can't be told, as of a directory that has no locks.
+    """
+
+    WRITING = "writing"
+    IDLE = "idle"
+    UNKNOWN = "unknown"
+
+
+_NO_END: Final = {
+    Activity.WRITING: None,
+    Activity.IDLE: "Run {} was killed, or the machine stopped: it has no end.",
+    Activity.UNKNOWN: "Run {} has no end: it is still under way, or it was killed.",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -87,15 +115,13 @@ class Verdict:
         return f"{noun} with {narrowed}, not the whole account"
 
 
-def verdict_on(
-    manifest: Manifest, *, is_damaged: bool, is_being_written: bool
-) -> Verdict:
+def verdict_on(manifest: Manifest, *, is_damaged: bool, activity: Activity) -> Verdict:
     """Return what may be said of an export.
 
     Args:
         manifest: What its manifest says.
         is_damaged: Whether anything is not as it was written.
-        is_being_written: Whether a process writes to it now.
+        activity: Whether a process writes to it now.
     """
     entries = manifest.identities.values()
     lost = [e for e in entries if e.state == "gone" and e.as_of is None]
@@ -107,7 +133,7 @@ def verdict_on(
         gaps=sum(e.gap is not None for e in entries),
     )
     last = manifest.runs[-1] if manifest.runs else None
-    of_run = tuple(_left_of_run(manifest, is_being_written=is_being_written))
+    of_run = tuple(_left_of_run(manifest, activity))
     of_identities = tuple(_left_of_identities(counts, last))
     is_finished = not of_run and not of_identities
     status = Status.FINISHED if is_finished else Status.UNFINISHED
@@ -137,10 +163,10 @@ class _Counts:
     gaps: int
 
 
-def _left_of_run(manifest: Manifest, *, is_being_written: bool) -> Iterator[str]:
+def _left_of_run(manifest: Manifest, activity: Activity) -> Iterator[str]:
     """Yield what the last run has left undone."""
     last = manifest.runs[-1] if manifest.runs else None
-    if is_being_written:
+    if activity is Activity.WRITING:
         yield "It is being written now."
     if last is None:
         yield (
@@ -151,16 +177,19 @@ def _left_of_run(manifest: Manifest, *, is_being_written: bool) -> Iterator[str]
         return
     if last.end is not None:
         yield from _left_of_end(last.end)
-    elif not is_being_written:
-        number = last.begin.run
-        yield f"Run {number} was killed, or the machine stopped: it has no end."
-    if manifest.is_cut_short and not is_being_written:
+    elif (words := _NO_END[activity]) is not None:
+        yield words.format(last.begin.run)
+    if manifest.is_cut_short and activity is Activity.IDLE:
         yield (
             "The last line of the manifest was cut short: a process was killed while"
             " it wrote."
         )
     if last.listed is None:
-        yield "How many identities there are was not known yet when the run ended."
+        yield (
+            "How many identities there are is not known yet."
+            if last.end is None
+            else "How many identities there are was not known yet when the run ended."
+        )
     elif not last.listed.complete:
         yield (
             "The account's list of identities is not proven complete:"

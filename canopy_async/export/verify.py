@@ -16,7 +16,13 @@ from canopy_async.export.mirror import Mirror, mirrored
 from canopy_async.export.names import is_data_file, partial_names
 from canopy_async.export.records import Commit, FileEntry
 from canopy_async.export.sums import SUMS, load_sums, sums_of
-from canopy_async.export.verdict import Status, Verdict, command_to_go_on, verdict_on
+from canopy_async.export.verdict import (
+    Activity,
+    Status,
+    Verdict,
+    command_to_go_on,
+    verdict_on,
+)
 
 __all__ = ["MAX_PROBLEMS", "Checked", "VerifyResult", "check_export", "verify"]
 
@@ -248,13 +254,19 @@ def check_export(
         verdict=verdict_on(
             manifest,
             is_damaged=problems.count > 0,
-            is_being_written=is_being_written,
+            activity=_activity(mirror, is_being_written=is_being_written),
         ),
         problems=problems,
         events=check.events,
         lines=reader.chain.lines,
         digest_line=digest_line,
     )
+
+
+def _activity(mirror: Mirror, *, is_being_written: bool) -> Activity:
+    if is_being_written:
+        return Activity.WRITING
+    return Activity.UNKNOWN if mirror.is_elsewhere else Activity.IDLE
 
 
 def _read_keys(mirror: Mirror, file: FileEntry, written_as: str) -> Iterable[Key]:
