@@ -4,15 +4,18 @@ import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 import typer
 
-from canopy_async.arguments import check_segment
+from canopy_async import CanopySession
 from canopy_async.cli.render import one_line
 from canopy_async.cli.running import INTERRUPTED
 
 __all__ = ["chosen_ids"]
+
+_UNUSED: Final = CanopySession("account", "token")
+"""A session that sends nothing: it knows what an id may be."""
 
 
 def chosen_ids(
@@ -65,9 +68,9 @@ def _ids_of(path: Path) -> list[str]:
 def _fault_of(identity_id: str) -> str | None:
     """Return why this can't be an id, in words; None where it can."""
     try:
-        check_segment("id", identity_id)
+        _UNUSED.events(identity_id)
     except ValueError as error:
-        return one_line(str(error))
+        return one_line(str(error).removeprefix("identity_"))
     return None
 
 

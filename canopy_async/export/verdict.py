@@ -179,10 +179,10 @@ def _left_of_run(manifest: Manifest, activity: Activity) -> Iterator[str]:
         yield from _left_of_end(last.end)
     elif (words := _NO_END[activity]) is not None:
         yield words.format(last.begin.run)
-    if manifest.is_cut_short and activity is Activity.IDLE:
+    if manifest.is_cut_short and activity is not Activity.WRITING:
         yield (
-            "The last line of the manifest was cut short: a process was killed while"
-            " it wrote."
+            "The last line of the manifest is cut short, as by a process that was"
+            " killed while it wrote."
         )
     if last.listed is None:
         yield (
