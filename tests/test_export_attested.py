@@ -389,7 +389,7 @@ WAYS = [
     ),
     (killed_before_a_row, UNFINISHED, f"Run 1 {KILLED}", "Not finished"),
     (killed_after_a_commit, UNFINISHED, f"Run 1 {KILLED}", "Not finished"),
-    (killed_in_a_line, UNFINISHED, "was cut short", "Not finished"),
+    (killed_in_a_line, UNFINISHED, "is cut short", "Not finished"),
     (a_full_disk, UNFINISHED, f"Run 1 {KILLED}", "Not finished"),
     (
         a_refused_token,
