@@ -1,7 +1,7 @@
 """A follower killed with SIGKILL at random instants, and restarted from its file.
 
-The log gets events all the while, with late commits and ties. Prints how many
-events were lost and how many were posted twice, by when the checkpoint is saved:
+The log gets events all the while, with late commits, ties and some dated ahead. Prints
+how many events were lost and how many were posted twice, by when the checkpoint is saved:
 ``with`` the events in one transaction, or ``after`` them.
 
     python benchmarks/follow_kills.py --kills 20 --seed 0
@@ -21,6 +21,7 @@ from followsim import kill_again_and_again
 async def main(kills: int, seed: int) -> None:
     """Print one line for each way of saving."""
     print(f"{'saved':6} {'kills':>5} {'events':>7} {'late':>6} {'tied':>6}", end=" ")
+    print(f"{'ahead':>6}", end=" ")
     print(f"{'lost':>5} {'twice':>6}")
     for how in ("with", "after"):
         with tempfile.TemporaryDirectory() as directory:
@@ -29,6 +30,7 @@ async def main(kills: int, seed: int) -> None:
             )
         print(
             f"{how:6} {done.kills:5} {done.made:7} {done.late:6} {done.tied:6}",
+            f"{done.ahead:6}",
             f"{done.lost:5} {done.repeated:6}",
         )
 

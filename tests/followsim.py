@@ -17,6 +17,8 @@ from canopy_async.testing import LocalCanopy
 VICTIM = Path(__file__).with_name("follow_victim.py")
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
 PATIENCE = 30
+AHEAD = [timedelta(hours=2), timedelta(days=40), timedelta(days=7_900 * 365)]
+MOST_AHEAD = 80
 
 
 @attrs.define
@@ -31,6 +33,7 @@ class Outcome:
         late: Events that were committed after a newer one.
         deep: Those of them that only deep polls are sure to find.
         tied: Events that share their instant with another.
+        ahead: Events that are dated hours or millennia ahead.
     """
 
     made: int
@@ -40,10 +43,11 @@ class Outcome:
     late: int
     deep: int
     tied: int
+    ahead: int
 
 
 class _Writer:
-    """Fills the log: steps of time, ties, bursts, late commits."""
+    """Fills the log: steps of time, ties, bursts, late commits, dates ahead."""
 
     def __init__(self, server, rng):
         self._server = server
@@ -52,6 +56,7 @@ class _Writer:
         self.instants = []
         self.late = 0
         self.deep = 0
+        self.ahead = 0
 
     def write(self):
         rng = self._rng
@@ -63,6 +68,9 @@ class _Writer:
                 instant -= timedelta(seconds=age)
                 self.late += 1
                 self.deep += age > OVERLAP
+            elif self.ahead < MOST_AHEAD and rng.random() < 0.02:
+                instant += rng.choice(AHEAD)
+                self.ahead += 1
             elif rng.random() < 0.7:
                 self._now += timedelta(seconds=rng.expovariate(1.0))
                 instant = self._now
@@ -105,6 +113,7 @@ async def kill_again_and_again(directory, *, how, kills, seed, longest=0.8):
         late=writer.late,
         deep=writer.deep,
         tied=sum(count for count in ties.values() if count > 1),
+        ahead=writer.ahead,
     )
 
 

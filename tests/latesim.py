@@ -46,6 +46,15 @@ AHEAD = (
 """Ages of events of which many are dated ahead. Those that are so by less than `DEEP`
 take away from how late others may be."""
 
+RARELY_AHEAD = (
+    *((0, 0),) * 100,
+    *((0, OVERLAP),) * 10,
+    *((OVERLAP, 160),) * 10,
+    *AHEAD,
+)
+"""The same, so that fewer than ninety are ahead: more may hide others where the server
+tells no time."""
+
 
 @attrs.frozen(order=True)
 class Written:
@@ -341,12 +350,22 @@ def main(runs):
         "settled for longer": {"settle": 120.0},
         "retention": {"retains": 300},
         "in time": {"ages": ((0, 0), (0, DEEP))},
-        "dated ahead": {"ages": AHEAD},
-        "dated ahead, from now on": {"ages": AHEAD, "start": "now"},
+        "dated ahead": {"ages": RARELY_AHEAD},
+        "dated ahead, from now on": {"ages": RARELY_AHEAD, "start": "now"},
         "dated ahead, the time told": {"ages": AHEAD, "tells_time": True},
+        "the time told, from now on": {
+            "ages": AHEAD,
+            "tells_time": True,
+            "start": "now",
+        },
         "again and again": {"ends": True},
         "again and again, by event": {"ends": True, "by_event": True},
-        "again and again, dated ahead": {"ends": True, "ages": AHEAD},
+        "again and again, dated ahead": {"ends": True, "ages": RARELY_AHEAD},
+        "again and again, the time told": {
+            "ends": True,
+            "ages": AHEAD,
+            "tells_time": True,
+        },
     }
     for name, options in kinds.items():
         total = Outcome()

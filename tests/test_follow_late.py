@@ -7,7 +7,18 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from latesim import AHEAD, DEEP, NOON, OPTIONS, OVERLAP, Case, Log, Written, simulate
+from latesim import (
+    AHEAD,
+    DEEP,
+    NOON,
+    OPTIONS,
+    OVERLAP,
+    RARELY_AHEAD,
+    Case,
+    Log,
+    Written,
+    simulate,
+)
 from support.scripted import simulated
 from support.virtual import now, run, virtual
 
@@ -73,11 +84,15 @@ KINDS = {
     "settled": {"settle": 30.0},
     "settled from now on": {"settle": 30.0, "start": "now"},
     "in time": {"ages": ((0, 0), (0, DEEP))},
-    "dated ahead": {"ages": AHEAD},
-    "dated ahead, from now on": {"ages": AHEAD, "start": "now"},
+    "dated ahead": {"ages": RARELY_AHEAD},
+    "dated ahead, from now on": {"ages": RARELY_AHEAD, "start": "now"},
     "dated ahead, the time told": {"ages": AHEAD, "tells_time": True},
     "again and again": {"ends": True},
-    "again and again, dated ahead": {"ages": AHEAD, "ends": True},
+    "again and again, dated ahead": {
+        "ages": AHEAD,
+        "ends": True,
+        "tells_time": True,
+    },
 }
 
 
