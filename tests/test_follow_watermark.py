@@ -314,7 +314,7 @@ def test_the_text_of_a_busy_hour_is_bounded():
 
 
 GOOD = (
-    '{"v":1,"kind":"follow","scope":"s","wm":"2026-04-20T12:00:00Z",'
+    '{"v":2,"kind":"follow","scope":"s","wm":"2026-04-20T12:00:00Z",'
     '"floor":null,"ids":{"evt_1":0},"n":1}'
 )
 
@@ -346,7 +346,7 @@ def test_ids_of_an_older_text_reach_as_far_as_its_overlap_and_then_further():
         b"\xff",
         "[" * 100_000,
         GOOD[:-1],
-        GOOD.replace('"v":1', '"v":2'),
+        GOOD.replace('"v":2', '"v":3'),
         GOOD.replace("follow", "read"),
         GOOD.replace('"n":1', '"n":-1'),
         GOOD.replace('"n":1', '"n":1,"more":1'),

@@ -4,11 +4,17 @@ What is here is never changed: it is what people have in their files. A new vers
 the text gets new lines beside these.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from canopy_async import CanopySession, Checkpoint, CheckpointError, Proof
+from canopy_async import (
+    CanopySession,
+    Checkpoint,
+    CheckpointError,
+    FollowCheckpoint,
+    Proof,
+)
 
 KEY = datetime(2026, 4, 20, 12, 0, 0, 123000, tzinfo=UTC)
 
@@ -85,3 +91,55 @@ def test_it_is_still_written_like_that(golden):
     # Where this is changed on purpose, the version of the text goes up.
     text, _, checkpoint = golden
     assert checkpoint.dumps() == text
+
+
+FOLLOWS = {
+    "some events": (
+        (
+            '{"v":2,"kind":"follow","scope":"SCOPE","wm":"2026-04-20T12:00:00.123000Z",'
+            '"floor":"2026-04-20T11:00:00.123000Z","ids":{"evt_1":0,"evt_é":1500000},'
+            '"n":1234,"explained":1230}'
+        ),
+        {
+            "newest": KEY,
+            "floor": KEY - timedelta(hours=1),
+            "ids": {"evt_1": KEY, "evt_é": KEY - timedelta(seconds=1.5)},
+            "count": 1234,
+            "explained": 1230,
+        },
+    ),
+    "an empty log": (
+        (
+            '{"v":2,"kind":"follow","scope":"SCOPE","wm":null,"floor":null,"ids":{},'
+            '"n":0}'
+        ),
+        {},
+    ),
+}
+SCOPE = "bf3aae98e23455af"
+
+
+@pytest.fixture(params=FOLLOWS)
+def followed(request):
+    text, fields = FOLLOWS[request.param]
+    return text.replace("SCOPE", SCOPE), FollowCheckpoint(scope=SCOPE, **fields)
+
+
+def test_a_checkpoint_of_a_follower_is_read_as_what_it_was(followed):
+    text, checkpoint = followed
+    assert FollowCheckpoint.loads(text) == checkpoint
+    assert checkpoint.dumps() == text
+
+
+def test_a_follower_goes_on_from_its_checkpoint(followed):
+    text, _ = followed
+    canopy = CanopySession("acme", "t0ken")
+    canopy.follow("idn/1 ü", checkpoint=text)
+    with pytest.raises(CheckpointError, match="of another log"):
+        canopy.follow("idn/2", checkpoint=text)
+
+
+def test_a_checkpoint_from_before_the_first_release_is_refused_by_name(followed):
+    text, _ = followed
+    with pytest.raises(CheckpointError, match=r"before version 0\.1\.0"):
+        FollowCheckpoint.loads(text.replace('"v":2', '"v":1'))

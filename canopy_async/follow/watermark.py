@@ -61,7 +61,10 @@ _FEW: Final = 3
 _CLOCK_TOLERANCE: Final = timedelta(seconds=10)
 """How far an event may be dated after the server's ``Date`` and not be called ahead."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_BEFORE_RELEASE: Final = 1
+"""The version of texts from before 0.1.0, whose scope was made of a URL."""
+
 _KIND: Final = "follow"
 _MAX_TEXT: Final = 16 * 1024 * 1024
 _TICK: Final = timedelta.resolution
@@ -276,6 +279,11 @@ class FollowCheckpoint:
             head = msgspec.json.decode(text, type=_Head)
             if head.kind != _KIND:
                 raise CheckpointError("not a checkpoint of a follower")
+            if head.v == _BEFORE_RELEASE:
+                raise CheckpointError(
+                    "the checkpoint was written before version 0.1.0 of this library,"
+                    " which can't go on from it: begin afresh"
+                )
             if head.v != _VERSION:
                 raise CheckpointError(f"a checkpoint of version {head.v} is unknown")
             return cls._from_text(msgspec.json.decode(text, type=_Text))
