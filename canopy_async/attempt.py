@@ -44,7 +44,6 @@ class Fault:
         too_large: Whether the answer is over the size limit.
         final: Whether another attempt would fail as this one did.
         unreachable: Whether no connection could be made.
-        html: Whether a page of HTML came instead of JSON.
     """
 
     reason: str
@@ -53,7 +52,6 @@ class Fault:
     too_large: bool = False
     final: bool = False
     unreachable: bool = False
-    html: bool = False
 
 
 class NotAdmittedError(Exception):
@@ -110,10 +108,6 @@ def error_of(
         rows = f"row {last}" if take == 1 else f"the rows {last - take + 1} to {last}"
         message = f"{rows} of the list: {outcome.message}"
         return ProtocolError(message, page=page, too_large=True)
-    if outcome.html:
-        broken = ProtocolError(outcome.message, page=page)
-        broken.html = True
-        return broken
     cls = RequestTimeoutError if outcome.timed_out else TransportError
     error = cls(outcome.message, url=url, attempts=attempt)
     error.final = outcome.final
@@ -160,7 +154,7 @@ def is_down(outcome: object) -> bool:
         return outcome.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if not isinstance(outcome, Fault):
         return False
-    return not (outcome.final or outcome.too_large or outcome.html)
+    return not (outcome.final or outcome.too_large)
 
 
 def shows_strain(error: CanopyError) -> bool:

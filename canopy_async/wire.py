@@ -252,9 +252,14 @@ def page_from(
             endpoint, response.body, page=page, note=note, content_type=kind
         )
     except ProtocolError as error:
+        error.html = _is_html(kind, response.body)
         error.url = response.url
         error.request_id = _request_id(response.headers)
         raise
+
+
+def _is_html(kind: str, body: bytes) -> bool:
+    return kind.startswith("text/html") or body[:64].lstrip().startswith(b"<")
 
 
 def decode_page(

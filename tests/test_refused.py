@@ -72,4 +72,4 @@ def test_streams_and_followers_have_a_short_text():
         "<Stream of AuditEvent: /portal/v1/accounts/acme/identities/idn_1/audit>"
     )
     followed = session.follow(["a", "b"])
-    assert repr(followed) == "<Follower of 2 identities>"
+    assert repr(followed) == "<Follower of 0 identities so far>"

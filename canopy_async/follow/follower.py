@@ -235,8 +235,8 @@ class Follower:
         self._wake()
 
     def __repr__(self) -> str:
-        """Show how many identities are followed, in one short line."""
-        return f"<Follower of {len(self._pollers)} identities>"
+        """Show how many identities are followed by now, in one short line."""
+        return f"<Follower of {len(self._pollers)} identities so far>"
 
     async def __aenter__(self) -> Self:
         """Return the follower itself; nothing is sent before it is iterated."""

@@ -333,7 +333,11 @@ class LocalCanopy(Content):
         for site in runner.sites:
             await site.stop()
         await self._portal.cancel()
+        server = runner.server
         await runner.cleanup()
+        await asyncio.sleep(0)  # one that was accepted meanwhile is a connection now
+        if server is not None:
+            await server.shutdown(_PATIENCE)
 
 
 class Outage:

@@ -347,9 +347,6 @@ class Transport:
             # frames, and those of aiohttp hold the Authorization header.
             raise cancelled.with_traceback(None) from None
         headers: Mapping[str, str] = response.headers
-        if response.status == OK and _is_html(headers, body):
-            message = "not JSON, but an HTML page"
-            return Fault("html", message, html=True)
         if response.status != OK:
             body = credential.redact(body)
             headers = CIMultiDict(
@@ -546,12 +543,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
-    if headers.get("Content-Type", "").startswith("text/html"):
-        return True
-    return body[:64].lstrip().startswith(b"<")
 
 
 def _is_rejected(outcome: Outcome) -> bool:
