@@ -1,8 +1,8 @@
 """A follower killed with SIGKILL at random instants, and restarted from its file.
 
 The log gets events all the while, with late commits, ties and some dated ahead. Prints
-how many events were lost and how many were posted twice, by when the checkpoint is saved:
-``with`` the events in one transaction, or ``after`` them.
+how many events were lost and how many were posted twice, by when the checkpoint is
+saved: ``with`` the events in one transaction, or ``after`` them.
 
     python benchmarks/follow_kills.py --kills 20 --seed 0
 """
