@@ -665,9 +665,10 @@ async def test_what_is_left_of_a_part_begins_at_its_last_event(
 
 
 async def test_what_is_left_of_a_log_that_can_not_be_split_begins_at_that_very_place(
-    server, session, job, tmp_path
+    server, connect, job, tmp_path
 ):
     """Where the instants to split it at can't be asked for."""
+    session = connect(retry=RetryPolicy(attempts=1))
     server.seed_events("idn_1", 300, tie_probability=0)
     server.faults = Faults(html_rate=1.0, only=lambda request: request.take == 1)
     since = truth(server, "idn_1")["idn_1"][50]["created_at"]
