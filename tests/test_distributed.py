@@ -294,7 +294,7 @@ async def test_a_driver_that_is_interrupted_ends_its_tasks(logs, run, out):
 
     with pytest.raises(KeyboardInterrupt):
         await run(SIZES, shard_size=1, width=1, on_progress=interrupt, until=NOON)
-    assert logs.in_flight == 0
+    await until(lambda: logs.in_flight == 0)
     sent = len(logs.requests)
     done = verify(out).done
     assert 1 <= done < len(SIZES)
@@ -309,7 +309,7 @@ async def test_a_refused_token_ends_everything(logs, run, out):
     logs.revoke_token(logs.token)
     with pytest.raises(UnauthorizedError):
         await run(SIZES, shard_size=1)
-    assert logs.in_flight == 0
+    await until(lambda: logs.in_flight == 0)
     assert len(logs.requests) <= 16
     assert read_manifest(out).identities == {}
 

@@ -363,7 +363,7 @@ async def what_is_known_garbled(case):
     case.forge(change)
 
 
-KILLED = "was killed, or the machine stopped: it has no end."
+KILLED = "has no end: it was killed, the machine stopped, or the disk was full."
 WAYS = [
     (all_of_it, FINISHED, "", "Complete"),
     (all_of_it_again, FINISHED, "", "Complete"),

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.exports import ids_of
@@ -13,6 +14,7 @@ from canopy_async.transport import body
 from canopy_async.walk import PlainWalk
 from canopy_async.walk.chain import OverlapChain
 
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 60_000
 """Bytes that an answer may have here: about 30 of the rows."""
 
@@ -30,10 +32,10 @@ def log(server):
 
 
 def seed(server, identity, rows, *, giant=None):
-    server.seed_events(identity, 1)
-    for n in range(1, rows):
+    for n in range(rows):
         size = LIMIT + 1 if n == giant else 1_500
-        server.add_event(identity, metadata={"text": "x" * size})
+        at = BEGIN + timedelta(seconds=n)
+        server.add_event(identity, created_at=at, metadata={"text": "x" * size})
 
 
 def ids(events):

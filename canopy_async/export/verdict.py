@@ -54,7 +54,9 @@ class Activity(StrEnum):
 
 _NO_END: Final = {
     Activity.WRITING: None,
-    Activity.IDLE: "Run {} was killed, or the machine stopped: it has no end.",
+    Activity.IDLE: (
+        "Run {} has no end: it was killed, the machine stopped, or the disk was full."
+    ),
     Activity.UNKNOWN: "Run {} has no end: it is still under way, or it was killed.",
 }
 
