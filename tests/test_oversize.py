@@ -105,7 +105,7 @@ async def test_a_row_that_no_page_can_hold_is_named_by_its_place(
     server, connect, order, giant, lossless
 ):
     seed(server, "idn_1", 230, giant=giant)
-    session = connect(retry=RetryPolicy(attempts=1))
+    session = connect(retry=RetryPolicy(attempts=3))
     listed = server.event_ids("idn_1", order=order)
     at = giant if order == "asc" else 229 - giant
     before = []
