@@ -20,8 +20,6 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from canopy_async.printable import printable
-
 __all__ = ["Note", "parse"]
 
 Note: TypeAlias = Callable[[str], None]
@@ -36,7 +34,8 @@ def parse(body: bytes, note: Note | None = None) -> Any:
     Args:
         body: UTF-8, as it should be.
         note: Is told once of each kind of value that had to be read with care, and
-            where the first one is; a byte order mark is not worth telling.
+            where the first one is; a byte order mark is not worth telling. The names
+            of fields are those of the server, of any length.
 
     Raises:
         ValueError: It is no JSON, however it is read; says where.
@@ -51,7 +50,7 @@ def parse(body: bytes, note: Note | None = None) -> Any:
     value = care.mend(json.loads(body.decode("utf-8", "surrogateescape")), "")
     if note is not None:
         for kind, path in care.found.items():
-            note(printable(f"{path}: {kind}"))
+            note(f"{path}: {kind}")
     return value
 
 

@@ -13,6 +13,7 @@ LAYERS = (
     (
         "version",
         "printable",
+        "redaction",
         "errors",
         "structs",
         "models",

@@ -13,6 +13,7 @@ import typer
 
 from canopy_async import CanopyError
 from canopy_async.cli.render import one_line
+from canopy_async.redaction import redacted
 
 __all__ = ["argument_checks", "complain", "end_at_closed_pipe", "guarded", "run"]
 
@@ -25,6 +26,9 @@ CLOSED_PIPE: Final = 141
 """What a shell says of a program that SIGPIPE ended: the output is not whole."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_MAX_LINE: Final = 4_000
+"""The longest error line, in characters."""
 
 _FLAGS: Final = {
     "account": "--account",
@@ -120,7 +124,7 @@ def end_at_closed_pipe() -> None:
 def complain(message: str, *, secret: str = "") -> None:
     """Write one line to standard error, whatever ``message`` holds."""
     if secret:
-        message = message.replace(secret, "<redacted>")
+        message = redacted(message, secret, _MAX_LINE)
     with suppress(OSError):
         typer.echo(f"canopy-async: {one_line(message)}", err=True)
 
