@@ -72,6 +72,8 @@ class _Care:
             path: Where it stands, down to a field of a row and no deeper: the names
                 in ``metadata`` are nobody's business.
         """
+        if not value:
+            return value
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, dict):
@@ -88,6 +90,8 @@ class _Care:
         return value
 
     def _text(self, text: str, path: str) -> str:
+        if text.isascii():
+            return text
         encoded = text.encode("utf-8", "backslashreplace")
         mended = encoded.decode()
         if mended != text:

@@ -16,7 +16,7 @@ from yarl import URL
 
 from canopy_async.arguments import check_choice, check_segment, check_text
 from canopy_async.careless import Note
-from canopy_async.decoding import codec_of
+from canopy_async.decoding import codec_of, collecting_later, is_large, rows_in
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
@@ -60,6 +60,9 @@ MAX_TAKE: Final = 100
 """The most rows that the API sends in a page."""
 
 ORDERS: Final = ("asc", "desc")
+
+_MOST_ROWS: Final = 1_000
+"""Rows of a page at most, where a server has pages of its own size."""
 
 _MAX_NAME: Final = 100
 """The longest code, id of a request or content type that is kept, in characters."""
@@ -309,6 +312,22 @@ def decode_page(
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
     """
+    if not is_large(body):
+        return _decode(endpoint, body, page, note, content_type)
+    rows, said = rows_in(body)
+    if rows > max(MAX_TAKE, min(said, _MOST_ROWS)):
+        raise ProtocolError("more rows than were asked for", page=page, path="items")
+    with collecting_later():
+        return _decode(endpoint, body, page, note, content_type)
+
+
+def _decode(
+    endpoint: Endpoint[T],
+    body: bytes,
+    page: int,
+    note: Note | None,
+    content_type: str | None,
+) -> Page[T]:
     decoded = codec_of(endpoint.row).decode(body, note)
     if decoded is not None:
         return decoded

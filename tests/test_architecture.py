@@ -25,6 +25,7 @@ LAYERS = (
     ),
     (
         "compression",
+        "heft",
         "careless",
         "conversion",
         "decoding",
