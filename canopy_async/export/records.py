@@ -12,6 +12,7 @@ from canopy_async.errors import ExportError
 from canopy_async.follow.watermark import Gap
 from canopy_async.instants import in_utc
 from canopy_async.models import AwareDatetime
+from canopy_async.printable import clipped
 from canopy_async.report import Proof
 
 __all__ = [
@@ -171,7 +172,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """Return the failure that an error stands for."""
-        return cls(type=type(error).__name__, message=str(error))
+        return cls(type=type(error).__name__, message=clipped(str(error), _MOST_SAID))
 
 
 @attrs.frozen(kw_only=True)
@@ -324,6 +325,7 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     for cls in (Header, Begin, Listed, Commit, End)
 }
 _HEAD: Final = b'{"kind":"'
+_MOST_SAID: Final = 2_000
 _LONGEST_KIND: Final = 16
 
 
