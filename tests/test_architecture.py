@@ -17,10 +17,10 @@ LAYERS = (
         "errors",
         "structs",
         "models",
-        "identity_ids",
         "instants",
         "report",
         "arguments",
+        "identity_ids",
         "checkpoint",
     ),
     (
