@@ -93,9 +93,8 @@ def check_listed_id(identity_id: str) -> None:
         fault = str(error)
     else:
         return
-    raise ProtocolError(
-        f"the server lists an identity that can't be asked for: {fault}"
-    )
+    shown = shown_id(identity_id)
+    raise ProtocolError(f"the server lists {shown}, which can't be an id: {fault}")
 
 
 def shown_id(identity_id: str) -> str:

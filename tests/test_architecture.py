@@ -14,6 +14,7 @@ LAYERS = (
         "version",
         "printable",
         "redaction",
+        "plain_files",
         "errors",
         "structs",
         "models",

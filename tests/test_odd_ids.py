@@ -93,6 +93,10 @@ async def test_follow_all_says_who_is_not_followed_in_a_line_each(logs):
         _, _, err = await running.end()
     lines = err.splitlines()
     assert len(lines) == len(ODD)
-    assert [line for line in lines if "identity is not followed: the server lists '" not in line] == []
+    assert [
+        line
+        for line in lines
+        if "identity is not followed: the server lists '" not in line
+    ] == []
     assert "Traceback" not in err
     assert all(character.isprintable() for line in lines for character in line)

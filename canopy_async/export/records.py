@@ -17,6 +17,7 @@ from canopy_async.report import Proof
 
 __all__ = [
     "FILE_NAME",
+    "HEAD",
     "VERSION",
     "Asked",
     "Begin",
@@ -324,7 +325,9 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     cls.__name__.lower(): msgspec.json.Decoder(cls)
     for cls in (Header, Begin, Listed, Commit, End)
 }
-_HEAD: Final = b'{"kind":"'
+HEAD: Final = b'{"kind":"'
+"""What each line begins with."""
+
 _MOST_SAID: Final = 2_000
 _LONGEST_KIND: Final = 16
 
@@ -342,9 +345,9 @@ def load_line(line: bytes) -> Record:
     Raises:
         ExportError: It is none.
     """
-    kind, quote, _ = line[len(_HEAD) :][:_LONGEST_KIND].partition(b'"')
+    kind, quote, _ = line[len(HEAD) : len(HEAD) + _LONGEST_KIND].partition(b'"')
     decoder = _DECODERS.get(kind.decode("ascii", "replace"))
-    if not line.startswith(_HEAD) or not quote or decoder is None:
+    if not line.startswith(HEAD) or not quote or decoder is None:
         raise ExportError("not a record of a manifest")
     try:
         record: Record = decoder.decode(line)
