@@ -3,8 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
-from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
@@ -29,34 +27,11 @@ from canopy_async.errors import (
     UnorderedListError,
     UnprovenTiesError,
 )
-from canopy_async.gate import SessionStats
-from canopy_async.hooks import (
-    CooldownStarted,
-    Hook,
-    HookRecord,
-    LoggingHook,
-    PageReceived,
-    RequestFinished,
-    RetryScheduled,
-)
-from canopy_async.models import (
-    ActorType,
-    AuditEvent,
-    Category,
-    Identity,
-    Outcome,
-    Page,
-    PageMeta,
-    Severity,
-)
-from canopy_async.report import Progress, Proof, ReadReport
-from canopy_async.retry import RetryPolicy
-from canopy_async.run import Run
-from canopy_async.session import CanopySession
-from canopy_async.stream import EventStream, Stream
 from canopy_async.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
+    from canopy_async.checkpoint import Checkpoint
     from canopy_async.conversion import converter
     from canopy_async.fanout import FanOut
     from canopy_async.follow import (
@@ -67,12 +42,37 @@ if TYPE_CHECKING:
         FollowOutcome,
         Gap,
     )
+    from canopy_async.gate import SessionStats
+    from canopy_async.hooks import (
+        CooldownStarted,
+        Hook,
+        HookRecord,
+        LoggingHook,
+        PageReceived,
+        RequestFinished,
+        RetryScheduled,
+    )
     from canopy_async.identity_events import (
         FanOutProgress,
         IdentityBatch,
         IdentityEvent,
         IdentityOutcome,
     )
+    from canopy_async.models import (
+        ActorType,
+        AuditEvent,
+        Category,
+        Identity,
+        Outcome,
+        Page,
+        PageMeta,
+        Severity,
+    )
+    from canopy_async.report import Progress, Proof, ReadReport
+    from canopy_async.retry import RetryPolicy
+    from canopy_async.run import Run
+    from canopy_async.session import CanopySession
+    from canopy_async.stream import EventStream, Stream
 
 __all__ = [
     "ActorType",
@@ -140,20 +140,49 @@ __all__ = [
 ]
 
 _LATE: Final = {
+    "ActorType": "models",
+    "AuditEvent": "models",
     "Batch": "follow",
+    "CanopySession": "session",
+    "Category": "models",
+    "Checkpoint": "checkpoint",
     "CheckpointStore": "follow",
+    "CooldownStarted": "hooks",
+    "EventStream": "stream",
     "FanOut": "fanout",
     "FanOutProgress": "identity_events",
     "FollowCheckpoint": "follow",
     "FollowOutcome": "follow",
     "Follower": "follow",
     "Gap": "follow",
+    "Hook": "hooks",
+    "HookRecord": "hooks",
+    "Identity": "models",
     "IdentityBatch": "identity_events",
     "IdentityEvent": "identity_events",
     "IdentityOutcome": "identity_events",
+    "LoggingHook": "hooks",
+    "Outcome": "models",
+    "Page": "models",
+    "PageMeta": "models",
+    "PageReceived": "hooks",
+    "Progress": "report",
+    "Proof": "report",
+    "ReadReport": "report",
+    "RefreshingToken": "auth",
+    "RequestFinished": "hooks",
+    "RetryPolicy": "retry",
+    "RetryScheduled": "hooks",
+    "Run": "run",
+    "SessionStats": "gate",
+    "Severity": "models",
+    "StaticToken": "auth",
+    "Stream": "stream",
+    "TokenProvider": "auth",
     "converter": "conversion",
 }
-"""Where names come from that cost time to import, and that not everybody needs."""
+"""Where names come from that cost time to import. The plugin of pytest is in here, so
+that each run of pytest imports this package where it is installed."""
 
 
 def __getattr__(name: str) -> Any:

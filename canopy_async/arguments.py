@@ -5,9 +5,10 @@ import sys
 import unicodedata
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 __all__ = [
+    "MAX_SEGMENT",
     "OnError",
     "Order",
     "Status",
@@ -50,6 +51,10 @@ def fault_of_callback(value: Any) -> str | None:
     if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call):
         return "not an async one: it is not awaited"
     return None
+
+
+MAX_SEGMENT: Final = 1_000
+"""The longest id that can stand in a URL, in characters."""
 
 
 def check_integer(
@@ -136,11 +141,16 @@ def check_segment(name: str, value: Any) -> str:
 
     Raises:
         TypeError: It is not a str.
-        ValueError: It is empty, ``.``, ``..`` or holds a control character.
+        ValueError: It is empty, ``.``, ``..``, longer than `MAX_SEGMENT` characters,
+            or holds a control character.
     """
     text = check_text(name, value)
     if text in {"", ".", ".."}:
         raise ValueError(f"{name} must not be empty, '.' or '..', got {text!r}")
+    if len(text) > MAX_SEGMENT:
+        raise ValueError(
+            f"{name} must be of {MAX_SEGMENT} characters at most, not {len(text)}"
+        )
     is_plain = text.isprintable()
     if not is_plain and any(unicodedata.category(one) == "Cc" for one in text):
         raise ValueError(f"{name} must not hold control characters")

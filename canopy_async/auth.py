@@ -6,6 +6,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
+from canopy_async.redaction import redacted
+
 __all__ = [
     "Credential",
     "InvalidTokenError",
@@ -16,9 +18,6 @@ __all__ = [
 ]
 
 _VISIBLE: Final = re.compile(r"[!-~]+")
-
-_SHORT: Final = 16
-"""A token of fewer characters may also be a part of words that are no token."""
 
 
 class InvalidTokenError(Exception):
@@ -90,21 +89,9 @@ class Credential:
         """Return the value of the ``Authorization`` header."""
         return f"Bearer {self._token}"
 
-    def redact(self, body: bytes) -> bytes:
-        """Return ``body`` without the token, should a server have echoed it."""
-        return self.redact_text(body.decode("latin-1")).encode("latin-1")
-
-    def redact_text(self, text: str) -> str:
-        """Return ``text`` without the token.
-
-        A short token is only looked for where no other letter, digit, hyphen or
-        underscore touches it: the text stays readable, whatever the token is.
-        """
-        token = str(self._token)
-        if len(token) >= _SHORT:
-            return text.replace(token, "<redacted>")
-        alone = rf"(?<![\w-]){re.escape(token)}(?![\w-])"
-        return re.sub(alone, "<redacted>", text)
+    def redact(self, text: str, most: int) -> str:
+        """Return the first ``most`` characters of ``text``, without the token."""
+        return redacted(text, str(self._token), most)
 
     def check(self, name: str) -> None:
         """Raise if the token can't be sent in a header.

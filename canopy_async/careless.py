@@ -20,8 +20,6 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from canopy_async.printable import printable
-
 __all__ = ["Note", "parse"]
 
 Note: TypeAlias = Callable[[str], None]
@@ -36,7 +34,8 @@ def parse(body: bytes, note: Note | None = None) -> Any:
     Args:
         body: UTF-8, as it should be.
         note: Is told once of each kind of value that had to be read with care, and
-            where the first one is; a byte order mark is not worth telling.
+            where the first one is; a byte order mark is not worth telling. The names
+            of fields are those of the server, of any length.
 
     Raises:
         ValueError: It is no JSON, however it is read; says where.
@@ -51,7 +50,7 @@ def parse(body: bytes, note: Note | None = None) -> Any:
     value = care.mend(json.loads(body.decode("utf-8", "surrogateescape")), "")
     if note is not None:
         for kind, path in care.found.items():
-            note(printable(f"{path}: {kind}"))
+            note(f"{path}: {kind}")
     return value
 
 
@@ -73,6 +72,8 @@ class _Care:
             path: Where it stands, down to a field of a row and no deeper: the names
                 in ``metadata`` are nobody's business.
         """
+        if not value:
+            return value
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, dict):
@@ -89,6 +90,8 @@ class _Care:
         return value
 
     def _text(self, text: str, path: str) -> str:
+        if text.isascii():
+            return text
         encoded = text.encode("utf-8", "backslashreplace")
         mended = encoded.decode()
         if mended != text:

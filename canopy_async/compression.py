@@ -1,22 +1,50 @@
-"""Compressed bodies, unpacked up to a limit, without I/O."""
+"""Compressed bodies, unpacked up to a limit and step by step, without I/O."""
 
 import zlib
+from collections.abc import Generator
 from typing import Final
 
-__all__ = ["unpacked"]
+__all__ = ["unpacked", "unpacking"]
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MEMBER: Final = b"\x1f\x8b"
 _MAX_MEMBERS: Final = 64
+_PACKED_STEP: Final = 64 * 1024
+_UNPACKED_STEP: Final = 512 * 1024
 
 
 def unpacked(body: bytes, encoding: str | None, *, limit: int) -> bytes | None:
-    """Return what a body holds, or None where that is over ``limit`` bytes.
+    """Return what `unpacking` does, without a pause.
 
     Args:
         body: The bytes as they came.
         encoding: What ``Content-Encoding`` says of them, None for nothing.
         limit: Bytes at most.
+
+    Raises:
+        zlib.error: As `unpacking` says.
+    """
+    steps = unpacking(body, encoding, limit=limit)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: bytes | None = end.value
+            return result
+
+
+def unpacking(
+    body: bytes, encoding: str | None, *, limit: int
+) -> Generator[None, None, bytes | None]:
+    """Unpack a body; pause after each step, which takes about a millisecond.
+
+    Args:
+        body: The bytes as they came.
+        encoding: What ``Content-Encoding`` says of them, None for nothing.
+        limit: Bytes at most.
+
+    Returns:
+        What the body holds, None where that is over ``limit`` bytes.
 
     Raises:
         zlib.error: It is truncated, damaged or in an encoding that was not
@@ -28,17 +56,27 @@ def unpacked(body: bytes, encoding: str | None, *, limit: int) -> bytes | None:
     if encoding not in {"gzip", "x-gzip"}:
         raise zlib.error(f"unexpected content encoding {encoding[:40]!r}")
     parts: list[bytes] = []
-    size = 0
+    size = at = 0
     for _ in range(_MAX_MEMBERS):
         unzip = zlib.decompressobj(_GZIP)
-        parts.append(unzip.decompress(body, limit - size + 1))
-        size += len(parts[-1])
-        if size > limit:
-            return None
-        if not unzip.eof:
-            raise zlib.error("the compressed body is truncated")
-        body = unzip.unused_data
+        while not unzip.eof:
+            # In pieces: what is left over of its input, zlib copies.
+            piece = unzip.unconsumed_tail
+            if not piece:
+                piece = body[at : at + _PACKED_STEP]
+                at += len(piece)
+            most = min(_UNPACKED_STEP, limit - size + 1)
+            parts.append(unzip.decompress(piece, most))
+            size += len(parts[-1])
+            if size > limit:
+                return None
+            if not (piece or parts[-1] or unzip.eof):
+                raise zlib.error("the compressed body is truncated")
+            if not unzip.eof:
+                yield
+        at -= len(unzip.unused_data)
         # A gzip file is one or more members; what else follows is padding.
-        if not body.startswith(_MEMBER):
+        if not body.startswith(_MEMBER, at):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+        yield
     raise zlib.error(f"the compressed body has more than {_MAX_MEMBERS} parts")

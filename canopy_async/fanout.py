@@ -30,7 +30,14 @@ from canopy_async.identity_events import (
     IdentityOutcome,
     pair,
 )
-from canopy_async.identity_ids import IdentityIds, check_ids, each_id
+from canopy_async.identity_ids import (
+    IdentityIds,
+    ListedId,
+    check_ids,
+    check_listed_id,
+    each_id,
+    shown_id,
+)
 from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
 from canopy_async.run import Run
@@ -219,7 +226,8 @@ class FanOut:
             CanopyError: While iterating: an identity failed and ``on_error`` is
                 ``"raise"``, the token was refused or the session was closed.
             TypeError: While iterating: an id is neither a str nor has an ``id``.
-            ValueError: While iterating: an id can't be one.
+            ValueError: While iterating: an id can't be one. Where the server has
+                listed it, that identity fails with a `ProtocolError` instead.
         """
         self._begin()
         return self._iterate()
@@ -265,8 +273,8 @@ class FanOut:
         if self.failures:
             count = len(self.failures)
             raise FanOutError(
-                f"{count} identities could not be read, {next(iter(self.failures))!r}"
-                " first",
+                f"{count} identities could not be read,"
+                f" {shown_id(next(iter(self.failures)))} first",
                 failures=self.failures,
             )
         return pairs
@@ -379,14 +387,14 @@ class FanOut:
         try:
             is_first = True
             while self._stopped_by is None:
-                identity_id = await self._next_id()
-                if identity_id is None:
+                found = await self._next_id()
+                if found is None:
                     return
                 # Each worker that finds work calls for one more to look for some.
                 if is_first and len(self._workers) < self._width:
                     self._add_worker()
                 is_first = False
-                await self._read_one(identity_id)
+                await self._read_one(str(found), listed=isinstance(found, ListedId))
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._stop(error)
 
@@ -394,10 +402,12 @@ class FanOut:
         async with self._pulling:  # a generator can't be asked twice at once
             return await self._transport.until_closed(anext(self._ids, None))
 
-    async def _read_one(self, identity_id: str) -> None:
+    async def _read_one(self, identity_id: str, *, listed: bool) -> None:
         reading = _Reading(identity_id, self._resume.get(identity_id))
         self._open[reading] = None
         try:
+            if listed:
+                check_listed_id(identity_id)
             stream = self._read(identity_id, resume=reading.resume)
             async with stream.open_over(self._lanes) as run:
                 reading.run = run
@@ -432,7 +442,7 @@ class FanOut:
 
     def _failed(self, reading: _Reading, error: CanopyError) -> None:
         error.add_note(
-            f"while the events of identity {reading.identity_id!r} were read"
+            f"while the events of identity {shown_id(reading.identity_id)} were read"
         )
         if error.concerns_all:
             self._stop(error)

@@ -38,6 +38,7 @@ AwareDatetime: TypeAlias = Annotated[datetime, Meta(tz=True)]
 """A datetime with a UTC offset; the wire format refuses one without."""
 
 MAX_UNKNOWN_MEMBERS = 256
+_LONGEST_REMEMBERED = 100
 """How many values outside a known set one enum remembers."""
 
 
@@ -47,7 +48,7 @@ class OpenEnum(StrEnum):
     A value that is not listed makes a member of its own, so that
     ``Outcome("partial")`` works and equals ``"partial"``. The first
     `MAX_UNKNOWN_MEMBERS` of them are remembered, and are then one object per
-    value; members beyond that are equal but not identical.
+    value; members beyond that, and very long ones, are equal but not identical.
     """
 
     @classmethod
@@ -60,7 +61,8 @@ class OpenEnum(StrEnum):
         member = str.__new__(cls, value)
         member._name_ = value
         member._value_ = value
-        if len(cls._value2member_map_) < len(cls) + MAX_UNKNOWN_MEMBERS:
+        has_room = len(cls._value2member_map_) < len(cls) + MAX_UNKNOWN_MEMBERS
+        if has_room and len(value) <= _LONGEST_REMEMBERED:
             cls._value2member_map_[value] = member
         return member
 

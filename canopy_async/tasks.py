@@ -1,11 +1,11 @@
-"""Waiting for tasks, and ending them so that none is left running."""
+"""Waiting for tasks, ending them all, and long work that lets others run."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Generator, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ["cancel_and_wait", "start_task", "until_done"]
+__all__ = ["cancel_and_wait", "in_steps", "start_task", "until_done"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,17 @@ async def _a_turn_later(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine.close()  # which was never awaited
         raise
     return await coroutine
+
+
+async def in_steps(steps: Generator[None, None, T]) -> T:
+    """Return what a generator does, and let others run wherever it pauses."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await asyncio.sleep(0)
 
 
 async def until_done(task: asyncio.Task[Any]) -> None:

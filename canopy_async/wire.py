@@ -3,11 +3,11 @@
 import email.utils
 import ipaddress
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
@@ -16,7 +16,7 @@ from yarl import URL
 
 from canopy_async.arguments import check_choice, check_segment, check_text
 from canopy_async.careless import Note
-from canopy_async.decoding import codec_of
+from canopy_async.decoding import codec_of, collecting_later, is_large, rows_in
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
@@ -28,6 +28,8 @@ from canopy_async.errors import (
     UnauthorizedError,
 )
 from canopy_async.models import AuditEvent, Identity, Page
+from canopy_async.printable import printable
+from canopy_async.redaction import clip
 
 __all__ = [
     "MAX_TAKE",
@@ -51,10 +53,19 @@ __all__ = [
 
 T = TypeVar("T")
 
+Redact: TypeAlias = Callable[[str, int], str]
+"""Returns the beginning of a text, without a token, and of that length at most."""
+
 MAX_TAKE: Final = 100
 """The most rows that the API sends in a page."""
 
 ORDERS: Final = ("asc", "desc")
+
+_MOST_ROWS: Final = 1_000
+"""Rows of a page at most, where a server has pages of its own size."""
+
+_MAX_NAME: Final = 100
+"""The longest code, id of a request or content type that is kept, in characters."""
 
 _MAX_MESSAGE: Final = 500
 _MAX_DETAILS: Final = 20
@@ -113,12 +124,15 @@ class Response:
         headers: The answer's headers, case-insensitive.
         body: The bytes of the body.
         url: Where it is from, without the query.
+        redact: Returns the beginning of a text of the answer, as long as is said,
+            without the token that was sent: a server may have echoed it.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     url: str = attrs.field(default="", repr=False)
+    redact: Redact = attrs.field(default=clip, repr=False)
 
 
 def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
@@ -246,16 +260,32 @@ def page_from(
         ProtocolError: The answer breaks the contract; names page, row, field, where
             it is from and the request. Where it is no JSON, says what it is called.
     """
-    kind = response.headers.get("Content-Type", "none")
+    redact = response.redact
+
+    def note_redacted(sentence: str) -> None:
+        if note is not None:
+            note(printable(redact(sentence, _MAX_MESSAGE)))
+
+    kind = redact(response.headers.get("Content-Type", "none"), _MAX_NAME)
     try:
         return decode_page(
-            endpoint, response.body, page=page, note=note, content_type=kind
+            endpoint,
+            response.body,
+            page=page,
+            note=note_redacted,
+            content_type=kind,
         )
     except ProtocolError as error:
         error.html = _is_html(kind, response.body)
+        # What breaks the contract may be named as the token is.
+        error.args = (redact(str(error.args[0]), _MAX_MESSAGE),)
+        error.path = redact(error.path, _MAX_MESSAGE)
         error.url = response.url
-        error.request_id = _request_id(response.headers)
-        raise
+        error.request_id = _request_id(response)
+        # The frames further in hold the body, and so does an error of `json`: the body
+        # may hold the token as it was sent.
+        error.__context__ = None
+        raise error.with_traceback(None) from None
 
 
 def _is_html(kind: str, body: bytes) -> bool:
@@ -282,6 +312,22 @@ def decode_page(
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
     """
+    if not is_large(body):
+        return _decode(endpoint, body, page, note, content_type)
+    rows, said = rows_in(body)
+    if rows > max(MAX_TAKE, min(said, _MOST_ROWS)):
+        raise ProtocolError("more rows than were asked for", page=page, path="items")
+    with collecting_later():
+        return _decode(endpoint, body, page, note, content_type)
+
+
+def _decode(
+    endpoint: Endpoint[T],
+    body: bytes,
+    page: int,
+    note: Note | None,
+    content_type: str | None,
+) -> Page[T]:
     decoded = codec_of(endpoint.row).decode(body, note)
     if decoded is not None:
         return decoded
@@ -306,7 +352,7 @@ def error_from(
         method: How it was asked for.
     """
     status = response.status
-    code, message, details = _envelope(response.body)
+    code, message, details = _envelope(response.body, response.redact)
     if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
         message = "redirects are not followed"
     return _error_class(status)(
@@ -314,7 +360,7 @@ def error_from(
         status=status,
         code=code,
         details=details,
-        request_id=_request_id(response.headers),
+        request_id=_request_id(response),
         retry_after=retry_after_seconds(
             response.headers, refused=_is_refusal(response)
         ),
@@ -436,12 +482,14 @@ _ERROR_CLASSES: Final[dict[int, type[ApiError]]] = {
 }
 
 
-def _request_id(headers: Mapping[str, str]) -> str | None:
+def _request_id(response: Response) -> str | None:
+    headers = response.headers
     value = headers.get("x-request-id") or headers.get("request-id")
     if value is None:
         return None
     # A header may hold any bytes, which arrive as surrogates.
-    return value[:_MAX_MESSAGE].encode("ascii", "backslashreplace").decode()
+    text = response.redact(value, _MAX_NAME)
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _reason(status: int) -> str:
@@ -451,7 +499,8 @@ def _reason(status: int) -> str:
         return "unexpected status"
 
 
-def _envelope(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
+def _envelope(body: bytes, redact: Redact) -> tuple[str | None, str, tuple[str, ...]]:
+    """Return code, message and details of an error, none of them with a token."""
     try:
         decoded = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -463,12 +512,20 @@ def _envelope(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
     if isinstance(message, list):  # as the framework sends validation faults
         message, details = "", cast("list[object]", message)
     return (
-        code if isinstance(code, str) else None,
-        message[:_MAX_MESSAGE] if isinstance(message, str) else "",
+        redact(code, _MAX_NAME) if isinstance(code, str) else None,
+        redact(message, _MAX_MESSAGE) if isinstance(message, str) else "",
         tuple(
-            str(detail)[:_MAX_MESSAGE]
+            redact(_text_of(detail), _MAX_MESSAGE)
             for detail in cast("list[object]", details)[:_MAX_DETAILS]
         )
         if isinstance(details, list)
         else (),
     )
+
+
+def _text_of(detail: object) -> str:
+    """Return what validation said of one fault as text."""
+    try:
+        return str(detail)
+    except RecursionError:
+        return "(nested too deeply)"

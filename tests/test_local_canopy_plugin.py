@@ -242,3 +242,16 @@ async def test_the_plugin_does_not_import_the_server(tmp_path):
     """
     output = await run(tmp_path, code, *PLUGIN)
     assert "1 passed" in output, output
+
+
+async def test_the_plugin_imports_nothing_heavy_before_a_fixture_is_asked_for(tmp_path):
+    code = """
+    import sys
+
+    HEAVY = {"aiohttp", "attrs", "backoff", "cattrs", "msgspec", "sqlite3", "yarl"}
+
+    def test_nothing_was_imported():
+        assert not HEAVY & set(sys.modules)
+        assert "canopy_async.testing.plugin" in sys.modules
+    """
+    assert "1 passed" in await run(tmp_path, code, *PLUGIN)

@@ -81,6 +81,9 @@ def imported_by(statement):
 
 def test_importing_the_package_imports_nothing_heavy():
     modules = imported_by("import canopy_async")
+    assert "canopy_async.errors" in modules
+    assert not {"aiohttp", "msgspec"} & set(modules)
+    modules = imported_by("from canopy_async import CanopySession, AuditEvent")
     assert "canopy_async.session" in modules
     assert [name for name in modules if name.startswith(HEAVY)] == []
 

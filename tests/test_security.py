@@ -5,17 +5,16 @@ import json
 import logging
 import pickle
 import traceback
-from pathlib import Path
 
 import aiohttp
 import pytest
 from support.raw import http, raw_server
 from support.samples import event_row, page_body
 from support.scripted import answer, scripted
+from support.tokens import SECRET, assert_secret_kept, chain_of, frames_of, shown
 from support.virtual import virtual
 from support.waiting import until
 
-import canopy_async
 from canopy_async import (
     ApiError,
     CanopyError,
@@ -29,8 +28,6 @@ from canopy_async import (
 )
 from canopy_async.testing import Faults
 
-SECRET = "eyJhbGciOiJSUzI1NiJ9.s3cr3t-t0ken_of.c2lnbmF0dXJl"
-OURS = str(Path(canopy_async.__file__).parent)
 ONCE = RetryPolicy(attempts=1)
 
 
@@ -55,38 +52,6 @@ PROVIDERS = {
     "refreshing": lambda: RefreshingToken(fetch),
     "own": Own,
 }
-
-
-def chain_of(error):
-    """An error and all that it came of."""
-    seen = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        error = error.__cause__ or error.__context__
-    return seen
-
-
-def frames_of(error):
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_filename.startswith(OURS):
-            yield frame
-
-
-def shown(value):
-    try:
-        return f"{value!r} {value!s}"
-    except AttributeError:  # half made: an error in the making of it
-        return repr(vars(value))
-
-
-def assert_secret_kept(error, secret=SECRET):
-    for each in chain_of(error):
-        assert secret not in f"{each!s} {each!r} {each.args!r} {vars(each)!r}"
-        for frame in frames_of(each):
-            for name, value in frame.f_locals.items():
-                assert secret not in shown(value), (frame.f_code.co_qualname, name)
-    if isinstance(error, CanopyError):
-        assert secret.encode() not in pickle.dumps(error)
 
 
 def echoing(call):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import canopy_async
-from canopy_async.cli.running import run
+from canopy_async.cli.running import run, umask_of
 
 __all__ = ["app"]
 
@@ -110,6 +110,12 @@ JsonOption = Annotated[
         "--json/--table",
         show_default=False,
         help="JSON lines or a table; a table only on a terminal if not given.",
+    ),
+]
+UmaskOption = Annotated[
+    str,
+    typer.Option(
+        "--umask", help="What others may not do with the files, in octal as in a shell."
     ),
 ]
 LatencyOption = Annotated[
@@ -337,6 +343,7 @@ def export(
     max_file_bytes: Annotated[
         int, typer.Option("--max-file-bytes", help="The size to close a file at.")
     ] = 128 * 1024 * 1024,
+    umask: UmaskOption = "077",
     workers: Annotated[
         int | None,
         typer.Option(
@@ -385,6 +392,7 @@ def export(
     )
     if cluster is not None:
         source_account.check_for_cluster()
+    mask = umask_of(umask)
     ids = chosen_ids(identity or (), source, is_all=is_all)
     options = exporting.Options(
         format=written_as,
@@ -398,7 +406,9 @@ def export(
     )
     if cluster is None:
         run(
-            exporting.export_events(source_account, ids, Path(out), **options),
+            exporting.export_events(
+                source_account, ids, Path(out), umask=mask, **options
+            ),
             secret=token,
         )
         return
@@ -498,11 +508,12 @@ def report(
         int,
         typer.Option("--top", min=1, max=100, help="Actors and actions to rank."),
     ] = 10,
+    umask: UmaskOption = "077",
 ) -> None:
     """Make a page to look at of an export: one HTML file that loads nothing."""
     from canopy_async.cli.reporting import report_on  # noqa: PLC0415 - as above
 
-    report_on(directory, out, latest=latest, top=top)
+    report_on(directory, out, latest=latest, top=top, umask=umask_of(umask))
 
 
 @app.command()

@@ -11,7 +11,14 @@ from typing import Any
 import attrs
 import typer
 
-from canopy_async import Batch, CanopyError, CanopySession, CheckpointStore, Follower
+from canopy_async import (
+    Batch,
+    CanopyError,
+    CanopySession,
+    CheckpointStore,
+    Follower,
+    Identity,
+)
 from canopy_async.cli.output import Output
 from canopy_async.cli.reading import Account
 from canopy_async.cli.render import event_table, json_lines, visible
@@ -84,11 +91,11 @@ class _Account:
         self._canopy = canopy
         self._named = named
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[str | Identity]:
         for identity_id in self._named:
             yield identity_id
         async for identity in self._canopy.identities():
-            yield identity.id
+            yield identity
 
 
 def _start_of(text: str) -> str | datetime:

@@ -15,7 +15,7 @@ __all__ = ["report_on"]
 _MEGABYTE = 1_000_000
 
 
-def report_on(directory: str, out: Path, *, latest: int, top: int) -> None:
+def report_on(directory: str, out: Path, *, latest: int, top: int, umask: int) -> None:
     """Write a report of an export, and say so on standard output.
 
     Args:
@@ -23,6 +23,7 @@ def report_on(directory: str, out: Path, *, latest: int, top: int) -> None:
         out: Where the page goes.
         latest: How many of the latest events its table has.
         top: How many actors and actions it ranks.
+        umask: The permissions that it is not to have.
 
     Raises:
         typer.BadParameter: The page would replace a file of the export.
@@ -30,7 +31,7 @@ def report_on(directory: str, out: Path, *, latest: int, top: int) -> None:
             not be written, and standard error says why.
     """
     try:
-        written = write_report(directory, out, latest=latest, top=top)
+        written = write_report(directory, out, latest=latest, top=top, umask=umask)
     except ValueError as error:
         raise typer.BadParameter(one_line(str(error)), param_hint="--out") from None
     except CanopyError as error:

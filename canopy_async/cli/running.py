@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -13,8 +14,16 @@ import typer
 
 from canopy_async import CanopyError
 from canopy_async.cli.render import one_line
+from canopy_async.redaction import redacted
 
-__all__ = ["argument_checks", "complain", "end_at_closed_pipe", "guarded", "run"]
+__all__ = [
+    "argument_checks",
+    "complain",
+    "end_at_closed_pipe",
+    "guarded",
+    "run",
+    "umask_of",
+]
 
 FAILED: Final = 1
 INCOMPLETE: Final = 3
@@ -25,6 +34,11 @@ CLOSED_PIPE: Final = 141
 """What a shell says of a program that SIGPIPE ended: the output is not whole."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_ALL_PERMISSIONS: Final = 0o777
+
+_MAX_LINE: Final = 4_000
+"""The longest error line, in characters."""
 
 _FLAGS: Final = {
     "account": "--account",
@@ -120,9 +134,20 @@ def end_at_closed_pipe() -> None:
 def complain(message: str, *, secret: str = "") -> None:
     """Write one line to standard error, whatever ``message`` holds."""
     if secret:
-        message = message.replace(secret, "<redacted>")
+        message = redacted(message, secret, _MAX_LINE)
     with suppress(OSError):
         typer.echo(f"canopy-async: {one_line(message)}", err=True)
+
+
+def umask_of(text: str) -> int:
+    """Return the permissions that a text of octal digits names.
+
+    Raises:
+        typer.BadParameter: It names none.
+    """
+    if re.fullmatch("[0-7]{1,4}", text) is None or int(text, 8) > _ALL_PERMISSIONS:
+        raise typer.BadParameter("must be octal, 000 to 777", param_hint="--umask")
+    return int(text, 8)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from canopy_async.errors import CanopyError, ExportError
 from canopy_async.export.exporter import check_directory
 from canopy_async.export.files import rename, sync_directory
 from canopy_async.export.mirror import is_url, open_filesystem
+from canopy_async.plain_files import create, make_directory, open_plain
 
 __all__ = ["LocalStorage", "RemoteStorage", "Storage", "check_url", "open_storage"]
 
@@ -73,7 +74,7 @@ class LocalStorage:
 
     def make(self) -> None:
         """Make the directory."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_directory(self.path)
 
     def sizes(self) -> dict[str, int]:
         """Return the size of each file."""
@@ -93,12 +94,14 @@ class LocalStorage:
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
-        return (self.path / name).read_bytes()
+        with open_plain(self.path / name) as file:
+            return file.read()
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file under another name, and give it its own then."""
         partial = self.path / f"{name}{_PARTIAL}"
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)
+        with os.fdopen(create(partial), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -109,7 +112,11 @@ class LocalStorage:
         try:
             source.rename(self.path / name)
         except OSError:  # another disk
-            with source.open("rb") as reading, (self.path / name).open("wb") as writing:
+            (self.path / name).unlink(missing_ok=True)
+            with (
+                open_plain(source) as reading,
+                os.fdopen(create(self.path / name), "wb") as writing,
+            ):
                 shutil.copyfileobj(reading, writing, 1 << 20)
                 writing.flush()
                 os.fsync(writing.fileno())

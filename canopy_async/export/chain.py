@@ -15,6 +15,7 @@ import msgspec
 
 from canopy_async.errors import ExportError
 from canopy_async.export.records import (
+    HEAD,
     VERSION,
     Begin,
     Commit,
@@ -25,7 +26,7 @@ from canopy_async.export.records import (
     load_line,
 )
 
-__all__ = ["MANIFEST", "OLD_MANIFEST", "Chain", "ManifestReader"]
+__all__ = ["MANIFEST", "MAX_LINE", "OLD_MANIFEST", "Chain", "ManifestReader"]
 
 MANIFEST: Final = "_manifest.ndjson"
 """The name of a manifest. Readers of tables skip names that begin with ``_``."""
@@ -34,6 +35,9 @@ OLD_MANIFEST: Final = "manifest.jsonl"
 """The name of a manifest of version 1, whose lines are not linked."""
 
 OLD_VERSION: Final = 1
+
+MAX_LINE: Final = 256 * 1024 * 1024
+"""The longest line of a manifest, in bytes."""
 
 _Linked: TypeAlias = Begin | Listed | Commit | End
 
@@ -104,15 +108,18 @@ class ManifestReader:
         self.chain: Final = Chain()
         self.is_cut_short = False
         self.is_through = False
-        line = file.readline()
+        line = file.readline(MAX_LINE)
         self.header: Final = self._header(line)
         self.chain.add(line)
         self.offset = len(line)
 
     def __iter__(self) -> Iterator[_Linked]:
         """Yield the records after the header."""
-        while (line := self._file.readline()).endswith(b"\n"):
+        while (line := self._file.readline(MAX_LINE)).endswith(b"\n"):
             yield self._linked(line)
+        if line and not _is_beginning(line):
+            where = f"{self._path}: line {self.chain.lines + 1}"
+            raise ExportError(f"{where}: not the beginning of a record")
         self.is_cut_short = bool(line)
         self.is_through = True
 
@@ -157,6 +164,34 @@ class ManifestReader:
         if not isinstance(record, Commit) or record.n != self.chain.lines:
             raise ExportError(f"commit {record.n} instead of {self.chain.lines}")
         return attrs.evolve(record, n=self.chain.lines + 1)
+
+
+def _is_beginning(line: bytes) -> bool:
+    """Tell whether a line without an end is one that a process was killed over.
+
+    Where the power went, its end or all of it may be zeros.
+    """
+    if len(line) >= MAX_LINE:
+        return False
+    written = line.rstrip(b"\0")
+    if not (written.startswith(HEAD) or HEAD.startswith(written)):
+        return False
+    if not written.endswith(b"}"):
+        return True
+    try:
+        load_line(written)
+    except ExportError:
+        # It may end within an object; where it is whole, it is no record.
+        return not _is_json(written)
+    return True
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 class _Version(msgspec.Struct, tag_field="kind", tag="header"):

@@ -8,6 +8,7 @@ next run.
 """
 
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ import attrs
 from canopy_async.errors import ExportError
 from canopy_async.export.chain import (
     MANIFEST,
+    MAX_LINE,
     OLD_MANIFEST,
     Chain,
     ManifestReader,
@@ -28,7 +30,6 @@ from canopy_async.export.chain import (
 from canopy_async.export.files import (
     DurableFile,
     lock,
-    open_manifest,
     rename,
     sha256_of,
     sync_directory,
@@ -59,8 +60,17 @@ from canopy_async.export.records import (
 )
 from canopy_async.export.sums import SUMS, dump_sums
 from canopy_async.export.writers import Format, Writer
+from canopy_async.plain_files import (
+    PRIVATE,
+    make_directory,
+    open_or_create,
+    open_plain,
+)
 
 __all__ = ["ExportDirectory", "refuse_other"]
+
+_LEFT: Final = re.compile(r"_[0-9a-f]{32}\.partial")
+"""What a kill leaves of a file that is written whole."""
 
 _BEGINNING: Final = b'{"kind":"header",'
 _LOOKS: Final = (0.01, 0.05, 0.1, 0.2, 0.0)
@@ -75,6 +85,7 @@ class ExportDirectory:
         header: What the export is of; one that is there must be of the same.
         written_as: The format of the data files.
         max_file_bytes: The size that a file is closed at.
+        umask: The permissions that what is made is not to have.
 
     Attributes:
         path: The directory.
@@ -82,12 +93,19 @@ class ExportDirectory:
     """
 
     def __init__(
-        self, path: Path, header: Header, written_as: Format, *, max_file_bytes: int
+        self,
+        path: Path,
+        header: Header,
+        written_as: Format,
+        *,
+        max_file_bytes: int,
+        umask: int = PRIVATE,
     ) -> None:
         self.path: Final = path
         self._header: Final = header
         self._format: Final = written_as
         self._max_file_bytes: Final = max_file_bytes
+        self._umask: Final = umask
         self._manifest: int | None = None
         self._chain = Chain()
         self._writer: Writer | None = None
@@ -139,11 +157,11 @@ class ExportDirectory:
         """
         with self._explained():
             self._is_made_here = not self.path.exists()
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_directory(self.path, umask=self._umask)
             self._refuse_foreign()
             if (self.path / OLD_MANIFEST).exists():
                 self._take_over()
-            self._manifest = open_manifest(self.path / MANIFEST)
+            self._manifest = open_or_create(self.path / MANIFEST, umask=self._umask)
             self._lock(self._manifest)
             if self._is_new():
                 self._is_begun_here = True
@@ -234,7 +252,7 @@ class ExportDirectory:
         """
         with self._explained():
             data = dump_sums(self._committed.values(), self.digest)
-            write_whole(self.path / SUMS, data)
+            write_whole(self.path / SUMS, data, umask=self._umask)
 
     def discard(self) -> None:
         """Delete an export that this run has begun, and that holds nothing.
@@ -281,6 +299,8 @@ class ExportDirectory:
 
     def _append(self, record: Record) -> None:
         line = dump_line(self._chain.link(record))
+        if len(line) > MAX_LINE:  # which nothing could read again
+            raise ExportError(f"a line of the manifest would have {len(line)} bytes")
         write_all(self._descriptor, line)
         os.fsync(self._descriptor)
         self._chain.add(line)
@@ -340,7 +360,7 @@ class ExportDirectory:
 
     def _take_over(self) -> None:
         """Turn a manifest of version 1 into one of this version."""
-        old = open_manifest(self.path / OLD_MANIFEST)
+        old = open_or_create(self.path / OLD_MANIFEST)
         try:
             self._lock(old)
             if not (self.path / MANIFEST).exists():
@@ -348,7 +368,7 @@ class ExportDirectory:
                     reader = ManifestReader(file, self.path / OLD_MANIFEST)
                     refuse_other(str(self.path), reader.header, self._header)
                     data = migrate(self._path_of, reader, self._header)
-                write_whole(self.path / MANIFEST, data)
+                write_whole(self.path / MANIFEST, data, umask=self._umask)
             (self.path / OLD_MANIFEST).unlink()
         finally:
             os.close(old)
@@ -366,8 +386,8 @@ class ExportDirectory:
 
     def _is_new(self) -> bool:
         """Tell whether there is no header yet, or one that was cut short."""
-        with (self.path / MANIFEST).open("rb") as file:
-            line = file.readline()
+        with open_plain(self.path / MANIFEST) as file:
+            line = file.readline(MAX_LINE)
         if line.endswith(b"\n"):
             return False
         was_begun = line.startswith(_BEGINNING) or _BEGINNING.startswith(line)
@@ -385,7 +405,7 @@ class ExportDirectory:
 
     def _go_on(self, restore: Callable[[Record], None]) -> None:
         path = self.path / MANIFEST
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             reader = ManifestReader(file, path)
             refuse_other(str(self.path), reader.header, self._header)
             for record in reader:
@@ -449,7 +469,7 @@ class ExportDirectory:
     def _delete_partial_files(self) -> None:
         for name in self._names():
             stem = stem_of_partial(name)
-            if stem is not None and is_numbered(stem):
+            if _LEFT.fullmatch(name) or (stem is not None and is_numbered(stem)):
                 (self.path / name).unlink()
 
     def _open_next(self) -> Writer:
@@ -460,7 +480,7 @@ class ExportDirectory:
             )
         self._last_number += 1
         name = numbered_name(self._last_number, self._format.suffix)
-        self._file = DurableFile(self.path / under_way(name))
+        self._file = DurableFile(self.path / under_way(name), umask=self._umask)
         return self._format.open(self._file, self._max_file_bytes)
 
 

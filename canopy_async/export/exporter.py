@@ -19,6 +19,7 @@ from canopy_async.export.source import IdentitySource
 from canopy_async.export.writers import FORMATS
 from canopy_async.identity_ids import IdentityIds
 from canopy_async.instants import in_utc
+from canopy_async.plain_files import PRIVATE
 from canopy_async.session import CanopySession
 
 __all__ = ["ExportProgress", "ExportResult", "export", "new_header"]
@@ -41,6 +42,7 @@ async def export(
     max_file_bytes: int = _MAX_FILE_BYTES,
     commit_every: float = 300.0,
     on_progress: Callable[[ExportProgress], None] | None = None,
+    umask: int = PRIVATE,
 ) -> ExportResult:
     """Write every event of these identities into files of a directory.
 
@@ -81,6 +83,9 @@ async def export(
         commit_every: Seconds after which what was read is made final at the
             latest, which closes the file as well.
         on_progress: Is called whenever there is progress to tell of.
+        umask: The permissions that files, and a directory that is made, are not to
+            have: by default, nobody but you may read them. A directory that is there
+            keeps its own mode.
 
     Returns:
         What this run did. Where some identities could not be read, it says so.
@@ -100,6 +105,7 @@ async def export(
     """
     written_as = FORMATS[check_choice("format", format, FORMATS)]
     check_integer("max_file_bytes", max_file_bytes, minimum=1)
+    check_integer("umask", umask, minimum=0, maximum=0o777)
     limits = ReadLimits(
         look_back=check_look_back(look_back),
         width=check_integer("width", width, minimum=1),
@@ -113,7 +119,9 @@ async def export(
     header = new_header(
         session.account, session.base_url, format, since=since, until=until, q=q
     )
-    target = ExportDirectory(path, header, written_as, max_file_bytes=max_file_bytes)
+    target = ExportDirectory(
+        path, header, written_as, max_file_bytes=max_file_bytes, umask=umask
+    )
     run = Run(session, source, target, header, limits, on_progress=on_progress)
     return await run.export()
 

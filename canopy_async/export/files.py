@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from canopy_async.plain_files import PRIVATE, create, open_plain, replace_whole
+
 __all__ = [
     "DurableFile",
     "is_locked",
     "lock",
-    "open_manifest",
     "rename",
     "sha256_of",
     "sync_directory",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 _NO_LINKS: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _LOCKED_BYTE: Final = 1 << 40
 """Beyond the end of any manifest: a lock must not keep others from reading it."""
@@ -29,14 +31,14 @@ class DurableFile:
 
     Args:
         path: Where it is; nothing may be there.
+        umask: The permissions that it is not to have.
 
     Raises:
         OSError: It can't be made.
     """
 
-    def __init__(self, path: Path) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY
-        self._fd: Final = os.open(path, flags, 0o666)
+    def __init__(self, path: Path, *, umask: int = PRIVATE) -> None:
+        self._fd: Final = create(path, umask=umask)
         self._hash: Final = hashlib.sha256()
         self._discarding = False
         self.path: Final = path
@@ -93,15 +95,6 @@ class DurableFile:
         self.path.unlink()
 
 
-def open_manifest(path: Path) -> int:
-    """Return the descriptor of a manifest, made where there is none.
-
-    Raises:
-        OSError: It can't be opened for writing, or is a symbolic link.
-    """
-    return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS | _BINARY, 0o666)
-
-
 def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write all of ``data``, however many calls it takes.
 
@@ -113,21 +106,14 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, umask: int = PRIVATE) -> None:
     """Write a file under another name, and give it its own once it is on the disk.
 
     Raises:
         OSError: It could not be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINKS | _BINARY
-    fd = os.open(partial, flags, 0o666)
-    try:
-        write_all(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    rename(partial, path)
+    replace_whole(path, data, umask=umask)
+    sync_directory(path.parent)
 
 
 def rename(source: Path, target: Path) -> None:
@@ -161,7 +147,7 @@ def sha256_of(path: Path) -> str:
     Raises:
         OSError: It can't be read.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -193,7 +179,7 @@ else:
 def is_locked(path: Path) -> bool:
     """Tell whether another process holds the lock of a file."""
     try:
-        fd = os.open(path, os.O_RDWR | _NO_LINKS | _BINARY)
+        fd = os.open(path, os.O_RDWR | _NO_LINKS | _NO_WAIT | _BINARY)
     except OSError:
         return False
     try:

@@ -3,10 +3,11 @@
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import TextIOWrapper
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
@@ -19,8 +20,9 @@ from canopy_async.export.writers.comma import unguarded
 from canopy_async.export.writers.compression import import_zstandard
 from canopy_async.export.writers.parquet import import_pyarrow
 from canopy_async.models import AwareDatetime
+from canopy_async.plain_files import open_plain
 
-__all__ = ["KEY_COLUMNS", "Key", "microseconds", "read_keys"]
+__all__ = ["KEY_COLUMNS", "LONGEST_LINE", "Key", "microseconds", "read_keys"]
 
 Key: TypeAlias = tuple[str, int, str]
 """An identity, an instant in microseconds since 1970, and the id of an event."""
@@ -31,6 +33,8 @@ KEY_COLUMNS: Final = (IDENTITY_ID, "created_at", "id")
 """The columns that a `Key` is made of."""
 _BLOCK: Final = 1 << 20
 _LONGEST_CELL: Final = 1 << 28
+LONGEST_LINE: Final = 1 << 28
+"""The longest line of a data file, in bytes."""
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -68,41 +72,56 @@ def microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
-def _from_lines(path: Path, unpack: Callable[[Path], IO[bytes]]) -> Iterator[Key]:
+def _from_lines(
+    path: Path, unpack: Callable[[Path], AbstractContextManager[IO[bytes]]]
+) -> Iterator[Key]:
     decode = msgspec.json.Decoder(_Line).decode_lines
-    with closing(unpack(path)) as stream:
+    with unpack(path) as stream:
         for lines in _whole_lines(stream):
             for line in decode(lines):
                 yield line.identity_id, microseconds(line.created_at), line.id
 
 
 def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
-    rest = b""
+    parts: list[bytes] = []
+    size = 0
     while block := stream.read(_BLOCK):
-        lines, newline, rest = (rest + block).rpartition(b"\n")
-        yield lines + newline
-    if rest:
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield b"".join((*parts, block[:end]))
+            parts, size = [], 0
+        parts.append(block[end:])
+        size += len(block) - end
+        if size > LONGEST_LINE:
+            raise ValueError("it has a line that does not end")
+    if size:
         raise ValueError("it ends within a line")
 
 
-def _plain(path: Path) -> IO[bytes]:
-    return path.open("rb")
+@contextmanager
+def _plain(path: Path) -> Generator[IO[bytes]]:
+    with open_plain(path) as file:
+        yield file
 
 
-def _gunzipped(path: Path) -> Any:
-    return gzip.open(path, "rb")
+@contextmanager
+def _gunzipped(path: Path) -> Generator[Any]:
+    with open_plain(path) as file, gzip.open(file, "rb") as stream:
+        yield stream
 
 
-def _unzstandard(path: Path) -> Any:
+@contextmanager
+def _unzstandard(path: Path) -> Generator[IO[bytes]]:
     decompressor = import_zstandard().ZstdDecompressor()
-    return decompressor.stream_reader(path.open("rb"), closefd=True)
+    with open_plain(path) as file, decompressor.stream_reader(file) as stream:
+        yield stream
 
 
 def _from_cells(path: Path) -> Iterator[Key]:
     # A cell of metadata may be as long as an answer of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     keys_of = itemgetter(*map(COLUMNS.index, KEY_COLUMNS))
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, strict=True)
         if tuple(next(lines, ())) != COLUMNS:
             raise ValueError("its header is not that of an export")
@@ -116,7 +135,7 @@ def _from_cells(path: Path) -> Iterator[Key]:
 
 def _from_columns(path: Path) -> Iterator[Key]:
     arrow = import_pyarrow()
-    with arrow.parquet.ParquetFile(path) as file:
+    with open_plain(path) as plain, arrow.parquet.ParquetFile(plain) as file:
         for batch in file.iter_batches(columns=list(KEY_COLUMNS)):
             whose, instants, event_ids = map(batch.column, KEY_COLUMNS)
             yield from zip(

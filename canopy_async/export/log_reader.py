@@ -173,7 +173,7 @@ class LogReader:
                     self._skipped += 1
                     continue
                 log = OpenLog.of(
-                    identity_id,
+                    str(identity_id),
                     before,
                     since=self._header.since,
                     began=asyncio.get_running_loop().time(),

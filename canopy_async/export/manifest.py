@@ -27,6 +27,7 @@ from canopy_async.export.records import (
     Listed,
     Record,
 )
+from canopy_async.plain_files import open_plain
 
 __all__ = [
     "Manifest",
@@ -241,7 +242,7 @@ def opened(mirror: Mirror, directory: _PathLike) -> Generator[ManifestReader]:
             path = old
         named = f"{os.fspath(directory).rstrip('/')}/{path.name}"
         try:
-            file = path.open("rb")
+            file = open_plain(path)
         except OSError as error:
             raise ExportError(f"{named}: {error.strerror}") from None
         with file:

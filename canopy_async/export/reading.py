@@ -8,6 +8,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -24,9 +25,11 @@ from canopy_async.export.batches import (
     Line,
     LineBatch,
 )
+from canopy_async.export.keys import LONGEST_LINE
 from canopy_async.export.names import stem_of_partial
 from canopy_async.export.writers.compression import import_zstandard
 from canopy_async.export.writers.parquet import import_pyarrow
+from canopy_async.plain_files import open_plain
 
 __all__ = ["read_batches"]
 
@@ -91,18 +94,18 @@ def _faults_named(path: Path) -> Generator[None]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Batch]:
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         yield from _decoded(stream)
 
 
 def _read_gzip(path: Path) -> Iterator[Batch]:
-    with gzip.open(path, "rb") as stream:
+    with open_plain(path) as file, gzip.open(file, "rb") as stream:
         yield from _decoded(stream)
 
 
 def _read_zstandard(path: Path) -> Iterator[Batch]:
     zstandard = import_zstandard()
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         frame = zstandard.ZstdDecompressor().decompressobj()
         try:
             yield from _decoded(_Frame(file, frame))
@@ -138,13 +141,18 @@ def _decoded(stream: _Stream) -> Iterator[Batch]:
 def _whole_lines(stream: _Stream) -> Iterator[bytes]:
     """Yield blocks that end where a line does."""
     parts: list[bytes] = []
+    size = 0
     while block := stream.read(_BLOCK):
         end = block.rfind(b"\n") + 1
         if end:
             yield b"".join((*parts, block[:end]))
             parts.clear()
+            size = 0
         if end < len(block):
             parts.append(block[end:])
+            size += len(block) - end
+        if size > LONGEST_LINE:
+            raise ValueError("it has a line that does not end")
     if parts:
         raise ValueError("it ends within a line")
 
@@ -152,7 +160,7 @@ def _whole_lines(stream: _Stream) -> Iterator[bytes]:
 def _read_csv(path: Path) -> Iterator[Batch]:
     # A cell of metadata may be as long as an answer of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="") as stream:
         lines = _needed_cells(csv.reader(stream, strict=True))
         while batch := list(islice(lines, _LINES)):
             yield CellBatch(batch)
@@ -176,7 +184,10 @@ def _check_columns(names: Collection[str]) -> None:
 
 def _read_parquet(path: Path) -> Iterator[Batch]:
     arrow = import_pyarrow()
-    with arrow.parquet.ParquetFile(path, pre_buffer=False) as file:
+    with (
+        open_plain(path) as plain,
+        arrow.parquet.ParquetFile(plain, pre_buffer=False) as file,
+    ):
         _check_columns(file.schema_arrow.names)
         for batch in file.iter_batches(batch_size=_BATCH, columns=list(COLUMNS)):
             if batch.num_rows:

@@ -12,10 +12,12 @@ from canopy_async.errors import ExportError
 from canopy_async.follow.watermark import Gap
 from canopy_async.instants import in_utc
 from canopy_async.models import AwareDatetime
+from canopy_async.printable import clipped
 from canopy_async.report import Proof
 
 __all__ = [
     "FILE_NAME",
+    "HEAD",
     "VERSION",
     "Asked",
     "Begin",
@@ -171,7 +173,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """Return the failure that an error stands for."""
-        return cls(type=type(error).__name__, message=str(error))
+        return cls(type=type(error).__name__, message=clipped(str(error), _MOST_SAID))
 
 
 @attrs.frozen(kw_only=True)
@@ -323,7 +325,10 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     cls.__name__.lower(): msgspec.json.Decoder(cls)
     for cls in (Header, Begin, Listed, Commit, End)
 }
-_HEAD: Final = b'{"kind":"'
+HEAD: Final = b'{"kind":"'
+"""What each line begins with."""
+
+_MOST_SAID: Final = 2_000
 _LONGEST_KIND: Final = 16
 
 
@@ -340,9 +345,9 @@ def load_line(line: bytes) -> Record:
     Raises:
         ExportError: It is none.
     """
-    kind, quote, _ = line[len(_HEAD) :][:_LONGEST_KIND].partition(b'"')
+    kind, quote, _ = line[len(HEAD) : len(HEAD) + _LONGEST_KIND].partition(b'"')
     decoder = _DECODERS.get(kind.decode("ascii", "replace"))
-    if not line.startswith(_HEAD) or not quote or decoder is None:
+    if not line.startswith(HEAD) or not quote or decoder is None:
         raise ExportError("not a record of a manifest")
     try:
         record: Record = decoder.decode(line)

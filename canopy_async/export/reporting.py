@@ -23,6 +23,7 @@ from canopy_async.export.summary import SummaryBuilder
 from canopy_async.export.sums import SUMS
 from canopy_async.export.verdict import Status
 from canopy_async.export.verify import KeyReader, check_export
+from canopy_async.plain_files import PRIVATE, replace_whole
 
 __all__ = ["WrittenReport", "write_report"]
 
@@ -56,6 +57,7 @@ def write_report(
     latest: int = 2_000,
     top: int = 10,
     now: datetime | None = None,
+    umask: int = PRIVATE,
 ) -> WrittenReport:
     """Write a report of an export: one HTML page that loads nothing.
 
@@ -81,6 +83,8 @@ def write_report(
         latest: How many of the latest events the table has, 1 to 20 000.
         top: How many actors and actions are ranked, 1 to 100.
         now: When the report is made; None is now.
+        umask: The permissions that the page is not to have: by default, nobody
+            but you may read it.
 
     Returns:
         What was written.
@@ -98,6 +102,7 @@ def write_report(
     """
     check_integer("latest", latest, minimum=1, maximum=_MOST_LATEST)
     check_integer("top", top, minimum=1, maximum=_MOST_RANKED)
+    check_integer("umask", umask, minimum=0, maximum=0o777)
     made_at = datetime.now(UTC) if now is None else check_instant("now", now)
     path = Path(path)
     with mirrored(directory) as mirror:
@@ -109,7 +114,7 @@ def write_report(
     summary = builder.result(top)
     completeness = completeness_of(checked)
     text = page.render(checked.manifest, summary, completeness, made_at=made_at)
-    _replace(path, text)
+    replace_whole(path, text, umask=umask)
     return WrittenReport(
         path=path,
         events=summary.events,
@@ -147,13 +152,3 @@ def _check_place(path: Path) -> None:
         )
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

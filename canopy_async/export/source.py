@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from canopy_async.export.records import Asked, Listed
-from canopy_async.identity_ids import IdentityIds, check_ids, each_id
+from canopy_async.identity_ids import IdentityIds, ListedId, check_ids, each_id
 from canopy_async.models import Identity
 from canopy_async.report import ReadReport
 from canopy_async.session import CanopySession
@@ -100,7 +100,7 @@ class IdentitySource:
         async with self._listing.open() as run:
             async for identity in run:
                 self._counted = run.progress.total
-                yield identity.id
+                yield ListedId(identity.id)
             self._report = run.report
 
 

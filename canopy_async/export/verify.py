@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -23,8 +24,11 @@ from canopy_async.export.verdict import (
     command_to_go_on,
     verdict_on,
 )
+from canopy_async.plain_files import open_plain
 
 __all__ = ["MAX_PROBLEMS", "Checked", "VerifyResult", "check_export", "verify"]
+
+_MOST_SUMS: Final = 64 * 1024 * 1024
 
 KeyReader = Callable[[Mirror, FileEntry, str], Iterable[Key]]
 """Reads a data file, given where it is and its format; returns the keys of its rows."""
@@ -295,7 +299,8 @@ def _sums_in(mirror: Mirror) -> bytes | None:
     """Return what ``_SHA256SUMS`` holds, None where there is no such file."""
     with mirror.fetched(SUMS):
         try:
-            return (mirror.path / SUMS).read_bytes()
+            with open_plain(mirror.path / SUMS) as file:
+                return file.read(_MOST_SUMS)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -16,6 +16,7 @@ import attrs
 from canopy_async.errors import (
     ApiError,
     CanopyError,
+    ProtocolError,
     SessionClosedError,
     UnauthorizedError,
 )
@@ -30,6 +31,7 @@ from canopy_async.follow.polling import (
 )
 from canopy_async.follow.rota import Rota
 from canopy_async.follow.watermark import Batch, FollowCheckpoint, FollowOutcome
+from canopy_async.identity_ids import ListedId, check_listed_id
 from canopy_async.models import AuditEvent
 from canopy_async.stream import EventStream
 from canopy_async.tasks import cancel_and_wait
@@ -409,6 +411,9 @@ class Follower:
                 found = await self._transport.until_closed(anext(ids, None))
                 if found is None:
                     return
+                if isinstance(found, ListedId) and not self._may_be_asked_for(found):
+                    continue
+                found = str(found)
                 begun[found] = None
                 if self._has(found) or found in self._removed:
                     continue
@@ -417,6 +422,23 @@ class Follower:
                     self._begin(found, None)
         finally:
             await ids.aclose()
+
+    def _may_be_asked_for(self, listed: ListedId) -> bool:
+        """Tell whether an id that the server lists can be one; keep why it can't."""
+        identity_id = str(listed)
+        try:
+            check_listed_id(identity_id)
+        except ProtocolError as error:
+            is_new = identity_id not in self.failures
+            _drop_frames(error)
+            self.failures[identity_id] = error
+            if is_new:
+                _log.warning(
+                    "an identity is not followed",
+                    extra={"identity_id": identity_id},
+                )
+            return False
+        return True
 
     def _listing_failed(self, error: CanopyError, failures: int) -> float:
         """Remember why identities could not be listed; return how long to wait."""

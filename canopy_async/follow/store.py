@@ -12,6 +12,7 @@ from typing import Final, Self, TypeVar
 
 from canopy_async.errors import CheckpointError
 from canopy_async.follow.watermark import Batch, FollowCheckpoint
+from canopy_async.plain_files import create, open_plain
 
 __all__ = ["CheckpointStore"]
 
@@ -237,6 +238,7 @@ class CheckpointStore:
         if self._database is not None:
             return self._database
         self._refuse_foreign()
+        self._make_private()
         database = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None
         )
@@ -248,10 +250,19 @@ class CheckpointStore:
         self._database = database
         return database
 
+    def _make_private(self) -> None:
+        """Make the file where there is none: its journal gets the permissions of it.
+
+        Raises:
+            OSError: It can't be made, or a link is there that leads nowhere.
+        """
+        if not self._path.exists():
+            os.close(create(self._path))
+
     def _refuse_foreign(self) -> None:
         """Raise where the file is another's, before SQLite gets to touch it."""
         try:
-            with self._path.open("rb") as file:
+            with open_plain(self._path) as file:
                 header = file.read(_HEADER)
         except FileNotFoundError:
             return
@@ -268,10 +279,12 @@ class CheckpointStore:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Take the file for this store alone, and see that it is whole."""
+        database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         # Durable at each commit, whichever journal the file system allows.
         database.execute("PRAGMA synchronous = EXTRA")
         database.execute("BEGIN EXCLUSIVE")
+        self._refuse_other_schema(database)
         (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if said != "ok":
             raise CheckpointError(f"{self._path}: the file is damaged: {said}")
@@ -285,6 +298,12 @@ class CheckpointStore:
         database.execute("COMMIT")
         # What is begun and not finished leaves the file as it was.
         database.execute("PRAGMA journal_mode = WAL").fetchall()
+
+    def _refuse_other_schema(self, database: sqlite3.Connection) -> None:
+        """Raise where there is anything but tables: a view may have no end."""
+        kinds = {kind for (kind,) in database.execute("SELECT type FROM sqlite_master")}
+        if kinds - {"table"}:
+            raise CheckpointError(f"{self._path}: not a store of checkpoints")
 
     def _check_count(self, database: sqlite3.Connection) -> None:
         (saved,) = database.execute("SELECT saved FROM state").fetchone()

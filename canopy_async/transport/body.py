@@ -6,18 +6,23 @@ from typing import Final
 
 import aiohttp
 
-from canopy_async.compression import unpacked
+from canopy_async.compression import unpacking
+from canopy_async.heft import weighing
+from canopy_async.tasks import in_steps
 
 __all__ = ["MAX_BODY", "OK", "BodyTooLargeError", "read_body"]
 
 MAX_BODY: Final = 32 * 1024 * 1024
-"""The largest body that is read, in bytes, before and after decompression."""
+"""The largest body that is read, in bytes, packed or not."""
+
+_MAX_ERROR: Final = 64 * 1024
+"""The largest body of an error that is read, in bytes, packed or not."""
 
 OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
 
 
 class BodyTooLargeError(Exception):
-    """A body is over `MAX_BODY`."""
+    """A body is over `MAX_BODY`, or would take too long to decode."""
 
 
 async def read_body(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes:
@@ -31,38 +36,45 @@ async def read_body(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes
         decoded: Whether aiohttp decompresses it.
 
     Raises:
-        BodyTooLargeError: It is that of a 200, and over `MAX_BODY`.
+        BodyTooLargeError: It is that of a 200, and over `MAX_BODY`; or it is within,
+            and would hold the event loop for too long when it is decoded.
         aiohttp.ClientError: It is that of a 200, and incomplete; where the
             connection broke, this may be an OSError.
         zlib.error: It is that of a 200, and can't be decompressed.
     """
     is_error = response.status != OK
+    limit = _MAX_ERROR if is_error else MAX_BODY
     try:
-        body = await _read_capped(response)
+        body = await _read_capped(response, limit)
         if body is not None and not decoded:
             encoding = response.headers.get("Content-Encoding")
-            body = unpacked(body, encoding, limit=MAX_BODY)
+            body = await in_steps(unpacking(body, encoding, limit=limit))
     except (aiohttp.ClientError, OSError, zlib.error):
         if not is_error:
             raise
         body = None
-    if body is None and not is_error:
-        raise BodyTooLargeError(f"the body is over {MAX_BODY} bytes")
-    return body or b""
+    if is_error:
+        return body or b""
+    if body is None:
+        raise BodyTooLargeError(f"the body is over {limit} bytes")
+    excess = await in_steps(weighing(body))
+    if excess is not None:
+        raise BodyTooLargeError(excess)
+    return body
 
 
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
+async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
     content = response.content
     body = await content.readany()
-    if len(body) <= MAX_BODY and content.at_eof():
+    if len(body) <= limit and content.at_eof():
         return body  # as a rule
     chunks = [body]
     size = len(body)
-    while size <= MAX_BODY and not content.at_eof():
+    while size <= limit and not content.at_eof():
         chunk = await content.readany()
         size += len(chunk)
         chunks.append(chunk)
-    if size <= MAX_BODY:
+    if size <= limit:
         return b"".join(chunks)
     response.close()
     return None

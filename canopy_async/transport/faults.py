@@ -2,6 +2,7 @@
 
 import re
 import ssl
+import zlib
 from typing import Final
 
 import aiohttp
@@ -36,7 +37,13 @@ def what_failed(error: Exception) -> str:
 
 
 def would_repeat(error: Exception) -> bool:
-    """Tell whether another attempt would fail as this one did."""
+    """Tell whether another attempt would fail as this one did.
+
+    So would one that raises what is no fault of the network: that is from what a
+    caller has put into the aiohttp session that was given, a middleware say.
+    """
+    if not isinstance(error, (aiohttp.ClientError, OSError, zlib.error)):
+        return True
     is_distrusted = isinstance(
         error,
         aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch,

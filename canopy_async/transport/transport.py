@@ -6,7 +6,6 @@ attempt returns what came of it, and errors are built and raised elsewhere.
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from datetime import datetime
@@ -15,7 +14,6 @@ from ssl import SSLContext
 from typing import Any, Final, TypeVar
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from canopy_async._transport.lanes import Lane, LaneGroup, PageRequest
@@ -333,30 +331,25 @@ class Transport:
                 response.release()
         except BodyTooLargeError as error:
             return Fault("too large", str(error), too_large=True)
-        except (aiohttp.ClientError, OSError, zlib.error) as raised:
+        except Exception as raised:  # noqa: BLE001 - see `would_repeat`
             fault = raised.fault if isinstance(raised, FreshFault) else raised
-            message = credential.redact_text(what_failed(fault))
+            message = credential.redact(what_failed(fault), _MAX_FAULT)
             return Fault(
                 type(fault).__name__,
-                message[:_MAX_FAULT],
+                message,
                 final=would_repeat(fault),
                 unreachable=isinstance(fault, aiohttp.ClientConnectorError),
             )
-        except asyncio.CancelledError as cancelled:
+        except BaseException as ended:  # noqa: BLE001 - it is raised again
             # Drop the traceback: whoever cancels may log it with the locals of its
             # frames, and those of aiohttp hold the Authorization header.
-            raise cancelled.with_traceback(None) from None
-        headers: Mapping[str, str] = response.headers
-        if response.status != OK:
-            body = credential.redact(body)
-            headers = CIMultiDict(
-                (name, credential.redact_text(value)) for name, value in headers.items()
-            )
+            raise ended.with_traceback(None) from None
         return Response(
             status=response.status,
-            headers=headers,
+            headers=response.headers,
             body=body,
             url=str(url).partition("?")[0],
+            redact=credential.redact,
         )
 
     def _client(self) -> aiohttp.ClientSession:

@@ -255,8 +255,9 @@ class Bridge(Generic[R]):
         if ties is not None and keys is not None and ties.key == keys.key:
             return unproven_ties()
         return DriftTooFastError(
-            "the list moves by a page or more per round trip: the place where the"
-            f" read stood was not found again in {_MAX_PROBES} requests"
+            "the list moves by a page or more per round trip, or the server sends the"
+            " rows of one page for others: the place where the read stood was not found"
+            f" again in {_MAX_PROBES} requests"
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from canopy_async.errors import ProtocolError, UnorderedListError
+from canopy_async.errors import ProtocolError, RequestBudgetError, UnorderedListError
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport, weakest
 from canopy_async.walk.bridge import Bridge, unproven_ties
@@ -41,6 +41,13 @@ _SURE_TAKE: Final = 20
 """Rows per page that any server allows, as they are the API's default."""
 
 _EMPTY_FIRST_PAGES: Final = 3
+_MOST_BARREN: Final = 8
+"""Windows of the plan in a row that bring nothing new, before the cover is sought."""
+
+_MOST_BARREN_AT_ALL: Final = 160
+"""Answers in a row that bring nothing new: to search, to seek and to sample a run of
+ties takes 40 each at most."""
+
 _STRAY_TIES: Final = 1
 _END_PROBES: Final = 4
 
@@ -93,6 +100,8 @@ class OverlapChain(Generic[R]):
         self._shares_rows = accept_unordered
         self._bridge: Bridge[R] = Bridge(self._cover, self._plan, self._ledger, self)
         self._empty_pages = 0
+        self._barren = 0
+        self._is_lost = False
         self._accepted_end = 0
         self._end_probe_at = 0
         self._doubtful: DoubtfulEnd | None = None
@@ -169,7 +178,7 @@ class OverlapChain(Generic[R]):
         if self._search is not None:
             probe = self._search.next_window()
             return None if probe is None else self._plan.ask(probe)
-        if self._base is None and self._plan.windows:
+        if self._plan.windows and (self._base is None or self._is_lost):
             return None  # all depends on the answer that is under way
         if self._direction is not None:
             return self._plan.ask(self._direction.next_window())
@@ -185,7 +194,7 @@ class OverlapChain(Generic[R]):
         """Take the page of the first window; return the rows to hand out."""
         if self._successor:
             return self._successor.take(page)
-        return self._ledger.handing_out(self._take, page)
+        return self._note_progress(self._ledger.handing_out(self._take, page))
 
     def _take(self, page: Page[R]) -> Sequence[R]:
         window = self._plan.windows.popleft()
@@ -214,7 +223,7 @@ class OverlapChain(Generic[R]):
         if self._successor:
             return self._successor.take_missing()
         self._ledger.note_missing(self._plan.windows.popleft())
-        return self._ledger.handing_out(self._continue, None)
+        return self._note_progress(self._ledger.handing_out(self._continue, None))
 
     def take_oversized(self) -> Sequence[R] | None:
         """Take the first window, whose page was too large to be read.
@@ -274,7 +283,8 @@ class OverlapChain(Generic[R]):
             return self._go_on_unproven(page)
         self._ledger.expected = view.count
         self._head_keys, self._head_ids = view.keys, view.ids
-        self._plan.rows = view.count
+        wanted = view.count if self._limit is None else self._limit
+        self._plan.rows = min(view.count, wanted) if self._span.is_whole else view.count
         if sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES:
             self._plan.expect_ties()
         self._plan.end = view.end
@@ -424,7 +434,38 @@ class OverlapChain(Generic[R]):
         if view is None or self._bridge.is_busy or not self._cover.certifies(view):
             return self._bridge.take(view)
         self._plan.tighten()
-        return self.accept(view)
+        rows = self.accept(view)
+        is_stuck = not rows and self._barren >= _MOST_BARREN
+        if is_stuck and not (self._done or self._is_lost or self._bridge.is_busy):
+            self._look_where_the_cover_ends()
+        return rows
+
+    def _look_where_the_cover_ends(self) -> None:
+        """Leave the plan, whose windows bring nothing new again and again.
+
+        Either the list has moved on by many pages, or the server sends these rows for
+        any page: then the place is not found, and the read ends.
+        """
+        self._is_lost = True
+        self._plan.windows.clear()
+        self._bridge.seek()
+
+    def _note_progress(self, rows: Sequence[R]) -> Sequence[R]:
+        """Count the answers in a row that bring nothing new.
+
+        Raises:
+            RequestBudgetError: There are too many of them.
+        """
+        if rows:
+            self._barren, self._is_lost = 0, False
+            return rows
+        self._barren += 1
+        if self._barren > _MOST_BARREN_AT_ALL and not self._done:
+            raise RequestBudgetError(
+                f"{self._barren} answers in a row brought nothing new, though the"
+                f" server counts {self._ledger.latest} rows"
+            )
+        return rows
 
     def accept(self, view: View[R]) -> list[R]:
         """Hand out what a window adds that continues the cover."""

@@ -28,6 +28,7 @@ __all__ = ["FencedWalk"]
 R = TypeVar("R", bound=Row)
 
 _SPARE_PAGES = 64
+_MOST_BARREN: Final = 32
 
 
 class FencedWalk(Generic[R]):
@@ -65,7 +66,7 @@ class FencedWalk(Generic[R]):
         self._span: Final = span
         self._fenced = False
         self._fence_page = 0
-        self._pages = 0
+        self._pages = self._barren = 0
         self._leans_on_ties: Final = leans_on_ties
         self._weak = leans_on_ties or cover.proof is Proof.SHARED_ID
         self._end = cover.track.end
@@ -174,10 +175,24 @@ class FencedWalk(Generic[R]):
         rows = self._cover.wanted(accepted.rows)
         if self._limit is not None:
             rows = rows[: self._limit - self._ledger.delivered]
+        self._note_progress(view, len(accepted.rows))
         self._ledger.delivered += len(rows)
         reached_limit = self._ledger.delivered == self._limit
         self._fenced = view.is_end or reached_limit or self._cover.is_past_bound
         return rows
+
+    def _note_progress(self, view: View[R], new: int) -> None:
+        """Count pages in a row that bring nothing new.
+
+        Raises:
+            RequestBudgetError: There are too many of them.
+        """
+        self._barren = 0 if new or view.is_end else self._barren + 1
+        if self._barren > _MOST_BARREN:
+            raise RequestBudgetError(
+                f"{self._barren} pages in a row brought nothing new, though the server"
+                f" counts {view.count} rows"
+            )
 
     def _check_fence(self, view: View[R]) -> None:
         """Conclude from page 1 that rows did not move past the reader.

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
+from canopy_async.errors import RequestBudgetError
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport
 from canopy_async.walk.window import Window
@@ -11,6 +12,8 @@ from canopy_async.walk.window import Window
 __all__ = ["PlainWalk"]
 
 T = TypeVar("T")
+
+_MOST_REPEATS: Final = 8
 
 
 class PlainWalk(Generic[T]):
@@ -41,6 +44,8 @@ class PlainWalk(Generic[T]):
         self._most = self._take
         self._expected: int | None = None
         self._delivered = 0
+        self._latest: set[str] = set()
+        self._repeats = self._missing = 0
         self._ended = limit == 0
 
     @property
@@ -77,7 +82,11 @@ class PlainWalk(Generic[T]):
         return window
 
     def take(self, page: Page[T]) -> Sequence[T]:
-        """Hand out the page's rows as they are."""
+        """Hand out the page's rows as they are.
+
+        Raises:
+            RequestBudgetError: Pages bring nothing new, again and again.
+        """
         window = self._windows.popleft()
         if self._last_end is None:
             self._most = max(1, min(self._take, page.pagination.take))  # it may be cut
@@ -85,6 +94,7 @@ class PlainWalk(Generic[T]):
             self._last_end = self._last_page(page) * self._most
             self._expected = page.pagination.item_count
         self._taken_end = self._end_of(window)
+        self._note_repeat(window, page)
         rows: Sequence[T] = page.items
         if self._limit is not None:
             rows = rows[: self._limit - self._delivered]
@@ -95,10 +105,30 @@ class PlainWalk(Generic[T]):
             self._windows.clear()
         return rows
 
+    def _note_repeat(self, window: Window, page: Page[T]) -> None:
+        """Count pages in a row that bring nothing which the page before had not.
+
+        Raises:
+            RequestBudgetError: There are too many of them: the list has no end.
+        """
+        ids = {cast("Any", row).id for row in page.items}
+        is_counted = page.pagination.page_count > window.page
+        self._repeats = self._repeats + 1 if is_counted and ids <= self._latest else 0
+        self._latest, self._missing = ids, 0
+        if self._repeats > _MOST_REPEATS:
+            raise RequestBudgetError(
+                f"{_MOST_REPEATS + 1} pages in a row brought nothing new, though the"
+                f" server counts {page.pagination.page_count} pages"
+            )
+
     def take_missing(self) -> Sequence[T]:
-        """Take a page past the end as an empty one."""
+        """Take a page past the end as an empty one, and several as the end."""
         self._taken_end = self._end_of(self._windows.popleft())
-        self._ended = self._last_end is not None and self._taken_end >= self._last_end
+        self._missing += 1
+        is_last = self._last_end is not None and self._taken_end >= self._last_end
+        if is_last or self._missing > _MOST_REPEATS:
+            self._ended = True
+            self._windows.clear()
         return ()
 
     def take_oversized(self) -> Sequence[T] | None:

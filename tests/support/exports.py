@@ -12,6 +12,7 @@ import zstandard
 from pyarrow import parquet
 
 from canopy_async import AuditEvent
+from canopy_async.export.writers.comma import unguarded
 
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet")
 FIELDS = [field.name for field in attrs.fields(AuditEvent)]
@@ -93,12 +94,6 @@ def csv_lines(path):
         for name in ("customer_visible", "identity_visible"):
             row[name] = {"true": True, "false": False}[row[name]]
         yield row
-
-
-def unguarded(cell):
-    rest = cell.lstrip("'")
-    is_guarded = rest != cell and rest[:1] and rest[0] in "=+-@\t\r\n"
-    return cell[1:] if is_guarded else cell
 
 
 def parquet_rows(path):

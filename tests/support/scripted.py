@@ -109,6 +109,7 @@ def simulated(script):
             headers=headers,
             content=_Content(made.body),
             release=lambda: None,
+            close=lambda: None,
         )
 
     with patch.object(aiohttp.ClientSession, "get", get):
