@@ -3,15 +3,19 @@
     python benchmarks/export.py
     python benchmarks/export.py --events 200000 --formats jsonl parquet
 
-Each measurement is a process of its own; the raw server is another one. Then the
-Parquet files are read with DuckDB and with pandas. Server, reading and writing
-want a core each: with fewer, they take turns.
+Each measurement is a process of its own; the raw server is another one. Reads and
+exports take turns, and a share is the median over these rounds of how much of the
+speed of a read is left, by the clock and by CPU. Then the Parquet files are read with
+DuckDB and with pandas. Server, reading and writing want a core each: with fewer, they
+take turns.
 """
 
 import argparse
 import asyncio
 import json
 import resource
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -56,8 +60,8 @@ def check(directory: str) -> dict[str, Any]:
     """Verify an export."""
     began = time.perf_counter()
     found = verify(directory)
-    if not found.ok:
-        raise RuntimeError(found.problems)
+    if not found.is_finished:
+        raise RuntimeError((found.problems, found.left))
     return _figures(began, found.events)
 
 
@@ -77,9 +81,7 @@ def with_pandas(files: str) -> dict[str, Any]:
 
     began = time.perf_counter()
     columns = ["identity_id", "created_at", "action", "outcome"]
-    # By name: in the directory there is the manifest as well.
-    paths = sorted(map(str, Path(files).parent.glob("*.parquet")))
-    frame = pd.read_parquet(paths, columns=columns)
+    frame = pd.read_parquet(Path(files).parent, columns=columns)
     by_outcome = frame.groupby("outcome", observed=True).size().to_dict()
     types = {name: str(frame[name].dtype) for name in ("created_at", "outcome")}
     return _figures(began, len(frame)) | {"answer": (by_outcome, types)}
@@ -134,15 +136,54 @@ CALLABLE = {
 }
 
 
-def say(what: str, figures: dict[str, Any], *, size: int = 0, baseline: float) -> None:
-    """Print a line of the table."""
-    rate = figures["events"] / figures["seconds"]
+def share(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], what: str
+) -> float:
+    """Return the median over rounds of how much of a reading's speed is left."""
+    pairs = zip(before, after, strict=True)
+    return statistics.median(read[what] / export[what] for read, export in pairs)
+
+
+def say(
+    what: str, figures: list[dict[str, Any]], read: list[dict[str, Any]], size: int = 0
+) -> None:
+    """Print a line of the table, of medians."""
+    seconds, cpu, peak = (
+        statistics.median(each[name] for each in figures)
+        for name in ("seconds", "cpu", "peak")
+    )
+    shares = [f"{share(read, figures, name):7.2f}" for name in ("seconds", "cpu")]
     print(
-        f"{what:<20} {figures['seconds']:8.1f} {rate:10,.0f} {rate / baseline:7.2f}"
-        f" {figures['cpu']:7.1f} {figures['peak'] / MEGABYTE:8.0f}"
-        f" {size / MEGABYTE if size else 0:9.1f}",
+        f"{what:<20} {seconds:8.1f} {figures[0]['events'] / seconds:10,.0f} {cpu:7.1f}"
+        f" {' '.join(shares)} {peak / MEGABYTE:8.0f} {size / MEGABYTE:9.1f}",
         flush=True,
     )
+
+
+def rounds_of(
+    written_as: str, base_url: str, parent: Path, rounds: int, sizes: dict[str, int]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Path]:
+    """Read and export by turns, each in a process of its own.
+
+    Returns:
+        The figures of the reads, of the exports, and where the last of these is.
+    """
+    reads: list[dict[str, Any]] = []
+    exports: list[dict[str, Any]] = []
+    directory = parent / written_as
+    for _ in range(rounds):
+        shutil.rmtree(directory, ignore_errors=True)
+        reads.append(in_new_process("read", base_url=base_url, **sizes))
+        exports.append(
+            in_new_process(
+                "write",
+                base_url=base_url,
+                **sizes,
+                written_as=written_as,
+                directory=str(directory),
+            )
+        )
+    return reads, exports, directory
 
 
 def main() -> None:
@@ -150,36 +191,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--identities", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--formats", nargs="+", default=FORMATS, choices=FORMATS)
     options = parser.parse_args()
     sizes = {"identities": options.identities, "events": options.events}
-    heads = ("seconds", "events/s", "÷ read", "CPU s", "peak MB", "files MB")
-    print(f"{'':<20} {heads[0]:>8} {heads[1]:>10} {heads[2]:>7} {heads[3]:>7}", end="")
-    print(f" {heads[4]:>8} {heads[5]:>9}")
+    print(f"{'':<20} {'seconds':>8} {'events/s':>10} {'CPU s':>7}", end="")
+    print(f" {'share':>7} {'of CPU':>7} {'peak MB':>8} {'files MB':>9}")
     with running_server() as base_url, tempfile.TemporaryDirectory() as parent:
-        found = in_new_process("read", base_url=base_url, **sizes)
-        baseline = found["events"] / found["seconds"]
-        say("read, write nothing", found, baseline=baseline)
         for written_as in options.formats:
-            directory = Path(parent) / written_as
-            figures = in_new_process(
-                "write",
-                base_url=base_url,
-                **sizes,
-                written_as=written_as,
-                directory=str(directory),
+            reads, exports, directory = rounds_of(
+                written_as, base_url, Path(parent), options.rounds, sizes
             )
+            say("read, write nothing", reads, reads)
             size = sum(path.stat().st_size for path in directory.glob("events-*"))
-            say(f"export {written_as}", figures, size=size, baseline=baseline)
-            figures = in_new_process("check", directory=str(directory))
-            say(f"verify {written_as}", figures, baseline=baseline)
+            say(f"export {written_as}", exports, reads, size)
+            check = in_new_process("check", directory=str(directory))
+            say(f"verify {written_as}", [check], reads[:1])
             if written_as == "parquet":
                 files = str(directory / "*.parquet")
                 for function in ("with_duckdb", "with_pandas"):
                     figures = in_new_process(function, files=files)
-                    say(function.replace("_", " "), figures, baseline=baseline)
+                    say(function.replace("_", " "), [figures], reads[:1])
                     print(f"  {figures['answer']}")
 
 

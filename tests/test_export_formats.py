@@ -137,7 +137,8 @@ def test_what_a_writer_is_given_at_once_or_in_parts_is_the_same(name):
     for sink, chunks in ((whole, [batches]), (parts, [[b] for b in batches])):
         writer = WRITERS[name].open(sink, 1 << 20)
         for chunk in chunks:
-            writer.write([WRITERS[name].encode(page) for page in chunk])
+            pages = [WRITERS[name].encode(page) for page in chunk]
+            writer.write([WRITERS[name].pack(pages)])
         writer.close()
     if name == "parquet":
         tables = [parquet.read_table(pa.BufferReader(s.data)) for s in (whole, parts)]

@@ -296,9 +296,9 @@ class LogReader:
         self._target.commit(commit)
 
     def _take_chunk(self) -> tuple[Sequence[Any], int]:
-        chunk, rows = self._chunk, self._chunk_rows
+        pages, rows = self._chunk, self._chunk_rows
         self._chunk, self._chunk_rows = [], 0
-        return chunk, rows
+        return [self._format.pack(pages)] if pages else [], rows
 
     def _put_off(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -16,9 +16,8 @@ from canopy_async.export.writers.text import TextWriter
 
 __all__ = ["FORMATS", "Format", "Writer"]
 
-_TEXT_ROWS: Final = 1_024
-_COLUMN_ROWS: Final = 8_192
-"""Arrow takes as long for each column of a few rows as for one of many."""
+_CHUNK_ROWS: Final = 1_024
+"""Rows of a chunk, about: so many fit into the cache of a processor."""
 
 
 def _text(
@@ -41,7 +40,8 @@ def _jsonl(
         name=suffix,
         suffix=suffix,
         encode=jsonl.encode,
-        chunk_rows=_TEXT_ROWS,
+        pack=b"".join,
+        chunk_rows=_CHUNK_ROWS,
         open=partial(_text, compressor=compressor),
         check=check,
     )
@@ -52,7 +52,8 @@ def _csv(name: str, mark: bytes) -> Format:
         name=name,
         suffix="csv",
         encode=comma.encode,
-        chunk_rows=_TEXT_ROWS,
+        pack=b"".join,
+        chunk_rows=_CHUNK_ROWS,
         open=partial(_text, begin=mark + comma.HEADER),
         check=lambda: None,
     )
@@ -68,7 +69,8 @@ _FORMATS: Final = (
         name="parquet",
         suffix="parquet",
         encode=parquet.encode,
-        chunk_rows=_COLUMN_ROWS,
+        pack=parquet.pack,
+        chunk_rows=_CHUNK_ROWS,
         open=parquet.ParquetWriter,
         check=parquet.import_pyarrow,
     ),

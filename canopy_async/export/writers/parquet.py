@@ -1,6 +1,7 @@
 """Parquet: typed columns in row groups, zstd inside."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
@@ -16,7 +17,7 @@ from canopy_async.export.writers.columns import (
 from canopy_async.export.writers.protocol import Sink
 from canopy_async.identity_events import IdentityBatch
 
-__all__ = ["ParquetWriter", "encode", "import_pyarrow"]
+__all__ = ["ParquetWriter", "encode", "import_pyarrow", "pack"]
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
 """The values of each column, by its name."""
@@ -46,6 +47,7 @@ _OFTEN_NEW: Final = frozenset(("id", "resource_id", "correlation_id", "metadata"
 """Columns whose values rarely repeat, so that a dictionary of them is in vain."""
 
 
+@cache
 def import_pyarrow() -> Any:
     """Return the module ``pyarrow``, with ``pyarrow.parquet`` loaded.
 
@@ -74,6 +76,18 @@ def encode(page: IdentityBatch) -> Columns:
     return columns
 
 
+def pack(pages: Sequence[Columns]) -> Any:
+    """Return pages, as `encode` has made them, as one record batch of Arrow."""
+    arrow, schema = import_pyarrow(), _plain_schema()
+    arrays: list[Any] = []
+    for field in schema:
+        column: list[Any] = []
+        for page in pages:
+            column += page[field.name]
+        arrays.append(arrow.array(column, field.type))
+    return arrow.RecordBatch.from_arrays(arrays, schema=schema)
+
+
 class ParquetWriter:
     """Writes events as rows of typed columns.
 
@@ -89,7 +103,6 @@ class ParquetWriter:
     def __init__(self, sink: Sink, max_bytes: int) -> None:
         self._arrow: Final = import_pyarrow()
         self._schema: Final = _schema(self._arrow)
-        self._plain: Final = _schema(self._arrow, enums=self._arrow.string())
         self._group_bytes: Final = min(ROW_GROUP_BYTES, max_bytes)
         self._waiting: list[Any] = []
         self._rows = 0
@@ -101,12 +114,12 @@ class ParquetWriter:
             use_dictionary=[n for n in self._schema.names if n not in _OFTEN_NEW],
         )
 
-    def write(self, pages: Sequence[Columns]) -> None:
-        """Keep the events in columns; write a row group once it is full."""
-        made = self._record_batch(pages)
-        self._waiting.append(made)
-        self._rows += made.num_rows
-        self._bytes += made.nbytes
+    def write(self, batches: Sequence[Any]) -> None:
+        """Keep record batches; write a row group once it is full."""
+        for batch in batches:
+            self._waiting.append(batch)
+            self._rows += batch.num_rows
+            self._bytes += batch.nbytes
         if self._rows >= ROW_GROUP_ROWS or self._bytes >= self._group_bytes:
             self._write_group()
 
@@ -125,14 +138,12 @@ class ParquetWriter:
             table.cast(self._schema), row_group_size=max(1, table.num_rows)
         )
 
-    def _record_batch(self, pages: Sequence[Columns]) -> Any:
-        arrays: list[Any] = []
-        for field in self._plain:
-            column: list[Any] = []
-            for page in pages:
-                column += page[field.name]
-            arrays.append(self._arrow.array(column, field.type))
-        return self._arrow.RecordBatch.from_arrays(arrays, schema=self._plain)
+
+@cache
+def _plain_schema() -> Any:
+    """Return the schema of a page: that of a file, without dictionaries."""
+    arrow = import_pyarrow()
+    return _schema(arrow, enums=arrow.string())
 
 
 def _schema(arrow: Any, *, enums: Any = None) -> Any:

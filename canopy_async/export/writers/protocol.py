@@ -21,8 +21,8 @@ class Sink(Protocol):
 class Writer(Protocol):
     """Writes the rows of one file, some at a time."""
 
-    def write(self, pages: Sequence[Any], /) -> None:
-        """Write pages, as ``Format.encode`` has made them."""
+    def write(self, chunks: Sequence[Any], /) -> None:
+        """Write chunks, as ``Format.pack`` has made them."""
         ...
 
     def close(self) -> None:
@@ -40,7 +40,8 @@ class Format:
         encode: Encodes the events of one page. It is called where the page is
             read, while its rows are in the processor's cache: two threads that
             both run Python would only wait for each other.
-        chunk_rows: How many rows are encoded before they are written.
+        pack: Makes one chunk of some encoded pages. It is called there, too.
+        chunk_rows: How many rows a chunk has, about.
         open: Makes the writer of a new file, given its sink and the bytes that
             the file should have at most. It is called in another thread.
         check: Raises `ExportError` where a package that it needs is missing.
@@ -49,6 +50,7 @@ class Format:
     name: str
     suffix: str
     encode: Callable[[IdentityBatch], Any]
+    pack: Callable[[Sequence[Any]], Any]
     chunk_rows: int
     open: Callable[[Sink, int], Writer]
     check: Callable[[], object]

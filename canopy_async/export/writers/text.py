@@ -10,7 +10,7 @@ __all__ = ["TextWriter"]
 
 
 class TextWriter:
-    """Writes pages of encoded text one after the other.
+    """Writes chunks of encoded text one after the other.
 
     Args:
         sink: Where they go.
@@ -24,9 +24,9 @@ class TextWriter:
         if begin:
             self.write([begin])
 
-    def write(self, pages: Sequence[bytes]) -> None:
-        """Write some pages."""
-        data = b"".join(pages)
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Write some chunks."""
+        data = b"".join(chunks)
         if self._compressor is not None:
             data = self._compressor.compress(data)
         self._sink.write(data)
