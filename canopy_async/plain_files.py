@@ -21,6 +21,7 @@ __all__ = [
     "open_or_create",
     "open_plain",
     "replace_whole",
+    "write_all",
 ]
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -59,6 +60,10 @@ def check_plain(fd: int, path: StrPath) -> None:
 
 
 def _check_mode(mode: int, path: StrPath) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(
+            errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path)
+        )
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a plain file", os.fspath(path))
 
@@ -124,6 +129,17 @@ def make_directory(path: Path, *, umask: int = PRIVATE) -> None:
         path.chmod(0o777 & ~umask)
 
 
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of ``data``, however many calls it takes.
+
+    Raises:
+        OSError: The disk is full, or the like.
+    """
+    view = memoryview(data).cast("B")
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def replace_whole(path: Path, data: bytes, *, umask: int = PRIVATE) -> None:
     """Write a file so that nobody ever sees a part of it, and no link is followed.
 
@@ -140,10 +156,11 @@ def replace_whole(path: Path, data: bytes, *, umask: int = PRIVATE) -> None:
     partial = path.with_name(f"_{secrets.token_hex(16)}.partial")
     fd = create(partial, umask=umask)
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

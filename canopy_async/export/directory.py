@@ -33,7 +33,6 @@ from canopy_async.export.files import (
     rename,
     sha256_of,
     sync_directory,
-    write_all,
     write_whole,
 )
 from canopy_async.export.migration import migrate
@@ -65,6 +64,7 @@ from canopy_async.plain_files import (
     make_directory,
     open_or_create,
     open_plain,
+    write_all,
 )
 
 __all__ = ["ExportDirectory", "refuse_other"]

@@ -6,7 +6,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from canopy_async.plain_files import PRIVATE, create, open_plain, replace_whole
+from canopy_async.plain_files import (
+    PRIVATE,
+    create,
+    open_plain,
+    replace_whole,
+    write_all,
+)
 
 __all__ = [
     "DurableFile",
@@ -15,7 +21,6 @@ __all__ = [
     "rename",
     "sha256_of",
     "sync_directory",
-    "write_all",
     "write_whole",
 ]
 
@@ -93,17 +98,6 @@ class DurableFile:
             self.closed = True
             os.close(self._fd)
         self.path.unlink()
-
-
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write all of ``data``, however many calls it takes.
-
-    Raises:
-        OSError: The disk is full, or the like.
-    """
-    view = memoryview(data).cast("B")
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def write_whole(path: Path, data: bytes, *, umask: int = PRIVATE) -> None:

@@ -300,9 +300,12 @@ class CheckpointStore:
         database.execute("PRAGMA journal_mode = WAL").fetchall()
 
     def _refuse_other_schema(self, database: sqlite3.Connection) -> None:
-        """Raise where there is anything but tables: a view may have no end."""
-        kinds = {kind for (kind,) in database.execute("SELECT type FROM sqlite_master")}
-        if kinds - {"table"}:
+        """Raise where a view or a trigger is none of ours: it may have no end."""
+        ours = {_normalized(statement) for statement in _CREATE}
+        made = database.execute(
+            "SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')"
+        )
+        if not {_normalized(sql) for (sql,) in made} <= ours:
             raise CheckpointError(f"{self._path}: not a store of checkpoints")
 
     def _check_count(self, database: sqlite3.Connection) -> None:
@@ -325,3 +328,8 @@ def _write_through(database: sqlite3.Connection) -> None:
     ((is_blocked, committed, moved),) = database.execute(_MOVE).fetchall()
     if is_blocked or committed != moved:
         raise sqlite3.OperationalError("the journal could not be moved into the file")
+
+
+def _normalized(statement: str) -> str:
+    """Return a statement that makes something as SQLite keeps it, but for spaces."""
+    return " ".join(statement.replace("IF NOT EXISTS ", "").split())

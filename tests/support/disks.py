@@ -7,7 +7,7 @@ from unittest import mock
 
 import attrs
 
-CALLS = ("open", "write", "fsync", "ftruncate", "rename", "unlink", "close")
+CALLS = ("open", "write", "fsync", "ftruncate", "rename", "replace", "unlink", "close")
 
 
 @attrs.frozen
@@ -98,6 +98,10 @@ class Disk:
     def _rename(self, source, target):
         step = Step("rename", self._name_of(source), self._name_of(target))
         return self._do(step, "rename", source, target)
+
+    def _replace(self, source, target):
+        step = Step("rename", self._name_of(source), self._name_of(target))
+        return self._do(step, "replace", source, target)
 
     def _unlink(self, path):
         return self._do(Step("delete", self._name_of(path)), "unlink", path)
