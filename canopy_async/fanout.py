@@ -16,7 +16,12 @@ from typing import Any, Final, Self
 import attrs
 
 from canopy_async._fanout.suspects import Suspects
-from canopy_async.arguments import check_callback, check_choice, check_integer
+from canopy_async.arguments import (
+    OnError,
+    check_callback,
+    check_choice,
+    check_integer,
+)
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     CanopyError,
@@ -136,7 +141,7 @@ class FanOut:
         read: Callable[..., EventStream],
         *,
         transport: Transport,
-        on_error: str,
+        on_error: OnError,
         width: int,
         resume: Mapping[str, Checkpoint | str | None] | None,
         on_end: Callable[[IdentityOutcome], None] | None = None,
@@ -175,6 +180,7 @@ class FanOut:
         self._events = 0
         self._requests = 0
         self._iterated = False
+        self._entered = False
         self._started = False
         self._closed = False
 
@@ -207,6 +213,7 @@ class FanOut:
 
     async def __aenter__(self) -> Self:
         """Return the fan-out itself; nothing is sent before it is iterated."""
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -239,14 +246,27 @@ class FanOut:
     async def next_batch(self) -> IdentityBatch | None:
         """Return the next events of some identity, those of one page at most.
 
+        Call it within ``async with``: leaving the block ends the reads that are still
+        running. Without the block nothing would end them.
+
         Returns:
             At least one event, or None at the end.
 
         Raises:
             CanopyError: As `__aiter__` says.
-            RuntimeError: Another task is waiting for events of this fan-out, or
-                it is read with ``async for``.
+            RuntimeError: The fan-out was not entered with ``async with``, another task
+                is waiting for events of it, or it is read with ``async for``.
+
+        Example:
+            >>> async with canopy.fan_out(ids) as fan_out:
+            ...     while (batch := await fan_out.next_batch()) is not None:
+            ...         print(batch.identity_id, len(batch.events))
         """
+        if not self._entered:
+            raise RuntimeError(
+                "next_batch() is for a fan-out that was entered: use"
+                " 'async with canopy.fan_out(...) as fan_out'"
+            )
         if self._iterated:
             raise RuntimeError("this fan-out is read with 'async for'")
         reading = await self._next_reading()

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from canopy_async.arguments import check_integer, check_seconds
+from canopy_async.arguments import check_callback, check_integer, check_seconds
 from canopy_async.errors import ApiError, CanopyError, TokenError, TransportError
 
 __all__ = ["COOLDOWN_STATUSES", "RetryPolicy", "full_jitter"]
@@ -79,8 +79,7 @@ class RetryPolicy:
             check_integer("attempts", self.attempts, minimum=1)
         for name in ("base", "throttled_base", "cap", "max_retry_after", "deadline"):
             check_seconds(name, getattr(self, name))
-        if not callable(self.jitter):
-            raise TypeError("jitter must be a function of the upper bound")
+        check_callback("jitter", self.jitter)
 
     @property
     def longest_pause(self) -> float:

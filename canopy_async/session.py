@@ -639,6 +639,9 @@ class CanopySession:
             SessionClosedError: At the call, or while iterating when the
                 session is closed meanwhile.
             UnauthorizedError: While iterating.
+            CanopyError: While iterating, with ``until_caught_up``: it concerns all
+                identities, as an outage that outlasts the retry policy does, or they
+                can't be listed.
 
         Example:
             >>> async with CheckpointStore("bot.db") as store:

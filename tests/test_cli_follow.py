@@ -12,6 +12,8 @@ import pytest
 from support.programs import command
 from support.waiting import until
 
+from canopy_async.testing import Faults
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 PATIENCE = 30
@@ -176,6 +178,25 @@ async def test_one_that_can_not_be_polled_is_told_of_once(server):
     assert (status, out) == (0, "")
     assert err.count("\n") == 1
     assert "404" in err
+
+
+async def test_an_outage_is_told_of_once_and_so_is_its_end(server):
+    for identity in ("idn_1", "idn_2", "idn_3"):
+        server.seed_events(identity, 2)
+    names = ("idn_1", "idn_2", "idn_3")
+    async with following(server, *names, "--patience", "0.2") as running:
+        for name in names:
+            await until(polled(server, name))
+        server.faults = Faults(error_rate=1.0, error_statuses=(503,))
+        began = await running.process.stderr.readline()
+        server.faults = Faults()
+        over = await running.process.stderr.readline()
+        status, out, err = await running.end()
+    assert (status, out, err) == (0, "", "")
+    assert b"no identity can be read for now" in began
+    assert b"503" in began
+    assert b"can be read again, after " in over
+    assert over.rstrip().endswith(b" s")
 
 
 async def test_a_gap_is_told_of(server, tmp_path):

@@ -121,6 +121,10 @@ def dask(what, address_file, *arguments, **options):
         process.wait()
 
 
+async def tell(progress):
+    """An async function, which a callback can't be."""
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
@@ -133,6 +137,8 @@ def dask(what, address_file, *arguments, **options):
         ({"look_back": 8 * 86_400}, ValueError, "look_back must be at most seven days"),
         ({"wait_for_workers": 0}, ValueError, "wait_for_workers must be a finite"),
         ({"wait_for_workers": "9"}, TypeError, "wait_for_workers must be a number"),
+        ({"on_progress": tell}, TypeError, "on_progress .* not an async one"),
+        ({"on_progress": 3}, TypeError, "on_progress must be a plain function"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_done(

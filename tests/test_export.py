@@ -52,6 +52,10 @@ def data_files(directory):
     return {path.name: path.read_bytes() for path in directory.glob("events-*")}
 
 
+async def tell(progress):
+    """An async function, which a callback can't be."""
+
+
 async def as_async(ids):
     for identity_id in ids:
         yield identity_id
@@ -565,6 +569,9 @@ async def test_memory_is_bounded_by_chunks_not_by_logs(
         ({"look_back": "1h"}, TypeError, "look_back must be a number"),
         ({"directory": ""}, ValueError, "directory must not be empty"),
         ({"directory": b"out"}, TypeError, "directory must be a str or a path"),
+        ({"on_progress": "print"}, TypeError, "on_progress must be a plain function"),
+        ({"on_progress": tell}, TypeError, "on_progress .* not an async one"),
+        ({"on_progress": dict}, TypeError, "on_progress .* not the class dict"),
         ({"identities": "one"}, TypeError, "identity_ids must be an iterable"),
         ({"identities": 7}, TypeError, "identity_ids must be an iterable"),
     ],

@@ -556,6 +556,14 @@ async def test_a_digest_is_that_of_the_manifest_and_of_what_goes_on_from_it(
         verify(out, digest=5)
 
 
+def test_who_is_told_of_files_must_be_a_plain_function(out):
+    async def tell(file):
+        """Would have to be awaited."""
+
+    with pytest.raises(TypeError, match=r"on_file .* not an async one"):
+        verify(out, on_file=tell)
+
+
 async def test_a_digest_shows_that_the_end_was_cut_off(account, session, out):
     await export(session, None, out)
     account.seed_events("a", 5)

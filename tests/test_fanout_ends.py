@@ -1,5 +1,6 @@
 """What a fan-out tells of the end of each identity, and when."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -132,6 +133,8 @@ async def test_what_it_raises_ends_all(logs, session):
 async def test_what_cant_be_called_is_refused_at_the_call(session):
     with pytest.raises(TypeError, match="on_end must be a plain function, not str"):
         session.fan_out(["some"], on_end="print")
+    with pytest.raises(TypeError, match=r"on_end .* not an async one"):
+        session.fan_out(["some"], on_end=asyncio.sleep)
 
 
 async def test_what_was_ready_when_identities_failed_takes_no_room(

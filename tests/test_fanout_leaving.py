@@ -135,12 +135,12 @@ async def test_an_identity_that_fails_ends_the_others(server, canopy, ids):
         await until(lambda: server.in_flight == 149)
         yield "gone"
 
-    fan_out = canopy.fan_out(some(), width=WIDTH)
-    with pytest.raises(NotFoundError):
-        await fan_out.next_batch()
-    assert canopy.stats.in_flight == 0
-    with pytest.raises(NotFoundError):
-        await fan_out.next_batch()
+    async with canopy.fan_out(some(), width=WIDTH) as fan_out:
+        with pytest.raises(NotFoundError):
+            await fan_out.next_batch()
+        assert canopy.stats.in_flight == 0
+        with pytest.raises(NotFoundError):
+            await fan_out.next_batch()
 
 
 async def test_an_error_of_the_ids_ends_everything(server, canopy, ids):
@@ -150,9 +150,10 @@ async def test_an_error_of_the_ids_ends_everything(server, canopy, ids):
         await all_in_flight(server)
         raise DeliberateError
 
-    with pytest.raises(DeliberateError):
-        await canopy.fan_out(some(), width=len(ids)).next_batch()
-    assert canopy.stats.in_flight == 0
+    async with canopy.fan_out(some(), width=len(ids)) as fan_out:
+        with pytest.raises(DeliberateError):
+            await fan_out.next_batch()
+        assert canopy.stats.in_flight == 0
 
 
 @pytest.mark.parametrize("on_error", ["raise", "collect"])
@@ -187,22 +188,35 @@ async def test_closing_the_session_ends_waiting_for_ids(server, canopy, ids, fir
 
 
 async def test_a_session_that_was_closed_between_batches(server, canopy, ids):
-    fan_out = canopy.fan_out(ids, width=WIDTH)
-    assert await fan_out.next_batch() is not None
-    await canopy.aclose()
-    with pytest.raises(SessionClosedError):
-        await fan_out.next_batch()
-    await assert_quiet(server)
+    async with canopy.fan_out(ids, width=WIDTH) as fan_out:
+        assert await fan_out.next_batch() is not None
+        await canopy.aclose()
+        with pytest.raises(SessionClosedError):
+            await fan_out.next_batch()
+        await assert_quiet(server)
 
 
 async def test_closing_it_from_another_task_ends_the_reading(server, canopy, ids):
-    fan_out = canopy.fan_out(ids[10:], width=WIDTH)
-    reading = asyncio.create_task(fan_out.next_batch())
-    await all_in_flight(server)
-    await fan_out.aclose()
-    await fan_out.aclose()
-    assert await reading is None
+    async with canopy.fan_out(ids[10:], width=WIDTH) as fan_out:
+        reading = asyncio.create_task(fan_out.next_batch())
+        await all_in_flight(server)
+        await fan_out.aclose()
+        await fan_out.aclose()
+        assert await reading is None
+        assert await fan_out.next_batch() is None
     assert await fan_out.next_batch() is None
+
+
+async def test_a_fan_out_that_was_not_entered_begins_nothing_that_would_be_left(
+    server, canopy, ids
+):
+    before = asyncio.all_tasks()
+    fan_out = canopy.fan_out(ids, width=WIDTH)
+    with pytest.raises(RuntimeError, match="use 'async with"):
+        await fan_out.next_batch()
+    del fan_out
+    assert asyncio.all_tasks() == before
+    assert server.requests == []
 
 
 async def test_leaving_ends_the_listing_that_feeds_it(server, canopy):
@@ -210,12 +224,11 @@ async def test_leaving_ends_the_listing_that_feeds_it(server, canopy):
     server.faults = Faults(
         hang_rate=1, only=lambda r: r.identity is not None or r.page > 1
     )
-    fan_out = canopy.fan_out(canopy.identities(take=20), width=WIDTH)
-    reading = asyncio.create_task(fan_out.next_batch())
-    await until(lambda: server.in_flight > 20)
-    reading.cancel()
-    await asyncio.wait([reading])
-    await fan_out.aclose()
+    async with canopy.fan_out(canopy.identities(take=20), width=WIDTH) as fan_out:
+        reading = asyncio.create_task(fan_out.next_batch())
+        await until(lambda: server.in_flight > 20)
+        reading.cancel()
+        await asyncio.wait([reading])
     assert canopy.stats.in_flight == 0
 
 

@@ -308,20 +308,26 @@ async def test_from_an_instant_on_that_nothing_has_reached(server, session):
     assert second.ids("idn_1") == [added["id"]]
 
 
+async def tell(outcome):
+    """An async function, which a callback can't be."""
+
+
 @pytest.mark.parametrize(
-    ("options", "error"),
+    ("options", "error", "words"),
     [
-        ({"start": datetime(2026, 1, 1)}, ValueError),  # noqa: DTZ001 - the point
-        ({"start": 3}, TypeError),
-        ({"start": "then"}, ValueError),
-        ({"until_caught_up": 1}, TypeError),
-        ({"discover_every": 0}, ValueError),
-        ({"discover_every": "x"}, TypeError),
-        ({"on_end": 3}, TypeError),
+        ({"start": datetime(2026, 1, 1)}, ValueError, "start must have a UTC offset"),  # noqa: DTZ001 - the point
+        ({"start": 3}, TypeError, "start must be"),
+        ({"start": "then"}, ValueError, "start must be one of 'beginning', 'now'"),
+        ({"until_caught_up": 1}, TypeError, "until_caught_up must be True or False"),
+        ({"discover_every": 0}, ValueError, "discover_every must be"),
+        ({"discover_every": "x"}, TypeError, "discover_every must be"),
+        ({"on_end": 3}, TypeError, "on_end must be a plain function, not int"),
+        ({"on_end": tell}, TypeError, "on_end .* not an async one"),
+        ({"on_end": list}, TypeError, "on_end .* not the class list"),
     ],
 )
-async def test_wrong_arguments_are_refused_at_the_call(session, options, error):
-    with pytest.raises(error):
+async def test_wrong_arguments_are_refused_at_the_call(session, options, error, words):
+    with pytest.raises(error, match=words):
         session.follow("idn_1", **options)
 
 

@@ -3,10 +3,9 @@
 import asyncio
 import random
 
-import aiohttp
 import attrs
 import pytest
-from aiohttp.client_reqrep import ConnectionKey
+from support.outages import AwayServer
 from support.samples import event_row, page_body
 from support.scripted import answer, simulated
 from support.virtual import now, virtual
@@ -20,35 +19,14 @@ from canopy_async import (
     TransportError,
 )
 
-LATENCY = 0.02
-WHERE = ConnectionKey("host", 443, True, True, None, None, None)
-
 
 @attrs.define
-class Server:
-    """A server that is away for a while, and counts what it is asked meanwhile."""
+class Server(AwayServer):
+    """Answers for every identity with so many pages."""
 
-    away: tuple[float, float] = (0.0, 0.0)
-    fault: str = "refused"
     pages: int = 1
-    asked: list = attrs.field(factory=list)
-    served: int = 0
 
-    @property
-    def asked_in_vain(self):
-        return len([at for at in self.asked if self.is_away(at)])
-
-    def is_away(self, at):
-        return self.away[0] <= at < self.away[1]
-
-    async def __call__(self, call):
-        self.asked.append(now())
-        if self.is_away(now()):
-            return await self._fail()
-        await asyncio.sleep(LATENCY)
-        if self.is_away(now()):
-            raise aiohttp.ServerDisconnectedError
-        self.served += 1
+    def page_of(self, call):
         take = int(call.url.query["take"])
         begin = (call.page - 1) * take
         total = self.pages * take
@@ -61,15 +39,6 @@ class Server:
             page_count=self.pages,
             has_next_page=call.page < self.pages,
         )
-
-    async def _fail(self):
-        if self.fault == "refused":
-            raise aiohttp.ClientConnectorError(WHERE, OSError("refused"))
-        if self.fault == "reset":
-            raise aiohttp.ServerDisconnectedError
-        if self.fault == "hang":
-            await asyncio.sleep(1e6)
-        return int(self.fault)
 
 
 def session(**options):

@@ -26,6 +26,11 @@ def whole(bound):
     return bound
 
 
+async def unhurried(bound):
+    """A jitter that would have to be awaited, which none is."""
+    return bound
+
+
 def error(status, retry_after=None):
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return error_from(Response(status=status, headers=headers, body=b""), url="u")
@@ -180,9 +185,11 @@ def test_jitter_is_given_the_bound_and_spreads_the_waits_by_default():
         ("cap", float("inf"), ValueError),
         ("max_retry_after", -1, ValueError),
         ("deadline", "60", TypeError),
+        ("jitter", 0.5, TypeError),
+        ("jitter", unhurried, TypeError),
     ],
 )
-def test_a_number_that_makes_no_sense_is_named(name, value, cls):
+def test_an_argument_that_makes_no_sense_is_named(name, value, cls):
     with pytest.raises(cls, match=f"^{name} must be"):
         RetryPolicy(**{name: value})
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import typer
@@ -23,6 +23,9 @@ from canopy_async.cli.output import Output
 from canopy_async.cli.reading import Account
 from canopy_async.cli.render import event_table, json_lines, visible
 from canopy_async.cli.running import INCOMPLETE, argument_checks, complain
+
+if TYPE_CHECKING:
+    from canopy_async.follow import Start
 
 __all__ = ["follow_events"]
 
@@ -98,12 +101,12 @@ class _Account:
             yield identity
 
 
-def _start_of(text: str) -> str | datetime:
+def _start_of(text: str) -> "Start":
     """Return the instant that a text names, in UTC where it does not say."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        return text
+        return cast("Start", text)  # `CanopySession.follow` refuses other words
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -139,12 +142,19 @@ class _Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # A log names no URL, which has the id and the search term; this may.
-        identity_id: str | None = getattr(record, "identity_id", None)
-        error: CanopyError | None = self._follower.listing_failure
-        if identity_id is not None:
-            error = self._follower.failures.get(identity_id)
+        error = self._error_of(record)
         message = record.getMessage()
         complain(message if error is None else f"{message}: {error}")
+
+    def _error_of(self, record: logging.LogRecord) -> CanopyError | None:
+        """Return the error that a record tells of, None where it is good news."""
+        identity_id: str | None = getattr(record, "identity_id", None)
+        if identity_id is not None:
+            return self._follower.failures.get(identity_id)
+        outage: str | None = getattr(record, "outage", None)
+        if outage is not None:
+            return self._follower.outage if outage == "began" else None
+        return self._follower.listing_failure
 
 
 def _tell_of_warnings(follower: Follower) -> None:

@@ -12,6 +12,7 @@ import attrs
 from distributed import Client
 
 from canopy_async.arguments import (
+    check_callback,
     check_choice,
     check_integer,
     check_seconds,
@@ -35,7 +36,7 @@ from canopy_async.export.progress import RunResult
 from canopy_async.export.records import Asked, Listed, Outcome
 from canopy_async.export.run import unsettled_from
 from canopy_async.export.source import hash_of
-from canopy_async.export.writers import FORMATS
+from canopy_async.export.writers import FORMATS, FormatName
 from canopy_async.identity_ids import id_of
 from canopy_async.models import Identity
 from canopy_async.retry import RetryPolicy
@@ -76,7 +77,7 @@ def export(
     account: str,
     token: str | Callable[[], Any] = "env:CANOPY_TOKEN",  # noqa: S107 - its name
     base_url: str = DEFAULT_BASE_URL,
-    format: str = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,
@@ -135,7 +136,8 @@ def export(
             that can be imported there, async or not, itself or by its name
             ``module:function``. It is asked again when the server says 401.
         base_url: Where the API is; https, or http on loopback.
-        format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``, ``csv`` or ``parquet``.
+        format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``, ``csv``, ``csv-bom`` or
+            ``parquet``, as `canopy_async.export.export` has them.
         since: The earliest ``created_at`` that is wanted, inclusive; aware.
         until: The first that is not wanted; aware, and not in the future by the
             server's clock: nothing can be proven of what is to come.
@@ -156,7 +158,8 @@ def export(
         max_file_bytes: The size at which a file is closed and another begun.
         retries: How often Dask runs a task again that raised.
         wait_for_workers: Seconds in which a worker has to be there.
-        on_progress: Is called whenever a task has ended, and each second.
+        on_progress: A plain function, called whenever a task has ended, and each
+            second.
 
     Returns:
         What this run did. Where some identities could not be read, it says so.
@@ -193,6 +196,8 @@ def export(
     if shard_size is not None:
         check_integer("shard_size", shard_size, minimum=1)
     check_integer("retries", retries, minimum=0)
+    if on_progress is not None:
+        check_callback("on_progress", on_progress)
     check_seconds("wait_for_workers", wait_for_workers)
     job = Job(
         run=secrets.token_hex(4),

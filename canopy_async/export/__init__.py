@@ -24,6 +24,7 @@ from canopy_async.export.records import (
 from canopy_async.export.reporting import WrittenReport, write_report
 from canopy_async.export.verdict import Status
 from canopy_async.export.verify import VerifyResult, verify
+from canopy_async.export.writers import FormatName
 
 __all__ = [
     "Asked",
@@ -35,6 +36,7 @@ __all__ = [
     "ExportResult",
     "Failure",
     "FileEntry",
+    "FormatName",
     "Header",
     "IdentityEntry",
     "Listed",

@@ -8,7 +8,12 @@ from typing import Final
 
 import attrs
 
-from canopy_async.arguments import check_choice, check_integer, check_seconds
+from canopy_async.arguments import (
+    check_callback,
+    check_choice,
+    check_integer,
+    check_seconds,
+)
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import LIBRARY
 from canopy_async.export.log_reader import ReadLimits
@@ -16,7 +21,7 @@ from canopy_async.export.progress import ExportProgress, ExportResult
 from canopy_async.export.records import Header, scope_of_export
 from canopy_async.export.run import Run
 from canopy_async.export.source import IdentitySource
-from canopy_async.export.writers import FORMATS
+from canopy_async.export.writers import FORMATS, FormatName
 from canopy_async.identity_ids import IdentityIds
 from canopy_async.instants import in_utc
 from canopy_async.plain_files import PRIVATE
@@ -33,7 +38,7 @@ async def export(
     identities: IdentityIds | None,
     directory: str | os.PathLike[str],
     *,
-    format: str = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,
@@ -82,7 +87,7 @@ async def export(
         max_file_bytes: The size at which a file is closed and another begun.
         commit_every: Seconds after which what was read is made final at the
             latest, which closes the file as well.
-        on_progress: Is called whenever there is progress to tell of.
+        on_progress: A plain function, called whenever there is progress to tell of.
         umask: The permissions that files, and a directory that is made, are not to
             have: by default, nobody but you may read them. A directory that is there
             keeps its own mode.
@@ -106,6 +111,8 @@ async def export(
     written_as = FORMATS[check_choice("format", format, FORMATS)]
     check_integer("max_file_bytes", max_file_bytes, minimum=1)
     check_integer("umask", umask, minimum=0, maximum=0o777)
+    if on_progress is not None:
+        check_callback("on_progress", on_progress)
     limits = ReadLimits(
         look_back=check_look_back(look_back),
         width=check_integer("width", width, minimum=1),

@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from canopy_async.arguments import check_callback
 from canopy_async.errors import CheckpointError, ExportError
 from canopy_async.export.chain import MANIFEST, ManifestReader
 from canopy_async.export.check import MAX_PROBLEMS, FileCheck, Problems, path_of
@@ -134,7 +135,7 @@ def verify(
         What was found; look at ``status``.
 
     Raises:
-        TypeError: ``digest`` is not text.
+        TypeError: ``digest`` is not text, or ``on_file`` is no plain function.
         ExportError: There is no manifest of an export, or it can't be read.
 
     Example:
@@ -143,6 +144,8 @@ def verify(
     """
     if digest is not None and not isinstance(digest, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"digest must be a str, not {type(digest).__name__}")
+    if on_file is not None:
+        check_callback("on_file", on_file)
     with mirrored(directory) as mirror:
         checked = check_export(
             mirror, directory, _read_keys, digest=digest, on_file=on_file

@@ -13,10 +13,13 @@ from typing import Any, Final, Self, cast
 
 import attrs
 
+from canopy_async.arguments import check_callback
 from canopy_async.errors import (
     ApiError,
     CanopyError,
+    IncompleteReadError,
     ProtocolError,
+    ServerError,
     SessionClosedError,
     UnauthorizedError,
 )
@@ -99,16 +102,21 @@ class Follower:
     ``created_at``, but for those that are committed later than that.
 
     A poll that fails changes nothing and is repeated, less and less often, while
-    the other identities go on. A 401 stops everything.
+    the other identities go on. What concerns all of them, such as an outage or a pause
+    that the server asks for, is waited out, and logged once, as is its end. A 401 stops
+    everything.
 
     With ``until_caught_up``, each identity is polled to its end once, and then let go
     of: its last batch, maybe an empty one, has a `Batch.report`, and once that was
-    processed, ``on_end`` is called. A poll that fails is not repeated.
+    processed, ``on_end`` is called. A poll that fails is not repeated; what concerns
+    all of them ends all with that one error, and the rest is left for another time.
 
     Attributes:
         failures: The error of each identity whose last poll failed.
         listing_failure: Why the identities could not be listed the last time, None
             where they could. It is tried again.
+        outage: The error that keeps every identity from being read, None where there
+            is none. ``failures`` has it as well, of those that were polled since.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -130,6 +138,8 @@ class Follower:
     ) -> None:
         self.failures: Final[dict[str, CanopyError]] = {}
         self.listing_failure: CanopyError | None = None
+        self.outage: CanopyError | None = None
+        self._outage_began = 0.0
         self._identities: Final = IdentitySource(identities)
         self._beginnings: Final = Beginnings(checkpoints, options.start)
         self._read: Final = read
@@ -137,8 +147,8 @@ class Follower:
         self._transport: Final = transport
         self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         self._options: Final = options
-        if on_end is not None and not callable(on_end):
-            raise TypeError("on_end must be callable")
+        if on_end is not None:
+            check_callback("on_end", on_end)
         self._on_end: Final = on_end
         self._waiting: Final[dict[str, Start | None]] = {}
         self._pollers: Final[dict[str, Poller]] = {}
@@ -261,6 +271,8 @@ class Follower:
             CheckpointError: While iterating: the store can't be read, or a
                 checkpoint in it is of another log.
             UnauthorizedError: While iterating.
+            CanopyError: While iterating, with ``until_caught_up``: it concerns all
+                identities, or they can't be listed.
             SessionClosedError: While iterating: the session was closed.
         """
         self._begin_iterating()
@@ -395,6 +407,8 @@ class Follower:
                 failures += 1
                 wait = self._listing_failed(error, failures)
             else:
+                if self.listing_failure is not None:
+                    self._end_outage(began)
                 self.listing_failure, failures = None, 0
                 if self._options.until_caught_up:
                     return
@@ -444,10 +458,12 @@ class Follower:
         """Remember why identities could not be listed; return how long to wait."""
         pace = self._options.pace
         wait = min(pace.after_failures(failures), self._options.discover_every)
-        is_new = self.listing_failure is None
+        is_new = _is_news(self.listing_failure)
         _drop_frames(error)
         self.listing_failure = error
-        if is_new:
+        if error.concerns_all:
+            self._begin_outage(error)
+        elif is_new:
             _log.warning(
                 "identities could not be listed, the next time is in %.0f s: %s",
                 wait,
@@ -509,16 +525,20 @@ class Follower:
 
     async def _poll(self, poller: Poller) -> float | None:
         """Poll one log; return how long to wait before the next time."""
+        began = clock()
         try:
             await poller.poll(lambda batch: self._hand_over(poller, batch))
         except (UnauthorizedError, SessionClosedError) as error:
             self._stop(error)
             return None
         except CanopyError as error:
+            if _is_answer(error):
+                self._end_outage(began)
             return self._failed(poller, error)
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._stop(error)
             return None
+        self._end_outage(began)
         self.failures.pop(poller.identity_id, None)
         if not self._options.until_caught_up:
             return poller.succeeded()
@@ -564,15 +584,20 @@ class Follower:
         await handover.processed
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
+        if self._options.until_caught_up and error.concerns_all:
+            self._stop(error)  # what is left is gone on with another time
+            return None
         wait = poller.failed(error)
         _drop_frames(error)
-        is_new = poller.identity_id not in self.failures
+        is_new = _is_news(self.failures.get(poller.identity_id))
         if self._follows(poller):
             self.failures[poller.identity_id] = error
         if self._options.until_caught_up:
             self._finish(poller, error)
             return None
-        if is_new:
+        if error.concerns_all:
+            self._begin_outage(error)
+        elif is_new:
             _log.warning(
                 "a poll failed, the next is in %.0f s: %s",
                 wait,
@@ -580,6 +605,33 @@ class Follower:
                 extra={"identity_id": poller.identity_id},
             )
         return wait
+
+    def _begin_outage(self, error: CanopyError) -> None:
+        """Say once that no identity can be read, whichever of them has shown it."""
+        is_new, self.outage = self.outage is None, error
+        if is_new:
+            self._outage_began = clock()
+            _log.warning(
+                "no identity can be read for now, which is tried again: %s",
+                _kind_of(error),
+                extra={"outage": "began"},
+            )
+
+    def _end_outage(self, began: float) -> None:
+        """Say that identities can be read again, if the server answered since.
+
+        Args:
+            began: When that began which the server has answered. What began before
+                the outage may have been answered before it, and be told of only now.
+        """
+        if self.outage is None or began < self._outage_began:
+            return
+        self.outage = None
+        _log.warning(
+            "identities can be read again, after %.0f s",
+            clock() - self._outage_began,
+            extra={"outage": "over"},
+        )
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""
@@ -599,6 +651,18 @@ class Follower:
 def _drop_frames(error: BaseException) -> None:
     """Let an error that is kept hold nothing but itself."""
     error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+def _is_news(before: CanopyError | None) -> bool:
+    """Whether a failure was not told of yet, given the failure before it."""
+    return before is None or before.concerns_all
+
+
+def _is_answer(error: CanopyError) -> bool:
+    """Whether the server is there, and failed one identity alone."""
+    is_server = isinstance(error, (ApiError, ProtocolError, IncompleteReadError))
+    is_broken = isinstance(error, ServerError)
+    return is_server and not is_broken and not error.concerns_all
 
 
 def _kind_of(error: CanopyError) -> str:

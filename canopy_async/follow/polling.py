@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias, cast
 
 import attrs
 
@@ -41,7 +41,7 @@ __all__ = ["BEGINNING", "FollowOptions", "Pace", "Poller", "Start", "check_start
 BEGINNING: Final = "beginning"
 _NOW: Final = "now"
 
-Start: TypeAlias = str | datetime
+Start: TypeAlias = Literal["now", "beginning"] | datetime
 """Where to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
 
 _SMALL_TAKE: Final = 10
@@ -164,7 +164,7 @@ def check_start(start: Any) -> Start:
             "start must be 'now', 'beginning' or a datetime,"
             f" not {type(start).__name__}"
         )
-    return check_choice("start", start, (_NOW, BEGINNING))
+    return cast("Start", check_choice("start", start, (_NOW, BEGINNING)))
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import aiohttp
 import cattrs
@@ -210,6 +210,27 @@ async def fan_outs(canopy: CanopySession) -> None:
     assert_type(await fan_out.aclose(), None)
 
 
+async def choices(
+    canopy: CanopySession,
+    order: Literal["asc", "desc"],
+    status: Literal["active", "inactive"],
+    on_error: Literal["raise", "collect"],
+    start: Literal["now", "beginning"] | datetime,
+) -> None:
+    canopy.events("idn_1", order=order)
+    canopy.identities(order=order, status=status)
+    canopy.fan_out(["idn_1"], on_error=on_error, order=order)
+    canopy.follow("idn_1", start=start).add("idn_2", start=start)
+    # What is not one of the choices is shown before it is run.
+    await canopy.page("idn_1", order="newest")  # type: ignore[arg-type]
+    canopy.events("idn_1", order="newest")  # type: ignore[arg-type]
+    canopy.identities(status="gone")  # type: ignore[arg-type]
+    canopy.fan_out(["idn_1"], on_error="ignore")  # type: ignore[arg-type]
+    canopy.fan_out(["idn_1"], order="newest")  # type: ignore[arg-type]
+    canopy.follow("idn_1", start="yesterday")  # type: ignore[arg-type]
+    canopy.follow("idn_1").add("idn_2", start="yesterday")  # type: ignore[arg-type]
+
+
 async def followers(canopy: CanopySession, text: str) -> None:
     canopy.follow("idn_1", checkpoint=text)
     canopy.follow("idn_1", checkpoint=None, deep_overlap=None, deep_every=None)
@@ -243,6 +264,7 @@ async def followers(canopy: CanopySession, text: str) -> None:
     assert_type(follower.identity_ids, tuple[str, ...])
     assert_type(follower.checkpoints, dict[str, FollowCheckpoint])
     assert_type(follower.failures, dict[str, CanopyError])
+    assert_type(follower.outage, CanopyError | None)
     assert_type(await follower.aclose(), None)
 
 

@@ -10,6 +10,7 @@ from canopy_async.export import (
     ExportProgress,
     ExportResult,
     FileEntry,
+    FormatName,
     IdentityEntry,
     Manifest,
     VerifyResult,
@@ -35,6 +36,11 @@ async def exports(canopy: CanopySession, since: datetime) -> None:
         width=4,
         on_progress=seen.append,
     )
+
+
+async def formats(canopy: CanopySession, written_as: FormatName) -> None:
+    await export(canopy, None, "out", format=written_as)
+    await export(canopy, None, "out", format="xlsx")  # type: ignore[arg-type]
 
 
 def manifests() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from canopy_async.export.writers import comma, jsonl, parquet
 from canopy_async.export.writers.compression import (
@@ -14,7 +14,11 @@ from canopy_async.export.writers.compression import (
 from canopy_async.export.writers.protocol import Format, Sink, Writer
 from canopy_async.export.writers.text import TextWriter
 
-__all__ = ["FORMATS", "Format", "Writer"]
+__all__ = ["FORMATS", "Format", "FormatName", "Writer"]
+
+FormatName: TypeAlias = Literal[
+    "jsonl", "jsonl.gz", "jsonl.zst", "csv", "csv-bom", "parquet"
+]
 
 _CHUNK_ROWS: Final = 1_024
 """Rows of a chunk, about: so many fit into the cache of a processor."""
