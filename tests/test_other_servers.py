@@ -298,7 +298,7 @@ def test_a_hook_that_would_have_to_be_awaited_is_refused(hook):
 
 
 def test_a_jitter_that_cannot_be_called_is_refused():
-    with pytest.raises(TypeError, match="jitter must be a function"):
+    with pytest.raises(TypeError, match="jitter must be a plain function, not float"):
         RetryPolicy(jitter=0.5)
 
 
