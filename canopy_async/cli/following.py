@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal, cast
 
 import attrs
 import typer
@@ -23,9 +23,6 @@ from canopy_async.cli.output import Output
 from canopy_async.cli.reading import Account
 from canopy_async.cli.render import event_table, json_lines, visible
 from canopy_async.cli.running import INCOMPLETE, argument_checks, complain
-
-if TYPE_CHECKING:
-    from canopy_async.follow import Start
 
 __all__ = ["follow_events"]
 
@@ -101,12 +98,13 @@ class _Account:
             yield identity
 
 
-def _start_of(text: str) -> "Start":
+def _start_of(text: str) -> Literal["now", "beginning"] | datetime:
     """Return the instant that a text names, in UTC where it does not say."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        return cast("Start", text)  # `CanopySession.follow` refuses other words
+        # `CanopySession.follow` refuses other words than these.
+        return cast("Literal['now', 'beginning']", text)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
