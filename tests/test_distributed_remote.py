@@ -568,7 +568,8 @@ async def test_a_task_that_may_have_lost_its_leases_ends(server, run, monkeypatc
     with dask.config.set({"distributed.scheduler.locks.lease-timeout": "200ms"}):
         result = await run(["long"], concurrency=1)
     assert 5 < ended[0] < 20
-    assert len(server.requests) == ended[0] + result.requests
+    # It may notice a few requests late, and sends no more from then on.
+    assert ended[0] <= len(server.requests) - result.requests < 20
     assert (result.complete, result.events) == (1, 3_000)
     assert verify(URL).ok
 
