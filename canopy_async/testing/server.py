@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from canopy_async.testing.connections import Connections
 from canopy_async.testing.content import Content
 from canopy_async.testing.faults import (
     NO_FAULTS,
@@ -93,6 +94,7 @@ class LocalCanopy(Content):
         )
         self._thread: LoopThread | None = None
         self._runner: web.ServerRunner | None = None
+        self._connections: Connections
         self.token = self.issue_token()
 
     def __enter__(self) -> Self:
@@ -313,10 +315,10 @@ class LocalCanopy(Content):
             thread.stop()
 
     async def _listen(self) -> None:
-        runner = web.ServerRunner(
-            web.Server(self._portal.handle, handler_cancellation=True, access_log=None),
-            shutdown_timeout=_PATIENCE,
+        self._connections = Connections(
+            self._portal.handle, handler_cancellation=True, access_log=None
         )
+        runner = web.ServerRunner(self._connections, shutdown_timeout=_PATIENCE)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()
@@ -333,11 +335,8 @@ class LocalCanopy(Content):
         for site in runner.sites:
             await site.stop()
         await self._portal.cancel()
-        server = runner.server
         await runner.cleanup()
-        await asyncio.sleep(0)  # one that was accepted meanwhile is a connection now
-        if server is not None:
-            await server.shutdown(_PATIENCE)
+        await self._connections.close()
 
 
 class Outage:
