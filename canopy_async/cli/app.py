@@ -307,7 +307,9 @@ def export(
     ] = None,
     written_as: Annotated[
         str,
-        typer.Option("--format", help="jsonl, jsonl.gz, jsonl.zst, csv or parquet."),
+        typer.Option(
+            "--format", help="jsonl, jsonl.gz, jsonl.zst, csv, csv-bom or parquet."
+        ),
     ] = "jsonl",
     since: Annotated[
         str | None,
