@@ -14,7 +14,13 @@ from typing import Final, Protocol, TypeVar
 
 import attrs
 
-from canopy_async.follow.watermark import MAX_IDS, FollowCheckpoint, Gap, before, later
+from canopy_async._follow.follow_checkpoint import (
+    MAX_IDS,
+    FollowCheckpoint,
+    Gap,
+    before,
+    later,
+)
 
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 
