@@ -23,6 +23,7 @@ __all__ = [
     "Fault",
     "NotAdmittedError",
     "Outcome",
+    "as_refusal",
     "error_of",
     "error_of_unsent",
     "is_down",
@@ -146,6 +147,28 @@ def error_of_unsent(
         error = error_of(outcome, page=page, take=take, url=url, attempt=attempts)
     error.concerns_all = True
     return error
+
+
+def as_refusal(error: ApiError) -> RateLimitedError:
+    """Return the error of an answer that asks for quiet for too long, a 503 perhaps.
+
+    It is of the class that all requests get until the quiet is over: which of them
+    has heard the server itself is a matter of chance.
+
+    Args:
+        error: The error that the status of the answer stands for.
+    """
+    return RateLimitedError(
+        error.message,
+        status=error.status,
+        code=error.code,
+        details=error.details,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+        method=error.method,
+        url=error.url,
+        attempts=error.attempts,
+    )
 
 
 def is_down(outcome: object) -> bool:

@@ -81,6 +81,7 @@ class Reading:
             elif report is not None:
                 proofs.append(report.proof if report.complete else Proof.NONE)
         return Outcome(
+            done=len(proofs),
             failures=failures,
             rests=self._rests,
             left=tuple(self._left),

@@ -20,7 +20,7 @@ from canopy_async.errors import (
     CheckpointError,
     ExportError,
     FutureRangeError,
-    UnauthorizedError,
+    SessionClosedError,
 )
 from canopy_async.export.names import task_file_name, under_way
 from canopy_async.export.records import Commit
@@ -67,7 +67,7 @@ def run_shard(job: Job, work: Work) -> Outcome:
         return Outcome(fatal=ExportError("the run is over"))
     except _NoTokenError as ended:
         return Outcome(fatal=ended.error)
-    except (FutureRangeError, UnauthorizedError) as error:
+    except FutureRangeError as error:
         return Outcome(fatal=error)
 
 
@@ -108,9 +108,25 @@ def _read_in_one_go(job: Job, work: Work) -> Outcome:
 def _read_shard(job: Job, work: Work) -> Outcome:
     with TemporaryDirectory(prefix="canopy-", dir=worker_directory()) as scratch:
         reading = Reading(job, work, Path(scratch) / "part")
-        with Budget(job, work.number) as budget:
-            asyncio.run(_with_session(job, budget, reading.read))
-        return attrs.evolve(reading.outcome(), record=_put_away(job, work, reading))
+        fatal: CanopyError | None = None
+        try:
+            with Budget(job, work.number) as budget:
+                asyncio.run(_with_session(job, budget, reading.read))
+        except CanopyError as error:
+            if not _ends_the_run(error):
+                raise
+            fatal = error
+        if fatal is None:
+            return attrs.evolve(reading.outcome(), record=_put_away(job, work, reading))
+        # A part of a log only counts as a whole.
+        record = None if work.is_part else _put_away(job, work, reading)
+        return Outcome(fatal=fatal, record=record)
+
+
+def _ends_the_run(error: CanopyError) -> bool:
+    """Tell whether an error is that of every task: an outage, a refused token."""
+    # What has closed this task's session is no matter of the others.
+    return error.concerns_all and not isinstance(error, SessionClosedError)
 
 
 async def _with_session(

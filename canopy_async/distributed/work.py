@@ -122,16 +122,19 @@ class Outcome:
 
     Attributes:
         record: What it has read, and in which files that is.
+        done: How many identities were read to where they were to be read.
         failures: The errors of identities that could not be read.
         rests: What is left of giant logs.
         left: Identities that it did not begin, having read enough.
         proof: The weakest proof of those reads that did not fail.
         requests: Requests it sent, retries included.
         server_time: What time it was at its end by the server's clock.
-        fatal: What ends the whole run; nothing else is set then.
+        fatal: What ends the whole run. Only ``record`` may be set beside it: what
+            was read before.
     """
 
     record: Record | None = None
+    done: int = 0
     failures: Mapping[str, CanopyError] = attrs.field(factory=dict[str, CanopyError])
     rests: Mapping[str, Rest] = attrs.field(factory=dict[str, Rest])
     left: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from copy import copy
 from datetime import datetime
 from http import HTTPStatus
 from ssl import SSLContext
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -24,6 +24,7 @@ from canopy_async.attempt import (
     Fault,
     NotAdmittedError,
     Outcome,
+    as_refusal,
     error_of,
     error_of_unsent,
     is_down,
@@ -411,8 +412,8 @@ class Transport:
             return None
         if not isinstance(outcome, TokenError):
             self._learn(error, outcome, made, ticket)
-            if self._keeps_quiet(error, outcome):
-                error.concerns_all = True
+            if self._asks_for_quiet(error):
+                self._gate.keep_quiet(error.retry_after or 0.0, outcome)
                 return None
         elapsed = self._loop_time() - since
         wait = self._retry.delay_for(error, failures, elapsed=elapsed)
@@ -443,15 +444,11 @@ class Transport:
         is_unreachable = isinstance(outcome, Fault) and outcome.unreachable
         self._gate.failed(ticket, outcome, unreachable=is_unreachable)
 
-    def _keeps_quiet(self, error: CanopyError, outcome: Response | Fault) -> bool:
-        """Stop all requests if the server asked for more than one may wait."""
+    def _asks_for_quiet(self, error: CanopyError) -> TypeGuard[ApiError]:
+        """Tell whether the server asked for a longer pause than one may wait."""
         if not (isinstance(error, ApiError) and error.status in COOLDOWN_STATUSES):
             return False
-        seconds = error.retry_after or 0.0
-        if seconds <= self._retry.longest_pause:
-            return False
-        self._gate.keep_quiet(seconds, outcome)
-        return True
+        return (error.retry_after or 0.0) > self._retry.longest_pause
 
     def _error_of(
         self, outcome: Outcome, request: PageRequest, ticket: Ticket
@@ -469,13 +466,14 @@ class Transport:
                 url=url,
                 attempts=ticket.sends,
             )
-        return error_of(
+        error = error_of(
             outcome,
             page=request.page,
             take=request.take,
             url=url,
             attempt=ticket.sends,
         )
+        return as_refusal(error) if self._asks_for_quiet(error) else error
 
     def _cool_down(self, error: CanopyError, seconds: float) -> bool:
         """Stop everybody if the server asked for it; tell whether it did."""
