@@ -19,6 +19,7 @@ from canopy_async.cli.running import FAILED, INTERRUPTED, argument_checks, compl
 __all__ = ["export_on_cluster"]
 
 _VARIABLE: Final = "CANOPY_TOKEN"
+_PROXY: Final = "CANOPY_PROXY"
 _callbacks: Final = logging.getLogger("tornado.application")
 _EVERY: Final = 5.0
 """Seconds between lines of progress."""
@@ -53,8 +54,11 @@ def export_on_cluster(
     options["retry"] = RetryPolicy(deadline=account.patience)
     if account.base_url is not None:
         options["base_url"] = account.base_url
-    if cluster.workers is not None and account.token:
-        os.environ[_VARIABLE] = account.token  # the processes inherit it
+    options["ca_file"], options["allow_http"] = account.ca_file, account.allow_http
+    options["proxy"] = account.proxy
+    if cluster.workers is not None:  # the processes inherit it
+        options["proxy"] = _inherited(_PROXY, account.proxy_to_use())
+        _inherited(_VARIABLE, account.token)
     try:
         from canopy_async.distributed import export  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
@@ -91,6 +95,17 @@ def export_on_cluster(
         until=end,
         secret=account.token,
     )
+
+
+def _inherited(variable: str, value: str | None) -> str | None:
+    """Have worker processes of this machine inherit a value; return its name.
+
+    It may be a secret, which must not pass through the cluster.
+    """
+    if not value:
+        return None
+    os.environ[variable] = value
+    return f"env:{variable}"
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Options(TypedDict):
     concurrency: int
     max_rate: float | None
     max_file_bytes: int
+    umask: int
 
 
 @attrs.frozen(kw_only=True)

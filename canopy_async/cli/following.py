@@ -33,6 +33,7 @@ async def follow_events(
     *,
     is_all: bool,
     checkpoint: Path | None,
+    umask: int,
     as_json: bool | None,
     start: str,
     **options: Any,
@@ -46,6 +47,7 @@ async def follow_events(
         identity_ids: The identities.
         is_all: Whether to follow every other identity of the account as well.
         checkpoint: The file to go on from, None to keep none.
+        umask: The permissions that a new one is not to have.
         as_json: Whether to write JSON lines; None is unless on a terminal.
         start: Where to begin: ``now``, ``beginning``, or the text of an instant.
         **options: As `CanopySession.follow` takes them.
@@ -60,7 +62,9 @@ async def follow_events(
         raise typer.BadParameter("name one, or pass --all", param_hint="IDENTITY")
     async with AsyncExitStack() as stack:
         canopy = await stack.enter_async_context(account.session())
-        store = None if checkpoint is None else CheckpointStore(checkpoint)
+        store = None
+        if checkpoint is not None:
+            store = CheckpointStore(checkpoint, umask=umask)
         with argument_checks():
             for identity_id in identity_ids:
                 canopy.events(identity_id)  # which refuses what can't be one

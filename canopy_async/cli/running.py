@@ -39,7 +39,6 @@ _ALL_PERMISSIONS: Final = 0o777
 _FLAGS: Final = {
     "account": "--account",
     "token": "--token",
-    "base_url": "--base-url",
     "identity_id": "IDENTITY",
     "identities": "IDENTITY",
     "q": "--q",
@@ -51,6 +50,9 @@ _FLAGS: Final = {
     "concurrency": "--concurrency",
     "deadline": "--patience",
     "proxy": "--proxy",
+    "ca_file": "--ca-file",
+    "base_url": "--base-url",
+    "umask": "--umask",
     "max_rate": "--max-rate",
     "width": "--width",
     "format": "--format",

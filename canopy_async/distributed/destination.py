@@ -100,7 +100,11 @@ class LocalDestination:
     def __init__(self, storage: LocalStorage, header: Header) -> None:
         self.storage: Final = storage
         self._directory: Final = ExportDirectory(
-            storage.path, header, FORMATS[header.format], max_file_bytes=1
+            storage.path,
+            header,
+            FORMATS[header.format],
+            max_file_bytes=1,
+            umask=storage.umask,
         )
 
     @property

@@ -47,7 +47,7 @@ def fault_of_worker(job: Job) -> str | None:
     """Return what a worker lacks, None where it has all; runs there."""
     try:
         FORMATS[job.header.format].check()
-        open_storage(job.url)
+        open_storage(job.url, umask=job.umask)
     except ExportError as error:
         return str(error)
     return None

@@ -95,7 +95,11 @@ class Reading:
         written_as = FORMATS[job.header.format]
         written_as.check()
         target = ExportDirectory(
-            self.directory, job.header, written_as, max_file_bytes=job.max_file_bytes
+            self.directory,
+            job.header,
+            written_as,
+            max_file_bytes=job.max_file_bytes,
+            umask=job.umask,
         )
         thread = OneThread("canopy-task")
         try:

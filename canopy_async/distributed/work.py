@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from canopy_async.checkpoint import scope_of
+from canopy_async.distributed.network import Network
 from canopy_async.distributed.records import Record
 from canopy_async.distributed.tokens import TokenSource
 from canopy_async.errors import CanopyError
@@ -35,6 +36,8 @@ class Job:
         split_over: Events after which a task is done, and a log is split.
         max_file_bytes: The size at which a file is closed.
         beat: Seconds between looks at what the other tasks do.
+        network: How the workers reach the server.
+        umask: The permissions that files of this machine are not to have.
     """
 
     run: str
@@ -50,6 +53,8 @@ class Job:
     split_over: int
     max_file_bytes: int
     beat: float
+    network: Network
+    umask: int
 
     @property
     def budget(self) -> str:
