@@ -11,6 +11,7 @@ import canopy_async
 ROOT = Path(canopy_async.__file__).parent
 LAYERS = (
     (
+        "interrupts",
         "version",
         "printable",
         "redaction",
@@ -100,7 +101,7 @@ LAYERS = (
     ),
     ("session",),
     ("export", "distributed", "testing"),
-    ("cli", "__init__"),
+    ("cli", "__init__", "__main__"),
 )
 """Each layer from the lowest; within one, a module comes after what it imports."""
 

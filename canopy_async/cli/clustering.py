@@ -14,7 +14,13 @@ from canopy_async import CanopyError, RetryPolicy
 from canopy_async.cli.export_summary import counted, tell_of_result
 from canopy_async.cli.exporting import Cluster, instant_of, notes_shown
 from canopy_async.cli.reading import Account
-from canopy_async.cli.running import FAILED, INTERRUPTED, argument_checks, complain
+from canopy_async.cli.running import (
+    FAILED,
+    INTERRUPTED,
+    argument_checks,
+    complain,
+    end_at_once,
+)
 
 __all__ = ["export_on_cluster"]
 
@@ -134,7 +140,9 @@ class _Interrupts:
         self._reason: BaseException | None = None
 
     def __call__(self, number: int, _: object) -> None:
-        """Handle a signal."""
+        """Handle a signal; a second one ends the process at once."""
+        if self._reason is not None:
+            end_at_once(number, None)
         is_ctrl_c = number == signal.SIGINT
         self._reason = KeyboardInterrupt() if is_ctrl_c else SystemExit(128 + number)
         raise self._reason

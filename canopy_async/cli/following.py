@@ -74,13 +74,13 @@ async def follow_events(
                 start=_start_of(start),
                 **options,
             )
-        _tell_of_warnings(follower)
+        _tell_of_warnings(follower, secret=account.token)
         if store is not None:
             await stack.enter_async_context(store)
         await stack.enter_async_context(follower)
         await _write(follower, store, _renderer(as_json=as_json))
     for identity_id, error in follower.failures.items():
-        complain(f"{identity_id} could not be read: {error}")
+        complain(f"{identity_id} could not be read: {error}", secret=account.token)
     if follower.failures:
         raise typer.Exit(INCOMPLETE)
 
@@ -138,15 +138,17 @@ async def _write(
 class _Complaints(logging.Handler):
     """Writes what the library warns of to standard error, a line each."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, *, secret: str) -> None:
         super().__init__(logging.WARNING)
         self._follower = follower
+        self._secret = secret
 
     def emit(self, record: logging.LogRecord) -> None:
         # A log names no URL, which has the id and the search term; this may.
         error = self._error_of(record)
         message = record.getMessage()
-        complain(message if error is None else f"{message}: {error}")
+        text = message if error is None else f"{message}: {error}"
+        complain(text, secret=self._secret)
 
     def _error_of(self, record: logging.LogRecord) -> CanopyError | None:
         """Return the error that a record tells of, None where it is good news."""
@@ -159,9 +161,9 @@ class _Complaints(logging.Handler):
         return self._follower.listing_failure
 
 
-def _tell_of_warnings(follower: Follower) -> None:
+def _tell_of_warnings(follower: Follower, *, secret: str) -> None:
     logger = logging.getLogger("canopy_async")
-    logger.addHandler(_Complaints(follower))
+    logger.addHandler(_Complaints(follower, secret=secret))
     logger.propagate = False
 
 
