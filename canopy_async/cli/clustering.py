@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -62,9 +62,10 @@ def export_on_cluster(
         options["base_url"] = account.base_url
     options["ca_file"], options["allow_http"] = account.ca_file, account.allow_http
     options["proxy"] = account.proxy
-    if cluster.workers is not None:  # the processes inherit it
-        options["proxy"] = _inherited(_PROXY, account.proxy_to_use())
-        _inherited(_VARIABLE, account.token)
+    secrets: dict[str, str] = {}
+    if cluster.workers is not None:
+        secrets = _secrets_of(account)
+        options["proxy"] = f"env:{_PROXY}" if _PROXY in secrets else None
     try:
         from canopy_async.distributed import export  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
@@ -75,7 +76,7 @@ def export_on_cluster(
             _interruptible() as interrupts,
             argument_checks(),
             notes_shown(account.token),
-            _client(cluster) as client,
+            _client(cluster, secrets) as client,
         ):
             result = export(
                 client,
@@ -103,26 +104,26 @@ def export_on_cluster(
     )
 
 
-def _inherited(variable: str, value: str | None) -> str | None:
-    """Have worker processes of this machine inherit a value; return its name.
+def _secrets_of(account: Account) -> dict[str, str]:
+    """Return the environment variables that worker processes alone get.
 
-    It may be a secret, which must not pass through the cluster.
+    No other process inherits them: Dask starts some that have no use for a token.
     """
-    if not value:
-        return None
-    os.environ[variable] = value
-    return f"env:{variable}"
+    found = {_VARIABLE: account.token, _PROXY: account.proxy_to_use()}
+    for variable in found:
+        os.environ.pop(variable, None)
+    return {variable: value for variable, value in found.items() if value}
 
 
 @contextmanager
-def _client(cluster: Cluster) -> Generator[Any]:
+def _client(cluster: Cluster, secrets: Mapping[str, str]) -> Generator[Any]:
     from canopy_async.distributed import (  # noqa: PLC0415 - an extra
         connected,
         local_cluster,
     )
 
     if cluster.workers is not None:
-        with local_cluster(cluster.workers) as client:
+        with local_cluster(cluster.workers, env=secrets) as client:
             yield client
     elif cluster.address is not None:
         with connected(cluster.address) as client:
