@@ -31,8 +31,8 @@ from canopy_async._fanout.results import (
     pair,
 )
 from canopy_async._fanout.suspects import Suspects
+from canopy_async._read.audit_log import AuditLog
 from canopy_async._read.run import Run
-from canopy_async._read.stream import EventStream
 from canopy_async._transport.transport import Transport
 from canopy_async._util.arguments import (
     OnError,
@@ -138,7 +138,7 @@ class FanOut:
     def __init__(
         self,
         identity_ids: IdentityIds,
-        read: Callable[..., EventStream],
+        log_of: Callable[[str], AuditLog],
         *,
         transport: Transport,
         on_error: OnError,
@@ -151,7 +151,7 @@ class FanOut:
         check_ids(identity_ids)
         self._ids: Final = each_id(identity_ids)
         self._pulling: Final = asyncio.Lock()
-        self._read: Final = read
+        self._log_of: Final = log_of
         self._transport: Final = transport
         self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         check_choice("on_error", on_error, _ON_ERROR)
@@ -428,7 +428,7 @@ class FanOut:
         try:
             if listed:
                 check_listed_id(identity_id)
-            stream = self._read(identity_id, resume=reading.resume)
+            stream = self._log_of(identity_id).stream(reading.resume)
             async with stream.open_over(self._lanes) as run:
                 reading.run = run
                 while await run.answered():

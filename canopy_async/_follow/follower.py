@@ -29,7 +29,7 @@ from canopy_async._follow.poller import (
     check_start,
 )
 from canopy_async._follow.schedule import Rota
-from canopy_async._read.stream import EventStream
+from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.transport import Transport
 from canopy_async._util.arguments import check_callback
 from canopy_async._util.tasks import cancel_and_wait
@@ -133,8 +133,7 @@ class Follower:
         self,
         identities: Any,
         *,
-        read: Callable[[str], Callable[..., EventStream]],
-        scope: Callable[[str], str],
+        log_of: Callable[[str], AuditLog],
         transport: Transport,
         options: FollowOptions,
         checkpoints: Any,
@@ -146,8 +145,7 @@ class Follower:
         self._outage_began = 0.0
         self._identities: Final = IdentitySource(identities)
         self._beginnings: Final = Beginnings(checkpoints, options.start)
-        self._read: Final = read
-        self._scope: Final = scope
+        self._log_of: Final = log_of
         self._transport: Final = transport
         self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         self._options: Final = options
@@ -218,7 +216,7 @@ class Follower:
             ValueError: It can't be an id, or a place to begin.
             CheckpointError: Its checkpoint is damaged or of another log.
         """
-        scope = self._scope(identity_id)
+        scope = self._log_of(identity_id).scope
         if start is not None:
             check_start(start)
         if self._has(identity_id):
@@ -503,19 +501,19 @@ class Follower:
 
     def _begin(self, identity_id: str, start: Start | None) -> None:
         """Let an identity have its turns from now on."""
-        scope = self._scope(identity_id)
+        log = self._log_of(identity_id)
         poller = Poller(
             identity_id=identity_id,
-            read=self._read(identity_id),
+            log=log,
             start=start or self._beginnings.start_of(identity_id),
-            scope=scope,
+            scope=log.scope,
             reach=self._options.reach,
             pace=self._options.pace,
             lanes=self._lanes,
             turn=self._turn,
             now=lambda: self._transport.server_time,
             tells_ends=self._options.until_caught_up,
-            checkpoint=self._beginnings.checkpoint_of(identity_id, scope),
+            checkpoint=self._beginnings.checkpoint_of(identity_id, log.scope),
         )
         self._pollers[identity_id] = poller
         self._rota.add(poller)

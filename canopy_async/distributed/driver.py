@@ -12,6 +12,7 @@ import attrs
 from distributed import Client
 
 from canopy_async._api.identity_ids import id_of
+from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.arguments import (
     check_callback,
     check_choice,
@@ -192,7 +193,7 @@ def export(
         retry=retry,
         timeout=timeout,
     )
-    session.events("any", q=q, since=since, until=until)  # which checks them
+    query = EventsQuery(q=q, order="asc", since=since, until=until)
     if shard_size is not None:
         check_integer("shard_size", shard_size, minimum=1)
     check_integer("retries", retries, minimum=0)
@@ -201,9 +202,7 @@ def export(
     check_seconds("wait_for_workers", wait_for_workers)
     job = Job(
         run=secrets.token_hex(4),
-        header=new_header(
-            session.account, session.base_url, format, since=since, until=until, q=q
-        ),
+        header=new_header(session, format, query),
         token=source,
         url=check_url(directory),
         look_back=check_look_back(look_back),

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from canopy_async._api.identity_ids import IdentityIds
+from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.arguments import (
     check_callback,
     check_choice,
@@ -119,13 +120,11 @@ async def export(
         max_file_bytes=max_file_bytes,
         commit_every=check_seconds("commit_every", commit_every),
     )
-    session.events("any", q=q, since=since, until=until)  # which checks them
+    query = EventsQuery(q=q, order="asc", since=since, until=until)
     path = check_directory(directory)
     source = IdentitySource(session, identities)
     written_as.check()
-    header = new_header(
-        session.account, session.base_url, format, since=since, until=until, q=q
-    )
+    header = new_header(session, format, query)
     target = ExportDirectory(
         path, header, written_as, max_file_bytes=max_file_bytes, umask=umask
     )
@@ -161,23 +160,15 @@ def check_directory(directory: str | os.PathLike[str]) -> Path:
     return Path(text)
 
 
-def new_header(
-    account: str,
-    base_url: str,
-    format_name: str,
-    *,
-    since: datetime | None,
-    until: datetime | None,
-    q: str | None,
-) -> Header:
+def new_header(session: CanopySession, format_name: str, query: EventsQuery) -> Header:
     """Return the header of an export that begins now."""
     header = Header(
-        account=account,
-        base_url=base_url,
+        account=session.account,
+        base_url=session.base_url,
         format=format_name,
-        since=since and in_utc(since),
-        until=until and in_utc(until),
-        q=q,
+        since=query.since and in_utc(query.since),
+        until=query.until and in_utc(query.until),
+        q=query.q,
         scope="",
         created_at=datetime.now(UTC),
         library=LIBRARY,
