@@ -11,6 +11,7 @@ import attrs
 import msgspec
 
 from canopy_async._util.instants import in_utc, text_of
+from canopy_async._util.public import publish
 from canopy_async.errors import CheckpointError
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof, ReadReport
@@ -254,3 +255,6 @@ def scope_of_read(
 def scope_of(text: str) -> str:
     """Return a short hash of a text, which tells one scope from another."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+publish("canopy_async", Checkpoint)

@@ -38,6 +38,7 @@ from canopy_async._util.arguments import (
     check_segment,
     check_text,
 )
+from canopy_async._util.public import publish
 from canopy_async._version import __version__
 from canopy_async._walk import WHOLE
 from canopy_async.auth import Credential, TokenProvider, as_provider
@@ -737,3 +738,6 @@ def _headers(base_url: str, user_agent: str | None) -> dict[str, str]:
         "Accept-Encoding": "identity" if is_loopback(base_url) else "gzip",
         "User-Agent": f"{user_agent} {own}" if user_agent else own,
     }
+
+
+publish("canopy_async", CanopySession)

@@ -40,6 +40,7 @@ from canopy_async._util.arguments import (
     check_choice,
     check_integer,
 )
+from canopy_async._util.public import publish
 from canopy_async._util.tasks import cancel_and_wait, start_task
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
@@ -533,3 +534,6 @@ class FanOut:
 def _drop_frames(error: BaseException) -> None:
     """Let an error that is kept hold nothing but itself."""
     error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+publish("canopy_async", FanOut)

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, cast
 import attrs
 
 from canopy_async._read.events_query import QueryOptions
+from canopy_async._util.public import publish
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import CanopyError
 from canopy_async.models import AuditEvent
@@ -88,3 +89,6 @@ class FanOutProgress:
     open: int = 0
     events: int = 0
     requests: int = 0
+
+
+publish("canopy_async", FanOutProgress, IdentityBatch, IdentityEvent, IdentityOutcome)

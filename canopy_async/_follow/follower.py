@@ -32,6 +32,7 @@ from canopy_async._follow.schedule import Rota
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.transport import Transport
 from canopy_async._util.arguments import check_callback
+from canopy_async._util.public import publish
 from canopy_async._util.tasks import cancel_and_wait
 from canopy_async.errors import (
     ApiError,
@@ -671,3 +672,6 @@ def _kind_of(error: CanopyError) -> str:
     """Name an error without the URL, which has the id and the search term."""
     status = f" {error.status}" if isinstance(error, ApiError) else ""
     return f"{type(error).__name__}{status}"
+
+
+publish("canopy_async", Follower)

@@ -18,6 +18,7 @@ from canopy_async._read.readahead import Outcome, ReadAhead
 from canopy_async._transport.lanes import Lane, PageRequest
 from canopy_async._transport.server_clock import check_is_over
 from canopy_async._util.arguments import check_flag, check_integer
+from canopy_async._util.public import publish
 from canopy_async._walk import Span, Walk, Window
 from canopy_async.checkpoint import Checkpoint, Place
 from canopy_async.errors import (
@@ -382,3 +383,6 @@ class Run(Generic[T]):
         error.checkpoint = self.checkpoint
         if isinstance(error, IncompleteReadError):
             error.report = self.report
+
+
+publish("canopy_async", Run)

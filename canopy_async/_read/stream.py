@@ -10,6 +10,7 @@ from canopy_async._api.responses import page_from
 from canopy_async._read.run import ReadOptions, Run
 from canopy_async._transport.lanes import Lanes, PageRequest
 from canopy_async._transport.transport import Transport
+from canopy_async._util.public import publish
 from canopy_async._walk import PlainWalk, Span, Walk, proven_walk
 from canopy_async.models import AuditEvent, Identity, Page
 
@@ -176,3 +177,6 @@ EventStream: TypeAlias = Stream[AuditEvent]
 
 def _least(limit: int | None, value: int) -> int:
     return value if limit is None else min(limit, value)
+
+
+publish("canopy_async", Stream)

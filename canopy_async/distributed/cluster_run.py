@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 from distributed import Client
 
+from canopy_async._util.public import publish
 from canopy_async.distributed.destination import Destination
 from canopy_async.distributed.driver_clock import DriverClock
 from canopy_async.distributed.log_parts import LogParts
@@ -448,3 +449,6 @@ def _lost(work: Work, error: Exception) -> Outcome:
 
 def _task_failed(error: Exception) -> ExportError:
     return ExportError(f"its task failed: {type(error).__name__}: {error}")
+
+
+publish("canopy_async.distributed", DistributedProgress)

@@ -20,6 +20,7 @@ from canopy_async._util.arguments import (
     check_seconds,
     check_segment,
 )
+from canopy_async._util.public import publish
 from canopy_async.checkpoint import scope_of
 from canopy_async.distributed.cluster_run import DistributedProgress, Run
 from canopy_async.distributed.destination import Destination, open_destination
@@ -444,3 +445,6 @@ def _locked(client: Any, url: str) -> Generator[None]:
             lease.release()
     finally:
         let_go(lease)
+
+
+publish("canopy_async.distributed", DistributedResult, export)

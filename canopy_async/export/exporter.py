@@ -18,6 +18,7 @@ from canopy_async._util.arguments import (
 )
 from canopy_async._util.instants import in_utc
 from canopy_async._util.plain_files import PRIVATE
+from canopy_async._util.public import publish
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.export_run import Run
 from canopy_async.export.journal import LIBRARY
@@ -174,3 +175,6 @@ def new_header(session: CanopySession, format_name: str, query: EventsQuery) -> 
         library=LIBRARY,
     )
     return attrs.evolve(header, scope=scope_of_export(header))
+
+
+publish("canopy_async.export", export)

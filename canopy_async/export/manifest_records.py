@@ -10,6 +10,7 @@ from canopy_async._follow.follow_checkpoint import Gap
 from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.display import clipped
 from canopy_async._util.instants import text_of
+from canopy_async._util.public import publish
 from canopy_async.checkpoint import scope_of
 from canopy_async.errors import ExportError
 from canopy_async.models import AwareDatetime
@@ -376,3 +377,18 @@ def scope_of_export(header: Header) -> str:
         "v": VERSION,
     }
     return scope_of(msgspec.json.encode(named, order="sorted").decode())
+
+
+publish(
+    "canopy_async.export",
+    Asked,
+    Begin,
+    Commit,
+    End,
+    EventMark,
+    Failure,
+    FileEntry,
+    Header,
+    IdentityEntry,
+    Listed,
+)
