@@ -17,7 +17,6 @@ __all__ = [
     "audit_endpoint",
     "build_url",
     "identities_endpoint",
-    "query_string",
 ]
 
 T = TypeVar("T")
@@ -101,12 +100,7 @@ def build_url(
     base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
 ) -> str:
     """Return the URL of one page, percent-encoded once and for all."""
-    return f"{base_url}{endpoint.path}?{query_string(query, page=page, take=take)}"
-
-
-def query_string(query: Query, *, page: int, take: int) -> str:
-    """Return what is in the URL of one page after the question mark."""
-    return f"page={page}&take={take}{query.encoded}"
+    return f"{base_url}{endpoint.path}?page={page}&take={take}{query.encoded}"
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(Query) if field.init)

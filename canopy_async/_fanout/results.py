@@ -1,8 +1,7 @@
 """What a fan-out gives, by identity: events, and how their reads ended."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -19,7 +18,6 @@ __all__ = [
     "IdentityBatch",
     "IdentityEvent",
     "IdentityOutcome",
-    "pair",
 ]
 
 
@@ -37,12 +35,6 @@ class IdentityEvent(NamedTuple):
 
     identity_id: str
     event: AuditEvent
-
-
-pair: Final[Callable[[tuple[str, AuditEvent]], IdentityEvent]] = partial(
-    cast("Any", tuple).__new__, IdentityEvent
-)
-"""Makes an `IdentityEvent` in half the time that its own constructor takes."""
 
 
 class IdentityBatch(NamedTuple):
