@@ -46,7 +46,7 @@ class Endpoint(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class Query:
-    """What is asked of a list, the same for each of its pages.
+    """The part of a request that all pages of one read have in common.
 
     Attributes:
         encoded: All of it as it is sent, percent-encoded.

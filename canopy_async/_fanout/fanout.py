@@ -80,7 +80,7 @@ class _Reading:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """Where to go on after the last event that was handed out."""
+        """The place after the last event that was handed out."""
         if self.run is None:
             return None
         if not self.events:
@@ -174,7 +174,7 @@ class FanOut:
 
     @property
     def progress(self) -> FanOutProgress:
-        """How far this fan-out is."""
+        """The progress of this fan-out."""
         runs = [reading.run for reading in self._open if reading.run is not None]
         current = self._mailbox.current
         return FanOutProgress(
@@ -188,7 +188,7 @@ class FanOut:
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint | None]:
-        """Where to go on with each identity that was begun and not finished.
+        """The place to go on from, of each identity that was begun and not finished.
 
         Those that failed and those that are open, or were when this fan-out
         was left; None stands for the start. Given as ``resume`` to a later

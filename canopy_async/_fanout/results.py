@@ -1,4 +1,4 @@
-"""What a fan-out gives, by identity: events, and how their reads ended."""
+"""The results of a fan-out, by identity: events, and the end of each read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -46,7 +46,7 @@ class IdentityBatch(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class IdentityOutcome:
-    """How the read of one identity ended.
+    """The end of the read of one identity.
 
     Attributes:
         identity_id: Whose log it is.
@@ -64,7 +64,7 @@ class IdentityOutcome:
 
 @attrs.frozen(kw_only=True)
 class FanOutProgress:
-    """How far a fan-out is.
+    """The progress of a fan-out.
 
     Attributes:
         done: Identities that were read to their end.

@@ -30,7 +30,7 @@ from canopy_async._transport.attempt import (
 )
 from canopy_async._transport.body import BodyTooLargeError, read_body
 from canopy_async._transport.connection import FreshFault, open_http
-from canopy_async._transport.deadlines import Scopes
+from canopy_async._transport.deadlines import Deadlines
 from canopy_async._transport.failure_rules import FailureRules
 from canopy_async._transport.gate import Gate
 from canopy_async._transport.lanes import Lane, LaneGroup, PageRequest
@@ -75,7 +75,7 @@ class Transport:
         ssl: What certificates are checked with; None for the default.
 
     Attributes:
-        hooks: As above.
+        hooks: The hooks that are told.
         on_bound: Is called with the event loop that all requests belong to, once.
     """
 
@@ -98,7 +98,7 @@ class Transport:
         self._gate: Final = gate
         self._retry: Final = retry
         self._rules: Final = FailureRules(gate, retry, hooks)
-        self._scopes: Final = Scopes(timeout)
+        self._deadlines: Final = Deadlines(timeout)
         self._server_clock: Final = ServerClock()
         self.hooks: Final = hooks
         self._headers: Final = dict(headers)
@@ -124,7 +124,7 @@ class Transport:
 
     @property
     def server_time(self) -> datetime | None:
-        """What time it is by the server's clock, None before any answer told."""
+        """The time by the server's clock; None before an answer has told it."""
         return None if self._loop is None else self._server_clock.now(self._loop.time())
 
     def check_open(self) -> None:
@@ -208,14 +208,14 @@ class Transport:
         Raises:
             SessionClosedError: The session was closed before.
         """
-        return await self._scopes.until_closed(awaitable)
+        return await self._deadlines.until_closed(awaitable)
 
     async def aclose(self) -> None:
         """End every request with `SessionClosedError`, then the connections."""
         self.check_loop()
         self._closed = True
         try:
-            await self._scopes.aclose()
+            await self._deadlines.aclose()
         finally:  # also when this is cancelled while requests end
             if self._owns_http and self._http is not None:
                 await self._http.close()
@@ -263,7 +263,7 @@ class Transport:
         outcome: Outcome
         try:
             async with scope:
-                self._scopes.add(scope)
+                self._deadlines.add(scope)
                 # No slot is held while a token is waited for.
                 found = await self._tokens.current()
                 if isinstance(found, Credential):
@@ -271,7 +271,7 @@ class Transport:
                     started = await self._gate.acquire(ticket)
                     credential = self._tokens.newest(credential)
                     self.check_open()  # its deadline, now past, must not be moved
-                    self._scopes.start(scope)
+                    self._deadlines.start(scope)
                     if request.on_sent is not None:
                         request.on_sent(ticket.sends)
                     outcome = await self._send(url, credential)
@@ -284,7 +284,7 @@ class Transport:
                 raise
             outcome = Fault("timeout", "the request timed out", timed_out=True)
         finally:
-            self._scopes.discard(scope)
+            self._deadlines.discard(scope)
             if started is not None:
                 self._gate.release(ticket)
         self.check_open()

@@ -44,7 +44,7 @@ _GRACE: Final = 5.0
 
 @attrs.frozen(kw_only=True)
 class DistributedProgress:
-    """How far a run on a cluster is.
+    """The progress of a run on a cluster.
 
     Attributes:
         tasks: Tasks there are, as far as is known: giant logs make more.
