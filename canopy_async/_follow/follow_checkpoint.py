@@ -44,7 +44,7 @@ MAX_IDS: Final = 20_000
 """Ids that one checkpoint holds; where more are due, the overlap is narrowed."""
 
 MAX_DEEP_IDS: Final = 2_000
-"""Ids that are kept for deep polls; where more are due, these reach less deep."""
+"""Ids that are kept for deep polls; where more are due, deep polls reach less far."""
 
 
 _WITNESSES: Final = 15
