@@ -8,6 +8,7 @@ if _interrupts.is_command():
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from canopy_async._version import __version__ as __version__
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
@@ -32,14 +33,17 @@ from canopy_async.errors import (
     UnorderedListError,
     UnprovenTiesError,
 )
-from canopy_async.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
-    from canopy_async.checkpoint import Checkpoint
-    from canopy_async.conversion import converter
-    from canopy_async.fanout import FanOut
-    from canopy_async.follow import (
+    from canopy_async._api.conversion import converter
+    from canopy_async._fanout.fanout import FanOut
+    from canopy_async._fanout.results import (
+        FanOutProgress,
+        IdentityBatch,
+        IdentityEvent,
+        IdentityOutcome,
+    )
+    from canopy_async._follow import (
         Batch,
         CheckpointStore,
         FollowCheckpoint,
@@ -47,7 +51,11 @@ if TYPE_CHECKING:
         FollowOutcome,
         Gap,
     )
-    from canopy_async.gate import SessionStats
+    from canopy_async._read.run import Run
+    from canopy_async._read.stream import EventStream, Stream
+    from canopy_async._transport.gate import SessionStats
+    from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
+    from canopy_async.checkpoint import Checkpoint
     from canopy_async.hooks import (
         CooldownStarted,
         Hook,
@@ -56,12 +64,6 @@ if TYPE_CHECKING:
         PageReceived,
         RequestFinished,
         RetryScheduled,
-    )
-    from canopy_async.identity_events import (
-        FanOutProgress,
-        IdentityBatch,
-        IdentityEvent,
-        IdentityOutcome,
     )
     from canopy_async.models import (
         ActorType,
@@ -75,9 +77,7 @@ if TYPE_CHECKING:
     )
     from canopy_async.report import Progress, Proof, ReadReport
     from canopy_async.retry import RetryPolicy
-    from canopy_async.run import Run
     from canopy_async.session import CanopySession
-    from canopy_async.stream import EventStream, Stream
 
 __all__ = [
     "ActorType",

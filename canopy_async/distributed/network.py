@@ -8,9 +8,9 @@ from typing import Any, Final, Self
 
 import attrs
 
-from canopy_async.arguments import check_flag
+from canopy_async._api.base_url import parse_proxy
+from canopy_async._util.arguments import check_flag
 from canopy_async.errors import ExportError
-from canopy_async.wire import parse_proxy
 
 __all__ = ["Network"]
 
