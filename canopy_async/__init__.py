@@ -1,6 +1,6 @@
 """The asyncio client for Canopy's audit events."""
 
-from canopy_async import interrupts as _interrupts
+from canopy_async._util import interrupts as _interrupts
 
 if _interrupts.is_command():
     _interrupts.end_at_once()
@@ -147,25 +147,25 @@ __all__ = [
 _LATE: Final = {
     "ActorType": "models",
     "AuditEvent": "models",
-    "Batch": "follow",
+    "Batch": "_follow",
     "CanopySession": "session",
     "Category": "models",
     "Checkpoint": "checkpoint",
-    "CheckpointStore": "follow",
+    "CheckpointStore": "_follow",
     "CooldownStarted": "hooks",
-    "EventStream": "stream",
-    "FanOut": "fanout",
-    "FanOutProgress": "identity_events",
-    "FollowCheckpoint": "follow",
-    "FollowOutcome": "follow",
-    "Follower": "follow",
-    "Gap": "follow",
+    "EventStream": "_read.stream",
+    "FanOut": "_fanout.fanout",
+    "FanOutProgress": "_fanout.results",
+    "FollowCheckpoint": "_follow",
+    "FollowOutcome": "_follow",
+    "Follower": "_follow",
+    "Gap": "_follow",
     "Hook": "hooks",
     "HookRecord": "hooks",
     "Identity": "models",
-    "IdentityBatch": "identity_events",
-    "IdentityEvent": "identity_events",
-    "IdentityOutcome": "identity_events",
+    "IdentityBatch": "_fanout.results",
+    "IdentityEvent": "_fanout.results",
+    "IdentityOutcome": "_fanout.results",
     "LoggingHook": "hooks",
     "Outcome": "models",
     "Page": "models",
@@ -178,13 +178,13 @@ _LATE: Final = {
     "RequestFinished": "hooks",
     "RetryPolicy": "retry",
     "RetryScheduled": "hooks",
-    "Run": "run",
-    "SessionStats": "gate",
+    "Run": "_read.run",
+    "SessionStats": "_transport.gate",
     "Severity": "models",
     "StaticToken": "auth",
-    "Stream": "stream",
+    "Stream": "_read.stream",
     "TokenProvider": "auth",
-    "converter": "conversion",
+    "converter": "_api.conversion",
 }
 """Where names come from that cost time to import. The plugin of pytest is in here, so
 that each run of pytest imports this package where it is installed."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
+from canopy_async._util.public import publish
 from canopy_async._util.redaction import redacted
 
 __all__ = [
@@ -264,3 +265,6 @@ def as_provider(token: Credential) -> TokenProvider:
     raise TypeError(
         "token must be a str, a TokenProvider or an async function that returns a str"
     )
+
+
+publish("canopy_async", RefreshingToken, StaticToken, TokenProvider)

@@ -33,6 +33,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from canopy_async._util.display import printable
+from canopy_async._util.public import publish
 
 if TYPE_CHECKING:
     from canopy_async.checkpoint import Checkpoint
@@ -363,3 +364,30 @@ class SessionClosedError(CanopyError):
     """The session was closed, before the call or under it."""
 
     concerns_all = True
+
+
+publish(
+    "canopy_async",
+    ApiError,
+    BadRequestError,
+    CanopyError,
+    CheckpointError,
+    DriftTooFastError,
+    ExportError,
+    FanOutError,
+    ForbiddenError,
+    FutureRangeError,
+    IncompleteReadError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitedError,
+    RequestBudgetError,
+    RequestTimeoutError,
+    ServerError,
+    SessionClosedError,
+    TokenError,
+    TransportError,
+    UnauthorizedError,
+    UnorderedListError,
+    UnprovenTiesError,
+)

@@ -19,6 +19,7 @@ from typing import (
 import attrs
 from msgspec import Meta
 
+from canopy_async._util.public import publish
 from canopy_async._util.structs import NeverSent, decoded_strictly
 
 __all__ = [
@@ -253,3 +254,16 @@ class Page(Generic[T_co]):
 
     items: tuple[T_co, ...]
     pagination: PageMeta
+
+
+publish(
+    "canopy_async",
+    ActorType,
+    AuditEvent,
+    Category,
+    Identity,
+    Outcome,
+    Page,
+    PageMeta,
+    Severity,
+)

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import attrs
 
+from canopy_async._util.public import publish
+
 __all__ = ["Progress", "Proof", "ReadReport", "weakest"]
 
 
@@ -77,3 +79,6 @@ class ReadReport:
     order_observed: str | None = None
     order_ignored: bool = False
     warnings: tuple[str, ...] = ()
+
+
+publish("canopy_async", Progress, Proof, ReadReport)

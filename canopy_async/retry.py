@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from canopy_async._util.arguments import check_callback, check_integer, check_seconds
+from canopy_async._util.public import publish
 from canopy_async.errors import ApiError, CanopyError, TokenError, TransportError
 
 __all__ = ["COOLDOWN_STATUSES", "RetryPolicy", "full_jitter"]
@@ -139,3 +140,6 @@ def _may_pass(error: CanopyError) -> bool:
     if isinstance(error, TokenError):
         return not error.invalid
     return isinstance(error, TransportError) and not error.final
+
+
+publish("canopy_async", RetryPolicy)

@@ -14,7 +14,7 @@ import pytest
 from support import stopping
 from support.waiting import until
 
-from canopy_async.interrupts import end_at_once, is_command, raise_again
+from canopy_async._util.interrupts import end_at_once, is_command, raise_again
 from canopy_async.testing import Faults
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

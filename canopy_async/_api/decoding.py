@@ -103,7 +103,8 @@ class Codec(Generic[T]):
     each of them, and the rest becomes the row.
 
     Args:
-        row: A class of `canopy_async._util.structs.decoded_strictly`, with a field ``extra``.
+        row: A class of `canopy_async._util.structs.decoded_strictly` that has a field
+            ``extra``.
     """
 
     def __init__(self, row: type[T]) -> None:

@@ -68,8 +68,12 @@ class Query:
             check_choice("order", self.order, ORDERS)
         if self.status is not None:
             check_choice("status", self.status, ("active", "inactive"))
-        encoded = _encoded(self.q, self.sort_by, self.order, self.status)
-        object.__setattr__(self, "encoded", encoded)
+        object.__setattr__(self, "encoded", _encoded(**self.named))
+
+    @property
+    def named(self) -> dict[str, str | None]:
+        """The fields by name: what is sent, and what a scope is made of."""
+        return {name: getattr(self, name) for name in _FIELDS}
 
 
 def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
@@ -105,10 +109,10 @@ def query_string(query: Query, *, page: int, take: int) -> str:
     return f"page={page}&take={take}{query.encoded}"
 
 
+_FIELDS: Final = tuple(field.name for field in attrs.fields(Query) if field.init)
+
+
 @lru_cache(maxsize=256)
-def _encoded(
-    q: str | None, sort_by: str | None, order: str | None, status: str | None
-) -> str:
-    fields = {"q": q, "sort_by": sort_by, "order": order, "status": status}
+def _encoded(**fields: str | None) -> str:
     given = {name: value for name, value in fields.items() if value is not None}
     return f"&{urlencode(given, quote_via=quote)}" if given else ""

@@ -1,13 +1,13 @@
 """What a fan-out gives, by identity: events, and how their reads ended."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
-from typing import Any, Final, NamedTuple, TypedDict, cast
+from typing import Any, Final, NamedTuple, cast
 
 import attrs
 
-from canopy_async._util.arguments import Order
+from canopy_async._read.events_query import QueryOptions
+from canopy_async._util.public import publish
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import CanopyError
 from canopy_async.models import AuditEvent
@@ -23,14 +23,9 @@ __all__ = [
 ]
 
 
-class EventsOptions(TypedDict, total=False):
+class EventsOptions(QueryOptions, total=False):
     """The options of `CanopySession.events` that a fan-out passes on."""
 
-    q: str | None
-    sort_by: str | None
-    order: Order | None
-    since: datetime | None
-    until: datetime | None
     limit: int | None
     take: int
     concurrency: int | None
@@ -94,3 +89,6 @@ class FanOutProgress:
     open: int = 0
     events: int = 0
     requests: int = 0
+
+
+publish("canopy_async", FanOutProgress, IdentityBatch, IdentityEvent, IdentityOutcome)

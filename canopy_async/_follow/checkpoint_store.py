@@ -13,6 +13,7 @@ from typing import Final, Self, TypeVar
 from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
 from canopy_async._util.arguments import check_integer
 from canopy_async._util.plain_files import PRIVATE, create, open_plain
+from canopy_async._util.public import publish
 from canopy_async.errors import CheckpointError
 
 __all__ = ["CheckpointStore"]
@@ -341,3 +342,6 @@ def _write_through(database: sqlite3.Connection) -> None:
 def _normalized(statement: str) -> str:
     """Return a statement that makes something as SQLite keeps it, but for spaces."""
     return " ".join(statement.replace("IF NOT EXISTS ", "").split())
+
+
+publish("canopy_async", CheckpointStore)

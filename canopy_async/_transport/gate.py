@@ -17,6 +17,7 @@ from canopy_async._transport.retry_budget import RetryBudget
 from canopy_async._transport.spacing import Spacing
 from canopy_async._transport.turns import RoundRobin, Ticket
 from canopy_async._transport.width import Width
+from canopy_async._util.public import publish
 from canopy_async.retry import RetryPolicy
 
 __all__ = ["Gate", "SessionStats"]
@@ -433,3 +434,6 @@ class _Wakeup:
     def _run_late(self) -> None:
         self._timer = None
         self._wake()
+
+
+publish("canopy_async", SessionStats)

@@ -4,7 +4,7 @@ import gc
 import sys
 from importlib import import_module
 
-from canopy_async.interrupts import end_at_once, raise_again
+from canopy_async._util.interrupts import end_at_once, raise_again
 
 __all__ = ["main"]
 

@@ -9,6 +9,7 @@ import distributed
 from distributed.security import Security
 
 from canopy_async._util.arguments import check_integer
+from canopy_async._util.public import publish
 from canopy_async.errors import ExportError
 
 __all__ = ["connected", "dask_setup", "local_cluster"]
@@ -102,3 +103,6 @@ def dask_setup(_: object) -> None:
     Dask calls this where each worker process begins, a restarted one too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+publish("canopy_async.distributed", connected, local_cluster)

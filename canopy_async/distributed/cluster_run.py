@@ -10,13 +10,14 @@ from typing import Any, Final
 import attrs
 from distributed import Client
 
+from canopy_async._util.public import publish
 from canopy_async.distributed.destination import Destination
 from canopy_async.distributed.driver_clock import DriverClock
 from canopy_async.distributed.log_parts import LogParts
 from canopy_async.distributed.primitives import leases, let_go, variable
 from canopy_async.distributed.shard import list_identities, run_shard
 from canopy_async.distributed.storage import Storage
-from canopy_async.distributed.suspects import Suspects
+from canopy_async.distributed.suspect_tasks import Suspects
 from canopy_async.distributed.task_records import Record, fingerprints
 from canopy_async.distributed.uninterrupted import Uninterrupted
 from canopy_async.distributed.work import Job, Listing, Outcome, Rest, Work
@@ -478,3 +479,6 @@ def _lost(work: Work, error: Exception) -> Outcome:
 
 def _task_failed(error: Exception) -> ExportError:
     return ExportError(f"its task failed: {type(error).__name__}: {error}")
+
+
+publish("canopy_async.distributed", DistributedProgress)

@@ -12,6 +12,7 @@ import attrs
 from distributed import Client
 
 from canopy_async._api.identity_ids import id_of
+from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.arguments import (
     check_callback,
     check_choice,
@@ -20,6 +21,7 @@ from canopy_async._util.arguments import (
     check_segment,
 )
 from canopy_async._util.plain_files import PRIVATE
+from canopy_async._util.public import publish
 from canopy_async.checkpoint import scope_of
 from canopy_async.distributed.cluster_run import DistributedProgress, Run
 from canopy_async.distributed.destination import Destination, open_destination
@@ -210,7 +212,7 @@ def export(
         retry=retry,
         timeout=timeout,
     )
-    session.events("any", q=q, since=since, until=until)  # which checks them
+    query = EventsQuery(q=q, order="asc", since=since, until=until)
     if shard_size is not None:
         check_integer("shard_size", shard_size, minimum=1)
     check_integer("umask", umask, minimum=0, maximum=0o777)
@@ -220,9 +222,7 @@ def export(
     check_seconds("wait_for_workers", wait_for_workers)
     job = Job(
         run=secrets.token_hex(4),
-        header=new_header(
-            session.account, session.base_url, format, since=since, until=until, q=q
-        ),
+        header=new_header(session, format, query),
         token=source,
         url=check_url(directory),
         look_back=check_look_back(look_back),
@@ -466,3 +466,6 @@ def _locked(client: Any, url: str) -> Generator[None]:
             lease.release()
     finally:
         let_go(lease)
+
+
+publish("canopy_async.distributed", DistributedResult, export)

@@ -107,6 +107,8 @@ class LogReader:
         self._target: Final = target
         self._thread: Final = thread
         self._header: Final = header
+        query = header.query
+        self._query: Final = attrs.evolve(query, until=limits.until or query.until)
         self._format: Final = FORMATS[header.format]
         self._most_rows: Final = min(
             self._format.chunk_rows, max(1, limits.max_file_bytes // LEAST_ROW_BYTES)
@@ -150,9 +152,7 @@ class LogReader:
                 since_each=self._since,
                 on_end=self._ended,
                 limit=self._limits.events_each,
-                order=self._header.order,
-                until=self._limits.until or self._header.until,
-                q=self._header.q,
+                **self._query.named,
             )
             async with fan_out:
                 await self._read_all(fan_out)

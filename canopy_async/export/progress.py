@@ -6,6 +6,7 @@ from pathlib import Path
 
 import attrs
 
+from canopy_async._util.public import publish
 from canopy_async.errors import CanopyError
 from canopy_async.export.manifest_records import FileEntry
 
@@ -104,3 +105,6 @@ class ExportResult(RunResult):
 
     directory: Path
     files: tuple[FileEntry, ...]
+
+
+publish("canopy_async.export", ExportProgress, ExportResult, RunResult)

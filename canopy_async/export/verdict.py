@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from canopy_async._util.instants import in_utc
+from canopy_async._util.public import publish
 from canopy_async.export.manifest import Manifest, RunEntry
 from canopy_async.export.manifest_records import Asked, End
 
@@ -254,3 +255,6 @@ def command_to_go_on(directory: str, manifest: Manifest) -> str:
 def instant_in_words(at: datetime) -> str:
     """Return an instant as text, in UTC."""
     return in_utc(at).isoformat().replace("+00:00", "Z")
+
+
+publish("canopy_async.export", Status)

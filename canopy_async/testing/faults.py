@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from canopy_async._util.public import publish
+
 if TYPE_CHECKING:
     from canopy_async.testing.request_log import RecordedRequest
     from canopy_async.testing.server import LocalCanopy
@@ -228,3 +230,6 @@ class Faults:
 
 
 NO_FAULTS = Faults()
+
+
+publish("canopy_async.testing", Failure, Faults)

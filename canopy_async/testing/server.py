@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from canopy_async._util.public import publish
 from canopy_async.testing.api_instants import Clock, utc_now
 from canopy_async.testing.content import Content
 from canopy_async.testing.faults import (
@@ -370,3 +371,6 @@ class Outage:
     ) -> None:
         """Ends the outage."""
         self._server.come_back()
+
+
+publish("canopy_async.testing", LocalCanopy)
