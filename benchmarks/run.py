@@ -5,8 +5,8 @@
     python benchmarks/run.py --only stream --contestants proven bare --rounds 9
 
 A whole run writes results.md and docs/scaling.svg; --page puts its table into
-docs/benchmarks.md as well. The machine should have nothing else to do: ratios stand some
-noise, seconds do not.
+docs/benchmarks.md as well. The machine should have nothing else to do: ratios stand
+some noise, seconds do not.
 """
 
 import argparse
