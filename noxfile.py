@@ -103,6 +103,15 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def coverage(session: nox.Session) -> None:
+    """Run the tests in one process, and print which branches they leave out."""
+    session.install("-e", ".[all]", *_group("tests", "coverage"))
+    options = ("-q", "--numprocesses=0", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *options)
+    session.run("coverage", "report", "--skip-covered")
+
+
+@nox.session(python=OLDEST)
 def thorough(session: nox.Session) -> None:
     """Run the tests that draw their examples, on forty times as many."""
     session.install("-e", ".[all]", *_group("tests"))

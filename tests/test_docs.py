@@ -318,6 +318,26 @@ def test_a_session_that_is_named_exists(line):
     assert f"\ndef {name}(" in (ROOT / "noxfile.py").read_text(encoding="utf-8")
 
 
+def test_the_sessions_that_ci_runs_exist():
+    path = ROOT / ".github" / "workflows" / "ci.yml"
+    if not path.exists():  # away from the source, as where the wheel is tested
+        pytest.skip("there is no CI here")
+    named = re.findall(r"nox .*-s (\w+)", path.read_text(encoding="utf-8"))
+    text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert set(named) == {"build", "coverage", "lowest", "tests"}
+    assert all(f"\ndef {name}(" in text for name in named)
+
+
+def test_ci_waits_for_each_of_its_jobs():
+    path = ROOT / ".github" / "workflows" / "ci.yml"
+    if not path.exists():
+        pytest.skip("there is no CI here")
+    text = path.read_text(encoding="utf-8")
+    jobs = re.findall(r"^  (\S+):$", text.partition("\njobs:\n")[2], re.MULTILINE)
+    awaited = re.search(r"needs: \[(.+)\]", text)[1].split(", ")
+    assert sorted(jobs) == sorted([*awaited, "all-green"])
+
+
 def test_the_sessions_that_contributors_are_told_of_are_all_there_are():
     rows = PAGES["CONTRIBUTING.md"].table_after("| session | does |")
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
