@@ -18,6 +18,7 @@ from support.lists import (
 )
 from walksim import EPOCH
 
+from canopy_async._walk.chain import OverlapChain
 from canopy_async.errors import (
     DriftTooFastError,
     IncompleteReadError,
@@ -27,7 +28,6 @@ from canopy_async.errors import (
     UnprovenTiesError,
 )
 from canopy_async.report import Proof
-from canopy_async.walk.chain import OverlapChain
 
 
 @pytest.fixture(params=["asc", "desc"])
