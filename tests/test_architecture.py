@@ -24,6 +24,7 @@ LAYERS = (
     ("export",),
     ("distributed", "testing"),
     ("cli", "__init__"),
+    ("__main__",),
 )
 """Modules and packages of the root, from the lowest layer to the highest."""
 

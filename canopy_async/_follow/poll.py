@@ -27,9 +27,10 @@ from canopy_async._follow.follow_checkpoint import (
 )
 from canopy_async._follow.lateness import Depth, Reach, ServerTime, Tally, moved
 from canopy_async._follow.tail import Tail, open_tail
+from canopy_async._read.audit_log import AuditLog
 from canopy_async._read.run import Run
-from canopy_async._read.stream import EventStream
 from canopy_async._transport.lanes import Lanes
+from canopy_async._util.arguments import Order
 from canopy_async.errors import (
     IncompleteReadError,
     RequestBudgetError,
@@ -94,7 +95,7 @@ class Poll:
 
     Attributes:
         identity_id: Whose log it is.
-        read: Makes a stream of the log.
+        log: The log of the identity.
         lanes: Where the turns of its reads are, None for the session's own round.
         reach: How far back it is read, and what is held back.
         memory: What is remembered of it.
@@ -117,7 +118,7 @@ class Poll:
     """
 
     identity_id: str
-    read: Callable[..., EventStream]
+    log: AuditLog
     lanes: Lanes | None = None
     reach: Reach
     memory: Memory
@@ -380,10 +381,10 @@ class Poll:
         )
 
     def _open(
-        self, order: str, take: int, concurrency: int | None = None
+        self, order: Order, take: int, concurrency: int | None = None
     ) -> tuple[Tail, Run[AuditEvent]]:
         tail, run = open_tail(
-            self.read,
+            self.log,
             order,
             floor=self.floor,
             take=take,

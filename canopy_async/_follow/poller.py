@@ -23,7 +23,7 @@ from canopy_async._follow.follow_checkpoint import (
 from canopy_async._follow.lateness import Depth, Reach, moved
 from canopy_async._follow.poll import MUCH, Deliver, Memory, Poll, clock
 from canopy_async._follow.tail import Tail, open_tail
-from canopy_async._read.stream import EventStream
+from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.lanes import Lanes
 from canopy_async._util.arguments import (
     check_choice,
@@ -173,8 +173,7 @@ class Poller:
 
     Attributes:
         identity_id: Whose log it is.
-        read: Makes a stream of the log, given the arguments of
-            `CanopySession.events` but for the identity.
+        log: The log of the identity.
         scope: The hash of the log.
         start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
             first instant whose events are wanted.
@@ -191,7 +190,7 @@ class Poller:
     """
 
     identity_id: str
-    read: Callable[..., EventStream]
+    log: AuditLog
     scope: str
     start: Start
     reach: Reach
@@ -301,7 +300,7 @@ class Poller:
         """
         span = max(self.reach.overlap, self.reach.settle)
         tail, run = open_tail(
-            self.read,
+            self.log,
             "desc",
             floor=None,
             take=take,
@@ -384,7 +383,7 @@ class Poller:
         )
         return Poll(
             identity_id=self.identity_id,
-            read=self.read,
+            log=self.log,
             lanes=self.lanes,
             reach=self.reach,
             memory=self._memory,
