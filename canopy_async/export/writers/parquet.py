@@ -67,7 +67,8 @@ def import_pyarrow() -> Any:
         import_module("pyarrow.parquet")
     except ModuleNotFoundError:
         raise ExportError(
-            "Parquet needs pyarrow: pip install 'canopy-async[parquet]'"
+            "Parquet needs the package pyarrow: install this library with its extra"
+            " 'parquet'"
         ) from None
     return arrow
 
