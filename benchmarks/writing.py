@@ -56,6 +56,7 @@ key once, to compare them, and to plan the next window, in Python. Where there a
 identities, the last line holds what it takes to begin and to end each read, to hand
 over events from task to task, and to look for garbage among all that is open.""",
 }
+_BY_HAND = re.compile(r"<!-- export -->\n.*?<!-- /export -->", re.DOTALL)
 _MARKED = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
 
 
@@ -82,7 +83,15 @@ def write_results(tables: Sequence[Table], sizes: Sizes, row: int) -> None:
         f"## Method\n\n{method}",
         f"## Machine\n\n{machine()}; {versions}.",
     ]
+    parts += _kept()
     RESULTS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _kept() -> list[str]:
+    """Return what is written in the results of what `export.py` has printed."""
+    if not RESULTS.exists():
+        return []
+    return _BY_HAND.findall(RESULTS.read_text(encoding="utf-8"))
 
 
 def _with_notes(table: Table) -> Sequence[str | Table]:
