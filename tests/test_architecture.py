@@ -23,7 +23,8 @@ LAYERS = (
     ("session",),
     ("export",),
     ("distributed", "testing"),
-    ("cli", "__init__", "__main__"),
+    ("cli", "__init__"),
+    ("__main__",),
 )
 """Modules and packages of the root, from the lowest layer to the highest."""
 

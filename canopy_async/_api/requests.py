@@ -17,7 +17,6 @@ __all__ = [
     "audit_endpoint",
     "build_url",
     "identities_endpoint",
-    "query_string",
 ]
 
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class Endpoint(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class Query:
-    """What is asked of a list, the same for each of its pages.
+    """The part of a request that all pages of one read have in common.
 
     Attributes:
         encoded: All of it as it is sent, percent-encoded.
@@ -101,12 +100,7 @@ def build_url(
     base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
 ) -> str:
     """Return the URL of one page, percent-encoded once and for all."""
-    return f"{base_url}{endpoint.path}?{query_string(query, page=page, take=take)}"
-
-
-def query_string(query: Query, *, page: int, take: int) -> str:
-    """Return what is in the URL of one page after the question mark."""
-    return f"page={page}&take={take}{query.encoded}"
+    return f"{base_url}{endpoint.path}?page={page}&take={take}{query.encoded}"
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(Query) if field.init)

@@ -1,4 +1,4 @@
-"""What came of one attempt of a request, and what that means."""
+"""The result of one HTTP attempt, and its classification."""
 
 from http import HTTPStatus
 from typing import Final, NamedTuple, TypeAlias
@@ -78,7 +78,7 @@ Outcome: TypeAlias = Response | Fault | NotAdmittedError | TokenError
 
 
 class Attempt(NamedTuple):
-    """What came of an attempt, and the token it was sent with.
+    """The result of an attempt, and the token that it was sent with.
 
     Attributes:
         outcome: An answer or a fault; where nothing was sent, why.

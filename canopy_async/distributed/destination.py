@@ -44,11 +44,11 @@ FLUSH_EVERY: Final = 60.0
 
 
 class Destination(Protocol):
-    """Where an export goes, and its manifest, which says what counts."""
+    """The destination of an export, and its manifest, which says what counts."""
 
     @property
     def storage(self) -> Storage:
-        """Where the files are."""
+        """The place of the files."""
         ...
 
     @property

@@ -56,7 +56,7 @@ _MAX_FILE_BYTES: Final = 128 * 1024 * 1024
 
 @attrs.frozen(kw_only=True)
 class DistributedResult(RunResult):
-    """What one run did; `canopy_async.export.read_manifest` tells of all of them.
+    """The result of one run; `canopy_async.export.read_manifest` tells of all runs.
 
     It has all that `canopy_async.export.RunResult` has, and:
 
@@ -448,7 +448,7 @@ def _distinct(identities: Iterable[str | Identity]) -> list[str]:
 
 @contextmanager
 def _locked(client: Any, url: str) -> Generator[None]:
-    """Keep other runs on this cluster from writing to the same place.
+    """Keep other runs on this cluster from writing to this place.
 
     Raises:
         ExportError: One does.

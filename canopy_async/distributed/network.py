@@ -1,4 +1,4 @@
-"""How the workers of a cluster reach the server: proxy, authorities, plain http."""
+"""The workers' way to the server: proxy, certificate authorities, plain http."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _VARIABLE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 @attrs.frozen(kw_only=True)
 class Network:
-    """What each worker makes its session with; it holds no secret.
+    """The network options of each worker's session; without secrets.
 
     Attributes:
         proxy: The URL of a proxy, without credentials; or ``env:NAME``, a variable of
@@ -44,9 +44,9 @@ class Network:
         """Return what the arguments of an export say.
 
         Args:
-            proxy: As above.
+            proxy: The URL of a proxy, or None.
             ca_file: A PEM file of this machine; its text is sent to the workers.
-            allow_http: As above.
+            allow_http: Whether http is allowed to hosts other than the worker.
 
         Raises:
             TypeError: An argument has the wrong type.

@@ -1,4 +1,4 @@
-"""What a cluster needs to run an export, found out before anything is done."""
+"""The packages that a cluster needs for an export, looked for before it begins."""
 
 from collections.abc import Iterable
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What one task reads: a part of an export, in a directory of its own."""
+"""The read of one task: a part of an export, in a directory of its own."""
 
 from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime
@@ -32,7 +32,7 @@ _NEVER: Final = 1e9
 
 
 class Reading:
-    """What one attempt of a task reads, as one process does it, and where that ended.
+    """One attempt of a task: what it reads, as one process does, and where it ended.
 
     Args:
         job: What is run.

@@ -1,4 +1,4 @@
-"""Where files go: a directory of this machine, or what fsspec can reach."""
+"""The storage of an export: a directory of this machine, or a URL of fsspec."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ class Storage(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of this storage."""
         ...
 
     def make(self) -> None:
@@ -65,7 +65,7 @@ class LocalStorage:
     """A directory; what is put there is on the disk at the return.
 
     Args:
-        path: Where it is.
+        path: The address of this storage.
         umask: The permissions that it and its files are not to have.
     """
 
@@ -75,7 +75,7 @@ class LocalStorage:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of this storage."""
         return str(self.path)
 
     def make(self) -> None:
@@ -152,7 +152,7 @@ class RemoteStorage:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of this storage."""
         return self._url
 
     def make(self) -> None:

@@ -1,4 +1,4 @@
-"""What goes to a worker, and what comes back: no token, and no rows."""
+"""The messages between driver and workers: no token, and no rows."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ __all__ = ["Job", "Listing", "Outcome", "Rest", "Work"]
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What all tasks of a run have in common.
+    """The options that all tasks of a run have in common.
 
     Attributes:
         run: The run's own name.
@@ -60,7 +60,7 @@ class Job:
     def budget(self) -> str:
         """The name of the requests that the account allows.
 
-        It is the same for runs with the same limits, so that tasks which a killed
+        Runs with equal limits share it, so that tasks which a killed
         driver has left behind count as well.
         """
         header = self.header
@@ -74,7 +74,7 @@ class Job:
 
 @attrs.frozen(kw_only=True)
 class Work:
-    """What one task is to read.
+    """The work of one task: identities, or a part of a log.
 
     Attributes:
         number: The task's number in its run, from 1.
@@ -107,7 +107,7 @@ class Work:
 
 @attrs.frozen(kw_only=True)
 class Rest:
-    """What is left of a log of which a task has read enough.
+    """The rest of a log of which a task has read enough.
 
     Attributes:
         standing: Where the first of its parts begins. None where what is left
@@ -123,7 +123,7 @@ class Rest:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """How a task ended.
+    """The end of a task.
 
     Attributes:
         record: What it has read, and in which files that is.

@@ -85,7 +85,7 @@ class Header:
 
     @property
     def query(self) -> EventsQuery:
-        """Which events of each identity are exported."""
+        """The query that is read of each identity."""
         return EventsQuery(
             q=self.q, order=self.order, since=self.since, until=self.until
         )
@@ -93,7 +93,7 @@ class Header:
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """Which identities a run was asked to export.
+    """The identities that a run was asked to export.
 
     Attributes:
         kind: ``all``: all identities of the account, as it lists them.
@@ -165,7 +165,7 @@ class Listed:
 
 @attrs.frozen(kw_only=True)
 class EventMark:
-    """Which event, and when it happened."""
+    """The id of an event, and its instant."""
 
     id: str
     created_at: AwareDatetime
@@ -196,7 +196,7 @@ class FileEntry:
 
 @attrs.frozen(kw_only=True)
 class IdentityEntry:
-    """What is known of one identity: by one commit, or by all of them.
+    """The state of one identity: by one commit, or by all of them.
 
     Attributes:
         id: The identity.
@@ -261,7 +261,7 @@ class IdentityEntry:
 
 @attrs.frozen(kw_only=True)
 class Commit:
-    """What became final together.
+    """A commit: files and identities that became final together.
 
     Attributes:
         n: The number of its line.

@@ -29,7 +29,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """Which account to read, and with what.
+    """The account to read, and the session's options.
 
     Attributes:
         slug: The account.

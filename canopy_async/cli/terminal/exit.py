@@ -1,4 +1,4 @@
-"""How a command ends: signals, one line for an error, the exit status."""
+"""The end of a command: signals, one line for an error, the exit status."""
 
 import asyncio
 import os
