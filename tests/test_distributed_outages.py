@@ -18,7 +18,7 @@ from canopy_async import (
     TransportError,
 )
 from canopy_async.distributed import driver, export
-from canopy_async.distributed.refused_alike import Suspects
+from canopy_async.distributed.suspect_tasks import Suspects
 from canopy_async.distributed.work import Outcome
 from canopy_async.export import Status, read_manifest, verify
 from canopy_async.testing import Faults

@@ -94,10 +94,12 @@ async def test_a_follower_waits_until_an_outage_is_over_and_loses_no_event(
 
 
 @pytest.mark.parametrize("seconds", [90, 600])
-@pytest.mark.parametrize("fault", ["429+", "503+"])
+@pytest.mark.parametrize(
+    ("fault", "cls"), [("429+", RateLimitedError), ("503+", RateLimitedError)]
+)
 @virtual
 async def test_a_follower_keeps_quiet_for_as_long_as_it_is_asked_to_and_goes_on(
-    warnings, seconds, fault
+    warnings, seconds, fault, cls
 ):
     random.seed(f"{seconds} {fault}")
     server = server_of_sixty(away=(20, 20 + seconds), fault=fault)
@@ -111,7 +113,7 @@ async def test_a_follower_keeps_quiet_for_as_long_as_it_is_asked_to_and_goes_on(
     # It goes on soon after the time that it was asked for.
     assert any(20 + seconds <= call.at < 20 + seconds + 15 for call in calls)
     began, over = warnings()
-    assert began == f"{BEGAN}RateLimitedError {fault[:-1]}"
+    assert began == f"{BEGAN}{cls.__name__} {fault[:-1]}"
     assert over.startswith(OVER)
     assert float(over.split()[-2]) == pytest.approx(seconds, abs=15)
 

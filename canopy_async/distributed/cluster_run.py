@@ -15,9 +15,9 @@ from canopy_async.distributed.destination import Destination
 from canopy_async.distributed.driver_clock import DriverClock
 from canopy_async.distributed.log_parts import LogParts
 from canopy_async.distributed.primitives import leases, let_go, variable
-from canopy_async.distributed.refused_alike import Suspects
 from canopy_async.distributed.shard import list_identities, run_shard
 from canopy_async.distributed.storage import Storage
+from canopy_async.distributed.suspect_tasks import Suspects
 from canopy_async.distributed.task_records import Record, fingerprints
 from canopy_async.distributed.uninterrupted import Uninterrupted
 from canopy_async.distributed.work import Job, Listing, Outcome, Rest, Work
