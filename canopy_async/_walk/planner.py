@@ -4,8 +4,6 @@ import math
 from collections import deque
 from typing import Final
 
-from canopy_async._walk.chart import Chart
-from canopy_async._walk.takes import TAKE
 from canopy_async._walk.window import OVERLAP, Window, plan_window
 from canopy_async.errors import RequestBudgetError
 
@@ -47,7 +45,6 @@ class Planner:
         self.end = 0
         self.rows = 0
         self._asked = self._allowed = 0
-        self._chart = Chart() if self.take == TAKE else None
         self.longest = 0
         self.suspect: int | None = None
         self._inferred: int | None = None
@@ -74,23 +71,12 @@ class Planner:
         elif self.end >= horizon or self._suspects_cut:
             return None
         bound = self.end - self.overlap
-        window = self._charted(bound, horizon if reach is None else reach)
-        window = window or plan_window(bound, self.take, reach=reach)
+        window = plan_window(bound, self.take, reach=reach)
         if (end := window.end) <= self.end:  # pages of few rows all begin or end there
             window = plan_window(bound, self.max_take, reach=reach)
             end = max(window.end, self.end + 1)
         self.end = end
         return self.ask(window)
-
-    def _charted(self, bound: int, goal: int) -> Window | None:
-        """Return the window of the chart, where there is one that serves.
-
-        To reach the goal, another may serve better: one that goes further.
-        """
-        if self._chart is None or bound + TAKE >= goal:
-            return None
-        window = self._chart.window_at(bound)
-        return window if window is not None and window.end > self.end else None
 
     def ask(self, window: Window) -> Window:
         """Ask for a window after all others.
@@ -137,15 +123,9 @@ class Planner:
         """
         self.least = OVERLAP + 1
         self.overlap = max(self.overlap, self.least)
-        self._chart = None
 
     def loosen(self) -> None:
-        """Overlap more: a seam broke, as the list had moved.
-
-        From now on windows reach as far as they can, as that makes most of them
-        overlap by more than they must, which pays where rows move.
-        """
-        self._chart = None
+        """Overlap more: a seam broke, as the list had moved."""
         self.overlap = min(2 * self.overlap, max(self.least, self.take // 2))
 
     def learn_take(self, asked: int, said: int) -> bool:
@@ -241,10 +221,7 @@ class Planner:
         most = self._said_max_take if self._inferred is None else self._inferred
         self.max_take = min(self._said_max_take, most)
         self.take = min(self._said_take, most)
-        if self.take >= before:
-            return False
-        self._chart = None
-        return True
+        return self.take < before
 
 
 def _mean_advance(take: int) -> float:
