@@ -184,7 +184,6 @@ class Bridge(Generic[R]):
         if held is None or self._errand is not None:
             return []
         self._held = None
-        held.shared = 0  # with what was accepted since, that is unknown
         self._cover.track.check_keys(held)
         if self._cover.certifies(held):
             rows = self._reader.accept(held)

@@ -202,7 +202,6 @@ class OverlapChain(Generic[R]):
         self._ledger.learn(page, window)
         plan = self._plan
         view = View(page, window, longest=plan.longest, suspect=plan.suspect)
-        self._cover.track.note_shared(view)
         view.check_ids()
         size = page.pagination.take
         first = self._ledger.expected is None

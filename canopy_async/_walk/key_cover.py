@@ -182,11 +182,7 @@ class KeyCover(Generic[R]):
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out what a certified view adds, and move to its last key."""
         keys, length = view.keys, len(view.rows)
-        tied, late = view.shared, 0
-        if tied and self._ends_before(view, tied):  # as a rule
-            rows = list(view.rows[tied:])
-        else:
-            rows, tied, late = self._sift(view)
+        rows, tied, late = self._sift(view)
         place: int | None = None
         is_new = tied < length
         if is_new:
@@ -204,13 +200,6 @@ class KeyCover(Generic[R]):
             self.run_start = view.start + place
         self.track.add(view, rows=len(rows), place=place, is_new=is_new)
         return Accepted(rows, length - len(rows) - late, late)
-
-    def _ends_before(self, view: View[R], at: int) -> bool:
-        """Tell whether the last row at the cover is the one before there."""
-        keys = view.keys
-        if keys[at - 1] != self.key:
-            return False
-        return at == len(keys) or keys[at] != self.key
 
     def _sift(self, view: View[R]) -> tuple[list[R], int, int]:
         """Return the rows to hand out, where those after the cover begin, late ones."""

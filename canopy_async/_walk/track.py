@@ -11,16 +11,16 @@ __all__ = ["Track"]
 R = TypeVar("R", bound=Row)
 
 _REMEMBERED_VIEWS = 2
-_VIEWS_IN_RECENT = 6
 
 
 class _Seen:
     """What is remembered of a view; its rows are not, which saves memory."""
 
-    __slots__ = ("_places", "begin", "ids", "keys", "rank")
+    __slots__ = ("_places", "begin", "ids", "keys", "members", "rank")
 
     def __init__(self, view: View[Any], begin: int, rank: int) -> None:
         self.ids: Final = view.ids
+        self.members: Final = view.members
         self.keys: Final = view.keys
         self.begin: Final = begin
         self.rank: Final = rank
@@ -32,6 +32,21 @@ class _Seen:
         if self._places is None:  # lists that hold still never ask
             self._places = {id_: place for place, id_ in enumerate(self.ids)}
         return self._places
+
+    def changed_in(self, view: View[Any]) -> int | None:
+        """Return the place in a view of a row with another key than it had here.
+
+        Where rows did not move between two windows, those that both hold are the last
+        of one and the first of the other.
+        """
+        shared = view.members & self.members
+        last, first = slice(len(self.ids) - len(shared), None), slice(len(shared))
+        if self.ids[last] == view.ids[first] and self.keys[last] == view.keys[first]:
+            return None
+        for place, (id_, key) in enumerate(zip(view.ids, view.keys, strict=True)):
+            if id_ in shared and self.keys[self.places[id_]] != key:
+                return place
+        return None
 
 
 class Track(Generic[R]):
@@ -59,10 +74,6 @@ class Track(Generic[R]):
         self.head: str | None = None
         self._newest = 0
         self._seen: deque[_Seen] = deque(maxlen=_REMEMBERED_VIEWS)  # newest first
-        # The ids in these, and maybe others: it takes longer to let go of them.
-        self._recent: set[str] = set()
-        self._noted = 0
-        self._added = 0
 
     def remember(self, views: int) -> None:
         """Remember more views than a list in order of time needs."""
@@ -98,30 +109,6 @@ class Track(Generic[R]):
             self.position += rank - self.rank
         self.rank = rank
 
-    def note_shared(self, view: View[R]) -> None:
-        """Tell a view how many rows it shares, where it is new after these.
-
-        As a rule it is. It is told from few comparisons: where as many ids are new
-        as should be, none of these came before, and none comes twice.
-        """
-        if not self._seen:
-            return
-        last, ids = self._seen[0], view.ids
-        try:
-            shared = ids.index(last.ids[-1]) + 1
-        except ValueError:
-            return
-        if (
-            last.ids[-shared:] != ids[:shared]
-            or last.keys[-shared:] != view.keys[:shared]
-        ):
-            return
-        known = len(self._recent)
-        self._recent.update(ids)
-        self._noted = view.number
-        if len(self._recent) - known == len(ids) - shared:
-            view.shared = shared
-
     def found(self, position: int, count: int) -> None:
         """Note where the row looked for is, where none was accepted yet."""
         self.position = self.end = position
@@ -143,11 +130,14 @@ class Track(Generic[R]):
 
     def knows(self, id_: str) -> bool:
         """Tell whether a row is in one of the views remembered."""
-        return any(id_ in seen.places for seen in self._seen)
+        return any(id_ in seen.members for seen in self._seen)
 
     def unknown(self, ids: list[str]) -> set[str]:
         """Return those of some rows that are in none of the views remembered."""
-        return set(ids).difference(*[seen.places for seen in self._seen])
+        unknown = set(ids)
+        for seen in self._seen:
+            unknown = unknown - seen.members
+        return unknown
 
     def oldest_key(self) -> Any:
         """Return the first key of the views remembered, None if there is none."""
@@ -167,7 +157,7 @@ class Track(Generic[R]):
             (number, seen.places[id_])
             for id_ in view.ids
             for number, seen in enumerate(self._seen)
-            if id_ in seen.places
+            if id_ in seen.members
         ]
 
     def check_keys(self, view: View[R]) -> None:
@@ -176,28 +166,20 @@ class Track(Generic[R]):
         Raises:
             ProtocolError: A row came with another ``created_at`` than before.
         """
-        if view.shared:
-            return
         for seen in self._seen:
-            for at, (id_, key) in enumerate(zip(view.ids, view.keys, strict=True)):
-                place = seen.places.get(id_)
-                if place is not None and seen.keys[place] != key:
-                    raise ProtocolError(
-                        "created_at of a row changed while the list was read",
-                        page=view.page,
-                        path=f"items[{at}].created_at",
-                    )
+            place = seen.changed_in(view)
+            if place is not None:
+                raise ProtocolError(
+                    "created_at of a row changed while the list was read",
+                    page=view.page,
+                    path=f"items[{place}].created_at",
+                )
 
     def _see(self, view: View[R], begin: int, rank: int) -> None:
         self._seen.appendleft(_Seen(view, begin, rank))
-        if not (view.shared and view.number == self._noted):
-            self._recent.update(view.ids)
-        self._added += 1
-        if self._added % _VIEWS_IN_RECENT == 0:
-            self._recent = set().union(*(seen.ids for seen in self._seen))
 
     def _rank_of(self, id_: str) -> int | None:
         for seen in self._seen:
-            if id_ in seen.places:
+            if id_ in seen.members:
                 return seen.rank + seen.places[id_] - seen.begin
         return None

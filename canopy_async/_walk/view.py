@@ -34,9 +34,8 @@ class View(Generic[R]):
     Attributes:
         rows: The rows.
         ids: Their ids.
+        members: Their ids as a set.
         keys: Their ``created_at``.
-        shared: How many rows it is known to begin with that were accepted last,
-            while no other was seen lately, nor any twice; 0 where that is unknown.
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
@@ -66,7 +65,6 @@ class View(Generic[R]):
     """
 
     __slots__ = (
-        "_members",
         "claims_more",
         "count",
         "end",
@@ -76,10 +74,10 @@ class View(Generic[R]):
         "is_placed",
         "is_short",
         "keys",
+        "members",
         "number",
         "page",
         "rows",
-        "shared",
         "start",
     )
 
@@ -95,9 +93,8 @@ class View(Generic[R]):
         rows = page.items
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
-        self.shared = 0
-        self._members: set[str] | None = None
         self.ids: Final = [row.id for row in rows]
+        self.members: Final = frozenset(self.ids)
         self.keys: Final[list[Any]] = [row.created_at for row in rows]
         self.start: Final = (window.page - 1) * take
         self.end: Final = self.start + len(rows)
@@ -118,20 +115,13 @@ class View(Generic[R]):
         )
         self.is_short: Final = not (is_full or self.is_end)
 
-    @property
-    def members(self) -> set[str]:
-        """The ids as a set."""
-        if self._members is None:  # lists that hold still never ask
-            self._members = set(self.ids)
-        return self._members
-
     def check_ids(self) -> None:
         """Raise where a row comes twice.
 
         Raises:
             ProtocolError: Names the page and the row.
         """
-        if self.shared or len(self.members) == len(self.ids):
+        if len(self.members) == len(self.ids):
             return
         at = next(at for at, id_ in enumerate(self.ids) if id_ in self.ids[:at])
         raise ProtocolError(
