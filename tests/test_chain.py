@@ -355,21 +355,21 @@ def test_a_refused_sort_by_is_left_out_once():
     assert_all(reader.run(), rows)
     assert not reader.walk.sends_sort_by
     assert "the server refused sort_by='created_at'" in reader.report.warnings
-    assert not reader.walk.refused()
+    assert not reader.walk.retry_without_sort()
 
 
 def test_a_refusal_is_final_where_there_is_no_sort_by():
     walk = OverlapChain(take=TAKE)
     walk.plan()
-    assert not walk.refused()
+    assert not walk.retry_without_sort()
 
 
 def test_a_refusal_is_final_after_page_1():
     rows = log(150)
     walk = OverlapChain(take=TAKE, sort_by="created_at")
-    walk.take(page_of(rows, walk.plan()))
+    walk.accept_page(page_of(rows, walk.plan()))
     walk.plan()
-    assert not walk.refused()
+    assert not walk.retry_without_sort()
 
 
 def test_an_order_that_is_ignored_is_told(order, width):

@@ -39,7 +39,7 @@ def begin(serve, pages, **options):
     place = Place(lambda: "scope")
     for _ in range(pages):
         window = reader.walk.plan()
-        rows = reader.walk.take(serve(window))
+        rows = reader.walk.accept_page(serve(window))
         reader.read += rows
         place.advance(rows)
     report, position = reader.walk.report(), reader.walk.position
@@ -182,7 +182,7 @@ def test_a_plain_read_that_follows_keeps_what_was_worth_knowing():
     reader = Reader(serve, sort_by="action")
     window = reader.walk.plan()
     assert serve(window) == "denied"
-    assert reader.walk.refused()
+    assert reader.walk.retry_without_sort()
     reader.run()
     report = reader.report
     assert report == ReadReport(
@@ -224,7 +224,7 @@ def test_rows_sampled_out_of_a_run_of_ties_share_no_row_with_what_comes_after():
         reader = Reader(ShufflesTies(seed, take), take=take, accept_unordered=True)
         with contextlib.suppress(IncompleteReadError):
             reader.run()
-        if reader.walk._bridge.has_sampled:  # noqa: SLF001
+        if reader.walk._state.gap.has_sampled:  # noqa: SLF001
             sampled += 1
             assert reader.report.proof != Proof.SHARED_ID or not reader.report.complete
     assert sampled > 5

@@ -86,8 +86,9 @@ def test_overlap_costs_at_most_16_percent(rows):
 
 def planned_on(planner, rows):
     """What a walk asks for on to the end of a list that holds still."""
-    planner.rows, before = rows, len(planner.windows)
-    while planner.plan(covered=planner.end, horizon=rows + 1, reach=None):
+    before = len(planner.windows)
+    planner.begin(end=100, rows=rows)
+    while planner.plan(covered=100, horizon=rows + 1, reach=None):
         pass
     return list(planner.windows)[before:]
 
@@ -95,7 +96,7 @@ def planned_on(planner, rows):
 def after_page_1():
     planner = Planner(100, 100)
     planner.ask(Window(1, 100))
-    planner.end = 100
+    planner.begin(end=100, rows=0)
     return planner
 
 
@@ -137,7 +138,7 @@ def test_where_rows_tie_windows_overlap_by_one_row_more_and_reach_as_far_as_they
 def test_a_plan_that_goes_back_is_none_the_worse():
     planner = after_page_1()
     planned_on(planner, 20_000)
-    planner.windows.clear()
+    planner.forget_all()
     window = planner.plan(covered=500, horizon=20_001, reach=None)
     assert window.start <= 500 - OVERLAP
     assert window.end > 500
@@ -147,11 +148,11 @@ def test_a_plan_that_goes_back_is_none_the_worse():
 def test_the_plan_always_gets_on(take):
     # Pages of few rows all begin or end at some places; larger ones help there.
     planner = Planner(take, 100)
-    planner.rows = 100_000
+    planner.begin(end=0, rows=100_000)
     covered = 4
     while covered < 3_000:
         window = planner.plan(covered=covered, horizon=100_000, reach=None)
-        planner.windows.clear()
+        planner.forget_all()
         assert window.start <= covered - OVERLAP
         assert window.end > covered
         covered = window.end
@@ -159,7 +160,7 @@ def test_the_plan_always_gets_on(take):
 
 def test_requests_are_bounded():
     planner = Planner(100, 100)
-    planner.rows = 1000
+    planner.begin(end=0, rows=1000)
     asked = 0
     while asked < 87:
         planner.ask(Window(1, 100))
@@ -229,7 +230,7 @@ def test_one_page_tells_it_where_a_list_would_have_grown_by_half_a_page(behind, 
 
 def test_a_short_page_that_was_not_the_longest_was_not_cut():
     planner = Planner(100, 100)
-    planner.longest = 80
+    seen(planner, 80, asked=80)
     for _ in range(5):
         assert not seen(planner, 50, claims_more=True)
 
@@ -266,7 +267,7 @@ def test_what_the_server_says_itself_is_not_taken_back():
 
 def test_one_window_at_a_time_is_asked_for_while_a_cut_is_suspected():
     planner = Planner(100, 100)
-    planner.end = 50
+    planner.begin(end=50, rows=0)
     seen(planner, 50, claims_more=True)
     assert planner.plan(covered=50, horizon=1000, reach=None)
     assert planner.plan(covered=50, horizon=1000, reach=None) is None

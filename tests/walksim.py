@@ -277,7 +277,7 @@ def simulate(
             head = walk.windows[0]
             while head not in network.answers:
                 network.step()
-            rows = walk.take(network.answers.pop(head))
+            rows = walk.accept_page(network.answers.pop(head))
             if rows:
                 last_row_at = network.now
             read.extend(rows)
@@ -639,7 +639,9 @@ def torment(torment: Torment, rng: random.Random, walk: Walk[SimRow]) -> Verdict
                 pages[window] = server.serve(window)
                 continue
             page = pages.pop(head)
-            read.extend(walk.take_missing() or () if page is None else walk.take(page))
+            read.extend(
+                walk.accept_missing() or () if page is None else walk.accept_page(page)
+            )
     except CanopyError as error:
         raised = type(error).__name__
     server.may_move()

@@ -8,7 +8,7 @@ and no tasks, so that it can be tested on simulated lists.
 """
 
 from canopy_async._walk.chain import OverlapChain
-from canopy_async._walk.newest import NewestFirst, proven_walk
+from canopy_async._walk.newest import proven_walk
 from canopy_async._walk.plain import PlainWalk
 from canopy_async._walk.span import WHOLE, Span
 from canopy_async._walk.walk import Walk
@@ -16,7 +16,6 @@ from canopy_async._walk.window import Window
 
 __all__ = [
     "WHOLE",
-    "NewestFirst",
     "OverlapChain",
     "PlainWalk",
     "Span",

@@ -2,7 +2,8 @@
 
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from canopy_async._walk.track import Track
+from canopy_async._walk.position import Position
+from canopy_async._walk.recent import Recent
 from canopy_async._walk.view import Row, View
 from canopy_async.report import Proof
 
@@ -34,8 +35,13 @@ class Cover(Protocol[R]):
         ...
 
     @property
-    def track(self) -> Track[R]:
-        """Where the cover was last seen."""
+    def recent(self) -> Recent[R]:
+        """The rows accepted so far: evidence."""
+        ...
+
+    @property
+    def position(self) -> Position[R]:
+        """Where in the list the cover ends: a hint."""
         ...
 
     @property

@@ -1,13 +1,29 @@
-"""Which windows a walk asks for, and how many it may."""
+"""The planner: which windows a walk asks for, how large they are, and how many.
+
+Positions in the list, as the planner uses them::
+
+    0 ...... covered ...... bound .. end ...... reach ...... horizon
+
+- ``covered``: the cover ends here.
+- ``end``: the windows that were asked for reach this far.
+- ``bound``: ``overlap`` rows before ``end``; the next window begins here or before.
+- ``reach``: no row after it is wanted, because of a limit.
+- ``horizon``: windows must reach this far to show the end of the list.
+"""
 
 import math
 from collections import deque
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
+from canopy_async._walk.view import View
 from canopy_async._walk.window import OVERLAP, Window, plan_window
 from canopy_async.errors import RequestBudgetError
 
-__all__ = ["Planner"]
+__all__ = ["SURE_TAKE", "Planner"]
+
+SURE_TAKE: Final = 20
+"""Rows per page that any server allows, as they are the API's default."""
 
 _MIN_TAKE: Final = 4  # smaller windows can't overlap and get on
 _SPARE_REQUESTS: Final = 64
@@ -24,26 +40,23 @@ class Planner:
         max_take: The same for windows that bridge a gap, where more rows help.
 
     Attributes:
-        windows: What is asked for and not taken yet, in the order of taking.
         take: Rows per page of planned windows; what the server sends at most
             is learnt.
         max_take: Rows per page of windows that bridge a gap.
         overlap: Rows that planned windows share: more while the list moves.
         least: The least that they share.
-        end: The position that the plan reaches.
-        rows: Rows that the walk is about, which bounds its requests.
         longest: The most rows that any page had so far.
         suspect: How many rows a page had that was short, and yet claimed that more
             follow; None if there was none.
     """
 
     def __init__(self, take: int, max_take: int) -> None:
-        self.windows: deque[Window] = deque()
+        self._windows: deque[Window] = deque()
         self.take = self._said_take = min(max(take, _MIN_TAKE), max_take)
         self.max_take = self._said_max_take = max_take
         self.overlap = self.least = OVERLAP
-        self.end = 0
-        self.rows = 0
+        self._end = 0
+        self._rows = 0
         self._asked = self._allowed = 0
         self.longest = 0
         self.suspect: int | None = None
@@ -52,6 +65,28 @@ class Planner:
         self._agreeing = 0
         self._spare_pages = 0
         self._barren = 0
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """Windows that were asked for and not taken yet, in the order of taking."""
+        return self._windows
+
+    def begin(self, *, end: int, rows: int) -> None:
+        """Go on after page 1.
+
+        Args:
+            end: Position after the last row of page 1.
+            rows: Rows that the walk is about, which bounds its requests.
+        """
+        self._end, self._rows = end, rows
+
+    def pop(self) -> Window:
+        """Remove the window that is taken next, and return it."""
+        return self._windows.popleft()
+
+    def forget_all(self) -> None:
+        """Forget the windows that were asked for: their answers are not wanted."""
+        self._windows.clear()
 
     def plan(self, *, covered: int, horizon: int, reach: int | None) -> Window | None:
         """Ask for the next window of the plan.
@@ -64,18 +99,18 @@ class Planner:
         Returns:
             None where the windows that are asked for suffice for now.
         """
-        if not self.windows:
+        if not self._windows:
             # Nothing is under way: go on from where the cover is, not from
             # where it was expected.
-            self.end = max(self.overlap + 1, covered)
-        elif self.end >= horizon or self._suspects_cut:
+            self._end = max(self.overlap + 1, covered)
+        elif self._end >= horizon or self._suspects_cut:
             return None
-        bound = self.end - self.overlap
+        bound = self._end - self.overlap
         window = plan_window(bound, self.take, reach=reach)
-        if (end := window.end) <= self.end:  # pages of few rows all begin or end there
+        if (end := window.end) <= self._end:  # pages of few rows all begin or end there
             window = plan_window(bound, self.max_take, reach=reach)
-            end = max(window.end, self.end + 1)
-        self.end = end
+            end = max(window.end, self._end + 1)
+        self._end = end
         return self.ask(window)
 
     def ask(self, window: Window) -> Window:
@@ -88,16 +123,16 @@ class Planner:
         if self._asked > self._allowed:
             self._check_budget()
         window.number = self._asked
-        self.windows.append(window)
+        self._windows.append(window)
         return window
 
     def _check_budget(self) -> None:
         # Smaller pages are learnt of, never larger ones: no more are allowed before.
-        self._allowed = _SPARE_REQUESTS + int(2 * self.rows / _mean_advance(self.take))
+        self._allowed = _SPARE_REQUESTS + int(2 * self._rows / _mean_advance(self.take))
         if self._asked > self._allowed:
             raise RequestBudgetError(
                 f"the read would take more than {self._allowed} requests for a list of"
-                f" {self.rows} rows"
+                f" {self._rows} rows"
             )
 
     def ask_first(self, window: Window) -> None:
@@ -107,7 +142,7 @@ class Planner:
             RequestBudgetError: The walk has asked for too many.
         """
         self.ask(window)
-        self.windows.rotate(1)
+        self._windows.rotate(1)
 
     def tighten(self) -> None:
         """Overlap less: a seam held."""
@@ -127,6 +162,25 @@ class Planner:
     def loosen(self) -> None:
         """Overlap more: a seam broke, as the list had moved."""
         self.overlap = min(2 * self.overlap, max(self.least, self.take // 2))
+
+    def learn_size(self, view: View[Any]) -> bool:
+        """Learn from a page how many rows the server sends at most, said or not.
+
+        Returns:
+            Whether the windows that are asked for are too large.
+        """
+        if len(view.rows) == view.take == view.asked:
+            self.longest = max(self.longest, view.take)
+            return False
+        said_less = self.learn_take(view.asked, view.take)
+        is_cut = self.learn_length(
+            len(view.rows),
+            asked=view.asked,
+            short=bool(view.rows) and view.is_short,
+            claims_more=view.claims_more,
+            behind=view.count - view.end,
+        )
+        return said_less or is_cut
 
     def learn_take(self, asked: int, said: int) -> bool:
         """Learn what the server sends at most, where it says so.

@@ -8,7 +8,7 @@ from canopy_async._walk.window import Window
 from canopy_async.errors import ProtocolError
 from canopy_async.models import Page
 
-__all__ = ["DoubtfulEnd", "Row", "View", "check_page"]
+__all__ = ["Row", "View", "check_page"]
 
 
 class Row(Protocol):
@@ -39,7 +39,10 @@ class View(Generic[R]):
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
+        answer: The page as it was decoded.
         page: The page's number.
+        asked: Rows per page that were asked for.
+        take: Rows per page that the server says it sends.
         number: How many windows were asked for before it.
         claims_more: Whether the server says that another page follows.
         is_first: Whether it begins at the head of the list.
@@ -65,6 +68,8 @@ class View(Generic[R]):
     """
 
     __slots__ = (
+        "answer",
+        "asked",
         "claims_more",
         "count",
         "end",
@@ -79,6 +84,7 @@ class View(Generic[R]):
         "page",
         "rows",
         "start",
+        "take",
     )
 
     def __init__(
@@ -91,6 +97,9 @@ class View(Generic[R]):
     ) -> None:
         meta = page.pagination
         rows = page.items
+        self.answer: Final = page
+        self.asked: Final = window.take
+        self.take: Final = meta.take
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
         self.ids: Final = [row.id for row in rows]
@@ -126,41 +135,6 @@ class View(Generic[R]):
         at = next(at for at, id_ in enumerate(self.ids) if id_ in self.ids[:at])
         raise ProtocolError(
             "the id occurs twice in one page", page=self.page, path=f"items[{at}].id"
-        )
-
-
-class DoubtfulEnd:
-    """A view that may be the end of the list, though more rows were counted.
-
-    Either the list grew after the view was selected and before the rows were
-    counted, or the server kept rows back. A later view tells which, where it holds
-    the last row of the doubtful one and reaches as far as was counted: what was
-    counted is there to be seen. Where any page held more rows, no limit on the
-    size of pages had cut the doubtful one, so that the list ended with it.
-
-    Args:
-        view: The view, which was accepted.
-    """
-
-    __slots__ = ("_count", "_last", "_rows")
-
-    def __init__(self, view: View[Any]) -> None:
-        self._last: Final = view.ids[-1]
-        self._rows: Final = len(view.ids)
-        self._count: Final = view.count
-
-    def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
-        """Tell whether a view that was accepted later shows that it was the end.
-
-        Args:
-            view: The later view.
-            longest: How many rows any page had so far.
-        """
-        return (
-            self._rows < longest
-            and view.is_placed
-            and view.end >= self._count
-            and self._last in view.members
         )
 
 

@@ -44,18 +44,18 @@ class Walk(Protocol[T]):
         """
         ...
 
-    def take(self, page: Page[T]) -> Sequence[T]:
+    def accept_page(self, page: Page[T]) -> Sequence[T]:
         """Take the page of the first of `windows`; return the rows to hand out.
 
         Windows may leave `windows` here, or new ones come first.
         """
         ...
 
-    def take_missing(self) -> Sequence[T]:
+    def accept_missing(self) -> Sequence[T]:
         """Take it that the first of `windows`, not page 1, was a 404."""
         ...
 
-    def take_oversized(self) -> Sequence[T] | None:
+    def accept_oversized(self) -> Sequence[T] | None:
         """Take it that the page of the first of `windows` was too large to be read.
 
         Returns:
@@ -64,7 +64,7 @@ class Walk(Protocol[T]):
         """
         ...
 
-    def refused(self) -> bool:
+    def retry_without_sort(self) -> bool:
         """Take it that the first of `windows` was a 400 or 422.
 
         Returns:
