@@ -19,6 +19,7 @@ from typing import (
 import attrs
 from msgspec import Meta
 
+from canopy_async._util.public import publish
 from canopy_async._util.structs import NeverSent, decoded_strictly
 
 __all__ = [
@@ -81,7 +82,7 @@ class OpenEnum(StrEnum):
 
 
 class ActorType(OpenEnum):
-    """What kind of actor an event names; free text is allowed."""
+    """The kind of actor that an event names; free text is allowed."""
 
     USER = "user"
     IDENTITY = "identity"
@@ -90,7 +91,7 @@ class ActorType(OpenEnum):
 
 
 class Outcome(OpenEnum):
-    """How the audited action ended."""
+    """The outcome of the audited action."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -98,7 +99,7 @@ class Outcome(OpenEnum):
 
 
 class Severity(OpenEnum):
-    """How much an event matters: from ``INFO`` to ``CRITICAL``, in this order.
+    """The weight of an event: from ``INFO`` to ``CRITICAL``, in this order.
 
     ``<``, ``<=``, ``>`` and ``>=`` compare by that order, with members and with their
     text. A value that is not listed ranks above all that are, so that an alert does
@@ -233,7 +234,7 @@ class Identity:
 
 @attrs.frozen(kw_only=True)
 class PageMeta:
-    """What the server says about the page it sent.
+    """The counts that the server sends with a page.
 
     COUNT and SELECT are two statements there: ``item_count`` may belong to
     another instant than the rows.
@@ -253,3 +254,16 @@ class Page(Generic[T_co]):
 
     items: tuple[T_co, ...]
     pagination: PageMeta
+
+
+publish(
+    "canopy_async",
+    ActorType,
+    AuditEvent,
+    Category,
+    Identity,
+    Outcome,
+    Page,
+    PageMeta,
+    Severity,
+)

@@ -20,6 +20,7 @@ import attrs
 import msgspec
 
 from canopy_async._util.instants import in_utc
+from canopy_async._util.public import publish
 from canopy_async.errors import CanopyError, CheckpointError
 from canopy_async.models import AuditEvent, AwareDatetime
 from canopy_async.report import ReadReport
@@ -43,7 +44,7 @@ MAX_IDS: Final = 20_000
 """Ids that one checkpoint holds; where more are due, the overlap is narrowed."""
 
 MAX_DEEP_IDS: Final = 2_000
-"""Ids that are kept for deep polls; where more are due, these reach less deep."""
+"""Ids that are kept for deep polls; where more are due, deep polls reach less far."""
 
 
 _WITNESSES: Final = 15
@@ -580,3 +581,6 @@ def _floor_of_most(most: int, keys: Iterable[datetime]) -> datetime:
 
 def _in_utc(instant: datetime | None) -> datetime | None:
     return None if instant is None else in_utc(instant)
+
+
+publish("canopy_async", Batch, FollowCheckpoint, FollowOutcome, Gap)

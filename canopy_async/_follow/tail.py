@@ -1,16 +1,17 @@
 """One read of a poll: an overlap chain, and what a follower notes of its pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import attrs
 
-from canopy_async._api.requests import MAX_TAKE, Query
-from canopy_async._read.run import ReadOptions, Run
-from canopy_async._read.stream import EventStream
+from canopy_async._api.requests import MAX_TAKE
+from canopy_async._read.audit_log import AuditLog
+from canopy_async._read.run import Run
 from canopy_async._transport.lanes import Lanes
-from canopy_async._walk import OverlapChain, Span, Walk
+from canopy_async._util.arguments import Order
+from canopy_async._walk import OverlapChain, Span
 from canopy_async.errors import (
     IncompleteReadError,
     RequestBudgetError,
@@ -70,8 +71,8 @@ class Tail:
 
 
 def open_tail(
-    read: Callable[..., EventStream],
-    order: str,
+    log: AuditLog,
+    order: Order,
     *,
     floor: datetime | None,
     take: int,
@@ -81,7 +82,7 @@ def open_tail(
     """Return a pass over a log, and what watches its pages.
 
     Args:
-        read: Makes a stream of the log.
+        log: The log of an identity.
         order: ``asc`` or ``desc``.
         floor: The earliest instant that is wanted.
         take: Rows per page at most.
@@ -96,10 +97,9 @@ def open_tail(
         span=Span(since=floor),
         on_page=tail.see,
     )
-
-    def new_walk(_query: Query, _options: ReadOptions) -> Walk[AuditEvent]:
-        return walk
-
-    stream = read(order=order, since=floor, take=take, concurrency=concurrency)
-    steered = attrs.evolve(stream, new_walk=new_walk)
-    return tail, steered.open() if lanes is None else steered.open_over(lanes)
+    options = attrs.evolve(
+        log.options, take=take, concurrency=concurrency or log.options.concurrency
+    )
+    query = attrs.evolve(log.query, order=order, since=floor)
+    stream = attrs.evolve(log, query=query, options=options).stream()
+    return tail, stream.open_walk(walk, lanes)

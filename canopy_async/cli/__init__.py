@@ -4,10 +4,11 @@ import gc
 import sys
 from importlib import import_module
 
+from canopy_async._util.interrupts import end_at_once, raise_again
+
 __all__ = ["main"]
 
 _EXTRA = ("rich", "typer")
-_INTERRUPTED = 130
 _NEW_OBJECTS = 5_000
 """How many are made before they are searched for garbage."""
 
@@ -20,6 +21,7 @@ def main() -> None:
     be exported, 130 when interrupted, and 141
     when the reader of the output went away.
     """
+    end_at_once()
     try:
         for name in _EXTRA:
             import_module(name)
@@ -31,10 +33,12 @@ def main() -> None:
             "canopy-async: the command line needs typer and rich:"
             " pip install 'canopy-async[cli]'"
         )
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+    finally:
+        raise_again()
 
     # This process is ours: what was imported lasts, and pages leave little garbage.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
-    sys.exit(guarded(app))
+    status = guarded(app)
+    end_at_once()
+    sys.exit(status)

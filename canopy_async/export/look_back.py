@@ -1,4 +1,4 @@
-"""What is new in a log that was read before, and what the next read has to know.
+"""The look-back: new rows of a log that was read before, late ones among them.
 
 An event may be committed a little after its ``created_at``, behind rows that were
 read already. So a read that goes on begins a while before the newest event that
@@ -26,7 +26,7 @@ _TICK: Final = timedelta.resolution
 
 
 class _Event(Protocol):
-    """What is needed of an event."""
+    """The fields of an event that the look-back needs."""
 
     @property
     def id(self) -> str: ...
@@ -134,7 +134,7 @@ class LookBack:
 
     @property
     def gap_so_far(self) -> Gap | None:
-        """Where events are surely missing, in the middle of a read oldest first."""
+        """The gap that is certain so far, in the middle of a read oldest first."""
         newest = self._base.newest
         if newest is None or self._top is None or self._top <= newest:
             return None  # what was known may be yet to come
@@ -142,7 +142,7 @@ class LookBack:
 
     @property
     def gap(self) -> Gap | None:
-        """Where events may be missing, once the log was read from the look-back on.
+        """The gap that is possible once the log was read from the look-back on.
 
         The server deletes the oldest events first. Where none of the known ones
         is left, it may have deleted newer ones, too, that were never read. One that

@@ -1,15 +1,16 @@
 """The records of a manifest: each is one line of JSON."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 import msgspec
 
 from canopy_async._follow.follow_checkpoint import Gap
+from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.display import clipped
-from canopy_async._util.instants import in_utc
+from canopy_async._util.instants import text_of
+from canopy_async._util.public import publish
 from canopy_async.checkpoint import scope_of
 from canopy_async.errors import ExportError
 from canopy_async.models import AwareDatetime
@@ -82,10 +83,17 @@ class Header:
     created_at: AwareDatetime
     library: str
 
+    @property
+    def query(self) -> EventsQuery:
+        """The query that is read of each identity."""
+        return EventsQuery(
+            q=self.q, order=self.order, since=self.since, until=self.until
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """Which identities a run was asked to export.
+    """The identities that a run was asked to export.
 
     Attributes:
         kind: ``all``: all identities of the account, as it lists them.
@@ -157,7 +165,7 @@ class Listed:
 
 @attrs.frozen(kw_only=True)
 class EventMark:
-    """Which event, and when it happened."""
+    """The id of an event, and its instant."""
 
     id: str
     created_at: AwareDatetime
@@ -188,7 +196,7 @@ class FileEntry:
 
 @attrs.frozen(kw_only=True)
 class IdentityEntry:
-    """What is known of one identity: by one commit, or by all of them.
+    """The state of one identity: by one commit, or by all of them.
 
     Attributes:
         id: The identity.
@@ -253,7 +261,7 @@ class IdentityEntry:
 
 @attrs.frozen(kw_only=True)
 class Commit:
-    """What became final together.
+    """A commit: files and identities that became final together.
 
     Attributes:
         n: The number of its line.
@@ -364,14 +372,23 @@ def scope_of_export(header: Header) -> str:
         "format": header.format,
         "order": header.order,
         "q": header.q,
-        "since": _text(header.since),
-        "until": _text(header.until),
+        "since": None if header.since is None else text_of(header.since),
+        "until": None if header.until is None else text_of(header.until),
         "v": VERSION,
     }
     return scope_of(msgspec.json.encode(named, order="sorted").decode())
 
 
-def _text(instant: datetime | None) -> str | None:
-    if instant is None:
-        return None
-    return in_utc(instant).isoformat(timespec="microseconds")
+publish(
+    "canopy_async.export",
+    Asked,
+    Begin,
+    Commit,
+    End,
+    EventMark,
+    Failure,
+    FileEntry,
+    Header,
+    IdentityEntry,
+    Listed,
+)

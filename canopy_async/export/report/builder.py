@@ -11,6 +11,7 @@ import attrs
 
 from canopy_async._util.arguments import check_instant, check_integer
 from canopy_async._util.plain_files import PRIVATE, replace_whole
+from canopy_async._util.public import publish
 from canopy_async.export.data_keys import Key
 from canopy_async.export.data_rows import read_batches
 from canopy_async.export.file_check import path_of
@@ -152,3 +153,6 @@ def _check_place(path: Path) -> None:
         )
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
+publish("canopy_async.export", WrittenReport, write_report)

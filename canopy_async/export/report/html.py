@@ -57,7 +57,7 @@ _FILTERS: Final = ("outcome", "severity", "category")
 
 
 class Page:
-    """What turns a summary into HTML.
+    """The page of a report, made of its summary.
 
     Raises:
         ExportError: The extra that it needs is not installed.
