@@ -1,4 +1,8 @@
-"""What of a list is covered, and which views continue it without a gap."""
+"""The cover: what of a list was handed out, and which views continue it.
+
+There are two kinds, by the certificate that they rest on: `KeyCover` compares keys, and
+`IdCover` looks for shared rows.
+"""
 
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -27,7 +31,7 @@ class Accepted(NamedTuple, Generic[R]):
 
 
 class Cover(Protocol[R]):
-    """What is covered, by one certificate or another."""
+    """A cover, by one certificate or another."""
 
     @property
     def proof(self) -> Proof:

@@ -1,4 +1,4 @@
-"""Reading a server that has one page size and ignores ``take``.
+"""The fence: reading a server that has one page size and ignores ``take``.
 
 Its windows can't overlap, so no seam can be proven. What is left is to read
 one page after the other, and to look at page 1 again at the end. Newest first,

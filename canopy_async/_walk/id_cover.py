@@ -1,4 +1,10 @@
-"""What of a list is covered by its rows themselves: the shared-id certificate."""
+"""A cover by shared rows: the shared-id certificate.
+
+It is for lists that are not sorted by ``created_at``. Where the server keeps one fixed
+order, ties included, a view that holds a row which was accepted last continues the
+cover after that row, whatever moved meanwhile. Whether the server keeps one order can't
+be proven; where two views show two orders, the walk raises.
+"""
 
 from itertools import pairwise
 from typing import Final, Generic, TypeVar
@@ -15,14 +21,12 @@ __all__ = ["IdCover"]
 R = TypeVar("R", bound=Row)
 
 _VIEWS_OF_IDS: Final = 4
+"""Views that are remembered. A row that was inserted behind the cover may lead back,
+once or twice, in windows that were under way; their rows must be known again."""
 
 
 class IdCover(Generic[R]):
     """A cover by the rows themselves: the shared-id certificate.
-
-    For lists in an order that the rows don't show. It holds where the server
-    keeps one fixed order, ties included: a view that shares a row with what
-    was accepted last then continues it, whatever moved meanwhile.
 
     Args:
         recent: The rows accepted so far, each view sharing a row with the one before.
@@ -39,8 +43,6 @@ class IdCover(Generic[R]):
     ) -> None:
         self.recent: Final[Recent[R]] = recent or Recent()
         self.position: Final[Position[R]] = position or Position()
-        # A row put in behind the cover may lead back, once or twice, in windows
-        # that were under way; what they hold again has to be known.
         self.recent.remember(_VIEWS_OF_IDS)
         self.position.remember(_VIEWS_OF_IDS)
 
@@ -59,7 +61,7 @@ class IdCover(Generic[R]):
                 raise UnorderedListError("the list has no fixed order")
 
     def bound_growth(self, view: View[R]) -> None:
-        """Learn nothing: rows don't show where new ones come."""
+        """Learn nothing: these rows don't show where new rows are added."""
 
     def certifies(self, view: View[R]) -> bool:
         """Tell whether a view shares a row with those accepted last."""

@@ -1,4 +1,4 @@
-"""What of a list is covered by the keys of its rows: the strict-key certificate.
+"""A cover by keys: the strict-key certificate, which is the theorem of the walk.
 
 Write a < b for "a comes earlier in the list". A cover is a place c such that
 every row before c that was there during the whole read has been handed out
@@ -28,6 +28,7 @@ __all__ = ["KeyCover"]
 R = TypeVar("R", bound=Row)
 
 _FEW_KEYS: Final = 2
+"""Keys from which on the pace of a list can be told."""
 
 
 class KeyCover(Generic[R]):

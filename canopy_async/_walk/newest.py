@@ -1,4 +1,4 @@
-"""The newest page first: it alone may be all that is wanted of the end of a log.
+"""The newest page: it alone may be all that is wanted of the end of a log.
 
 Theorem. Let page 1 of a list that is sorted newest first end in a row that is
 strictly older than an instant. Then it holds every row of the list at its own

@@ -23,9 +23,8 @@ _MAX_PROBES: Final = 40
 class OrderProbe(Generic[R]):
     """Looks for the order of a list whose page 1 has one key all along.
 
-    Where a part begins and ends depends on it. The last rows show it, unless
-    they have that key too; then so does all of the list, and either order is as
-    good as any.
+    The last rows of the list show its order, unless they have that key, too: then
+    all rows have it, and either order is as good as the other.
 
     Args:
         first: Page 1.
@@ -35,7 +34,7 @@ class OrderProbe(Generic[R]):
     Attributes:
         first: Page 1.
         fixed_size: Rows per page of a server that ignores ``take``, or None.
-        order: What was found, None where nothing shows it.
+        order: ``asc`` or ``desc``, None where nothing shows it.
         is_over: Whether nothing is left to look for.
     """
 
@@ -56,7 +55,7 @@ class OrderProbe(Generic[R]):
         """Return the window to ask for.
 
         Raises:
-            UnorderedListError: Too many showed nothing.
+            UnorderedListError: Too many windows showed nothing of the order.
         """
         self._probes += 1
         if self._probes > _MAX_PROBES:

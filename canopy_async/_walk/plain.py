@@ -1,4 +1,8 @@
-"""The pages that the first one counts, each read once."""
+"""The plain walk: the pages that page 1 counts, each asked for once.
+
+It proves nothing. It is what ``lossless=False`` reads, and what is left where rows have
+no ``created_at``.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +18,7 @@ __all__ = ["PlainWalk"]
 T = TypeVar("T")
 
 _MOST_REPEATS: Final = 8
+"""Pages in a row that may be missing, or repeat the page before them."""
 
 
 class PlainWalk(Generic[T]):

@@ -25,11 +25,20 @@ __all__ = ["SURE_TAKE", "Planner"]
 SURE_TAKE: Final = 20
 """Rows per page that any server allows, as they are the API's default."""
 
-_MIN_TAKE: Final = 4  # smaller windows can't overlap and get on
+_MIN_TAKE: Final = 4
+"""Rows of the smallest windows that overlap and still get on."""
+
 _SPARE_REQUESTS: Final = 64
+"""Requests that are allowed beyond twice as many as a list takes that holds still."""
+
 _PAGES_TO_INFER: Final = 3
+"""Short pages of one length after which that is taken for the most that is sent."""
+
 _PAGES_THAT_CLAIM_MORE: Final = 2
+"""Short pages of one length that suffice where the server says that more follow."""
+
 _MOST_BARREN: Final = 8
+"""Answers in a row without a new row after which an inferred page size is dropped."""
 
 
 class Planner:
@@ -37,14 +46,16 @@ class Planner:
 
     Args:
         take: Rows per page at most, for the windows that are planned.
-        max_take: The same for windows that bridge a gap, where more rows help.
+        max_take: Rows per page at most for windows that bridge a gap, where more rows
+            help.
 
     Attributes:
         take: Rows per page of planned windows; what the server sends at most
             is learnt.
         max_take: Rows per page of windows that bridge a gap.
-        overlap: Rows that planned windows share: more while the list moves.
-        least: The least that they share.
+        overlap: Rows that a planned window shares with the one before it; more while
+            the list moves.
+        least: The least value of ``overlap``.
         longest: The most rows that any page had so far.
         suspect: How many rows a page had that was short, and yet claimed that more
             follow; None if there was none.

@@ -1,11 +1,11 @@
-"""A run of rows with one key that is too long for any window to bridge.
+"""A run of ties: rows of one key, more of them than any window can bridge.
 
-Inside such a run no window begins strictly before the cover. A window that
-shares a row with the part handed out continues it if the server keeps ties in
-a fixed order; if the list holds still, counting tells whether that was so. The
-places of the first row and of the one after the last give the run's length,
-and where rows are missing, the run is sampled again: a server that orders ties
-anew for each request shows others each time.
+Inside such a run no window begins strictly before the cover. A window that shares a row
+with the part that was handed out continues it, if the server keeps ties in a fixed
+order; if the list holds still, counting tells whether it does. The places of the first
+row of the run and of the row after it give the run's length. Where rows are missing,
+the run is sampled again: a server that orders ties anew for each request shows others
+each time.
 """
 
 from typing import Final, Generic, TypeVar
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Row)
 
 
 class TieRun(Generic[R]):
-    """The run at a cover, read by shared rows.
+    """The run of ties at a cover, read by shared rows.
 
     Args:
         cover: What is covered; the run is the one at its key.

@@ -1,4 +1,4 @@
-"""One answer as evidence: its rows, and where in the list they stood."""
+"""A view: one answer as evidence, with its rows and where in the list they stood."""
 
 from collections.abc import Sequence
 from datetime import datetime
