@@ -254,9 +254,9 @@ class KeyCover(Generic[R]):
 
     def _count_late(self, view: View[R], begin: int) -> int:
         """Count unseen rows before the cover, as far back as is remembered."""
-        oldest = self.recent.oldest_key()
         unknown = self.recent.unknown(view.ids[:begin])
-        if oldest is None or not unknown:
+        oldest = self.recent.oldest_key() if unknown else None
+        if oldest is None:
             return 0
         return sum(
             id_ in unknown and self.precedes(oldest, key)

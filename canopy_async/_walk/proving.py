@@ -97,11 +97,12 @@ class ProvingPhase(Generic[R]):
 
     def _noted(self, step: Step[R]) -> Step[R]:
         """Count the answers in a row that bring nothing new."""
-        self._state.patience.note(
-            len(step.rows),
-            is_done=isinstance(step.phase, Done),
-            counted=self._state.ledger.latest,
-        )
+        patience = self._state.patience
+        if step.rows:
+            patience.renew()
+            return step
+        is_done = isinstance(step.phase, Done)
+        patience.note_barren(is_done=is_done, counted=self._state.ledger.latest)
         return step
 
 

@@ -48,6 +48,8 @@ class SeenRows:
         While a list holds still, the rows that two windows share are the last rows of
         one and the first rows of the other; that case is compared as two slices.
         """
+        if self.members.isdisjoint(view.members):
+            return None
         shared = view.members & self.members
         last, first = slice(len(self.ids) - len(shared), None), slice(len(shared))
         if self.ids[last] == view.ids[first] and self.keys[last] == view.keys[first]:
@@ -100,7 +102,8 @@ class Recent(Generic[R]):
         """Return those of some ids that no remembered view holds."""
         unknown = set(ids)
         for seen in self._views:
-            unknown = unknown - seen.members
+            if unknown:
+                unknown = unknown - seen.members
         return unknown
 
     def oldest_key(self) -> Any:

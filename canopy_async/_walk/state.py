@@ -87,15 +87,20 @@ class Patience:
         """Whether so many answers brought nothing new that the plan leads nowhere."""
         return self._barren >= _MOST_BARREN
 
-    def note(self, rows: int, *, is_done: bool, counted: int) -> None:
-        """Note how many rows an answer brought.
+    def renew(self) -> None:
+        """Begin to count anew: an answer brought rows."""
+        self._barren, self.is_lost = 0, False
+
+    def note_barren(self, *, is_done: bool, counted: int) -> None:
+        """Count an answer that brought nothing new.
+
+        Args:
+            is_done: Whether the walk is done with it.
+            counted: How many rows the server counts.
 
         Raises:
-            RequestBudgetError: Too many answers in a row brought none.
+            RequestBudgetError: There are too many of them, and the walk is not done.
         """
-        if rows:
-            self._barren, self.is_lost = 0, False
-            return
         self._barren += 1
         if self._barren > _MOST_BARREN_AT_ALL and not is_done:
             raise RequestBudgetError(
