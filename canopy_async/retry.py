@@ -27,6 +27,10 @@ _RETRIED: Final = COOLDOWN_STATUSES | {
 }
 
 
+# Only the waits of backoff are used here, never its decorators: these call
+# asyncio.iscoroutinefunction, which is deprecated from Python 3.14 on.
+
+
 def full_jitter(bound: float) -> float:
     """Return a random wait of up to ``bound`` seconds."""
     # Imported where it is needed, as most processes never wait.

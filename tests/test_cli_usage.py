@@ -78,7 +78,7 @@ def test_version():
 @pytest.mark.parametrize("missing", ["rich", "typer"])
 def test_without_the_extra_main_says_what_to_install(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(SystemExit, match=r"pip install 'canopy-async\[cli\]'"):
+    with pytest.raises(SystemExit, match="install this library with its extra 'cli'"):
         cli.main()
 
 

@@ -1,4 +1,4 @@
-"""The command line, ``canopy-async``; needs the extra ``canopy-async[cli]``."""
+"""The command line, ``canopy-async``; needs the extra ``cli``."""
 
 import gc
 import sys
@@ -30,8 +30,8 @@ def main() -> None:
         from canopy_async.cli.terminal.exit import guarded  # noqa: PLC0415
     except ModuleNotFoundError:
         sys.exit(
-            "canopy-async: the command line needs typer and rich:"
-            " pip install 'canopy-async[cli]'"
+            "canopy-async: the command line needs the packages typer and rich: install"
+            " this library with its extra 'cli'"
         )
     finally:
         raise_again()

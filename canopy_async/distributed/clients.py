@@ -93,7 +93,7 @@ def _new_credentials() -> Any:
     except ImportError:
         raise ExportError(
             "a cluster of this machine needs the package cryptography, for its TLS:"
-            " pip install 'canopy-async[dask]'"
+            " install this library with its extra 'dask'"
         ) from None
 
 
