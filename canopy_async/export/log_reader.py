@@ -152,7 +152,7 @@ class LogReader:
                 since_each=self._since,
                 on_end=self._ended,
                 limit=self._limits.events_each,
-                **self._query.named,
+                **self._query.options,
             )
             async with fan_out:
                 await self._read_all(fan_out)
