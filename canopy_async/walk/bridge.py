@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
-from canopy_async.errors import DriftTooFastError, UnprovenTiesError
+from canopy_async.errors import DriftTooFastError, UnorderedListError, UnprovenTiesError
 from canopy_async.walk.cover import Accepted, Cover
 from canopy_async.walk.key_cover import KeyCover
 from canopy_async.walk.ledger import Ledger
@@ -148,7 +148,7 @@ class Bridge(Generic[R]):
 
     def _ask_next(self, seek: Seek) -> None:
         if seek.probes >= _MAX_PROBES:
-            raise self._lost()
+            raise self._lost(seek)
         window = seek.next_window(self._plan.max_take)
         self.send(window, partial(self._probe, seek))
         self._seeks = True
@@ -250,10 +250,17 @@ class Bridge(Generic[R]):
         ties.closing = None
         return rows + self._reader.accept(closing) + self.reconsider()
 
-    def _lost(self) -> Exception:
+    def _lost(self, seek: Seek) -> Exception:
         ties, keys = self._ties, self._keys
-        if ties is not None and keys is not None and ties.key == keys.key:
-            return unproven_ties()
+        if keys is not None:
+            is_read_by_ties = ties is not None and ties.key == keys.key
+            if is_read_by_ties or (seek.is_amid_run and len(keys.at) > 1):
+                return unproven_ties()
+            if keys.order is None:
+                return UnorderedListError(
+                    "the rows that were read are gone, and had one created_at: nothing"
+                    " shows in which order the list is, and so what comes next"
+                )
         return DriftTooFastError(
             "the list moves by a page or more per round trip, or the server sends the"
             " rows of one page for others: the place where the read stood was not found"
@@ -264,6 +271,6 @@ class Bridge(Generic[R]):
 def unproven_ties() -> UnprovenTiesError:
     """Return the error of a run of ties that can't be proven."""
     return UnprovenTiesError(
-        "more rows share one created_at than fit into a page, and the list moved"
-        " while they were read"
+        "more rows share one created_at than a page shows together with what comes"
+        " before and after them, and the list moved while they were read"
     )

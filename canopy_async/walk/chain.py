@@ -389,8 +389,9 @@ class OverlapChain(Generic[R]):
     def _begin_search(self, first: View[R]) -> None:
         """Look for where the wanted part begins, which is not in page 1."""
         resume = self._span.resume
-        low, high = first.end, self._ledger.latest
-        low_key, high_key = first.keys[-1], None
+        # Page 1 may end amid the ties that the wanted part begins with.
+        low, high = self._keys.rows_before(first), self._ledger.latest
+        low_key, high_key = (first.keys[low - 1] if low else None), None
         guess = None if resume is None else resume.position
         if guess is None and self._keys.order == "asc":
             if self._newest is None:
