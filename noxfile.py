@@ -128,6 +128,13 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def small_world(session: nox.Session) -> None:
+    """Read small lists through every schedule that there is, and print how many."""
+    session.install("-e", ".")
+    session.run("python", "tests/smallworld.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def injection(session: nox.Session) -> None:
     """End reads in every step of the event loop, in every way, and go on with them."""
     session.install("-e", ".[all]", *_group("tests"))

@@ -20,7 +20,7 @@ from canopy_async._walk.state import ChainState
 from canopy_async._walk.ties import TieRun
 from canopy_async._walk.view import Row, View
 from canopy_async._walk.window import OVERLAP, Window, plan_window
-from canopy_async.errors import DriftTooFastError
+from canopy_async.errors import DriftTooFastError, UnorderedListError
 
 __all__ = ["FindingEnd", "SamplingTies", "Seeking", "accept", "bridge_gap"]
 
@@ -123,7 +123,7 @@ class Seeking(_Bridging[R]):
 
     def _ask_next(self) -> None:
         if self._seek.probes >= _MAX_PROBES:
-            raise _lost(self._state)
+            raise _lost(self._state, self._seek)
         self._ask(self._seek.next_window(self._state.plan.max_take))
 
     def _look_inside_ties(self) -> None:
@@ -259,10 +259,18 @@ def _complete_ties(
     return _reconsider(state, Step([*rows, *step.rows], step.phase))
 
 
-def _lost(state: ChainState[R]) -> Exception:
+def _lost(state: ChainState[R], seek: Seek) -> Exception:
+    """Return the error of a read that has not found its place again."""
     ties, cover = state.gap.ties, state.cover
-    if ties is not None and isinstance(cover, KeyCover) and ties.key == cover.key:
-        return unproven_ties()
+    if isinstance(cover, KeyCover):
+        is_read_by_ties = ties is not None and ties.key == cover.key
+        if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):
+            return unproven_ties()
+        if cover.order is None:
+            return UnorderedListError(
+                "the rows that were read are gone, and had one created_at: nothing"
+                " shows in which order the list is, and so what comes next"
+            )
     return DriftTooFastError(
         "the list moves by a page or more per round trip, or the server sends the"
         " rows of one page for others: the place where the read stood was not found"

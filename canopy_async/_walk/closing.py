@@ -71,6 +71,6 @@ def _completed(state: ChainState[R]) -> Phase[R]:
 def unproven_ties() -> UnprovenTiesError:
     """Return the error of a run of ties that can't be proven."""
     return UnprovenTiesError(
-        "more rows share one created_at than fit into a page, and the list moved"
-        " while they were read"
+        "more rows share one created_at than a page shows together with what comes"
+        " before and after them, and the list moved while they were read"
     )

@@ -127,14 +127,22 @@ class KeyCover(Generic[R]):
         if self._order is None and keys[:1] != keys[-1:] and None not in keys:
             self._order = "asc" if keys[0] < keys[-1] else "desc"
         try:
-            is_sorted = keys == sorted(keys, reverse=self._order == "desc")
+            is_sorted = keys == self._sorted(keys)
         except TypeError:
             raise UnorderedListError("a row has no created_at") from None
+        if not is_sorted and self._is_assumed and keys[::-1] == self._sorted(keys):
+            raise UnorderedListError(
+                "what was read before resume had not shown the order of the list, which"
+                " was taken for the other one"
+            )
         if not is_sorted or keys[:1] == [None]:
             raise UnorderedListError("the list is not sorted by created_at")
         if self._is_assumed and keys[:1] != keys[-1:]:
             self._is_assumed = False
         self.recent.check_keys(view)
+
+    def _sorted(self, keys: list[Any]) -> list[Any]:
+        return sorted(keys, reverse=self._order == "desc")
 
     def bound_growth(self, view: View[R]) -> None:
         """Keep a list that grows at its end from being read for ever.
@@ -160,6 +168,10 @@ class KeyCover(Generic[R]):
     def shares_run(self, view: View[R]) -> bool:
         """Tell whether a view holds a row handed out at the cover itself."""
         return not self.ids_at_key.isdisjoint(view.members)
+
+    def rows_before(self, view: View[R]) -> int:
+        """Return how many of a view's rows come strictly before the cover."""
+        return sum(self.precedes(key, self.key) for key in view.keys)
 
     def has_new(self, view: View[R]) -> bool:
         """Tell whether accepting a view would hand out rows."""
@@ -249,8 +261,7 @@ class KeyCover(Generic[R]):
         try:
             return view.keys.index(self.key)
         except ValueError:  # the rows at the key are gone by now
-            before = (self.precedes(key, self.key) for key in view.keys)
-            return sum(before)
+            return self.rows_before(view)
 
     def _count_late(self, view: View[R], begin: int) -> int:
         """Count unseen rows before the cover, as far back as is remembered."""

@@ -39,6 +39,8 @@ class FindingStart(OpenPhase[R]):
     ) -> None:
         super().__init__(state)
         resume = state.wanted.span.resume
+        # Page 1 may end amid the ties that the wanted part begins with.
+        low = cover.rows_before(first)
         high, high_key = state.ledger.latest, None
         guess = None if resume is None else resume.position
         if guess is None and cover.order == "asc":
@@ -49,9 +51,9 @@ class FindingStart(OpenPhase[R]):
                 high -= rows
         self._search: Final = Search(
             cover,
-            low=first.end,
+            low=low,
             high=high,
-            low_key=first.keys[-1],
+            low_key=first.keys[low - 1] if low else None,
             high_key=high_key,
             take=state.plan.max_take,
             guess=guess,

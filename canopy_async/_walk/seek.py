@@ -27,6 +27,11 @@ class Seek:
         latest: What the server counted last.
         take: Rows per page at most.
         slack: Rows that the list is likely to move before an answer.
+
+    Attributes:
+        probes: How many windows were asked for.
+        fills: How many of them the run of rows at the cover has filled to the end.
+        is_amid_run: Whether the latest of them began or ended in that run.
     """
 
     def __init__(self, cover: Cover[R], latest: int, *, take: int, slack: int) -> None:
@@ -39,6 +44,7 @@ class Seek:
         self._step = max(1, take // 4)
         self.probes = 0
         self.fills = 0
+        self.is_amid_run = False
 
     def next_window(self, take: int) -> Window:
         """Return the next window to ask for.
@@ -58,12 +64,14 @@ class Seek:
 
     def began_past(self, cover: Cover[R], view: View[R]) -> None:
         """Learn from a view that begins at the cover or after it."""
+        self.is_amid_run = cover.touches(view)
         if not self._aim(cover, view) or self._bound >= view.start:
             self._bound = min(self._bound, view.start) - self._step
             self._step *= 2
 
     def ended_before(self, cover: Cover[R], view: View[R]) -> None:
         """Learn from a view that added nothing to the cover."""
+        self.is_amid_run = cover.stops_at(view)
         before = self._bound
         aimed = self._aim(cover, view)
         if aimed and self._bound > before:
@@ -75,6 +83,7 @@ class Seek:
 
     def found_nothing(self, latest: int) -> None:
         """Learn that the list ends before the place that was looked at."""
+        self.is_amid_run = False
         self._bound = min(self._bound, latest) - max(self._step, self._page_size // 2)
         self._step *= 2
 
