@@ -10,9 +10,10 @@ from contestants import TAKE
 from server import Pages
 
 from canopy_async import AuditEvent
+from canopy_async._api.requests import audit_endpoint
+from canopy_async._api.responses import decode_page
+from canopy_async._walk.chain import OverlapChain
 from canopy_async.models import Page
-from canopy_async.walk.chain import OverlapChain
-from canopy_async.wire import audit_endpoint, decode_page
 
 _AHEAD = 8
 _PASSES = 5

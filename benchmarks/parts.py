@@ -15,8 +15,8 @@ import readers
 import scenarios
 from contestants import bare
 
-from canopy_async import run
-from canopy_async.walk.chain import OverlapChain
+from canopy_async._read import run
+from canopy_async._walk.chain import OverlapChain
 
 
 def read_ours(log: dict[str, Any]) -> dict[str, float]:

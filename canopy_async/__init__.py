@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from canopy_async._version import __version__ as __version__
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
@@ -27,14 +28,17 @@ from canopy_async.errors import (
     UnorderedListError,
     UnprovenTiesError,
 )
-from canopy_async.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
-    from canopy_async.checkpoint import Checkpoint
-    from canopy_async.conversion import converter
-    from canopy_async.fanout import FanOut
-    from canopy_async.follow import (
+    from canopy_async._api.conversion import converter
+    from canopy_async._fanout.fanout import FanOut
+    from canopy_async._fanout.results import (
+        FanOutProgress,
+        IdentityBatch,
+        IdentityEvent,
+        IdentityOutcome,
+    )
+    from canopy_async._follow import (
         Batch,
         CheckpointStore,
         FollowCheckpoint,
@@ -42,7 +46,11 @@ if TYPE_CHECKING:
         FollowOutcome,
         Gap,
     )
-    from canopy_async.gate import SessionStats
+    from canopy_async._read.run import Run
+    from canopy_async._read.stream import EventStream, Stream
+    from canopy_async._transport.gate import SessionStats
+    from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
+    from canopy_async.checkpoint import Checkpoint
     from canopy_async.hooks import (
         CooldownStarted,
         Hook,
@@ -51,12 +59,6 @@ if TYPE_CHECKING:
         PageReceived,
         RequestFinished,
         RetryScheduled,
-    )
-    from canopy_async.identity_events import (
-        FanOutProgress,
-        IdentityBatch,
-        IdentityEvent,
-        IdentityOutcome,
     )
     from canopy_async.models import (
         ActorType,
@@ -70,9 +72,7 @@ if TYPE_CHECKING:
     )
     from canopy_async.report import Progress, Proof, ReadReport
     from canopy_async.retry import RetryPolicy
-    from canopy_async.run import Run
     from canopy_async.session import CanopySession
-    from canopy_async.stream import EventStream, Stream
 
 __all__ = [
     "ActorType",
@@ -142,25 +142,25 @@ __all__ = [
 _LATE: Final = {
     "ActorType": "models",
     "AuditEvent": "models",
-    "Batch": "follow",
+    "Batch": "_follow",
     "CanopySession": "session",
     "Category": "models",
     "Checkpoint": "checkpoint",
-    "CheckpointStore": "follow",
+    "CheckpointStore": "_follow",
     "CooldownStarted": "hooks",
-    "EventStream": "stream",
-    "FanOut": "fanout",
-    "FanOutProgress": "identity_events",
-    "FollowCheckpoint": "follow",
-    "FollowOutcome": "follow",
-    "Follower": "follow",
-    "Gap": "follow",
+    "EventStream": "_read.stream",
+    "FanOut": "_fanout.fanout",
+    "FanOutProgress": "_fanout.results",
+    "FollowCheckpoint": "_follow",
+    "FollowOutcome": "_follow",
+    "Follower": "_follow",
+    "Gap": "_follow",
     "Hook": "hooks",
     "HookRecord": "hooks",
     "Identity": "models",
-    "IdentityBatch": "identity_events",
-    "IdentityEvent": "identity_events",
-    "IdentityOutcome": "identity_events",
+    "IdentityBatch": "_fanout.results",
+    "IdentityEvent": "_fanout.results",
+    "IdentityOutcome": "_fanout.results",
     "LoggingHook": "hooks",
     "Outcome": "models",
     "Page": "models",
@@ -173,13 +173,13 @@ _LATE: Final = {
     "RequestFinished": "hooks",
     "RetryPolicy": "retry",
     "RetryScheduled": "hooks",
-    "Run": "run",
-    "SessionStats": "gate",
+    "Run": "_read.run",
+    "SessionStats": "_transport.gate",
     "Severity": "models",
     "StaticToken": "auth",
-    "Stream": "stream",
+    "Stream": "_read.stream",
     "TokenProvider": "auth",
-    "converter": "conversion",
+    "converter": "_api.conversion",
 }
 """Where names come from that cost time to import. The plugin of pytest is in here, so
 that each run of pytest imports this package where it is installed."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
-from canopy_async.redaction import redacted
+from canopy_async._util.redaction import redacted
 
 __all__ = [
     "Credential",

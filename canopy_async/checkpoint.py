@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 import attrs
 import msgspec
 
+from canopy_async._util.instants import in_utc
 from canopy_async.errors import CheckpointError
-from canopy_async.instants import in_utc
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof, ReadReport
 

@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from canopy_async.printable import printable
+from canopy_async._util.display import printable
 
 if TYPE_CHECKING:
     from canopy_async.checkpoint import Checkpoint

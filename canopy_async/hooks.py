@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import attrs
 
-from canopy_async.arguments import fault_of_callback
+from canopy_async._util.arguments import fault_of_callback
 
 __all__ = [
     "CooldownStarted",

@@ -19,7 +19,7 @@ from typing import (
 import attrs
 from msgspec import Meta
 
-from canopy_async.structs import NeverSent, decoded_strictly
+from canopy_async._util.structs import NeverSent, decoded_strictly
 
 __all__ = [
     "ActorType",

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from canopy_async.arguments import check_callback, check_integer, check_seconds
+from canopy_async._util.arguments import check_callback, check_integer, check_seconds
 from canopy_async.errors import ApiError, CanopyError, TokenError, TransportError
 
 __all__ = ["COOLDOWN_STATUSES", "RetryPolicy", "full_jitter"]

@@ -12,7 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 import aiohttp
 import attrs
 
-from canopy_async.arguments import (
+from canopy_async._api.base_url import is_loopback, parse_base_url, parse_proxy
+from canopy_async._api.identity_ids import IdentityIds, id_of
+from canopy_async._api.requests import (
+    MAX_TAKE,
+    Endpoint,
+    Query,
+    audit_endpoint,
+    identities_endpoint,
+)
+from canopy_async._api.responses import page_from
+from canopy_async._read.run import ReadOptions
+from canopy_async._read.stream import EventStream, Stream
+from canopy_async._transport.gate import Gate, SessionStats
+from canopy_async._transport.lanes import PageRequest
+from canopy_async._transport.transport import Transport
+from canopy_async._util.arguments import (
     OnError,
     Order,
     Status,
@@ -22,34 +37,19 @@ from canopy_async.arguments import (
     check_segment,
     check_text,
 )
+from canopy_async._version import __version__
+from canopy_async._walk import WHOLE, PlainWalk, Span, Walk, proven_walk
 from canopy_async.auth import Credential, TokenProvider, as_provider
 from canopy_async.checkpoint import Checkpoint, scope_of_read
 from canopy_async.errors import CheckpointError
-from canopy_async.gate import Gate, SessionStats
 from canopy_async.hooks import Hook, Hooks
-from canopy_async.identity_ids import IdentityIds, id_of
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
-from canopy_async.run import ReadOptions
-from canopy_async.stream import EventStream, Stream
-from canopy_async.transport import PageRequest, Transport
-from canopy_async.version import __version__
-from canopy_async.walk import WHOLE, PlainWalk, Span, Walk, proven_walk
-from canopy_async.wire import (
-    MAX_TAKE,
-    Endpoint,
-    Query,
-    audit_endpoint,
-    identities_endpoint,
-    is_loopback,
-    page_from,
-    parse_base_url,
-    parse_proxy,
-)
 
 if TYPE_CHECKING:
-    from canopy_async.fanout import FanOut
-    from canopy_async.follow import (
+    from canopy_async._fanout.fanout import FanOut
+    from canopy_async._fanout.results import EventsOptions, IdentityOutcome
+    from canopy_async._follow import (
         CheckpointSource,
         Follower,
         FollowOutcome,
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
         SavedCheckpoint,
         Start,
     )
-    from canopy_async.identity_events import EventsOptions, IdentityOutcome
 
 __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
 
@@ -548,7 +547,7 @@ class CanopySession:
             ...     print(identity_id, event.action)
         """
         # Imported when it is used, as most sessions don't: imports take time.
-        from canopy_async.fanout import FanOut  # noqa: PLC0415
+        from canopy_async._fanout.fanout import FanOut  # noqa: PLC0415
 
         read = partial(self.events, **options)
         read("any")  # which refuses what can't be read, before anything is sent
@@ -656,7 +655,7 @@ class CanopySession:
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
             checkpoints = {id_of(identities): checkpoint}
         # Imported when it is used, as most sessions don't: imports take time.
-        from canopy_async.follow import Follower, FollowOptions  # noqa: PLC0415
+        from canopy_async._follow import Follower, FollowOptions  # noqa: PLC0415
 
         options = FollowOptions.checked(
             start=start,

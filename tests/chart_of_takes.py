@@ -1,4 +1,4 @@
-"""Works out `canopy_async.walk.takes`: ``python tests/chart_of_takes.py`` prints it.
+"""Works out `canopy_async._walk.takes`: ``python tests/chart_of_takes.py`` prints it.
 
 A window is asked for as a page of some take, so it begins at a multiple of its
 length. Windows of a chain share rows with the one before. That makes a graph, with
@@ -12,8 +12,8 @@ from heapq import merge
 from itertools import islice, repeat
 from typing import Final
 
-from canopy_async.walk.takes import TAKE
-from canopy_async.walk.window import OVERLAP
+from canopy_async._walk.takes import TAKE
+from canopy_async._walk.window import OVERLAP
 
 ROWS: Final = 1_000_000
 _SMALLEST: Final = 40  # smaller ones would save three rows in a million

@@ -27,7 +27,7 @@ from support.waiting import until
 from canopy_async import CanopySession, RetryPolicy
 from canopy_async.distributed import export as export_on_cluster
 from canopy_async.export import export, read_manifest, verify
-from canopy_async.export.check import path_of
+from canopy_async.export.file_check import path_of
 from canopy_async.testing import Faults, LocalCanopy
 
 VICTIM = Path(__file__).with_name("distributed_victim.py")

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import attrs
 
+from canopy_async._fanout.results import IdentityOutcome
 from canopy_async.checkpoint import Checkpoint
+from canopy_async.export.manifest_records import Commit
 from canopy_async.export.pending import OpenLog
-from canopy_async.export.records import Commit
 from canopy_async.export.standing import Standings
-from canopy_async.identity_events import IdentityOutcome
 from canopy_async.report import Proof, ReadReport
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)

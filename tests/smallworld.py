@@ -35,6 +35,7 @@ from functools import cache
 import attrs
 from walksim import EPOCH, SimRow
 
+from canopy_async._walk import WHOLE, Span, Walk, Window, proven_walk
 from canopy_async.checkpoint import Checkpoint, Place
 from canopy_async.errors import (
     CanopyError,
@@ -44,7 +45,6 @@ from canopy_async.errors import (
 )
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
-from canopy_async.walk import WHOLE, Span, Walk, Window, proven_walk
 
 Rows = tuple[SimRow, ...]
 """The list at one instant, oldest first."""

@@ -18,9 +18,9 @@ from typing import Final
 import attrs
 from walksim import EPOCH, Scenario, SimList, SimRow, _Network, _top_up, hard, moving
 
+from canopy_async._walk import Span, Walk, proven_walk
 from canopy_async.checkpoint import Checkpoint, Place
 from canopy_async.errors import CanopyError, CheckpointError, IncompleteReadError
-from canopy_async.walk import Span, Walk, proven_walk
 
 
 @attrs.define

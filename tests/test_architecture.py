@@ -1,6 +1,8 @@
-"""The layers: every import of the package points downwards."""
+"""The layers: imports point downwards, and no two files share a name."""
 
 import ast
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,113 +12,33 @@ import canopy_async
 
 ROOT = Path(canopy_async.__file__).parent
 LAYERS = (
-    (
-        "version",
-        "printable",
-        "redaction",
-        "plain_files",
-        "errors",
-        "structs",
-        "models",
-        "instants",
-        "report",
-        "arguments",
-        "identity_ids",
-        "checkpoint",
-    ),
-    (
-        "compression",
-        "heft",
-        "careless",
-        "conversion",
-        "decoding",
-        "wire",
-        "walk.span",
-        "walk.window",
-        "walk.takes",
-        "walk.chart",
-        "walk.planner",
-        "walk.protocol",
-        "walk.plain",
-        "walk.oversize",
-        "walk.view",
-        "walk.track",
-        "walk.cover",
-        "walk.key_cover",
-        "walk.id_cover",
-        "walk.ties",
-        "walk.ledger",
-        "walk.repair",
-        "walk.fence",
-        "walk.search",
-        "walk.opening",
-        "walk.bridge",
-        "walk.chain",
-        "walk.newest",
-        "walk",
-        "auth",
-        "hooks",
-        "tasks",
-    ),
-    (
-        "retry",
-        "attempt",
-        "_transport.turns",
-        "_transport.width",
-        "_transport.spacing",
-        "_transport.pace",
-        "_transport.cooldown",
-        "_transport.budget",
-        "_transport.outage",
-        "_transport.tokens",
-        "_transport.lanes",
-        "_transport",
-        "gate",
-        "scopes",
-        "server_clock",
-        "transport.body",
-        "transport.connection",
-        "transport.faults",
-        "transport.transport",
-        "transport",
-    ),
-    ("readahead", "run", "stream"),
-    (
-        "identity_events",
-        "_fanout.suspects",
-        "_fanout",
-        "fanout",
-        "follow.watermark",
-        "follow.store",
-        "follow.lateness",
-        "follow.tail",
-        "follow.poll",
-        "follow.polling",
-        "follow.rota",
-        "follow.beginning",
-        "follow.discovery",
-        "follow.follower",
-        "follow",
-    ),
+    ("_version", "_util"),
+    ("models", "report", "errors", "checkpoint"),
+    ("hooks", "auth", "retry"),
+    ("_api",),
+    ("_walk",),
+    ("_transport",),
+    ("_read",),
+    ("_fanout", "_follow"),
     ("session",),
-    ("export", "distributed", "testing"),
+    ("export",),
+    ("distributed", "testing"),
     ("cli", "__init__"),
 )
-"""Each layer from the lowest; within one, a module comes after what it imports."""
+"""Modules and packages of the root, from the lowest layer to the highest."""
 
 LAYER_OF = {name: n for n, layer in enumerate(LAYERS) for name in layer}
-RANK_OF = {name: n for n, name in enumerate(n for layer in LAYERS for n in layer)}
 LAZY = {
-    ("wire", "conversion"),
-    ("session", "fanout"),
-    ("session", "follow"),
+    ("_api.responses", "_api.conversion"),
+    ("session", "_fanout.fanout"),
+    ("session", "_follow"),
 }
 """Imports in a function, made so that importing the package stays cheap."""
 
 ONLY = {
     "backoff": {"retry"},
-    "aiohttp": {"transport", "session", "testing"},
-    "yarl": {"wire", "transport", "testing"},
+    "aiohttp": {"_transport", "session", "testing"},
+    "yarl": {"_api", "_transport", "testing"},
     "typer": {"cli"},
     "rich": {"cli"},
     "pyarrow": {"export", "distributed"},
@@ -126,20 +48,23 @@ ONLY = {
     "distributed": {"distributed"},
     "pytest": {"testing"},
 }
-SANS_IO = LAYERS[0] + tuple(n for n in LAYERS[1] if n not in ("auth", "hooks", "tasks"))
+SANS_IO = {"models", "report", "errors", "checkpoint", "_api", "_walk"}
 IO = {"asyncio", "aiohttp", "socket", "ssl", "threading", "time", "random", "sqlite3"}
-
-
-def unit_of(path):
-    """The name in the table of a file: its own, or else its package's."""
-    *packages, name = path.relative_to(ROOT).with_suffix("").parts
-    if not packages:
-        return name
-    own = ".".join((*packages, name))
-    return own if own in LAYER_OF else packages[0]
-
+OPTIONAL = {"export", "distributed", "testing", "cli"}
+"""Packages that import what they need when they need it: not all of it is installed."""
 
 FILES = sorted(ROOT.rglob("*.py"))
+
+
+def module_of(path):
+    """The dotted name of a file, below the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[1:] else parts)
+
+
+def top_of(module):
+    """The name in the root that a module is, or is in."""
+    return module.partition(".")[0]
 
 
 class Imports(ast.NodeVisitor):
@@ -180,15 +105,20 @@ def imports_of(path):
 
 
 def inner_imports(path):
-    """The units of this package that a file imports."""
+    """The modules of this package that a file imports, and whether for types only."""
     for name, typing in imports_of(path):
-        parts = name.split(".")
-        if parts[0] != "canopy_async":
+        first, _, module = name.partition(".")
+        if first != "canopy_async":
             continue
-        unit = parts[1] if len(parts) > 1 else "__init__"
-        is_module = (ROOT / f"{unit}.py").exists() or (ROOT / unit).is_dir()
-        own = ".".join(parts[1:])
-        yield (own if own in LAYER_OF else unit if is_module else "__init__"), typing
+        # What is no module is a name in one.
+        while module and not is_module(module):
+            module = module.rpartition(".")[0]
+        yield module or "__init__", typing
+
+
+def is_module(dotted):
+    place = ROOT.joinpath(*dotted.split("."))
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
 
 
 def outer_imports(path):
@@ -199,47 +129,82 @@ def identify(path):
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", FILES, ids=identify)
-def test_every_module_has_its_place_in_the_table(path):
-    assert unit_of(path) in LAYER_OF, (
-        f"{identify(path)} has no layer: place {unit_of(path)!r} in LAYERS of"
-        f" {Path(__file__).name}, above all that it imports"
-    )
+def test_the_table_names_each_module_and_package_of_the_root_once():
+    named = [name for layer in LAYERS for name in layer]
+    there = {top_of(module_of(path)) for path in FILES}
+    assert sorted(named) == sorted(there)
 
 
 @pytest.mark.parametrize("path", FILES, ids=identify)
 def test_imports_point_downwards(path):
-    unit = unit_of(path)
-    if unit not in LAYER_OF:
-        pytest.skip("it has no place yet, which fails elsewhere")
+    own = top_of(module_of(path))
     for target, typing in inner_imports(path):
-        if target == unit or target not in LAYER_OF:
+        to = top_of(target)
+        if to == own:
             continue
-        if target == "__init__":
-            assert unit in ("testing", "cli"), f"{unit} imports the public names"
+        if to == "__init__":
+            assert own in ("testing", "cli"), f"{own} imports the public names"
             continue
-        assert LAYER_OF[target] <= LAYER_OF[unit], f"{unit} imports {target} above it"
-        if not typing:
-            assert RANK_OF[target] < RANK_OF[unit], (
-                f"{unit} imports {target}, which comes after it in its layer"
-            )
+        if typing:
+            assert LAYER_OF[to] <= LAYER_OF[own], f"{own} names {to} above it"
+            continue
+        assert LAYER_OF[to] < LAYER_OF[own] or to in before(own), (
+            f"{own} imports {to}, which is not below it"
+        )
 
 
-def test_the_table_names_every_module_once():
-    names = [name for layer in LAYERS for name in layer]
-    assert len(names) == len(set(names))
+def before(name):
+    """The names of a layer that come before one of it."""
+    layer = LAYERS[LAYER_OF[name]]
+    return layer[: layer.index(name)]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {
+        module_of(path): {
+            target
+            for target, typing in inner_imports(path)
+            if not typing and target not in ("__init__", module_of(path))
+        }
+        for path in FILES
+        if module_of(path) != "__init__"
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {error.args[1]}")
+
+
+@pytest.mark.parametrize("path", FILES, ids=identify)
+def test_the_command_line_and_the_test_server_use_what_is_public(path):
+    own = top_of(module_of(path))
+    if own not in ("cli", "testing"):
+        return
+    for target, _ in inner_imports(path):
+        to = top_of(target)
+        private = to.startswith("_") and to not in ("__init__", "_util", "_version")
+        assert not private, f"{module_of(path)} imports {target}"
+
+
+def test_no_two_files_share_a_name():
+    # A command's module is named as the command is.
+    names = Counter(
+        path.name
+        for path in FILES
+        if path.name != "__init__.py" and path.parent.name != "commands"
+    )
+    assert not [name for name, count in names.items() if count > 1]
 
 
 @pytest.mark.parametrize("path", FILES, ids=identify)
 def test_a_dependency_is_touched_only_where_it_may_be(path):
-    unit = unit_of(path)
-    package = unit.partition(".")[0]
+    own = top_of(module_of(path))
     for name in outer_imports(path) & ONLY.keys():
-        assert package in ONLY[name], f"{unit} imports {name}"
+        assert own in ONLY[name], f"{module_of(path)} imports {name}"
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if unit_of(path) in SANS_IO], ids=identify
+    "path", [p for p in FILES if top_of(module_of(p)) in SANS_IO], ids=identify
 )
 def test_what_decides_has_no_network_no_clock_no_tasks_and_no_luck(path):
     assert not outer_imports(path) & IO
@@ -247,20 +212,20 @@ def test_what_decides_has_no_network_no_clock_no_tasks_and_no_luck(path):
 
 @pytest.mark.parametrize("path", FILES, ids=identify)
 def test_only_listed_imports_are_late(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    unit = unit_of(path)
-    if unit in ("testing", "cli", "export", "distributed"):
+    module = module_of(path)
+    if top_of(module) in OPTIONAL or module == "__init__":
         return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for function in ast.walk(tree):
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         for node in ast.walk(function):
             if isinstance(node, ast.ImportFrom) and node.module:
-                parts = node.module.split(".")
-                if parts[0] == "canopy_async" and unit != "__init__":
-                    assert (unit, parts[1]) in LAZY
+                first, _, target = node.module.partition(".")
+                if first == "canopy_async":
+                    assert (module, target) in LAZY
 
 
 def test_the_layers_of_the_design_are_in_their_order():
-    order = ["errors", "wire", "transport", "stream", "session", "testing", "cli"]
+    order = ["errors", "_api", "_transport", "_read", "session", "testing", "cli"]
     assert all(LAYER_OF[a] < LAYER_OF[b] for a, b in pairwise(order))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canopy_async.arguments import (
+from canopy_async._util.arguments import (
     check_choice,
     check_integer,
     check_seconds,

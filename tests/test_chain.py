@@ -18,6 +18,8 @@ from support.lists import (
 )
 from walksim import EPOCH
 
+from canopy_async._walk import Span
+from canopy_async._walk.chain import OverlapChain
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     DriftTooFastError,
@@ -28,8 +30,6 @@ from canopy_async.errors import (
     UnprovenTiesError,
 )
 from canopy_async.report import Proof
-from canopy_async.walk import Span
-from canopy_async.walk.chain import OverlapChain
 
 
 @pytest.fixture(params=["asc", "desc"])

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from canopy_async import SessionStats
 from canopy_async.cli.app import app
-from canopy_async.cli.progress import Watch
+from canopy_async.cli.terminal.progress_bar import Watch
 from canopy_async.export import ExportProgress, export, read_manifest
 from canopy_async.testing import Faults
 

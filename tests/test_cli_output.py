@@ -8,7 +8,7 @@ from typing import BinaryIO, TextIO
 import attrs
 import pytest
 
-from canopy_async.cli.output import Output
+from canopy_async.cli.terminal.output import Output
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes to wait for")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from canopy_async import AuditEvent, Identity, Proof, ReadReport, converter
-from canopy_async.cli.render import (
+from canopy_async.cli.terminal.render import (
     event_table,
     identity_table,
     in_words,

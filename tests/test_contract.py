@@ -23,7 +23,8 @@ from canopy_async import (
     TransportError,
     UnauthorizedError,
 )
-from canopy_async.wire import Query, audit_endpoint, build_url, parse_base_url
+from canopy_async._api.base_url import parse_base_url
+from canopy_async._api.requests import Query, audit_endpoint, build_url
 
 OWN_AGENT = f"canopy-async/{version('canopy-async')}"
 PATH = "/portal/v1/accounts/acme/identities"

@@ -17,7 +17,7 @@ from canopy_async import (
     Severity,
     converter,
 )
-from canopy_async.conversion import make_converter
+from canopy_async._api.conversion import make_converter
 from canopy_async.models import ActorType
 
 

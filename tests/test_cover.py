@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from walksim import EPOCH, SimRow
 
+from canopy_async._walk.id_cover import IdCover
+from canopy_async._walk.key_cover import KeyCover
+from canopy_async._walk.view import View
+from canopy_async._walk.window import Window
 from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
-from canopy_async.walk.id_cover import IdCover
-from canopy_async.walk.key_cover import KeyCover
-from canopy_async.walk.view import View
-from canopy_async.walk.window import Window
 
 MANY = 10**6
 

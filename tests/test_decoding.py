@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.samples import NULLABLE, event_row, full_row, json_values, meta, page_body
 
 from canopy_async import AuditEvent, Identity, ProtocolError
-from canopy_async.conversion import structure_page
-from canopy_async.decoding import Codec
+from canopy_async._api.conversion import structure_page
+from canopy_async._api.decoding import Codec
 
 LONG = 100
 """Rows of the longest page."""

@@ -17,24 +17,24 @@ from support.clusters import (
 from support.exports import truth
 
 from canopy_async import CheckpointError, ExportError
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.distributed.destination import LocalDestination, open_destination
 from canopy_async.distributed.log_parts import LogParts
+from canopy_async.distributed.part_reader import Reading
 from canopy_async.distributed.primitives import lease_patience
-from canopy_async.distributed.reading import Reading
-from canopy_async.distributed.records import Record, fingerprints
 from canopy_async.distributed.recovery import delete_leftovers, recover
 from canopy_async.distributed.splitting import MAX_PARTS, split_of
 from canopy_async.distributed.storage import LocalStorage, check_url, open_storage
-from canopy_async.distributed.tokens import TokenError, TokenSource
+from canopy_async.distributed.task_records import Record, fingerprints
+from canopy_async.distributed.token_names import TokenError, TokenSource
 from canopy_async.distributed.work import Job, Outcome, Rest, Work
 from canopy_async.export import Commit, FileEntry, IdentityEntry, read_manifest
 from canopy_async.export.exporter import new_header
 from canopy_async.export.journal import Journal
+from canopy_async.export.manifest_records import Asked
 from canopy_async.export.names import is_of_task, is_record, under_way
-from canopy_async.export.records import Asked
 from canopy_async.export.standing import Standing
-from canopy_async.follow.watermark import FollowCheckpoint
 from canopy_async.report import Proof
 from canopy_async.retry import RetryPolicy
 from canopy_async.testing import Faults
@@ -618,7 +618,7 @@ async def test_a_part_says_what_it_has_found_and_leaves_the_log_open(
 async def test_a_part_may_end_with_more_events_of_an_instant_than_can_be_named(
     server, session, job, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.follow.watermark.MAX_IDS", 20)
+    monkeypatch.setattr("canopy_async._follow.follow_checkpoint.MAX_IDS", 20)
     monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", 10)
     server.seed_events("idn_1", 100, tie_probability=0)
     server.seed_events("idn_1", 30, tie_probability=1)

@@ -446,7 +446,7 @@ async def test_many_that_end_are_committed_though_they_have_no_events(
 async def test_more_events_of_one_instant_than_a_checkpoint_holds_are_no_end(
     server, session, out, chunks_of, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.follow.watermark.MAX_IDS", 150)
+    monkeypatch.setattr("canopy_async._follow.follow_checkpoint.MAX_IDS", 150)
     monkeypatch.setattr("canopy_async.export.look_back.MAX_IDS", 150)
     monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", 60)
     chunks_of(50)

@@ -20,7 +20,7 @@ from canopy_async.export import (
     Listed,
     read_manifest,
 )
-from canopy_async.export.chain import Chain, ManifestReader
+from canopy_async.export.manifest_chain import Chain, ManifestReader
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
 HEADER = Header(

@@ -29,13 +29,13 @@ from canopy_async import (
     IdentityBatch,
     Outcome,
 )
+from canopy_async._util.instants import parse_instant
 from canopy_async.export import export, verify
-from canopy_async.export.keys import microseconds, read_keys
-from canopy_async.export.reading import read_batches
+from canopy_async.export.data_keys import microseconds, read_keys
+from canopy_async.export.data_rows import read_batches
 from canopy_async.export.writers import FORMATS as WRITERS
 from canopy_async.export.writers.columns import FIELDS, columns_of
-from canopy_async.export.writers.comma import guarded, unguarded
-from canopy_async.instants import parse_instant
+from canopy_async.export.writers.csv_ import guarded, unguarded
 
 WHO = 'idn "1", ünï/=2'
 NASTY = (

@@ -13,7 +13,7 @@ from support.samples import event_row
 from canopy_async import ExportError
 from canopy_async.export import export, read_manifest
 from canopy_async.export.batches import COLUMNS, HOUR, Row, as_datetime
-from canopy_async.export.reading import read_batches
+from canopy_async.export.data_rows import read_batches
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NASTY = ("=1+1", "'=1", "'plain", "\t@x", 'say "hi",\r\nagain', "\x00\x1b\u202e", "é😀")

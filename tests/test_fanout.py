@@ -200,7 +200,7 @@ async def test_events_of_giants_alternate_by_pages(server, session):
 async def test_what_is_held_ready_is_bounded_for_all_together(
     server, connect, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.fanout.READY_BYTES", 300_000)
+    monkeypatch.setattr("canopy_async._fanout.fanout.READY_BYTES", 300_000)
     ids = [f"idn_{number}" for number in range(10)]
     for identity_id in ids:
         server.seed_events(identity_id, 1_000)
@@ -344,7 +344,7 @@ async def test_a_checkpoint_of_another_identity_fails_that_one_only(logs, sessio
 async def test_reports_of_what_is_not_proven_are_kept_up_to_a_ceiling(
     server, session, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.fanout.MAX_REPORTS", 3)
+    monkeypatch.setattr("canopy_async._fanout.fanout.MAX_REPORTS", 3)
     ids = server.seed_identities(5)
     fan_out = session.fan_out(ids, lossless=False)
     await fan_out.collect()

@@ -9,10 +9,10 @@ import attrs
 import pytest
 from support.virtual import now, virtual
 
+from canopy_async._transport.gate import Gate
 from canopy_async._transport.turns import ReadQueue
-from canopy_async.gate import Gate
 from canopy_async.testing import Faults
-from canopy_async.testing.recording import SlidingWindow
+from canopy_async.testing.request_log import SlidingWindow
 
 LATENCY = 0.02
 ATTEMPTS = 4

@@ -23,8 +23,8 @@ from support.scripted import simulated
 from support.virtual import now, run, virtual
 
 from canopy_async import CanopySession, FollowCheckpoint
-from canopy_async.follow import polling, watermark
-from canopy_async.follow.lateness import ServerTime, Tally
+from canopy_async._follow import follow_checkpoint, poller
+from canopy_async._follow.lateness import ServerTime, Tally
 
 SECOND = timedelta(seconds=1)
 
@@ -207,8 +207,8 @@ async def test_ids_stay_few_however_long_it_goes_on():
 
 @virtual
 async def test_ids_are_bounded_between_deep_polls(monkeypatch):
-    monkeypatch.setattr(watermark, "MAX_DEEP_IDS", 100)
-    monkeypatch.setattr(polling, "_TOO_MUCH", 200)
+    monkeypatch.setattr(follow_checkpoint, "MAX_DEEP_IDS", 100)
+    monkeypatch.setattr(poller, "_TOO_MUCH", 200)
     written = spread(-10, 590, 600, "new")
     batches, _ = await follow(written, 600, deep_every=10_000.0)
     assert 150 < max(len(b.checkpoint.ids) for _, b in batches) < 220
@@ -517,7 +517,7 @@ async def test_what_has_not_settled_is_not_kept_however_much_it_is():
 
 @virtual
 async def test_a_count_that_hides_how_much_has_come_is_noticed(monkeypatch):
-    monkeypatch.setattr(polling, "_TOO_MUCH", 150)
+    monkeypatch.setattr(poller, "_TOO_MUCH", 150)
     known = spread(-100, 0, 50)
     batches, _ = await follow(known, 1)
     text = batches[-1][1].checkpoint.dumps()

@@ -16,8 +16,8 @@ from canopy_async import (
     Outcome,
     Severity,
 )
-from canopy_async.follow import watermark as module
-from canopy_async.follow.watermark import front_of
+from canopy_async._follow import follow_checkpoint as module
+from canopy_async._follow.follow_checkpoint import front_of
 from canopy_async.models import ActorType
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from support.scripted import answer, simulated
 from support.virtual import virtual
 
 from canopy_async import CanopyError, CanopySession, FutureRangeError
-from canopy_async.server_clock import check_is_over
+from canopy_async._transport.server_clock import check_is_over
 from canopy_async.testing import Faults, LocalCanopy
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)

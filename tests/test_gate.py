@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.virtual import now, run, settle, virtual
 
-from canopy_async._transport.budget import RETRY_BUDGET, RETRY_EARNED
+from canopy_async._transport.attempt import Fault, NotAdmittedError
+from canopy_async._transport.gate import Gate
+from canopy_async._transport.retry_budget import RETRY_BUDGET, RETRY_EARNED
 from canopy_async._transport.turns import ReadQueue, RoundRobin
-from canopy_async.attempt import Fault, NotAdmittedError
-from canopy_async.gate import Gate
 
 
 def queue_of(gate):

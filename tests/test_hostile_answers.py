@@ -11,11 +11,12 @@ from support.samples import event_row, meta, page_body
 from support.scripted import answer, simulated
 
 from canopy_async import ApiError, CanopySession, Outcome, Page, ProtocolError
+from canopy_async._api.json_cost import MAX_STRUCTURE, weighing
+from canopy_async._api.requests import audit_endpoint
+from canopy_async._api.responses import decode_page
+from canopy_async._transport.body import MAX_BODY
+from canopy_async._util.tasks import in_steps
 from canopy_async.errors import BadRequestError
-from canopy_async.heft import MAX_STRUCTURE, weighing
-from canopy_async.tasks import in_steps
-from canopy_async.transport import MAX_BODY
-from canopy_async.wire import audit_endpoint, decode_page
 
 MOST_HELD = 0.3
 """Seconds of the processor between two turns of the loop: three times the goal."""

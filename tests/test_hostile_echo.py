@@ -14,7 +14,7 @@ from support.tokens import assert_secret_kept, frames_of
 from support.virtual import virtual
 
 from canopy_async import ApiError, CanopySession, ProtocolError, TransportError
-from canopy_async.redaction import redacted
+from canopy_async._util.redaction import redacted
 from canopy_async.retry import RetryPolicy
 
 TOKEN = "abC/dE+f=g.h-i_j~k/0123456789"

@@ -22,9 +22,9 @@ from canopy_async import (
     ExportError,
     LoggingHook,
 )
+from canopy_async._util.plain_files import create, open_plain, replace_whole
 from canopy_async.export import export, read_manifest, verify, write_report
-from canopy_async.export.chain import MAX_LINE
-from canopy_async.plain_files import create, open_plain, replace_whole
+from canopy_async.export.manifest_chain import MAX_LINE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
 

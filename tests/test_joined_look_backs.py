@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from looksim import Written, at
 
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async.export.look_back import LookBack, joined
-from canopy_async.follow.watermark import FollowCheckpoint
 
 SPAN = 20
 BEGINS = 100

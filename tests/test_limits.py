@@ -6,8 +6,8 @@ import pytest
 from support.virtual import now, settle, virtual
 from support.waiting import until
 
+from canopy_async._transport.gate import Gate
 from canopy_async._transport.turns import ReadQueue
-from canopy_async.gate import Gate
 from canopy_async.testing import Faults
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from looksim import NOON, Read, Simulation, Written, at
 
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint, Gap
 from canopy_async.export.look_back import LookBack
-from canopy_async.follow.watermark import FollowCheckpoint, Gap
 
 SPAN = 20
 
@@ -119,7 +119,7 @@ def test_what_is_late_is_counted_against_what_was_covered(seed):
 def few_ids():
     """A checkpoint holds 60 ids, of which a look-back keeps 18."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("canopy_async.follow.watermark.MAX_IDS", 60)
+        patch.setattr("canopy_async._follow.follow_checkpoint.MAX_IDS", 60)
         patch.setattr("canopy_async.export.look_back.MAX_IDS", 60)
         patch.setattr("canopy_async.export.look_back.MOST_KEPT", 18)
         yield

@@ -13,7 +13,7 @@ from canopy_async import (
     RetryPolicy,
     UnorderedListError,
 )
-from canopy_async.readahead import READY_PER_REQUEST
+from canopy_async._read.readahead import READY_PER_REQUEST
 from canopy_async.testing import Faults
 
 ROWS = 320

@@ -11,7 +11,7 @@ import pytest
 from support.programs import command
 
 from canopy_async import CanopySession, RetryPolicy, TransportError
-from canopy_async.cli.reading import Account
+from canopy_async.cli.commands.events import Account
 from canopy_async.session import _warn_of_http
 
 ONCE = RetryPolicy(attempts=1)
@@ -169,7 +169,7 @@ def test_the_command_line_takes_the_proxy_of_the_environment(
             super().__init__(*args, **given)
             seen.update(given)
 
-    monkeypatch.setattr("canopy_async.cli.reading.CanopySession", Noting)
+    monkeypatch.setattr("canopy_async.cli.commands.events.CanopySession", Noting)
     account(**options).session()
     assert seen["proxy"] == proxy
 

@@ -70,7 +70,7 @@ async def test_a_gzip_body_is_not_unpacked_member_by_member_for_ever():
 
 
 async def test_the_cap_holds_over_all_members(monkeypatch):
-    monkeypatch.setattr("canopy_async.transport.body.MAX_BODY", 3000)
+    monkeypatch.setattr("canopy_async._transport.body.MAX_BODY", 3000)
     packed = gzip.compress(b" " * 2000) * 2
     async with (
         raw_server(http(200, packed, Content_Encoding="gzip")) as (base_url, _),
@@ -130,7 +130,7 @@ async def test_a_token_is_renewed_after_a_401_with_an_unreadable_body():
 
 
 async def test_an_error_with_a_body_over_the_cap_is_told_by_its_status(monkeypatch):
-    monkeypatch.setattr("canopy_async.transport.body.MAX_BODY", 1000)
+    monkeypatch.setattr("canopy_async._transport.body.MAX_BODY", 1000)
     async with (
         raw_server(http(404, b"<p>" * 1000)) as (base_url, _),
         reader_of(base_url) as canopy,

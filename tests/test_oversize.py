@@ -9,10 +9,10 @@ from support.exports import ids_of
 from walksim import Scenario, SimList
 
 from canopy_async import CanopyError, ProtocolError, RetryPolicy
+from canopy_async._transport import body
+from canopy_async._walk import PlainWalk
+from canopy_async._walk.chain import OverlapChain
 from canopy_async.export import export, verify
-from canopy_async.transport import body
-from canopy_async.walk import PlainWalk
-from canopy_async.walk.chain import OverlapChain
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 60_000

@@ -8,10 +8,10 @@ import pytest
 from support.lists import Reader, log, page_of, read, row, tied
 from walksim import SimRow
 
+from canopy_async._walk.span import Span
 from canopy_async.checkpoint import Checkpoint, Place
 from canopy_async.errors import IncompleteReadError, UnprovenTiesError
 from canopy_async.report import Proof, ReadReport, weakest
-from canopy_async.walk.span import Span
 
 SIZE = 20
 

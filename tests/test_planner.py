@@ -9,11 +9,11 @@ from chart_of_takes import ROWS, best_takes, literal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canopy_async._walk import takes
+from canopy_async._walk.planner import Planner
+from canopy_async._walk.takes import TAKES
+from canopy_async._walk.window import OVERLAP, Window, plan_window
 from canopy_async.errors import RequestBudgetError
-from canopy_async.walk import takes
-from canopy_async.walk.planner import Planner
-from canopy_async.walk.takes import TAKES
-from canopy_async.walk.window import OVERLAP, Window, plan_window
 
 
 def windows_from(bound, take):

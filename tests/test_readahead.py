@@ -8,7 +8,7 @@ from support.scripted import simulated
 from support.waiting import until
 
 from canopy_async import CanopySession
-from canopy_async.readahead import READY_PER_REQUEST
+from canopy_async._read.readahead import READY_PER_REQUEST
 
 ROWS = 400
 CONCURRENCY = 2
@@ -100,7 +100,7 @@ def answers(monkeypatch):
     """How many answers have room by their bytes, in the runs that begin later."""
     answers = 5
     size = len(page_of(100))
-    monkeypatch.setattr("canopy_async.readahead.READY_BYTES", answers * size)
+    monkeypatch.setattr("canopy_async._read.readahead.READY_BYTES", answers * size)
     return answers
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canopy_async.export.batches import Line, LineBatch
-from canopy_async.export.ranking import HeavyHitters
-from canopy_async.export.summary import Actor, summarize
-from canopy_async.export.timeline import NONE, OTHERS
+from canopy_async.export.report.ranking import HeavyHitters
+from canopy_async.export.report.summary import Actor, summarize
+from canopy_async.export.report.timeline import NONE, OTHERS
 
 START = datetime(2026, 1, 7, 13, 30, tzinfo=UTC)  # a Wednesday
 

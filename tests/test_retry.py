@@ -15,7 +15,8 @@ from canopy_async import (
     SessionClosedError,
     TransportError,
 )
-from canopy_async.wire import Response, error_from
+from canopy_async._api.error_answers import error_from
+from canopy_async._api.responses import Response
 
 RETRIED = [408, 425, 429, 500, 502, 503, 504]
 FINAL = [302, 400, 401, 403, 404, 405, 409, 410, 418, 422, 501, 505, 511, 520]

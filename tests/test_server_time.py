@@ -9,7 +9,7 @@ from support.scripted import answer, scripted, simulated
 from support.virtual import virtual
 
 from canopy_async import CanopySession, RetryPolicy, ServerError
-from canopy_async.server_clock import ServerClock
+from canopy_async._transport.server_clock import ServerClock
 
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
 
@@ -72,7 +72,7 @@ async def test_a_date_is_of_when_the_headers_came_however_long_the_body_takes(
         await asyncio.sleep(30)
         return await response.read()
 
-    monkeypatch.setattr("canopy_async.transport.transport.read_body", slow_body)
+    monkeypatch.setattr("canopy_async._transport.transport.read_body", slow_body)
     with scripted(lambda _: dated(NOON)):
         async with session() as canopy:
             await canopy.page("idn_1")

@@ -3,9 +3,9 @@
 import pytest
 from support.lists import Reader, log, page_of
 
+from canopy_async._walk.span import WHOLE, Span
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.report import Proof
-from canopy_async.walk.span import WHOLE, Span
 
 ROWS, LEFT = 20_000, 2_000
 

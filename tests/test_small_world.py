@@ -7,9 +7,9 @@ import attrs
 import pytest
 from smallworld import Tally, World, WrongError, explore, lists, proven, worlds
 
+from canopy_async._walk import OverlapChain, PlainWalk
+from canopy_async._walk.key_cover import KeyCover
 from canopy_async.report import Proof
-from canopy_async.walk import OverlapChain, PlainWalk
-from canopy_async.walk.key_cover import KeyCover
 
 
 def explore_all(chosen, make_walk=proven):

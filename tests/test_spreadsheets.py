@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import event_row, page_body
 
-from canopy_async.export.writers import comma
+from canopy_async._api.requests import audit_endpoint
+from canopy_async._api.responses import decode_page
+from canopy_async._fanout.results import IdentityBatch
+from canopy_async.export.writers import csv_
 from canopy_async.export.writers.columns import COLUMNS
-from canopy_async.export.writers.comma import guarded, unguarded
-from canopy_async.identity_events import IdentityBatch
-from canopy_async.wire import audit_endpoint, decode_page
+from canopy_async.export.writers.csv_ import guarded, unguarded
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 TRIMMED = ("", " ", "   ", "\u00a0", "\ufeff", "\0", "\u3000", "\u200b", " \ufeff\0 ")
@@ -55,7 +56,7 @@ def lines_of(cells):
         for n, cell in enumerate(cells)
     ]
     page = decode_page(audit_endpoint("acme", "idn_1"), page_body(rows), page=1)
-    return comma.HEADER + comma.encode(IdentityBatch("idn_1", page.items))
+    return csv_.HEADER + csv_.encode(IdentityBatch("idn_1", page.items))
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

@@ -21,7 +21,7 @@ from canopy_async import (
     Stream,
     converter,
 )
-from canopy_async.readahead import READY_PER_REQUEST
+from canopy_async._read.readahead import READY_PER_REQUEST
 from canopy_async.testing import Faults
 
 ROWS = 777
@@ -394,7 +394,7 @@ async def test_pages_held_ready_for_a_slow_reader_are_bounded(
 
 
 async def test_few_large_pages_are_under_way_at_once(log, connect, monkeypatch):
-    monkeypatch.setattr("canopy_async.readahead.READY_BYTES", 60_000)
+    monkeypatch.setattr("canopy_async._read.readahead.READY_BYTES", 60_000)
     canopy = connect(concurrency=20)
     log.faults = Faults(latency=0.005)
     stream = canopy.events("idn_1", order="asc", take=50)

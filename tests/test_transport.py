@@ -32,8 +32,8 @@ from canopy_async import (
     TransportError,
     UnauthorizedError,
 )
+from canopy_async._transport import body
 from canopy_async.testing import Faults
-from canopy_async.transport import body
 
 
 def whole(bound):

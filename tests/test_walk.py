@@ -24,9 +24,9 @@ from walksim import (
     torment,
 )
 
+from canopy_async._walk import PlainWalk, Window
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
-from canopy_async.walk import PlainWalk, Window
 
 
 def judge(seed):

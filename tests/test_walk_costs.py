@@ -3,9 +3,9 @@
 import pytest
 from support.lists import Reader, assert_all, log, page_of, read, row, tied
 
+from canopy_async._walk import Span, proven_walk
 from canopy_async.errors import IncompleteReadError
 from canopy_async.report import Proof
-from canopy_async.walk import Span, proven_walk
 
 WIDTHS = (1, 8)
 

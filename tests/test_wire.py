@@ -40,19 +40,17 @@ from canopy_async import (
     UnauthorizedError,
     converter,
 )
-from canopy_async.models import ActorType
-from canopy_async.wire import (
+from canopy_async._api.base_url import is_loopback, parse_base_url
+from canopy_async._api.error_answers import error_from
+from canopy_async._api.requests import (
     Query,
-    Response,
     audit_endpoint,
     build_url,
-    decode_page,
-    error_from,
     identities_endpoint,
-    is_loopback,
-    parse_base_url,
-    retry_after_seconds,
 )
+from canopy_async._api.responses import Response, decode_page
+from canopy_async._api.retry_after import retry_after_seconds
+from canopy_async.models import ActorType
 
 AUDIT = audit_endpoint("acme", "idn_1")
 IDENTITIES = identities_endpoint("acme")

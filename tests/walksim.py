@@ -27,12 +27,12 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from canopy_async._walk import PlainWalk, Walk
+from canopy_async._walk.chain import OverlapChain
+from canopy_async._walk.window import Window
 from canopy_async.errors import CanopyError
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import ReadReport
-from canopy_async.walk import PlainWalk, Walk
-from canopy_async.walk.chain import OverlapChain
-from canopy_async.walk.window import Window
 
 EPOCH = datetime(2026, 4, 20, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from canopy_async import AuditEvent
-from canopy_async.decoding import codec_of
+from canopy_async._api.decoding import codec_of
 from canopy_async.models import Page
 from contestants import TAKE, TOKEN, Log
 

@@ -1,1 +1,1 @@
-"""Parts of a fan-out that are no use without it."""
+"""Reads of many identities under one budget, merged as their events arrive."""

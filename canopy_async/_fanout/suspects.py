@@ -4,8 +4,8 @@ from collections.abc import Hashable
 from http import HTTPStatus
 from typing import Final
 
+from canopy_async._fanout.results import IdentityOutcome
 from canopy_async.errors import ApiError, CanopyError, ProtocolError
-from canopy_async.identity_events import IdentityOutcome
 
 __all__ = ["FOR_ALL", "Suspects"]
 

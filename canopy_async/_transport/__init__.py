@@ -1,1 +1,1 @@
-"""What admits the requests of a session: turns, and the policies of the gate."""
+"""One request over aiohttp: admission, token, attempts, deadline, limits of size."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from canopy_async._api.requests import Endpoint, Query
+from canopy_async._api.responses import Response
 from canopy_async._transport.turns import ReadQueue, RoundRobin, Ticket
 from canopy_async.hooks import Hooks
-from canopy_async.wire import Endpoint, Query, Response
 
 __all__ = ["Lane", "LaneGroup", "Lanes", "PageRequest", "Sender"]
 

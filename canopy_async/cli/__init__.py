@@ -25,7 +25,7 @@ def main() -> None:
             import_module(name)
         # Not at the top: these import what was just looked for.
         from canopy_async.cli.app import app  # noqa: PLC0415
-        from canopy_async.cli.running import guarded  # noqa: PLC0415
+        from canopy_async.cli.terminal.exit import guarded  # noqa: PLC0415
     except ModuleNotFoundError:
         sys.exit(
             "canopy-async: the command line needs typer and rich:"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import canopy_async
-from canopy_async.cli.running import run, umask_of
+from canopy_async.cli.terminal.exit import run, umask_of
 
 __all__ = ["app"]
 
@@ -166,7 +166,7 @@ def events(
     as_json: JsonOption = None,
 ) -> None:
     """Read the audit events of one identity."""
-    from canopy_async.cli import reading  # noqa: PLC0415 - for the others' speed
+    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - for the others' speed
 
     read = reading.read_events(
         reading.Account(
@@ -246,7 +246,8 @@ def follow(
     as_json: JsonOption = None,
 ) -> None:
     """Write new events as they come until Ctrl-C, which ends it with status 0."""
-    from canopy_async.cli import following, reading  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import follow as following  # noqa: PLC0415 - as above
 
     follow_on = following.follow_events(
         reading.Account(
@@ -377,8 +378,9 @@ def export(
     ] = None,
 ) -> None:
     """Write every event of identities into files; run it again for what is new."""
-    from canopy_async.cli import exporting, reading  # noqa: PLC0415 - as above
     from canopy_async.cli.chosen_ids import chosen_ids  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import export as exporting  # noqa: PLC0415 - as above
 
     if not out:
         raise typer.BadParameter("must not be empty", param_hint="--out")
@@ -414,7 +416,7 @@ def export(
             secret=token,
         )
         return
-    from canopy_async.cli import clustering  # noqa: PLC0415 - an extra
+    from canopy_async.cli.commands import export_cluster as clustering  # noqa: PLC0415 - an extra
 
     clustering.export_on_cluster(source_account, ids, out, cluster, **options)
 
@@ -439,7 +441,7 @@ def verify(
     ] = False,
 ) -> None:
     """Tell whether an export is finished (0), not finished (3) or damaged (1)."""
-    from canopy_async.cli.verifying import verify_files  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands.verify import verify_files  # noqa: PLC0415 - as above
 
     verify_files(directory, digest=digest, as_json=as_json)
 
@@ -466,7 +468,7 @@ def identities(
     as_json: JsonOption = None,
 ) -> None:
     """List the identities of the account."""
-    from canopy_async.cli import reading  # noqa: PLC0415 - for the others' speed
+    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - for the others' speed
 
     read = reading.read_identities(
         reading.Account(
@@ -513,7 +515,7 @@ def report(
     umask: UmaskOption = "077",
 ) -> None:
     """Make a page to look at of an export: one HTML file that loads nothing."""
-    from canopy_async.cli.reporting import report_on  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands.report import report_on  # noqa: PLC0415 - as above
 
     report_on(directory, out, latest=latest, top=top, umask=umask_of(umask))
 
@@ -528,7 +530,7 @@ def demo(
     latency: LatencyOption = 5.0,
 ) -> None:
     """Read from a local server made up for it: no account, no network."""
-    from canopy_async.cli.demo import run_demo  # noqa: PLC0415 - for the others' speed
+    from canopy_async.cli.commands.demo import run_demo  # noqa: PLC0415 - for the others' speed
 
     run(run_demo(events=events, concurrency=concurrency, latency_ms=latency))
 
@@ -564,7 +566,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a local Canopy until Ctrl-C, which ends it with status 0."""
-    from canopy_async.cli import serving  # noqa: PLC0415 - for the others' speed
+    from canopy_async.cli.commands import serve as serving  # noqa: PLC0415 - for the others' speed
 
     options = serving.ServeOptions(
         host=host,

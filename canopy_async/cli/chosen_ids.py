@@ -9,8 +9,8 @@ from typing import Final, TextIO
 import typer
 
 from canopy_async import CanopySession
-from canopy_async.cli.render import one_line
-from canopy_async.cli.running import INTERRUPTED
+from canopy_async.cli.terminal.exit import INTERRUPTED
+from canopy_async.cli.terminal.render import one_line
 
 __all__ = ["chosen_ids"]
 

@@ -7,8 +7,8 @@ from typing import Final
 import typer
 
 from canopy_async import CanopyError
-from canopy_async.cli.render import one_line, visible
-from canopy_async.cli.running import INCOMPLETE, complain
+from canopy_async.cli.terminal.exit import INCOMPLETE, complain
+from canopy_async.cli.terminal.render import one_line, visible
 from canopy_async.export import RunResult
 
 __all__ = ["counted", "tell_of_result"]

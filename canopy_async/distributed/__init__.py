@@ -11,8 +11,8 @@ except ModuleNotFoundError:
     ) from None
 
 from canopy_async.distributed.clients import connected, local_cluster
+from canopy_async.distributed.cluster_run import DistributedProgress
 from canopy_async.distributed.driver import DistributedResult, export
-from canopy_async.distributed.running import DistributedProgress
 
 __all__ = [
     "DistributedProgress",

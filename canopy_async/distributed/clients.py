@@ -8,7 +8,7 @@ from typing import Any, Final
 import distributed
 from distributed.security import Security
 
-from canopy_async.arguments import check_integer
+from canopy_async._util.arguments import check_integer
 from canopy_async.errors import ExportError
 
 __all__ = ["connected", "dask_setup", "local_cluster"]

@@ -13,11 +13,14 @@ from typing import Final, Protocol, TypeAlias
 
 from canopy_async.distributed.storage import LocalStorage, Storage
 from canopy_async.errors import ExportError
-from canopy_async.export.chain import MANIFEST, OLD_MANIFEST, Chain, ManifestReader
 from canopy_async.export.directory import ExportDirectory, refuse_other
-from canopy_async.export.migration import migrate
-from canopy_async.export.names import is_ignored, partial_names, under_way
-from canopy_async.export.records import (
+from canopy_async.export.manifest_chain import (
+    MANIFEST,
+    OLD_MANIFEST,
+    Chain,
+    ManifestReader,
+)
+from canopy_async.export.manifest_records import (
     Begin,
     Commit,
     End,
@@ -27,6 +30,8 @@ from canopy_async.export.records import (
     Record,
     dump_line,
 )
+from canopy_async.export.migration import migrate
+from canopy_async.export.names import is_ignored, partial_names, under_way
 from canopy_async.export.sums import SUMS, dump_sums
 from canopy_async.export.writers import FORMATS
 

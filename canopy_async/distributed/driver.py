@@ -11,7 +11,8 @@ from typing import Any, Final
 import attrs
 from distributed import Client
 
-from canopy_async.arguments import (
+from canopy_async._api.identity_ids import id_of
+from canopy_async._util.arguments import (
     check_callback,
     check_choice,
     check_integer,
@@ -19,25 +20,24 @@ from canopy_async.arguments import (
     check_segment,
 )
 from canopy_async.checkpoint import scope_of
-from canopy_async.distributed.clock import DriverClock
+from canopy_async.distributed.cluster_run import DistributedProgress, Run
 from canopy_async.distributed.destination import Destination, open_destination
+from canopy_async.distributed.driver_clock import DriverClock
 from canopy_async.distributed.packages import check_cluster
 from canopy_async.distributed.primitives import lease_patience, leases, let_go
 from canopy_async.distributed.recovery import delete_leftovers, recover
-from canopy_async.distributed.running import DistributedProgress, Run
 from canopy_async.distributed.storage import LocalStorage, check_url, open_storage
-from canopy_async.distributed.tokens import TokenSource
+from canopy_async.distributed.token_names import TokenSource
 from canopy_async.distributed.uninterrupted import Uninterrupted
 from canopy_async.distributed.work import Job, Listing
 from canopy_async.errors import ExportError
+from canopy_async.export.export_run import unsettled_from
 from canopy_async.export.exporter import check_look_back, new_header
 from canopy_async.export.journal import Journal
+from canopy_async.export.manifest_records import Asked, Listed, Outcome
 from canopy_async.export.progress import RunResult
-from canopy_async.export.records import Asked, Listed, Outcome
-from canopy_async.export.run import unsettled_from
 from canopy_async.export.source import hash_of
 from canopy_async.export.writers import FORMATS, FormatName
-from canopy_async.identity_ids import id_of
 from canopy_async.models import Identity
 from canopy_async.retry import RetryPolicy
 from canopy_async.session import DEFAULT_BASE_URL, CanopySession

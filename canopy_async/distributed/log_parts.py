@@ -5,12 +5,12 @@ from typing import Final
 
 import attrs
 
-from canopy_async.distributed.records import Record
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
+from canopy_async.distributed.task_records import Record
 from canopy_async.distributed.work import Outcome, Work
 from canopy_async.errors import CheckpointError
 from canopy_async.export.look_back import joined
-from canopy_async.export.records import Commit, IdentityEntry
-from canopy_async.follow.watermark import FollowCheckpoint
+from canopy_async.export.manifest_records import Commit, IdentityEntry
 from canopy_async.report import Proof, weakest
 
 __all__ = ["LogParts"]

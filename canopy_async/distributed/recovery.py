@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from canopy_async.distributed.destination import Destination
-from canopy_async.distributed.records import Record
+from canopy_async.distributed.task_records import Record
 from canopy_async.errors import ExportError
 from canopy_async.export.journal import Journal
 from canopy_async.export.names import is_of_task, is_record, stem_of_partial, under_way

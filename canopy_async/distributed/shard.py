@@ -9,12 +9,13 @@ from typing import Final, TypeVar
 
 import attrs
 
-from canopy_async.distributed.budget import Budget, RunIsOverError
+from canopy_async._util.tasks import cancel_and_wait
+from canopy_async.distributed.part_reader import Reading
 from canopy_async.distributed.primitives import worker_directory
-from canopy_async.distributed.reading import Reading
-from canopy_async.distributed.records import Record
 from canopy_async.distributed.storage import open_storage
+from canopy_async.distributed.task_records import Record
 from canopy_async.distributed.work import Job, Listing, Outcome, Work
+from canopy_async.distributed.worker_share import Budget, RunIsOverError
 from canopy_async.errors import (
     CanopyError,
     CheckpointError,
@@ -22,10 +23,9 @@ from canopy_async.errors import (
     FutureRangeError,
     UnauthorizedError,
 )
+from canopy_async.export.manifest_records import Commit
 from canopy_async.export.names import task_file_name, under_way
-from canopy_async.export.records import Commit
 from canopy_async.session import CanopySession
-from canopy_async.tasks import cancel_and_wait
 
 __all__ = ["list_identities", "run_shard"]
 

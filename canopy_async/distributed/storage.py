@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from canopy_async._util.plain_files import create, make_directory, open_plain
 from canopy_async.errors import CanopyError, ExportError
 from canopy_async.export.exporter import check_directory
 from canopy_async.export.files import rename, sync_directory
 from canopy_async.export.mirror import is_url, open_filesystem
-from canopy_async.plain_files import create, make_directory, open_plain
 
 __all__ = ["LocalStorage", "RemoteStorage", "Storage", "check_url", "open_storage"]
 

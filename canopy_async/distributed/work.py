@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 import attrs
 
 from canopy_async.checkpoint import scope_of
-from canopy_async.distributed.records import Record
-from canopy_async.distributed.tokens import TokenSource
+from canopy_async.distributed.task_records import Record
+from canopy_async.distributed.token_names import TokenSource
 from canopy_async.errors import CanopyError
-from canopy_async.export.records import Header
+from canopy_async.export.manifest_records import Header
 from canopy_async.export.standing import Standing
 from canopy_async.report import Proof
 from canopy_async.retry import RetryPolicy

@@ -8,8 +8,7 @@ from canopy_async.export.manifest import (
     read_header,
     read_manifest,
 )
-from canopy_async.export.progress import RunResult
-from canopy_async.export.records import (
+from canopy_async.export.manifest_records import (
     Asked,
     Begin,
     Commit,
@@ -21,7 +20,8 @@ from canopy_async.export.records import (
     IdentityEntry,
     Listed,
 )
-from canopy_async.export.reporting import WrittenReport, write_report
+from canopy_async.export.progress import RunResult
+from canopy_async.export.report.builder import WrittenReport, write_report
 from canopy_async.export.verdict import Status
 from canopy_async.export.verify import VerifyResult, verify
 from canopy_async.export.writers import FormatName

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from canopy_async.export.keys import KEY_COLUMNS, Key, microseconds
-from canopy_async.export.writers.comma import unguarded
+from canopy_async.export.data_keys import KEY_COLUMNS, Key, microseconds
+from canopy_async.export.writers.csv_ import unguarded
 from canopy_async.export.writers.parquet import import_pyarrow
 from canopy_async.models import AwareDatetime
 

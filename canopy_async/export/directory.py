@@ -19,14 +19,14 @@ from typing import Any, Final
 
 import attrs
 
-from canopy_async.errors import ExportError
-from canopy_async.export.chain import (
-    MANIFEST,
-    MAX_LINE,
-    OLD_MANIFEST,
-    Chain,
-    ManifestReader,
+from canopy_async._util.plain_files import (
+    PRIVATE,
+    make_directory,
+    open_or_create,
+    open_plain,
+    write_all,
 )
+from canopy_async.errors import ExportError
 from canopy_async.export.files import (
     DurableFile,
     lock,
@@ -34,6 +34,23 @@ from canopy_async.export.files import (
     sha256_of,
     sync_directory,
     write_whole,
+)
+from canopy_async.export.manifest_chain import (
+    MANIFEST,
+    MAX_LINE,
+    OLD_MANIFEST,
+    Chain,
+    ManifestReader,
+)
+from canopy_async.export.manifest_records import (
+    Begin,
+    Commit,
+    End,
+    FileEntry,
+    Header,
+    Listed,
+    Record,
+    dump_line,
 )
 from canopy_async.export.migration import migrate
 from canopy_async.export.names import (
@@ -47,25 +64,8 @@ from canopy_async.export.names import (
     stem_of_partial,
     under_way,
 )
-from canopy_async.export.records import (
-    Begin,
-    Commit,
-    End,
-    FileEntry,
-    Header,
-    Listed,
-    Record,
-    dump_line,
-)
 from canopy_async.export.sums import SUMS, dump_sums
 from canopy_async.export.writers import Format, Writer
-from canopy_async.plain_files import (
-    PRIVATE,
-    make_directory,
-    open_or_create,
-    open_plain,
-    write_all,
-)
 
 __all__ = ["ExportDirectory", "refuse_other"]
 

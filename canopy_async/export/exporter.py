@@ -8,23 +8,23 @@ from typing import Final
 
 import attrs
 
-from canopy_async.arguments import (
+from canopy_async._api.identity_ids import IdentityIds
+from canopy_async._util.arguments import (
     check_callback,
     check_choice,
     check_integer,
     check_seconds,
 )
+from canopy_async._util.instants import in_utc
+from canopy_async._util.plain_files import PRIVATE
 from canopy_async.export.directory import ExportDirectory
+from canopy_async.export.export_run import Run
 from canopy_async.export.journal import LIBRARY
 from canopy_async.export.log_reader import ReadLimits
+from canopy_async.export.manifest_records import Header, scope_of_export
 from canopy_async.export.progress import ExportProgress, ExportResult
-from canopy_async.export.records import Header, scope_of_export
-from canopy_async.export.run import Run
 from canopy_async.export.source import IdentitySource
 from canopy_async.export.writers import FORMATS, FormatName
-from canopy_async.identity_ids import IdentityIds
-from canopy_async.instants import in_utc
-from canopy_async.plain_files import PRIVATE
 from canopy_async.session import CanopySession
 
 __all__ = ["ExportProgress", "ExportResult", "export", "new_header"]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from canopy_async.plain_files import (
+from canopy_async._util.plain_files import (
     PRIVATE,
     create,
     open_plain,

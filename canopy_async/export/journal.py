@@ -5,8 +5,9 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Final
 
+from canopy_async._version import __version__
 from canopy_async.errors import ExportError
-from canopy_async.export.records import (
+from canopy_async.export.manifest_records import (
     Asked,
     Begin,
     Commit,
@@ -16,7 +17,6 @@ from canopy_async.export.records import (
     Record,
 )
 from canopy_async.export.standing import Standing, Standings
-from canopy_async.version import __version__
 
 __all__ = ["LIBRARY", "Journal"]
 

@@ -8,18 +8,18 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from canopy_async._fanout.fanout import FanOut
+from canopy_async._fanout.results import IdentityBatch, IdentityOutcome
+from canopy_async._transport.server_clock import check_is_over
 from canopy_async.errors import CheckpointError, ExportError
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
+from canopy_async.export.manifest_records import Commit, Header
 from canopy_async.export.one_thread import OneThread, finished
 from canopy_async.export.pending import OpenLog, Pending
 from canopy_async.export.progress import ExportProgress
-from canopy_async.export.records import Commit, Header
 from canopy_async.export.writers import FORMATS
-from canopy_async.fanout import FanOut
-from canopy_async.identity_events import IdentityBatch, IdentityOutcome
 from canopy_async.models import AuditEvent
-from canopy_async.server_clock import check_is_over
 from canopy_async.session import CanopySession
 
 __all__ = ["Clock", "LogReader", "ReadLimits"]

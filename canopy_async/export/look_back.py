@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 import attrs
 
-from canopy_async.follow.watermark import MAX_IDS, FollowCheckpoint, Gap
+from canopy_async._follow.follow_checkpoint import MAX_IDS, FollowCheckpoint, Gap
 
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 

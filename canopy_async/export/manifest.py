@@ -13,10 +13,10 @@ from datetime import datetime
 
 import attrs
 
+from canopy_async._util.plain_files import open_plain
 from canopy_async.errors import ExportError
-from canopy_async.export.chain import MANIFEST, OLD_MANIFEST, ManifestReader
-from canopy_async.export.mirror import Mirror, mirrored
-from canopy_async.export.records import (
+from canopy_async.export.manifest_chain import MANIFEST, OLD_MANIFEST, ManifestReader
+from canopy_async.export.manifest_records import (
     Begin,
     Commit,
     End,
@@ -27,7 +27,7 @@ from canopy_async.export.records import (
     Listed,
     Record,
 )
-from canopy_async.plain_files import open_plain
+from canopy_async.export.mirror import Mirror, mirrored
 
 __all__ = [
     "Manifest",

@@ -14,18 +14,18 @@ from typing import Final, Literal
 import attrs
 import msgspec
 
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async.checkpoint import Checkpoint, scope_of_read
 from canopy_async.errors import ExportError
-from canopy_async.export.chain import Chain, ManifestReader
-from canopy_async.export.keys import Key, read_keys
+from canopy_async.export.data_keys import Key, read_keys
 from canopy_async.export.look_back import LookBack
-from canopy_async.export.records import (
+from canopy_async.export.manifest_chain import Chain, ManifestReader
+from canopy_async.export.manifest_records import (
     Commit,
     Header,
     IdentityEntry,
     dump_line,
 )
-from canopy_async.follow.watermark import FollowCheckpoint
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof
 

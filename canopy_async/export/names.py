@@ -7,7 +7,7 @@ and final data file begins with ``_``.
 import re
 from typing import Final
 
-from canopy_async.export.records import FILE_NAME
+from canopy_async.export.manifest_records import FILE_NAME
 
 __all__ = [
     "MAX_FILES",

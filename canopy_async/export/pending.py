@@ -6,12 +6,17 @@ from typing import Final, Literal
 
 import attrs
 
+from canopy_async._fanout.results import IdentityOutcome
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint, Gap
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.export.look_back import LookBack
-from canopy_async.export.records import Commit, EventMark, Failure, IdentityEntry
+from canopy_async.export.manifest_records import (
+    Commit,
+    EventMark,
+    Failure,
+    IdentityEntry,
+)
 from canopy_async.export.standing import Standing
-from canopy_async.follow.watermark import FollowCheckpoint, Gap
-from canopy_async.identity_events import IdentityOutcome
 from canopy_async.models import AuditEvent
 from canopy_async.report import Proof
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from canopy_async.errors import CanopyError
-from canopy_async.export.records import FileEntry
+from canopy_async.export.manifest_records import FileEntry
 
 __all__ = ["ExportProgress", "ExportResult", "RunResult"]
 

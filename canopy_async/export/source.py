@@ -6,12 +6,12 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final, cast
 
-from canopy_async.export.records import Asked, Listed
-from canopy_async.identity_ids import IdentityIds, ListedId, check_ids, each_id
+from canopy_async._api.identity_ids import IdentityIds, ListedId, check_ids, each_id
+from canopy_async._read.stream import Stream
+from canopy_async.export.manifest_records import Asked, Listed
 from canopy_async.models import Identity
 from canopy_async.report import ReadReport
 from canopy_async.session import CanopySession
-from canopy_async.stream import Stream
 
 __all__ = ["IdentitySource", "hash_of"]
 

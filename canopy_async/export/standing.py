@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 import msgspec
 
-from canopy_async.export.records import (
+from canopy_async.export.manifest_records import (
     Commit,
     Failure,
     IdentityEntry,

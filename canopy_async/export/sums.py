@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from canopy_async.export.chain import MANIFEST
-from canopy_async.export.records import FileEntry
+from canopy_async.export.manifest_chain import MANIFEST
+from canopy_async.export.manifest_records import FileEntry
 
 __all__ = ["SUMS", "dump_sums", "load_sums", "sums_of"]
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import attrs
 
+from canopy_async._util.instants import in_utc
 from canopy_async.export.manifest import Manifest, RunEntry
-from canopy_async.export.records import Asked, End
-from canopy_async.instants import in_utc
+from canopy_async.export.manifest_records import Asked, End
 
 __all__ = [
     "Activity",

@@ -7,16 +7,17 @@ from typing import Final
 
 import attrs
 
-from canopy_async.arguments import check_callback
+from canopy_async._util.arguments import check_callback
+from canopy_async._util.plain_files import open_plain
 from canopy_async.errors import CheckpointError, ExportError
-from canopy_async.export.chain import MANIFEST, ManifestReader
-from canopy_async.export.check import MAX_PROBLEMS, FileCheck, Problems, path_of
+from canopy_async.export.data_keys import Key, read_keys
+from canopy_async.export.file_check import MAX_PROBLEMS, FileCheck, Problems, path_of
 from canopy_async.export.files import is_locked
-from canopy_async.export.keys import Key, read_keys
 from canopy_async.export.manifest import Manifest, ManifestBuilder, opened
+from canopy_async.export.manifest_chain import MANIFEST, ManifestReader
+from canopy_async.export.manifest_records import Commit, FileEntry
 from canopy_async.export.mirror import Mirror, mirrored
 from canopy_async.export.names import is_data_file, partial_names
-from canopy_async.export.records import Commit, FileEntry
 from canopy_async.export.sums import SUMS, load_sums, sums_of
 from canopy_async.export.verdict import (
     Activity,
@@ -25,7 +26,6 @@ from canopy_async.export.verdict import (
     command_to_go_on,
     verdict_on,
 )
-from canopy_async.plain_files import open_plain
 
 __all__ = ["MAX_PROBLEMS", "Checked", "VerifyResult", "check_export", "verify"]
 

@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from canopy_async.testing.event_maker import make_event
     from canopy_async.testing.faults import Failure, Faults
-    from canopy_async.testing.making import make_event
-    from canopy_async.testing.recording import RecordedRequest
+    from canopy_async.testing.request_log import RecordedRequest
     from canopy_async.testing.server import LocalCanopy
 
 __all__ = ["Failure", "Faults", "LocalCanopy", "RecordedRequest", "make_event"]
@@ -26,8 +26,8 @@ _HOMES = {
     "Failure": "canopy_async.testing.faults",
     "Faults": "canopy_async.testing.faults",
     "LocalCanopy": "canopy_async.testing.server",
-    "RecordedRequest": "canopy_async.testing.recording",
-    "make_event": "canopy_async.testing.making",
+    "RecordedRequest": "canopy_async.testing.request_log",
+    "make_event": "canopy_async.testing.event_maker",
 }
 
 

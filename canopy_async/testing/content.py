@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from canopy_async.testing.faults import Dice
-from canopy_async.testing.instants import (
+from canopy_async.testing.api_instants import (
     Clock,
     as_sort_key,
     as_text,
     as_utc,
     written_sort_key,
 )
-from canopy_async.testing.seeding import EventMaker, make_identity
+from canopy_async.testing.faults import Dice
+from canopy_async.testing.sample_data import EventMaker, make_identity
+from canopy_async.testing.server_thread import synchronized
 from canopy_async.testing.store import Item, Row, Store, as_json, plain_as_json
-from canopy_async.testing.threads import synchronized
 
 IDENTITIES = "identities"
 SEARCHED = ("action", "actor_label", "resource_label", "category")

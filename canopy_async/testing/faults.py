@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 if TYPE_CHECKING:
-    from canopy_async.testing.recording import RecordedRequest
+    from canopy_async.testing.request_log import RecordedRequest
     from canopy_async.testing.server import LocalCanopy
 
 FailureKind = Literal["status", "html", "empty", "reset", "truncate", "hang", "stall"]

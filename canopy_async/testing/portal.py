@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from canopy_async.testing import answers
+from canopy_async.testing.api_instants import Clock
 from canopy_async.testing.content import IDENTITIES, log_of, merged
 from canopy_async.testing.faults import Dice, Failure, Faults, RetryAfter
-from canopy_async.testing.instants import Clock
-from canopy_async.testing.paging import (
+from canopy_async.testing.request_log import (
+    AUDIT_PATH,
+    RecordedRequest,
+    RequestLog,
+    SlidingWindow,
+)
+from canopy_async.testing.store import Row, View, as_json
+from canopy_async.testing.tokens import Tokens
+from canopy_async.testing.windows import (
     EVENT_COLUMNS,
     IDENTITY_COLUMNS,
     PageQuery,
@@ -25,14 +33,6 @@ from canopy_async.testing.paging import (
     refuse_repeated,
     window,
 )
-from canopy_async.testing.recording import (
-    AUDIT_PATH,
-    RecordedRequest,
-    RequestLog,
-    SlidingWindow,
-)
-from canopy_async.testing.store import Row, View, as_json
-from canopy_async.testing.tokens import Tokens
 
 if TYPE_CHECKING:
     from canopy_async.testing.server import LocalCanopy

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from canopy_async.testing.connections import Connections
+from canopy_async.testing.api_instants import Clock, utc_now
 from canopy_async.testing.content import Content
 from canopy_async.testing.faults import (
     NO_FAULTS,
@@ -18,10 +18,10 @@ from canopy_async.testing.faults import (
     RetryAfter,
     Selector,
 )
-from canopy_async.testing.instants import Clock, utc_now
+from canopy_async.testing.open_connections import Connections
 from canopy_async.testing.portal import Portal
-from canopy_async.testing.recording import RecordedRequest, RequestLog
-from canopy_async.testing.threads import LoopThread, synchronized
+from canopy_async.testing.request_log import RecordedRequest, RequestLog
+from canopy_async.testing.server_thread import LoopThread, synchronized
 from canopy_async.testing.tokens import Principal, Tokens
 
 _PATIENCE = 0.05

@@ -7,9 +7,9 @@ from typing import Literal
 
 import attrs
 
+from canopy_async.testing.api_instants import Clock
 from canopy_async.testing.faults import Dice
-from canopy_async.testing.instants import Clock
-from canopy_async.testing.paging import RefusedError
+from canopy_async.testing.windows import RefusedError
 
 Principal = Literal["admin", "identity"]
 

@@ -12,7 +12,7 @@ import zstandard
 from pyarrow import parquet
 
 from canopy_async import AuditEvent
-from canopy_async.export.writers.comma import unguarded
+from canopy_async.export.writers.csv_ import unguarded
 
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet")
 FIELDS = [field.name for field in attrs.fields(AuditEvent)]

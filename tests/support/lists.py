@@ -6,9 +6,9 @@ import attrs
 import pytest
 from walksim import EPOCH, SimRow
 
+from canopy_async._walk.chain import OverlapChain
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
-from canopy_async.walk.chain import OverlapChain
 
 TAKE = 100
 DENIED = object()

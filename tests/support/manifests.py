@@ -6,8 +6,8 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from canopy_async.export.chain import Chain, ManifestReader
-from canopy_async.export.records import Commit, Header, dump_line, load_line
+from canopy_async.export.manifest_chain import Chain, ManifestReader
+from canopy_async.export.manifest_records import Commit, Header, dump_line, load_line
 
 MANIFEST = "_manifest.ndjson"
 OLD_MANIFEST = "manifest.jsonl"

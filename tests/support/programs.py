@@ -23,13 +23,13 @@ __all__ = ["command", "installed", "prepared", "script"]
 
 _IMPORTED = (
     "canopy_async.distributed.shard",
-    "canopy_async.cli.demo",
-    "canopy_async.cli.exporting",
-    "canopy_async.cli.following",
-    "canopy_async.cli.progress",
-    "canopy_async.cli.reading",
-    "canopy_async.cli.reporting",
-    "canopy_async.cli.serving",
+    "canopy_async.cli.commands.demo",
+    "canopy_async.cli.commands.export",
+    "canopy_async.cli.commands.follow",
+    "canopy_async.cli.terminal.progress_bar",
+    "canopy_async.cli.commands.events",
+    "canopy_async.cli.commands.report",
+    "canopy_async.cli.commands.serve",
     "rich._emoji_codes",
     "typer.rich_utils",
 )

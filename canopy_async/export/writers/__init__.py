@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
-from canopy_async.export.writers import comma, jsonl, parquet
-from canopy_async.export.writers.compression import (
+from canopy_async.export.writers import csv_, jsonl, parquet
+from canopy_async.export.writers.compressors import (
     Compressor,
     gzip_compressor,
     import_zstandard,
     zstd_compressor,
 )
-from canopy_async.export.writers.protocol import Format, Sink, Writer
+from canopy_async.export.writers.format import Format, Sink, Writer
 from canopy_async.export.writers.text import TextWriter
 
 __all__ = ["FORMATS", "Format", "FormatName", "Writer"]
@@ -55,10 +55,10 @@ def _csv(name: str, mark: bytes) -> Format:
     return Format(
         name=name,
         suffix="csv",
-        encode=comma.encode,
+        encode=csv_.encode,
         pack=b"".join,
         chunk_rows=_CHUNK_ROWS,
-        open=partial(_text, begin=mark + comma.HEADER),
+        open=partial(_text, begin=mark + csv_.HEADER),
         check=lambda: None,
     )
 
@@ -68,7 +68,7 @@ _FORMATS: Final = (
     _jsonl("jsonl.gz", gzip_compressor),
     _jsonl("jsonl.zst", zstd_compressor, import_zstandard),
     _csv("csv", b""),
-    _csv("csv-bom", comma.BYTE_ORDER_MARK),
+    _csv("csv-bom", csv_.BYTE_ORDER_MARK),
     Format(
         name="parquet",
         suffix="parquet",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from canopy_async.identity_events import IdentityBatch
+from canopy_async._fanout.results import IdentityBatch
 from canopy_async.models import AuditEvent
 
 __all__ = ["COLUMNS", "EXTRA", "FIELDS", "IDENTITY_ID", "columns_of", "fields_of"]

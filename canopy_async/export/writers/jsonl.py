@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import msgspec
 
+from canopy_async._fanout.results import IdentityBatch
 from canopy_async.export.writers.columns import FIELDS, IDENTITY_ID, fields_of
-from canopy_async.export.writers.instants import texts_of
-from canopy_async.identity_events import IdentityBatch
+from canopy_async.export.writers.instant_text import texts_of
 from canopy_async.models import AuditEvent
 
 __all__ = ["encode"]

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from canopy_async._fanout.results import IdentityBatch
 from canopy_async.errors import ExportError
 from canopy_async.export.writers.columns import (
     COLUMNS,
@@ -14,8 +15,7 @@ from canopy_async.export.writers.columns import (
     IDENTITY_ID,
     columns_of,
 )
-from canopy_async.export.writers.protocol import Sink
-from canopy_async.identity_events import IdentityBatch
+from canopy_async.export.writers.format import Sink
 
 __all__ = ["ParquetWriter", "encode", "import_pyarrow", "pack"]
 

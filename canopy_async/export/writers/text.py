@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from canopy_async.export.writers.compression import Compressor
-from canopy_async.export.writers.protocol import Sink
+from canopy_async.export.writers.compressors import Compressor
+from canopy_async.export.writers.format import Sink
 
 __all__ = ["TextWriter"]
 

@@ -1,0 +1,1 @@
+"""The API without I/O: requests as URLs, answers as typed pages or as errors."""

@@ -1,0 +1,187 @@
+"""Bytes to typed rows, for less than the price of dicts."""
+
+import gc
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final, Generic, TypeVar, cast
+
+import attrs
+import msgspec
+
+from canopy_async._api.careless_json import Note, parse
+from canopy_async._util.instants import is_unusual, parse_instant
+from canopy_async.models import Page
+
+__all__ = ["Codec", "codec_of", "collecting_later", "is_large", "rows_in"]
+
+T = TypeVar("T")
+
+_CREATED_AT: Final = "created_at"
+_SEVEN_DIGITS: Final = re.compile(rb"\.[0-9]{7}")
+_TOO_FINE: Final = re.compile(rb'"created_at"\s*:\s*"[^"]{19}\.[0-9]{7}')
+"""An instant that msgspec rounds, to be cut off instead. To look for the digits first,
+which few pages have, takes three quarters of the time."""
+
+
+_LARGE: Final = 64 * 1024
+"""A body of so many bytes is larger than that of a page of a hundred usual rows."""
+
+
+class _Size(msgspec.Struct, gc=False):
+    """How many rows a page may have, as the server says."""
+
+    take: Any = 0
+
+
+class _Shape(msgspec.Struct, gc=False):
+    """A page of which nothing is built yet."""
+
+    items: list[msgspec.Raw]
+    pagination: _Size
+
+
+_shape_of: Final = msgspec.json.Decoder(_Shape).decode
+
+
+def is_large(body: bytes) -> bool:
+    """Tell whether it pays to look at a body before anything is built of it."""
+    return len(body) > _LARGE
+
+
+def rows_in(body: bytes) -> tuple[int, int]:
+    """Return how many rows a page has, and how many the server says at most.
+
+    Nothing is built of them. Where the body is no page, both are 0: what is wrong
+    with it, the decoder says.
+    """
+    try:
+        shape = _shape_of(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0, 0
+    said = shape.pagination.take
+    return len(shape.items), said if isinstance(said, int) else 0
+
+
+@contextmanager
+def collecting_later() -> Generator[None]:
+    """Keep the collector of garbage from looking through all that is being made.
+
+    It does so again and again while values are made by the hundred thousand, which
+    takes ten times as long as to make them.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class _Text(msgspec.Struct, gc=False):
+    """The instant of a row, as it is written."""
+
+    created_at: str | None = None
+
+
+class _Texts(msgspec.Struct, gc=False):
+    """Those of all rows of a page."""
+
+    items: list[_Text]
+
+
+_texts_in: Final = msgspec.json.Decoder(_Texts).decode
+
+
+class Codec(Generic[T]):
+    """Decodes the pages of one class of rows.
+
+    As a rule msgspec decodes a page alone, and refuses it where any row holds a field
+    that its class does not have. Then, and wherever else there is something that
+    msgspec refuses, the page is parsed into dicts: what is unknown is taken out of
+    each of them, and the rest becomes the row.
+
+    Args:
+        row: A class of `canopy_async._util.structs.decoded_strictly`, with a field ``extra``.
+    """
+
+    def __init__(self, row: type[T]) -> None:
+        names = attrs.fields_dict(cast("type[attrs.AttrsInstance]", row))
+        self._known: Final = frozenset(names) - {"extra"}
+        self._page: Final[Any] = Page[row]  # type: ignore[valid-type]
+        self._decoder: Final[msgspec.json.Decoder[Page[T]]] = msgspec.json.Decoder(
+            self._page
+        )
+
+    def decode(self, body: bytes, note: Note | None = None) -> Page[T] | None:
+        """Return the page in ``body``, or None if it breaks the contract.
+
+        Args:
+            body: JSON.
+            note: Is told of what is read otherwise than it is written.
+        """
+        try:
+            page = self._decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            try:
+                return self._decode_with_care(parse(body, note))
+            except _FAULTS:
+                return None
+        if _SEVEN_DIGITS.search(body) and _TOO_FINE.search(body):
+            _cut_instants(page, body)
+        return page
+
+    def _decode_with_care(self, parsed: Any) -> Page[T]:
+        extras = [self._prepare(row) for row in parsed["items"]]
+        page: Page[T] = msgspec.convert(parsed, self._page)
+        for row, extra in zip(page.items, extras, strict=True):
+            if extra:
+                _set(row, "extra", extra)
+        return page
+
+    def _prepare(self, row: Any) -> dict[str, Any]:
+        """Leave to a row what msgspec takes, and return its unknown fields."""
+        if not isinstance(row, dict):
+            raise TypeError("a row is an object")
+        row = cast("dict[str, Any]", row)
+        text = row.get(_CREATED_AT)
+        if isinstance(text, str) and is_unusual(text):
+            row[_CREATED_AT] = parse_instant(text)
+        if row.keys() <= self._known:
+            return {}
+        return {name: row.pop(name) for name in list(row) if name not in self._known}
+
+
+_FAULTS: Final = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RecursionError,
+)
+"""What parsing and converting a page raise where it breaks the contract."""
+
+
+def _cut_instants(page: Page[Any], body: bytes) -> None:
+    """Give rows the instants that are written in the page, cut to microseconds."""
+    for row, written in zip(page.items, _texts_in(body).items, strict=True):
+        text = written.created_at
+        if text is not None and is_unusual(text):
+            _set(row, _CREATED_AT, parse_instant(text))
+
+
+def _set(row: Any, name: str, value: Any) -> None:
+    """Change a row, which is frozen for its users, before any of them has it."""
+    msgspec.structs.force_setattr(row, name, value)
+
+
+_CODECS: Final[dict[type, Codec[Any]]] = {}
+
+
+def codec_of(row: type[T]) -> Codec[T]:
+    """Return the codec of a row class, one for all who ask."""
+    codec = _CODECS.get(row)
+    if codec is None:
+        codec = _CODECS[row] = Codec(row)
+    return codec

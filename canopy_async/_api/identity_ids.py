@@ -1,0 +1,102 @@
+"""What may name the identities to read."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from typing import Any, Final, TypeAlias
+
+from canopy_async._util.arguments import check_segment
+from canopy_async._util.display import clipped
+from canopy_async.errors import ProtocolError
+from canopy_async.models import Identity
+
+__all__ = [
+    "IdentityIds",
+    "ListedId",
+    "check_ids",
+    "check_listed_id",
+    "each_id",
+    "id_of",
+    "shown_id",
+]
+
+_LONGEST_SHOWN: Final = 200
+
+IdentityIds: TypeAlias = Iterable[str | Identity] | AsyncIterable[str | Identity]
+
+
+class ListedId(str):
+    """An id that the server has listed: no caller is to blame where it can't be one."""
+
+    __slots__ = ()
+
+
+def check_ids(source: Any) -> None:
+    """Refuse what can't be iterated to ids.
+
+    Raises:
+        TypeError: It is text, or neither an iterable nor an async one.
+    """
+    if isinstance(source, (str, bytes)) or not isinstance(
+        source, (Iterable, AsyncIterable)
+    ):
+        raise TypeError(
+            "identity_ids must be an iterable or an async iterable of ids,"
+            f" not {type(source).__name__}"
+        )
+
+
+async def each_id(source: IdentityIds) -> AsyncGenerator[str]:
+    """Yield the ids one by one, each when it is asked for.
+
+    Raises:
+        TypeError: While iterating: one is neither a str nor has an ``id``.
+    """
+    # A Stream has an __iter__ too, which says what it is read with.
+    if not isinstance(source, AsyncIterable):
+        for found in source:
+            yield id_of(found)
+        return
+    iterator = aiter(source)
+    try:
+        async for found in iterator:
+            yield id_of(found)
+    finally:
+        # What was begun here is ended here; a caller's own generator is not.
+        if iterator is not source and isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()
+
+
+def id_of(found: Any) -> str:
+    """Return the id of what names an identity, a `ListedId` where the server does.
+
+    Raises:
+        TypeError: It is neither a str nor has an ``id``.
+    """
+    if isinstance(found, Identity):
+        return ListedId(found.id)
+    identity_id = found if isinstance(found, str) else getattr(found, "id", None)
+    if not isinstance(identity_id, str):
+        raise TypeError(
+            f"an identity must be a str or have an id, not {type(found).__name__}"
+        )
+    return identity_id
+
+
+def check_listed_id(identity_id: str) -> None:
+    """Refuse an id that the server has listed and that can't be one.
+
+    Raises:
+        ProtocolError: It is empty, too long or the like.
+    """
+    try:
+        check_segment("id", identity_id)
+    except ValueError as error:
+        fault = str(error)
+    else:
+        return
+    shown = shown_id(identity_id)
+    raise ProtocolError(f"the server lists {shown}, which can't be an id: {fault}")
+
+
+def shown_id(identity_id: str) -> str:
+    """Return an id as a message quotes it, cut where it is very long."""
+    return clipped(repr(identity_id[: _LONGEST_SHOWN + 1]), _LONGEST_SHOWN)

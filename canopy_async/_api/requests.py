@@ -1,0 +1,114 @@
+"""Requests of the API, without I/O: endpoints, queries, and the URLs of pages."""
+
+from functools import lru_cache
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from canopy_async._util.arguments import check_choice, check_segment, check_text
+from canopy_async.models import AuditEvent, Identity
+
+__all__ = [
+    "MAX_TAKE",
+    "ORDERS",
+    "Endpoint",
+    "Query",
+    "audit_endpoint",
+    "build_url",
+    "identities_endpoint",
+    "query_string",
+]
+
+T = TypeVar("T")
+
+MAX_TAKE: Final = 100
+"""The most rows that the API sends in a page."""
+
+ORDERS: Final = ("asc", "desc")
+
+
+@attrs.frozen(eq=False)
+class Endpoint(Generic[T]):
+    """A page-based endpoint with its path filled in.
+
+    Attributes:
+        row: The class of its rows.
+        template: The path with placeholders, which is what may be logged.
+        path: The percent-encoded path.
+        identity: The id of the identity that it is of, if any, as it was given.
+    """
+
+    row: type[T]
+    template: str
+    path: str
+    identity: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Query:
+    """What is asked of a list, the same for each of its pages.
+
+    Attributes:
+        encoded: All of it as it is sent, percent-encoded.
+    """
+
+    q: str | None = None
+    sort_by: str | None = None
+    order: str | None = None
+    status: str | None = None
+    encoded: str = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Check each argument that was given, by name."""
+        for name in ("q", "sort_by"):
+            if getattr(self, name) is not None:
+                check_text(name, getattr(self, name))
+        if self.order is not None:
+            check_choice("order", self.order, ORDERS)
+        if self.status is not None:
+            check_choice("status", self.status, ("active", "inactive"))
+        encoded = _encoded(self.q, self.sort_by, self.order, self.status)
+        object.__setattr__(self, "encoded", encoded)
+
+
+def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
+    """Return the audit log of one identity."""
+    check_segment("identity_id", identity_id)
+    return Endpoint(
+        AuditEvent,
+        "/portal/v1/accounts/{account}/identities/{id}/audit",
+        f"/portal/v1/accounts/{quote(account, safe='')}"
+        f"/identities/{quote(identity_id, safe='')}/audit",
+        identity_id,
+    )
+
+
+def identities_endpoint(account: str) -> Endpoint[Identity]:
+    """Return the identity list of an account."""
+    return Endpoint(
+        Identity,
+        "/portal/v1/accounts/{account}/identities",
+        f"/portal/v1/accounts/{quote(account, safe='')}/identities",
+    )
+
+
+def build_url(
+    base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
+) -> str:
+    """Return the URL of one page, percent-encoded once and for all."""
+    return f"{base_url}{endpoint.path}?{query_string(query, page=page, take=take)}"
+
+
+def query_string(query: Query, *, page: int, take: int) -> str:
+    """Return what is in the URL of one page after the question mark."""
+    return f"page={page}&take={take}{query.encoded}"
+
+
+@lru_cache(maxsize=256)
+def _encoded(
+    q: str | None, sort_by: str | None, order: str | None, status: str | None
+) -> str:
+    fields = {"q": q, "sort_by": sort_by, "order": order, "status": status}
+    given = {name: value for name, value in fields.items() if value is not None}
+    return f"&{urlencode(given, quote_via=quote)}" if given else ""

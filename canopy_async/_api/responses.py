@@ -1,0 +1,159 @@
+"""Answers of the API, without I/O: from a body to a typed page or a clear error."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias, TypeVar
+
+import attrs
+
+from canopy_async._api.careless_json import Note
+from canopy_async._api.decoding import codec_of, collecting_later, is_large, rows_in
+from canopy_async._api.requests import MAX_TAKE, Endpoint
+from canopy_async._util.display import printable
+from canopy_async._util.redaction import clip
+from canopy_async.errors import ProtocolError
+from canopy_async.models import Page
+
+__all__ = [
+    "MAX_MESSAGE",
+    "MAX_NAME",
+    "Redact",
+    "Response",
+    "decode_page",
+    "page_from",
+    "request_id_of",
+]
+
+T = TypeVar("T")
+
+Redact: TypeAlias = Callable[[str, int], str]
+"""Returns the beginning of a text, without a token, and of that length at most."""
+
+_MOST_ROWS: Final = 1_000
+"""Rows of a page at most, where a server has pages of its own size."""
+
+MAX_NAME: Final = 100
+"""The longest code, id of a request or content type that is kept, in characters."""
+
+MAX_MESSAGE: Final = 500
+
+
+@attrs.define(kw_only=True, eq=False)
+class Response:
+    """One whole answer: its body read and decompressed.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The answer's headers, case-insensitive.
+        body: The bytes of the body.
+        url: Where it is from, without the query.
+        redact: Returns the beginning of a text of the answer, as long as is said,
+            without the token that was sent: a server may have echoed it.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    url: str = attrs.field(default="", repr=False)
+    redact: Redact = attrs.field(default=clip, repr=False)
+
+
+def page_from(
+    endpoint: Endpoint[T], response: Response, *, page: int, note: Note | None = None
+) -> Page[T]:
+    """Return the page that an answer holds, which was a 200.
+
+    Args:
+        endpoint: Where the answer is from.
+        response: The answer.
+        page: The page that was asked for, named in errors.
+        note: Is told of what is read otherwise than it is written.
+
+    Raises:
+        ProtocolError: The answer breaks the contract; names page, row, field, where
+            it is from and the request. Where it is no JSON, says what it is called.
+    """
+    redact = response.redact
+
+    def note_redacted(sentence: str) -> None:
+        if note is not None:
+            note(printable(redact(sentence, MAX_MESSAGE)))
+
+    kind = redact(response.headers.get("Content-Type", "none"), MAX_NAME)
+    try:
+        return decode_page(
+            endpoint,
+            response.body,
+            page=page,
+            note=note_redacted,
+            content_type=kind,
+        )
+    except ProtocolError as error:
+        error.html = _is_html(kind, response.body)
+        # What breaks the contract may be named as the token is.
+        error.args = (redact(str(error.args[0]), MAX_MESSAGE),)
+        error.path = redact(error.path, MAX_MESSAGE)
+        error.url = response.url
+        error.request_id = request_id_of(response)
+        # The frames further in hold the body, and so does an error of `json`: the body
+        # may hold the token as it was sent.
+        error.__context__ = None
+        raise error.with_traceback(None) from None
+
+
+def _is_html(kind: str, body: bytes) -> bool:
+    return kind.startswith("text/html") or body[:64].lstrip().startswith(b"<")
+
+
+def decode_page(
+    endpoint: Endpoint[T],
+    body: bytes,
+    *,
+    page: int,
+    note: Note | None = None,
+    content_type: str | None = None,
+) -> Page[T]:
+    """Return the page that ``body`` holds.
+
+    Args:
+        endpoint: Where the body is from.
+        body: JSON.
+        page: The page that was asked for, named in errors.
+        note: Is told of what is read otherwise than it is written.
+        content_type: What the server calls the body, named where it is no JSON.
+
+    Raises:
+        ProtocolError: The body breaks the contract; names page, row, field.
+    """
+    if not is_large(body):
+        return _decode(endpoint, body, page, note, content_type)
+    rows, said = rows_in(body)
+    if rows > max(MAX_TAKE, min(said, _MOST_ROWS)):
+        raise ProtocolError("more rows than were asked for", page=page, path="items")
+    with collecting_later():
+        return _decode(endpoint, body, page, note, content_type)
+
+
+def _decode(
+    endpoint: Endpoint[T],
+    body: bytes,
+    page: int,
+    note: Note | None,
+    content_type: str | None,
+) -> Page[T]:
+    decoded = codec_of(endpoint.row).decode(body, note)
+    if decoded is not None:
+        return decoded
+    # Imported where it is needed: cattrs doubles the time of an import.
+    from canopy_async._api.conversion import structure_page  # noqa: PLC0415
+
+    return structure_page(endpoint.row, body, page=page, content_type=content_type)
+
+
+def request_id_of(response: Response) -> str | None:
+    headers = response.headers
+    value = headers.get("x-request-id") or headers.get("request-id")
+    if value is None:
+        return None
+    # A header may hold any bytes, which arrive as surrogates.
+    text = response.redact(value, MAX_NAME)
+    return text.encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,535 @@
+"""Many identities under one budget: their events, merged as they arrive.
+
+A few workers each read one identity after another. A fan-out has one turn beside the
+session's other reads, which goes to each of its identities by turns; and what all of
+them together hold ready is bounded.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from itertools import repeat
+from operator import length_hint
+from types import TracebackType
+from typing import Any, Final, Self
+
+import attrs
+
+from canopy_async._api.identity_ids import (
+    IdentityIds,
+    ListedId,
+    check_ids,
+    check_listed_id,
+    each_id,
+    shown_id,
+)
+from canopy_async._fanout.results import (
+    FanOutProgress,
+    IdentityBatch,
+    IdentityEvent,
+    IdentityOutcome,
+    pair,
+)
+from canopy_async._fanout.suspects import Suspects
+from canopy_async._read.run import Run
+from canopy_async._read.stream import EventStream
+from canopy_async._transport.transport import Transport
+from canopy_async._util.arguments import (
+    OnError,
+    check_callback,
+    check_choice,
+    check_integer,
+)
+from canopy_async._util.tasks import cancel_and_wait, start_task
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.errors import (
+    CanopyError,
+    FanOutError,
+    SessionClosedError,
+)
+from canopy_async.models import AuditEvent
+from canopy_async.report import ReadReport
+
+__all__ = ["FanOut"]
+
+MAX_REPORTS: Final = 10_000
+"""Reports that one fan-out keeps at most."""
+
+READY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of answers that all identities together hold ready, about."""
+
+_ON_ERROR: Final = ("raise", "collect")
+
+
+@attrs.define(eq=False)
+class _Reading:
+    """One identity that is being read.
+
+    Attributes:
+        identity_id: Whose log it is.
+        resume: Where its read begins, None for the start.
+        run: The pass over its log, once it is there.
+        events: Those of its latest page, not handed out to the last one yet.
+        finished: Is set once all of them were; where the page could not be
+            read, to the error.
+    """
+
+    identity_id: str
+    resume: Checkpoint | str | None
+    run: Run[AuditEvent] | None = None
+    events: Sequence[AuditEvent] = ()
+    finished: asyncio.Future[None] | None = None
+    _left: Iterator[AuditEvent] = attrs.field(factory=lambda: iter(()))
+    _count: int = 0
+
+    @property
+    def handed(self) -> int:
+        """How many of the events were handed out."""
+        return self._count - length_hint(self._left)
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Where to go on after the last event that was handed out."""
+        if self.run is None:
+            return None
+        if not self.events:
+            return self.run.checkpoint
+        return self.run.checkpoint_after(self.handed)
+
+    def begin(self, events: Sequence[AuditEvent]) -> None:
+        """Have other events, of which none was handed out yet."""
+        self.events = events
+        self._left, self._count = iter(events), len(events)
+
+    def pairs(self) -> Iterator[IdentityEvent]:
+        """Hand out the events one by one, each with its identity."""
+        return map(pair, zip(repeat(self.identity_id), self._left))
+
+    def take_all(self) -> Sequence[AuditEvent]:
+        """Hand out all events at once."""
+        self._left = iter(())
+        return self.events
+
+
+class FanOut:
+    """The events of many identities, in one pass that can be watched.
+
+    Read it with ``async for``. The events of one identity come in their order;
+    those of different identities alternate, by pages at most. After a bare
+    ``break`` the loop's next turns clean up; ``async with`` does it at the end
+    of its block.
+
+    An identity that is named twice is read twice: what was seen is not kept,
+    so that a million ids need no more memory than ten.
+
+    Attributes:
+        failures: The error of each identity that could not be read, without
+            its traceback.
+        reports: What is known of identities that are not proven complete, of
+            the first `MAX_REPORTS` of them; `progress` counts the others.
+
+    Example:
+        >>> async with canopy.fan_out(ids, on_error="collect") as fan_out:
+        ...     async for identity_id, event in fan_out:
+        ...         print(identity_id, event.action)
+        >>> print(fan_out.progress, fan_out.failures)
+    """
+
+    def __init__(
+        self,
+        identity_ids: IdentityIds,
+        read: Callable[..., EventStream],
+        *,
+        transport: Transport,
+        on_error: OnError,
+        width: int,
+        resume: Mapping[str, Checkpoint | str | None] | None,
+        on_end: Callable[[IdentityOutcome], None] | None = None,
+    ) -> None:
+        self.failures: Final[dict[str, CanopyError]] = {}
+        self.reports: Final[dict[str, ReadReport]] = {}
+        check_ids(identity_ids)
+        self._ids: Final = each_id(identity_ids)
+        self._pulling: Final = asyncio.Lock()
+        self._read: Final = read
+        self._transport: Final = transport
+        self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
+        check_choice("on_error", on_error, _ON_ERROR)
+        self._collects: Final = on_error == "collect"
+        self._width: Final = check_integer("width", width, minimum=1)
+        if resume is not None and not isinstance(resume, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("resume must map identity ids to checkpoints")
+        # Not `or`: one that is empty may be filled while ids are pulled.
+        self._resume: Final[Mapping[str, Checkpoint | str | None]] = (
+            {} if resume is None else resume
+        )
+        if on_end is not None:
+            check_callback("on_end", on_end)
+        self._on_end: Final = on_end
+        self._workers: set[asyncio.Task[None]] = set()
+        self._suspects: Final = Suspects()
+        self._open: dict[_Reading, None] = {}
+        self._cut_short: dict[str, Checkpoint | None] = {}
+        self._ready: deque[_Reading] = deque()
+        self._current: _Reading | None = None
+        self._wakeup: asyncio.Future[None] | None = None
+        self._stopped_by: Exception | None = None
+        self._done_ids = 0
+        self._complete_ids = 0
+        self._failed_ids = 0
+        self._events = 0
+        self._requests = 0
+        self._iterated = False
+        self._entered = False
+        self._started = False
+        self._closed = False
+
+    @property
+    def progress(self) -> FanOutProgress:
+        """How far this fan-out is."""
+        runs = [reading.run for reading in self._open if reading.run is not None]
+        current = 0 if self._current is None else self._current.handed
+        return FanOutProgress(
+            done=self._done_ids,
+            complete=self._complete_ids,
+            failed=self._failed_ids,
+            open=0 if self._closed else len(self._open),
+            events=self._events + current,
+            requests=self._requests + sum(run.progress.requests for run in runs),
+        )
+
+    @property
+    def checkpoints(self) -> dict[str, Checkpoint | None]:
+        """Where to go on with each identity that was begun and not finished.
+
+        Those that failed and those that are open, or were when this fan-out
+        was left; None stands for the start. Given as ``resume`` to a later
+        fan-out over these ids and those that were not begun, it makes it read
+        what is left, and nothing twice.
+        """
+        return self._cut_short | {
+            reading.identity_id: reading.checkpoint for reading in self._open
+        }
+
+    async def __aenter__(self) -> Self:
+        """Return the fan-out itself; nothing is sent before it is iterated."""
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the reads that are still running."""
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[IdentityEvent]:
+        """Yield the events, each with its identity.
+
+        Raises:
+            RuntimeError: At the call: it was iterated before.
+            CanopyError: While iterating: an identity failed and ``on_error`` is
+                ``"raise"``, the token was refused or the session was closed.
+            TypeError: While iterating: an id is neither a str nor has an ``id``.
+            ValueError: While iterating: an id can't be one. Where the server has
+                listed it, that identity fails with a `ProtocolError` instead.
+        """
+        self._begin()
+        return self._iterate()
+
+    def __iter__(self) -> Any:
+        """Refuse: this is read with ``async for``."""
+        raise TypeError("a FanOut is read with 'async for'")
+
+    async def next_batch(self) -> IdentityBatch | None:
+        """Return the next events of some identity, those of one page at most.
+
+        Call it within ``async with``: leaving the block ends the reads that are still
+        running. Without the block nothing would end them.
+
+        Returns:
+            At least one event, or None at the end.
+
+        Raises:
+            CanopyError: As `__aiter__` says.
+            RuntimeError: The fan-out was not entered with ``async with``, another task
+                is waiting for events of it, or it is read with ``async for``.
+
+        Example:
+            >>> async with canopy.fan_out(ids) as fan_out:
+            ...     while (batch := await fan_out.next_batch()) is not None:
+            ...         print(batch.identity_id, len(batch.events))
+        """
+        if not self._entered:
+            raise RuntimeError(
+                "next_batch() is for a fan-out that was entered: use"
+                " 'async with canopy.fan_out(...) as fan_out'"
+            )
+        if self._iterated:
+            raise RuntimeError("this fan-out is read with 'async for'")
+        reading = await self._next_reading()
+        if reading is None:
+            return None
+        return IdentityBatch(reading.identity_id, reading.take_all())
+
+    async def collect(self) -> list[IdentityEvent]:
+        """Return all events in a list.
+
+        Raises:
+            FanOutError: Some identities failed and ``on_error`` is
+                ``"collect"``: a part is never returned as if it were all.
+                Iterate to have what could be read.
+            CanopyError: As `__aiter__` says.
+        """
+        self._begin()
+        pairs: list[IdentityEvent] = []
+        try:
+            while (reading := await self._next_reading()) is not None:
+                pairs += reading.pairs()
+        finally:
+            await self.aclose()
+        if self.failures:
+            count = len(self.failures)
+            raise FanOutError(
+                f"{count} identities could not be read,"
+                f" {shown_id(next(iter(self.failures)))} first",
+                failures=self.failures,
+            )
+        return pairs
+
+    async def aclose(self) -> None:
+        """Cancel the reads that are still running, and await them."""
+        self._transport.check_loop()
+        self._closed = True
+        self._wake()
+        try:
+            await cancel_and_wait(self._workers)
+        finally:
+            await self._ids.aclose()
+
+    def _begin(self) -> None:
+        if self._iterated:
+            raise RuntimeError("a fan-out is one pass, and this one was iterated")
+        self._iterated = True
+
+    async def _iterate(self) -> AsyncIterator[IdentityEvent]:
+        try:
+            while (reading := await self._next_reading()) is not None:
+                for found in reading.pairs():
+                    yield found
+        finally:
+            await self.aclose()
+
+    async def _next_reading(self) -> _Reading | None:
+        """Wait for an identity that has events, and make it the current one."""
+        if self._wakeup is not None:
+            raise RuntimeError("this fan-out is being read by another task")
+        self._transport.check_loop()
+        self._finish_current()
+        if self._transport.closed:
+            self._stop(SessionClosedError("the session is closed"))
+        self._start()
+        while True:
+            while not (self._ready or self._is_over()):
+                self._wakeup = asyncio.get_running_loop().create_future()
+                try:
+                    await self._wakeup
+                finally:
+                    self._wakeup = None
+            if self._closed or self._stopped_by is not None:
+                break
+            if not self._ready:
+                self._judge_suspects(at_end=True)
+                break
+            self._current = self._ready.popleft()
+            if self._take_answer(self._current):
+                return self._current
+            self._finish_current()
+        await self.aclose()
+        if self._stopped_by is not None:
+            raise self._stopped_by
+        return None
+
+    def _take_answer(self, reading: _Reading) -> bool:
+        """Read the events of an answer; tell whether there are any.
+
+        Here and not where it arrives: rows that wait would push each other out
+        of the processor's cache, and an answer is smaller than its rows.
+        """
+        run, finished = reading.run, reading.finished
+        if run is None or finished is None or finished.done():
+            return False  # its worker was cancelled meanwhile
+        try:
+            reading.begin(run.take_answer())
+            if reading.events:
+                self._was_answered()
+        except Exception as error:  # noqa: BLE001 - raised where it is read
+            finished.set_exception(error)
+            return False
+        return bool(reading.events)
+
+    def _finish_current(self) -> None:
+        """Count what was handed out, and let its identity go on."""
+        reading, self._current = self._current, None
+        if reading is None:
+            return
+        self._events += reading.handed
+        reading.begin(())
+        if reading.run is not None:
+            reading.run.finish_batch()  # many pages may be read until its turn
+        if reading.finished is not None and not reading.finished.done():
+            reading.finished.set_result(None)
+
+    def _is_over(self) -> bool:
+        was_ended = self._closed or self._stopped_by is not None
+        return was_ended or (self._started and not self._workers)
+
+    def _start(self) -> None:
+        if not (self._started or self._is_over()):
+            self._started = True
+            self._add_worker()
+
+    def _add_worker(self) -> None:
+        worker = start_task(self._work())
+        self._workers.add(worker)
+        worker.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if worker.cancelled() and not self._closed:
+            self._stop(SessionClosedError("a read was cancelled from outside"))
+        self._wake()
+
+    async def _work(self) -> None:
+        """Read one identity after another."""
+        try:
+            is_first = True
+            while self._stopped_by is None:
+                found = await self._next_id()
+                if found is None:
+                    return
+                # Each worker that finds work calls for one more to look for some.
+                if is_first and len(self._workers) < self._width:
+                    self._add_worker()
+                is_first = False
+                await self._read_one(str(found), listed=isinstance(found, ListedId))
+        except Exception as error:  # noqa: BLE001 - raised where it is read
+            self._stop(error)
+
+    async def _next_id(self) -> str | None:
+        async with self._pulling:  # a generator can't be asked twice at once
+            return await self._transport.until_closed(anext(self._ids, None))
+
+    async def _read_one(self, identity_id: str, *, listed: bool) -> None:
+        reading = _Reading(identity_id, self._resume.get(identity_id))
+        self._open[reading] = None
+        try:
+            if listed:
+                check_listed_id(identity_id)
+            stream = self._read(identity_id, resume=reading.resume)
+            async with stream.open_over(self._lanes) as run:
+                reading.run = run
+                while await run.answered():
+                    await self._hand_over(reading)
+        except CanopyError as error:
+            self._failed(reading, error)
+        else:
+            self._ended(reading, run)
+
+    async def _hand_over(self, reading: _Reading) -> None:
+        """Queue an answer, and wait until the last of its events was handed out."""
+        reading.finished = asyncio.get_running_loop().create_future()
+        self._ready.append(reading)
+        self._wake()
+        await reading.finished
+
+    def _ended(self, reading: _Reading, run: Run[AuditEvent]) -> None:
+        self._was_answered()
+        report, checkpoint = run.report, run.checkpoint
+        outcome = IdentityOutcome(
+            identity_id=reading.identity_id, report=report, checkpoint=checkpoint
+        )
+        # Until it was told of, there is a place to go on from.
+        self._cut_short[reading.identity_id] = checkpoint
+        self._put_away(reading, report)
+        if self._on_end is not None:
+            self._on_end(outcome)
+        del self._cut_short[reading.identity_id]
+        self._done_ids += 1
+        self._complete_ids += report.complete
+
+    def _failed(self, reading: _Reading, error: CanopyError) -> None:
+        error.add_note(
+            f"while the events of identity {shown_id(reading.identity_id)} were read"
+        )
+        if error.concerns_all:
+            self._stop(error)
+            return
+        if error.checkpoint is None:
+            error.checkpoint = reading.checkpoint
+        self._cut_short[reading.identity_id] = error.checkpoint
+        report = None if reading.run is None else reading.run.report
+        self._put_away(reading, report)
+        failed = IdentityOutcome(
+            identity_id=reading.identity_id,
+            report=report,
+            error=error,
+            checkpoint=error.checkpoint,
+        )
+        if not self._collects:
+            self._stop(error)
+        elif self._suspects.hold(failed):
+            _drop_frames(error)
+            self._judge_suspects(at_end=False)
+            return
+        self._count_failure(failed, error)
+
+    def _count_failure(self, failed: IdentityOutcome, error: CanopyError) -> None:
+        self._failed_ids += 1
+        self.failures[failed.identity_id] = error
+        if self._collects:
+            _drop_frames(error)
+        if self._on_end is not None:
+            self._on_end(failed)
+
+    def _was_answered(self) -> None:
+        """Take refusals that were held back for those of single identities."""
+        for failed in self._suspects.release():
+            if failed.error is not None:
+                self._count_failure(failed, failed.error)
+
+    def _judge_suspects(self, *, at_end: bool) -> None:
+        """Stop all if all are refused; at the end, else count what was held back."""
+        error = self._suspects.verdict(at_end=at_end)
+        if error is not None:
+            self._stop(error)
+        elif at_end:
+            self._was_answered()
+
+    def _put_away(self, reading: _Reading, report: ReadReport | None) -> None:
+        del self._open[reading]
+        if report is None:
+            return
+        self._requests += report.requests
+        if not report.complete and len(self.reports) < MAX_REPORTS:
+            self.reports[reading.identity_id] = report
+
+    def _stop(self, error: Exception) -> None:
+        """End everything; the reader raises the error."""
+        if self._stopped_by is not None or self._closed:
+            return
+        self._stopped_by = error
+        for worker in self._workers - {asyncio.current_task()}:
+            worker.cancel()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+
+def _drop_frames(error: BaseException) -> None:
+    """Let an error that is kept hold nothing but itself."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None

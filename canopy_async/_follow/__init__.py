@@ -1,0 +1,35 @@
+"""New events of one identity or of thousands, exactly once: for bots.
+
+A `Follower` keeps a `Poller` for each identity, whose turns its rota plans. Each
+poll reads the tail of a log by the overlap chain, and the watermark knows what of
+it was handed out before. A `CheckpointStore` keeps watermarks over restarts.
+"""
+
+from canopy_async._follow.checkpoint_store import CheckpointStore
+from canopy_async._follow.discovery import Identities
+from canopy_async._follow.follow_checkpoint import (
+    Batch,
+    CheckpointSource,
+    FirstRunSource,
+    FollowCheckpoint,
+    FollowOutcome,
+    Gap,
+    SavedCheckpoint,
+)
+from canopy_async._follow.follower import Follower
+from canopy_async._follow.poller import FollowOptions, Start
+
+__all__ = [
+    "Batch",
+    "CheckpointSource",
+    "CheckpointStore",
+    "FirstRunSource",
+    "FollowCheckpoint",
+    "FollowOptions",
+    "FollowOutcome",
+    "Follower",
+    "Gap",
+    "Identities",
+    "SavedCheckpoint",
+    "Start",
+]

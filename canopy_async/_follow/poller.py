@@ -1,0 +1,466 @@
+"""One identity that is followed: when its log is polled, and how far back.
+
+Nearly always one small page does it.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, Literal, Self, TypeAlias, cast
+
+import attrs
+
+from canopy_async._api.requests import MAX_TAKE
+from canopy_async._follow.follow_checkpoint import (
+    MAX_DEEP_IDS,
+    Batch,
+    FollowCheckpoint,
+    front_of,
+    not_ahead,
+)
+from canopy_async._follow.lateness import Depth, Reach, moved
+from canopy_async._follow.poll import MUCH, Deliver, Memory, Poll, clock
+from canopy_async._follow.tail import Tail, open_tail
+from canopy_async._read.stream import EventStream
+from canopy_async._transport.lanes import Lanes
+from canopy_async._util.arguments import (
+    check_choice,
+    check_flag,
+    check_instant,
+    check_integer,
+    check_seconds,
+)
+from canopy_async.errors import CanopyError, IncompleteReadError, NotFoundError
+from canopy_async.models import AuditEvent
+from canopy_async.report import ReadReport
+
+__all__ = ["BEGINNING", "FollowOptions", "Pace", "Poller", "Start", "check_start"]
+
+BEGINNING: Final = "beginning"
+_NOW: Final = "now"
+
+Start: TypeAlias = Literal["now", "beginning"] | datetime
+"""Where to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
+
+_SMALL_TAKE: Final = 10
+_FIRST_TAKE: Final = 20
+_SPARE_ROWS: Final = 5
+_TOO_MUCH: Final = 2 * MAX_DEEP_IDS
+"""The same of all rows, and ids that are kept without a deep poll."""
+
+_MOST_AHEAD: Final = 1_000
+"""Events dated ahead, at the end of a log, beyond which others are looked for, at most.
+
+Where there are more, they are not ahead: the server has two clocks.
+"""
+
+_SKIPPED_POLLS: Final = 10
+_SLOWER: Final = 1.5
+_GONE_SHARE: Final = 0.1
+_GONE_EVERY: Final = 3600.0
+_JITTER: Final = 0.1
+_MARGIN: Final = 0.001
+"""Seconds that clocks may differ by rounding."""
+
+
+@attrs.frozen(kw_only=True)
+class Pace:
+    """How often a log is polled.
+
+    Attributes:
+        every: Seconds between polls of a log that gets events.
+        idle_every: The same, at most, of one that gets none.
+    """
+
+    every: float
+    idle_every: float
+
+    def after_idle(self, interval: float) -> float:
+        """Return the next interval after a poll that found nothing."""
+        return min(max(self.idle_every, self.every), interval * _SLOWER)
+
+    def after_failures(self, failures: int) -> float:
+        """Return the next interval after so many failed polls in a row."""
+        return min(max(self.idle_every, self.every), self.every * 2.0**failures)
+
+    def spread(self, interval: float) -> float:
+        """Return about ``interval``: many logs must not stay in step."""
+        return interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+
+
+@attrs.frozen(kw_only=True)
+class FollowOptions:
+    """How identities are followed.
+
+    Attributes:
+        start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
+            first instant whose events are wanted.
+        discover_every: Seconds between looks for new identities.
+        until_caught_up: Whether following ends once all logs were polled to their end.
+        reach: How far back a log is read again, and what is held back.
+        pace: How often it is polled.
+        width: Identities polled at a time at most.
+    """
+
+    start: Start
+    discover_every: float
+    until_caught_up: bool
+    reach: Reach
+    pace: Pace
+    width: int
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        start: Start,
+        discover_every: float,
+        until_caught_up: bool,
+        every: float,
+        idle_every: float,
+        overlap: float,
+        deep_overlap: float | None,
+        deep_every: float | None,
+        settle: float,
+        width: int,
+    ) -> Self:
+        """Return the options of `CanopySession.follow`.
+
+        Raises:
+            TypeError: One has the wrong type; names it.
+            ValueError: One is out of bounds; names it and what is allowed.
+        """
+        return cls(
+            start=check_start(start),
+            discover_every=check_seconds("discover_every", discover_every),
+            until_caught_up=check_flag("until_caught_up", until_caught_up),
+            reach=Reach.checked(
+                overlap=overlap,
+                deep_overlap=deep_overlap,
+                deep_every=deep_every,
+                settle=settle,
+            ),
+            pace=Pace(
+                every=check_seconds("every", every),
+                idle_every=check_seconds("idle_every", idle_every),
+            ),
+            width=check_integer("width", width, minimum=1),
+        )
+
+
+def check_start(start: Any) -> Start:
+    """Return where to begin if it is a place to begin.
+
+    Raises:
+        TypeError: It is neither a str nor a datetime.
+        ValueError: It is another word than ``now`` and ``beginning``, or naive.
+    """
+    if isinstance(start, datetime):
+        return check_instant("start", start)
+    if not isinstance(start, str):
+        raise TypeError(
+            "start must be 'now', 'beginning' or a datetime,"
+            f" not {type(start).__name__}"
+        )
+    return cast("Start", check_choice("start", start, (_NOW, BEGINNING)))
+
+
+@attrs.define(eq=False, kw_only=True)
+class Poller:
+    """Polls one log.
+
+    Attributes:
+        identity_id: Whose log it is.
+        read: Makes a stream of the log, given the arguments of
+            `CanopySession.events` but for the identity.
+        scope: The hash of the log.
+        start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
+            first instant whose events are wanted.
+        reach: How far back the log is read again, and what is held back.
+        pace: How often it is polled.
+        lanes: Where the turns of its polls are, None for the session's own round.
+        turn: Is held while the rows of a page wait to be handed out.
+        now: Returns what time it is by the server's clock, None where unknown.
+        tells_ends: Whether each poll ends with a batch, also where nothing is new.
+        checkpoint: What was handed out, None before the first poll.
+        interval: Seconds until the next poll, but for jitter.
+        failures: Polls in a row that failed.
+        report: What the latest poll that was read to its end can prove.
+    """
+
+    identity_id: str
+    read: Callable[..., EventStream]
+    scope: str
+    start: Start
+    reach: Reach
+    pace: Pace
+    lanes: Lanes | None = None
+    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    now: Callable[[], datetime | None]
+    tells_ends: bool = False
+    checkpoint: FollowCheckpoint | None = None
+    interval: float = 0.0
+    failures: int = 0
+    report: ReadReport | None = None
+    _memory: Memory = attrs.field(init=False)
+    _is_first: bool = attrs.field(init=False, default=True)
+    _new: int = attrs.field(init=False, default=0)
+    _held: Sequence[AuditEvent] = attrs.field(init=False, default=())
+    _skipped: int = attrs.field(init=False, default=0)
+    _gone_since: float | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        """Remember nothing yet."""
+        self._memory = Memory(Depth(self.reach.deep_every))
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether the latest poll saw all that it looked for, as far as it can tell."""
+        return self.report is not None and not self._memory.unproven
+
+    async def poll(self, deliver: Deliver) -> None:
+        """Hand out what is new; `checkpoint` follows what was handed out.
+
+        Raises:
+            CanopyError: The log could not be read. What was handed out until
+                then is in `checkpoint`, and nothing else.
+        """
+        self.report = None
+        if self.checkpoint is None and self.start == _NOW:
+            await self._begin_now(deliver)
+            return
+        poll = self._new_poll(self.checkpoint or self._at_start(), deliver)
+        try:
+            await self._carry_out(poll)
+        except BaseException:
+            self._memory.tally.interrupted()
+            raise
+        self._new = max(0, poll.found - len(self._held))
+        self._held = poll.held
+        self._memory.tally.polled(self._new)
+
+    def succeeded(self) -> float:
+        """Return how long to wait after a poll."""
+        self.failures = 0
+        self._gone_since = None
+        if self._new or self._is_unsure or not self.interval:
+            self.interval = self.pace.every
+        else:
+            self.interval = self.pace.after_idle(self.interval)
+        wait = self.pace.spread(self.interval)
+        if not self._held:
+            return wait
+        first = self._held[0].created_at
+        due = self._memory.time.wait_for(first, self.reach.settle, clock())
+        return min(wait, max(due + _MARGIN, self.pace.every))
+
+    def failed(self, error: CanopyError) -> float:
+        """Return how long to wait after a poll that failed.
+
+        An identity that the server does not know is asked ever less: the waits are a
+        tenth of the time for which it has been gone, and an hour at most.
+        """
+        self.failures += 1
+        # Above this the power of two is past any cap, or past any float.
+        wait = self.pace.after_failures(min(self.failures, 30))
+        if not isinstance(error, NotFoundError):
+            self._gone_since = None
+        elif self._gone_since is None:
+            self._gone_since = clock()
+        else:
+            gone = clock() - self._gone_since
+            wait = max(wait, min(_GONE_SHARE * gone, _GONE_EVERY))
+        return self.pace.spread(max(wait, getattr(error, "retry_after", None) or 0.0))
+
+    @property
+    def _is_unsure(self) -> bool:
+        """Whether more was counted than seen: the next poll will tell."""
+        known = self.checkpoint
+        return self._memory.tally.doubts or (
+            known is not None and known.unexplained > len(self._held)
+        )
+
+    async def _begin_now(self, deliver: Deliver) -> None:
+        """Learn what is there, so that whatever comes later is new."""
+        began = clock()
+        batch = await self._newest(_FIRST_TAKE, pages=1)
+        if batch is None:
+            batch = await self._newest(MAX_TAKE, pages=None)
+        if batch is None:
+            raise AssertionError("unreachable")
+        self._memory.depth.reached(began, batch.checkpoint.count)
+        await self._hand_out(deliver, batch)
+
+    async def _newest(self, take: int, *, pages: int | None) -> Batch | None:
+        """Return an empty batch that knows the newest events, as far as was read.
+
+        Returns:
+            None where so many pages did not suffice.
+        """
+        span = max(self.reach.overlap, self.reach.settle)
+        tail, run = open_tail(
+            self.read,
+            "desc",
+            floor=None,
+            take=take,
+            concurrency=1,
+            lanes=self.lanes,
+        )
+        rows: list[AuditEvent] = []
+        proven = True
+        async with run:
+            try:
+                while (batch := await run.next_batch()) is not None:
+                    rows.extend(batch)
+                    is_newest_first = run.report.order_observed == "desc"
+                    if is_newest_first and self._spans(rows, span):
+                        break
+                    if pages is not None and not run.report.complete:
+                        return None
+            except IncompleteReadError as error:
+                if not tail.suffices(error, rows):
+                    raise
+                proven = False
+                rows = list(tail.seen.values())
+            count = run.pagination.item_count
+            report = run.report
+        known = self._knowing(rows, count=count, proven=proven, is_all=report.complete)
+        return Batch(
+            identity_id=self.identity_id, events=(), checkpoint=known, report=report
+        )
+
+    def _knowing(
+        self, rows: Sequence[AuditEvent], *, count: int, proven: bool, is_all: bool
+    ) -> FollowCheckpoint:
+        """Return the checkpoint of a log whose newest rows are these."""
+        span = max(self.reach.overlap, self.reach.settle)
+        known = FollowCheckpoint(scope=self.scope, count=count).after(rows)
+        if known.newest is None:
+            return known
+        dates = [row.created_at for row in rows]
+        newest = max(not_ahead(dates, self.now()) or dates)
+        self._memory.time.learn(newest, clock())
+        if not proven:
+            known = known.trimmed(overlap=span, deep=span, now=self.now())
+        elif not is_all:
+            # Of the oldest instant that was read there may be more.
+            known = known.without_older(rows[-1].created_at + timedelta.resolution)
+        if self.reach.settle:
+            known = attrs.evolve(known, newest=moved(newest, -self.reach.settle))
+        return known.trimmed(
+            overlap=self.reach.overlap, deep=self.reach.deep_overlap, now=self.now()
+        )
+
+    def _spans(self, rows: Sequence[AuditEvent], span: timedelta) -> bool:
+        """Tell whether rows, newest first, reach back by more than this.
+
+        So they do from where events come; the newest may be dated ahead.
+        """
+        if not rows:
+            return False
+        dates, now = [row.created_at for row in reversed(rows)], self.now()
+        if len(rows) < _MOST_AHEAD and not not_ahead(dates, now):
+            return False
+        return front_of(dates, span, now=now) - dates[0] > span
+
+    def _at_start(self) -> FollowCheckpoint:
+        """Return the checkpoint of which nothing was handed out yet."""
+        floor = self.start if isinstance(self.start, datetime) else None
+        return FollowCheckpoint(scope=self.scope, floor=floor)
+
+    def _new_poll(self, known: FollowCheckpoint, deliver: Deliver) -> Poll:
+        """Decide how far back to read."""
+        began = clock()
+        near = known.near(self.reach.overlap, now=self.now())
+        size = len(known.ids)
+        is_deep = (
+            near == known.floor
+            or self._memory.unproven > 0
+            or self._memory.depth.is_due(began)
+            or size + _SPARE_ROWS <= _FIRST_TAKE  # it costs nothing
+            or size > _TOO_MUCH
+        )
+        return Poll(
+            identity_id=self.identity_id,
+            read=self.read,
+            lanes=self.lanes,
+            reach=self.reach,
+            memory=self._memory,
+            deliver=partial(self._hand_out, deliver),
+            turn=self.turn,
+            now=self.now,
+            began=began,
+            known=known,
+            floor=known.floor if is_deep else near,
+            is_deep=is_deep,
+            is_deeper=is_deep and near != known.floor,
+            unexplained=known.unexplained,
+        )
+
+    async def _carry_out(self, poll: Poll) -> None:
+        """Read a small page, and more only where that was not all."""
+        known = poll.known
+        if self.checkpoint is None and poll.floor is None:
+            await poll.read_all()
+            return
+        there = known.ids_from(poll.floor)
+        take = MAX_TAKE if self.checkpoint is None else self._idle_take(known, there)
+        tail, run = poll.open(take, concurrency=1)
+        async with run:
+            rows = list(await run.next_batch() or ())
+            count = run.pagination.item_count
+            is_all = run.report.complete
+            if not is_all and self._may_wait(poll, tail, count):
+                return
+            poll.look_at((row.created_at for row in tail.seen.values()), count)
+            healing = self._memory.unproven > 0
+            is_much = not healing and self._is_much(poll.known, there, count)
+            most = None if healing else 2 * _TOO_MUCH
+            if is_all or (take == MAX_TAKE and not is_much):
+                if await poll.read_down(tail, run, rows, most=most):
+                    return
+                is_much = True
+        if is_much or not await poll.read_down_anew(most=most):
+            await poll.read_up()
+
+    def _is_much(self, known: FollowCheckpoint, there: int, count: int) -> bool:
+        """Tell whether more has come than is held in memory, by what is counted."""
+        new = max(0, count - known.count)
+        return new > MUCH or there + len(self._held) + new > _TOO_MUCH
+
+    def _idle_take(self, known: FollowCheckpoint, there: int) -> int:
+        """Return rows that reach back to the floor where nothing is new."""
+        if known.newest is None:
+            return _FIRST_TAKE
+        take = there + self._new + len(self._held) + _SPARE_ROWS
+        return min(max(take, _SMALL_TAKE), MAX_TAKE)
+
+    def _may_wait(self, poll: Poll, tail: Tail, count: int) -> bool:
+        """Tell whether a log that is not read in one small page seems unchanged.
+
+        It is no proof, and only puts a poll off: the checkpoint stays, and
+        every so often all of it is read whatever this says.
+        """
+        if (
+            self._is_first
+            or self._memory.unproven
+            or self._memory.tally.doubts
+            or count != poll.known.count
+            or any(map(poll.known.wants, tail.seen.values()))
+        ):
+            return False
+        if poll.is_deeper:
+            return self._memory.depth.put_off(poll.began, count)
+        self._skipped = (self._skipped + 1) % (_SKIPPED_POLLS + 1)
+        return self._skipped > 0
+
+    async def _hand_out(self, deliver: Deliver, batch: Batch) -> None:
+        is_news = batch.events or batch.gap is not None or batch.late_suspected
+        is_end = batch.report is not None
+        if is_news or self._is_first or (is_end and self.tells_ends):
+            await deliver(batch)
+            self._is_first = False
+        self.checkpoint = batch.checkpoint
+        self.report = batch.report

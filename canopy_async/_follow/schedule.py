@@ -1,0 +1,134 @@
+"""Whose turn it is: a few tasks do what is due for thousands."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Final, Generic, TypeVar
+
+from canopy_async._util.tasks import start_task
+
+__all__ = ["Rota"]
+
+M = TypeVar("M")
+
+BEAT: Final = 1.0
+"""Seconds after which `Rota` calls ``beat`` at the latest."""
+
+
+class Rota(Generic[M]):
+    """Does some work for each member, again and again, the most overdue first.
+
+    Between two turns a member is an entry in a heap; there is one timer for all.
+
+    Args:
+        work: One turn of a member. It returns the seconds until the next, or
+            None for no more. It must not raise.
+        width: Members whose turn it is at a time at most.
+        beat: Is called every `BEAT` seconds.
+        interrupted: Is called when a turn was cancelled by somebody else.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[M], Coroutine[Any, Any, float | None]],
+        *,
+        width: int,
+        beat: Callable[[], None],
+        interrupted: Callable[[], None],
+    ) -> None:
+        self._work: Final = work
+        self._width: Final = width
+        self._beat: Final = beat
+        self._interrupted: Final = interrupted
+        self._members: Final[set[M]] = set()
+        self._due: Final[list[tuple[float, int, M]]] = []
+        self._entries: Final = count()
+        self._tasks: Final[dict[asyncio.Task[float | None], M]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
+
+    def add(self, member: M) -> None:
+        """Let a member have its first turn as soon as there is room."""
+        if self._ended:
+            return
+        self._members.add(member)
+        self._enter(member, 0.0)
+        self._pump()
+
+    def drop(self, member: M) -> None:
+        """Give a member no more turns, and cancel the one it may be having."""
+        self._members.discard(member)
+        for task, working in self._tasks.items():
+            if working is member:
+                task.cancel()
+
+    def end(self) -> None:
+        """Give nobody more turns, and cancel those that run but for this one."""
+        self._ended = True
+        self._cancel_timer()
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+
+    async def aclose(self) -> None:
+        """End, and await the end of every turn, also when cancelled meanwhile."""
+        self.end()
+        interrupted: asyncio.CancelledError | None = None
+        while pending := [task for task in self._tasks if not task.done()]:
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError as error:
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
+
+    def _enter(self, member: M, wait: float) -> None:
+        instant = asyncio.get_running_loop().time() + wait
+        heappush(self._due, (instant, next(self._entries), member))
+
+    def _pump(self) -> None:
+        """Begin what is due, as far as there is room; wake up for the next."""
+        self._cancel_timer()
+        if self._ended:
+            return
+        loop = asyncio.get_running_loop()
+        wake_at = loop.time() + BEAT
+        while self._due and len(self._tasks) < self._width:
+            instant, _, member = self._due[0]
+            if member in self._members:
+                if instant > loop.time():
+                    wake_at = min(wake_at, instant)
+                    break
+                self._begin(member)
+            heappop(self._due)
+        self._timer = loop.call_at(wake_at, self._woken)
+
+    def _begin(self, member: M) -> None:
+        task = start_task(self._work(member))
+        self._tasks[task] = member
+        task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[float | None]) -> None:
+        member = self._tasks.pop(task)
+        if self._ended:
+            return
+        if task.cancelled():
+            if member in self._members:
+                self._interrupted()
+        elif member in self._members:
+            wait = task.result()
+            if wait is not None:
+                self._enter(member, wait)
+        self._pump()
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._beat()
+        self._pump()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

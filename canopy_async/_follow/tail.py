@@ -1,0 +1,104 @@
+"""One read of a poll: the overlap chain, and what a follower notes of it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import attrs
+
+from canopy_async._api.requests import MAX_TAKE, Query
+from canopy_async._read.run import ReadOptions, Run
+from canopy_async._read.stream import EventStream
+from canopy_async._transport.lanes import Lanes
+from canopy_async._walk import OverlapChain, Span
+from canopy_async.errors import (
+    IncompleteReadError,
+    RequestBudgetError,
+    UnprovenTiesError,
+)
+from canopy_async.models import AuditEvent, Page
+
+__all__ = ["Tail", "open_tail"]
+
+
+class Tail(OverlapChain[AuditEvent]):
+    """An overlap chain that notes how far back it came, and what it saw.
+
+    Args:
+        take: Rows per page at most.
+        order: ``asc`` or ``desc``.
+        floor: The earliest instant that is wanted.
+    """
+
+    def __init__(self, *, take: int, order: str, floor: datetime | None) -> None:
+        super().__init__(
+            take=take, max_take=MAX_TAKE, order=order, span=Span(since=floor)
+        )
+        self._floor: Final = floor
+        self._keeps: Final = order == "desc"
+        self.seen: Final[dict[str, AuditEvent]] = {}
+        """What came from ``floor`` on, when reading newest first."""
+        self.passed = False
+        """Whether the list held something older than ``floor``."""
+        self.ended = False
+        """Whether a page said that none comes after it, or held nothing."""
+        self.oldest_first_row: datetime | None = None
+        """Where the list began, the last time that its first page was read."""
+
+    def take(self, page: Page[AuditEvent]) -> Sequence[AuditEvent]:
+        """Take the page of the first window; return the rows to hand out."""
+        if page.items and page.pagination.page == 1:
+            self.oldest_first_row = page.items[0].created_at
+        if not (page.items and page.pagination.has_next_page):
+            self.ended = True
+        self._note(page.items)
+        return super().take(page)
+
+    def _note(self, rows: Sequence[AuditEvent]) -> None:
+        floor = self._floor
+        if floor is not None:
+            wanted = [row for row in rows if row.created_at >= floor]
+            self.passed = self.passed or len(wanted) < len(rows)
+            rows = wanted
+        if self._keeps:
+            self.seen.update((row.id, row) for row in rows)
+
+    def suffices(self, error: IncompleteReadError, rows: Sequence[AuditEvent]) -> bool:
+        """Tell whether what was seen is as good as a poll, though it is unproven.
+
+        So it is where ties can't be proven; and where a server counts events that
+        it does not send, once the list ended and held no other than those rows.
+        """
+        if isinstance(error, RequestBudgetError):
+            return self.ended and self.seen.keys() <= {row.id for row in rows}
+        return isinstance(error, UnprovenTiesError)
+
+
+def open_tail(
+    read: Callable[..., EventStream],
+    order: str,
+    *,
+    floor: datetime | None,
+    take: int,
+    concurrency: int | None = None,
+    lanes: Lanes | None = None,
+) -> tuple[Tail, Run[AuditEvent]]:
+    """Return a pass over a log, and the walk that steers it.
+
+    Args:
+        read: Makes a stream of the log.
+        order: ``asc`` or ``desc``.
+        floor: The earliest instant that is wanted.
+        take: Rows per page at most.
+        concurrency: Requests in flight at most; None is the session's own limit.
+        lanes: Where its turns are, None for the session's own round.
+    """
+    tail = Tail(take=take, order=order, floor=floor)
+    stream = read(order=order, since=floor, take=take, concurrency=concurrency)
+    steered = attrs.evolve(stream, new_walk=partial(_steered_by, tail))
+    return tail, steered.open() if lanes is None else steered.open_over(lanes)
+
+
+def _steered_by(tail: Tail, _query: Query, _options: ReadOptions) -> Tail:
+    return tail

@@ -1,0 +1,1 @@
+"""Reads of one list: a walk, its requests ahead, and the rows as a stream."""

@@ -1,0 +1,190 @@
+"""Requests ahead of a reader, and their answers, held ready as bytes."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Final, TypeAlias
+
+from canopy_async._api.responses import Response
+from canopy_async._transport.lanes import Lane, PageRequest
+from canopy_async._util.tasks import cancel_and_wait, start_task, until_done
+from canopy_async._walk import Window
+from canopy_async.errors import NotFoundError, SessionClosedError
+
+__all__ = ["Outcome", "ReadAhead"]
+
+READY_BYTES: Final = 12 * 1024 * 1024
+"""Bytes of answers that one read holds ready at most, and has under way, about."""
+
+READY_PER_REQUEST: Final = 8
+"""Answers held ready at most, for each request that may be in flight."""
+
+_DEEPEST: Final = 4
+"""How many times as many are held ready where one answer comes late, at most."""
+
+_MOST_BYTES: Final = 2
+"""The same for their bytes."""
+
+Outcome: TypeAlias = Response | Exception
+
+
+class ReadAhead:
+    """The windows of one read that were asked for and not taken yet.
+
+    Args:
+        lane: Sends the requests.
+        concurrency: Requests in flight at most.
+        on_answer: Called after each answer, when there may be room for more.
+
+    Attributes:
+        requests: Requests sent so far, retries included, without those that were
+            dropped while they waited for their turn.
+        retries: How many of them were repeats.
+        failing: Whether some answer was an error that may end the read: until
+            it is taken, no more is asked for.
+    """
+
+    def __init__(
+        self, lane: Lane, concurrency: int, on_answer: Callable[[], None]
+    ) -> None:
+        self._lane: Final = lane
+        self._concurrency: Final = concurrency
+        self._on_answer: Callable[[], None] | None = on_answer
+        self._tasks: Final[dict[Window, asyncio.Task[None]]] = {}
+        self._outcomes: Final[dict[Window, Outcome]] = {}
+        self._dropped: Final[set[asyncio.Task[None]]] = set()
+        self._ready_bytes = 0
+        self._likely_bytes = 0
+        self._is_awaited = False
+        self._deepen(1)
+        self.requests = 0
+        self.retries = 0
+        self.failing = False
+
+    def __contains__(self, window: Window) -> bool:
+        """Tell whether a window was asked for and not taken or dropped yet."""
+        return window in self._tasks or window in self._outcomes
+
+    def find_room(self) -> bool:
+        """Tell whether one more window may be asked for, and make room if it pays.
+
+        It does where the reader waits for an answer that is late, and others that
+        came before it take all the room. Where the reader is the slower one, more
+        room would only take memory.
+        """
+        in_flight = len(self._tasks)
+        if self.failing or in_flight >= self._concurrency:
+            return False
+        if in_flight * self._likely_bytes >= READY_BYTES:
+            return False
+        while (
+            len(self._outcomes) >= self._most_ready
+            or self._ready_bytes >= self._most_bytes
+        ):
+            if not self._is_awaited or self._depth >= _DEEPEST:
+                return False
+            self._deepen(2 * self._depth)
+        return True
+
+    def _deepen(self, depth: int) -> None:
+        """Hold so many times as much ready as while no answer is late."""
+        self._depth = depth
+        self._most_ready = READY_PER_REQUEST * self._concurrency * depth
+        self._most_bytes = READY_BYTES * min(depth, _MOST_BYTES)
+
+    def start(self, window: Window, request: PageRequest) -> None:
+        """Send the request for a window."""
+        fetch = self._fetch(window, request)
+        self._tasks[window] = start_task(fetch)
+
+    def sent(self, attempt: int) -> None:
+        """Count a request that is sent: its first attempt is 1."""
+        self.requests += 1
+        if attempt > 1:
+            self.retries += 1
+
+    async def arrived(self, window: Window) -> bool:
+        """Wait for the answer of a window.
+
+        Returns:
+            Whether it is there: not where `aclose` was called meanwhile.
+
+        Raises:
+            SessionClosedError: Its task was cancelled by somebody else.
+        """
+        if window not in self._outcomes:
+            await self._wait_for(self._tasks[window])
+        if window in self._outcomes:
+            return True
+        if self._tasks.pop(window, None) is None:
+            return False
+        raise SessionClosedError("the request was cancelled from outside")
+
+    def take(self, window: Window) -> Outcome:
+        """Let go of the answer of a window that has arrived, and return it."""
+        outcome = self._outcomes.pop(window)
+        if isinstance(outcome, Response):
+            self._let_go(outcome)
+        return outcome
+
+    def keep_only(self, windows: Collection[Window]) -> None:
+        """Forget the windows that are no longer wanted, and end their requests."""
+        if len(self._tasks) + len(self._outcomes) <= len(windows):
+            return
+        wanted = set(windows)
+        for window in self._outcomes.keys() - wanted:
+            outcome = self._outcomes.pop(window)
+            if isinstance(outcome, Response):
+                self._let_go(outcome)
+            else:
+                self.failing = False
+        for window in self._tasks.keys() - wanted:
+            # Awaited in aclose(): rows that were just taken must not wait.
+            task = self._tasks.pop(window)
+            self._dropped.add(task)
+            task.cancel()
+            task.add_done_callback(self._dropped.discard)
+
+    async def _wait_for(self, task: asyncio.Task[None]) -> None:
+        self._is_awaited = True
+        try:
+            if self._outcomes and self._on_answer is not None:
+                self._on_answer()  # there may be more room now
+            await until_done(task)
+        finally:
+            self._is_awaited = False
+            if self._depth > 1:
+                self._deepen(1)
+
+    async def aclose(self) -> None:
+        """Cancel the requests that are still running, and await them."""
+        self._on_answer = None  # whoever reads is then freed without a collection
+        tasks = [*self._tasks.values(), *self._dropped]
+        self._tasks.clear()
+        while self._outcomes:
+            self.take(next(iter(self._outcomes)))
+        await cancel_and_wait(tasks)
+
+    async def _fetch(self, window: Window, request: PageRequest) -> None:
+        # Kept, not raised: whether an error matters is known when the walk takes
+        # the window, and a task nobody awaits must not be loud about it.
+        outcome: Outcome
+        try:
+            outcome = await self._lane.get(request)
+        except Exception as error:  # noqa: BLE001 - see above
+            outcome = error
+        if self._tasks.pop(window, None) is None:  # dropped meanwhile
+            if isinstance(outcome, Response):
+                self._lane.release(outcome)
+            return
+        self._outcomes[window] = outcome
+        if isinstance(outcome, Response):
+            self._likely_bytes = len(outcome.body)
+            self._ready_bytes += self._likely_bytes
+        elif not isinstance(outcome, NotFoundError):
+            self.failing = True
+        if self._on_answer is not None:
+            self._on_answer()
+
+    def _let_go(self, response: Response) -> None:
+        self._ready_bytes -= len(response.body)
+        self._lane.release(response)

@@ -1,0 +1,154 @@
+"""Streams: descriptions of reads, each iteration a pass of its own."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import attrs
+
+from canopy_async._api.requests import Endpoint, Query
+from canopy_async._api.responses import page_from
+from canopy_async._read.run import ReadOptions, Run
+from canopy_async._transport.lanes import Lanes, PageRequest
+from canopy_async._transport.transport import Transport
+from canopy_async._walk import Walk
+from canopy_async.models import AuditEvent, Page
+
+__all__ = ["EventStream", "Stream"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Stream(Generic[T]):
+    """A list to be read: a description, which sends nothing by itself.
+
+    Each iteration is a pass of its own, from the start.
+
+    Example:
+        >>> async for event in session.events("idn_1"):
+        ...     print(event.action)
+    """
+
+    _endpoint: Endpoint[T] = attrs.field(alias="endpoint")
+    _query: Query = attrs.field(alias="query")
+    _options: ReadOptions = attrs.field(alias="options")
+    _transport: Transport = attrs.field(alias="transport", repr=False)
+    _new_walk: Callable[[Query, ReadOptions], Walk[T]] = attrs.field(
+        alias="new_walk", repr=False
+    )
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Yield the rows in list order.
+
+        Raises:
+            CanopyError: While iterating; carries ``checkpoint``.
+        """
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                for row in batch:
+                    yield row
+                # Freed before the next page is decoded, which then takes their
+                # memory while it is in the processor's cache.
+                del batch
+
+    def __repr__(self) -> str:
+        """Show what is read, in one short line."""
+        return f"<Stream of {self._endpoint.row.__name__}: {self._endpoint.path}>"
+
+    def __iter__(self) -> Any:
+        """Refuse: this is read with ``async for``."""
+        raise TypeError("a Stream is read with 'async for'")
+
+    def open(self) -> "Run[T]":
+        """Return a new pass, to be used with ``async with``."""
+        return self.open_over(self._transport)
+
+    def open_over(self, lanes: Lanes) -> "Run[T]":
+        """Return a new pass that takes its turns in another round."""
+        return Run(
+            endpoint=self._endpoint,
+            query=self._query,
+            walk=self._new_walk(self._query, self._options),
+            lane=lanes.open_lane(),
+            options=self._options,
+        )
+
+    @property
+    def narrowed_by(self) -> dict[str, str]:
+        """What leaves rows of the list out, as text by its name; empty for nothing."""
+        options, query = self._options, self._query
+        narrowing = {
+            "limit": options.limit,
+            "q": query.q,
+            "since": options.span.since,
+            "status": query.status,
+            "until": options.span.until,
+        }
+        return {name: str(it) for name, it in narrowing.items() if it is not None}
+
+    def is_of(self, endpoint: Endpoint[Any], transport: Transport) -> bool:
+        """Tell whether this is the list of an endpoint, read by this transport."""
+        return self._endpoint.path == endpoint.path and self._transport is transport
+
+    async def pages(self) -> AsyncIterator[Page[T]]:
+        """Yield the rows page by page, as they come from the server.
+
+        ``items`` are the rows that the page added, never one twice;
+        ``pagination`` is what the server said.
+
+        Raises:
+            CanopyError: While iterating; carries ``checkpoint``.
+        """
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                yield Page(items=tuple(batch), pagination=run.pagination)
+
+    async def collect(self) -> list[T]:
+        """Return all rows in a list.
+
+        Raises:
+            CanopyError: The read failed; carries ``checkpoint``.
+        """
+        rows: list[T] = []
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                rows.extend(batch)
+        return rows
+
+    async def first(self) -> T | None:
+        """Return the first row, or None where there is none.
+
+        Raises:
+            CanopyError: The read failed.
+        """
+        options = attrs.evolve(self._options, limit=_least(self._options.limit, 1))
+        for row in await attrs.evolve(self, options=options).collect():
+            return row
+        return None
+
+    async def count(self) -> int:
+        """Return how many rows there are now.
+
+        One request of one row, to see what the server counts, and never more
+        than ``limit``. The server can't count a part of a list: with
+        ``since``, ``until`` or ``resume``, the rows are read.
+
+        Raises:
+            CanopyError: The request failed.
+        """
+        if self._options.limit == 0:
+            return 0
+        if not self._options.span.is_whole:
+            return len(await self.collect())
+        response = await self._transport.get(
+            PageRequest(endpoint=self._endpoint, query=self._query, page=1, take=1)
+        )
+        page = page_from(self._endpoint, response, page=1)
+        return _least(self._options.limit, page.pagination.item_count)
+
+
+EventStream: TypeAlias = Stream[AuditEvent]
+
+
+def _least(limit: int | None, value: int) -> int:
+    return value if limit is None else min(limit, value)

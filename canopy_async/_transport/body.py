@@ -1,0 +1,80 @@
+"""The body of an answer: read whole, decompressed, and never too much of it."""
+
+import zlib
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+
+from canopy_async._api.json_cost import weighing
+from canopy_async._transport.decompression import unpacking
+from canopy_async._util.tasks import in_steps
+
+__all__ = ["MAX_BODY", "OK", "BodyTooLargeError", "read_body"]
+
+MAX_BODY: Final = 32 * 1024 * 1024
+"""The largest body that is read, in bytes, packed or not."""
+
+_MAX_ERROR: Final = 64 * 1024
+"""The largest body of an error that is read, in bytes, packed or not."""
+
+OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
+
+
+class BodyTooLargeError(Exception):
+    """A body is over `MAX_BODY`, or would take too long to decode."""
+
+
+async def read_body(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes:
+    """Return the whole body, decompressed.
+
+    An answer that is an error is one whatever its body is: that is empty where
+    it can't be read.
+
+    Args:
+        response: The answer, of which nothing was read.
+        decoded: Whether aiohttp decompresses it.
+
+    Raises:
+        BodyTooLargeError: It is that of a 200, and over `MAX_BODY`; or it is within,
+            and would hold the event loop for too long when it is decoded.
+        aiohttp.ClientError: It is that of a 200, and incomplete; where the
+            connection broke, this may be an OSError.
+        zlib.error: It is that of a 200, and can't be decompressed.
+    """
+    is_error = response.status != OK
+    limit = _MAX_ERROR if is_error else MAX_BODY
+    try:
+        body = await _read_capped(response, limit)
+        if body is not None and not decoded:
+            encoding = response.headers.get("Content-Encoding")
+            body = await in_steps(unpacking(body, encoding, limit=limit))
+    except (aiohttp.ClientError, OSError, zlib.error):
+        if not is_error:
+            raise
+        body = None
+    if is_error:
+        return body or b""
+    if body is None:
+        raise BodyTooLargeError(f"the body is over {limit} bytes")
+    excess = await in_steps(weighing(body))
+    if excess is not None:
+        raise BodyTooLargeError(excess)
+    return body
+
+
+async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
+    content = response.content
+    body = await content.readany()
+    if len(body) <= limit and content.at_eof():
+        return body  # as a rule
+    chunks = [body]
+    size = len(body)
+    while size <= limit and not content.at_eof():
+        chunk = await content.readany()
+        size += len(chunk)
+        chunks.append(chunk)
+    if size <= limit:
+        return b"".join(chunks)
+    response.close()
+    return None

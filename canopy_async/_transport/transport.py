@@ -1,0 +1,549 @@
+"""One GET over aiohttp: token, admission, attempts, size cap.
+
+No frame here that an error passes through holds a token in a local: an
+attempt returns what came of it, and errors are built and raised elsewhere.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
+from datetime import datetime
+from http import HTTPStatus
+from ssl import SSLContext
+from typing import Any, Final, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from canopy_async._api.requests import build_url, query_string
+from canopy_async._api.responses import Response
+from canopy_async._transport.aiohttp_errors import what_failed, would_repeat
+from canopy_async._transport.attempt import (
+    Attempt,
+    Fault,
+    NotAdmittedError,
+    Outcome,
+    error_of,
+    error_of_unsent,
+    is_down,
+    is_refused,
+    shows_strain,
+)
+from canopy_async._transport.body import OK, BodyTooLargeError, read_body
+from canopy_async._transport.connection import FreshFault, open_http
+from canopy_async._transport.deadlines import Scopes
+from canopy_async._transport.gate import Gate
+from canopy_async._transport.lanes import Lane, LaneGroup, PageRequest
+from canopy_async._transport.server_clock import ServerClock
+from canopy_async._transport.token_cache import Tokens
+from canopy_async._transport.turns import RoundRobin, Ticket
+from canopy_async.auth import Credential, TokenProvider
+from canopy_async.errors import (
+    ApiError,
+    CanopyError,
+    SessionClosedError,
+    TokenError,
+)
+from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
+from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
+
+__all__ = ["Transport"]
+
+T = TypeVar("T")
+
+_log: Final = logging.getLogger("canopy_async")
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
+_NO_CREDENTIAL: Final = Credential(None)
+_MAX_FAULT: Final = 300
+
+
+class Transport:
+    """Sends the requests of one session.
+
+    Args:
+        base_url: Where to, checked.
+        provider: Gives the tokens.
+        gate: Admits the requests.
+        retry: Decides on repeats.
+        timeout: Seconds for one attempt, from its admission to the last byte; and
+            for the token provider to give a token.
+        hooks: Are told.
+        headers: Sent with each request.
+        http: The aiohttp session to use; by default one is made when first
+            needed and closed with the transport.
+        proxy: The proxy to send through, with its credentials; None for none.
+        ssl: What certificates are checked with; None for the default.
+
+    Attributes:
+        hooks: As above.
+        on_bound: Is called with the event loop that all requests belong to, once.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        provider: TokenProvider,
+        gate: Gate,
+        retry: RetryPolicy,
+        timeout: float,
+        hooks: Hooks,
+        headers: Mapping[str, str],
+        http: aiohttp.ClientSession | None = None,
+        proxy: URL | None = None,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        self._base_url: Final = base_url
+        base = URL(base_url, encoded=True)
+        self._scheme: Final = base.scheme
+        self._authority: Final = base.raw_authority
+        self._base_path: Final = base.raw_path.removesuffix("/")
+        self._tokens: Final = Tokens(provider, timeout=timeout, retry=retry)
+        self._gate: Final = gate
+        self._retry: Final = retry
+        self._scopes: Final = Scopes(timeout)
+        self._server_clock: Final = ServerClock()
+        self.hooks: Final = hooks
+        self._headers: Final = dict(headers)
+        self._http = http
+        self._owns_http: Final = http is None
+        # An own aiohttp session has the others, which is faster.
+        self._headers_per_request: Final = dict(headers) if http is not None else {}
+        self._route: Final[dict[str, Any]] = {}
+        if proxy is not None:
+            self._route["proxy"] = proxy
+            where = proxy.with_user(None)
+            _log.debug("requests go through the proxy %s", where)
+        if ssl is not None:
+            self._route["ssl"] = ssl
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_bound: Callable[[asyncio.AbstractEventLoop], None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._closed
+
+    @property
+    def server_time(self) -> datetime | None:
+        """What time it is by the server's clock, None before any answer told."""
+        return None if self._loop is None else self._server_clock.now(self._loop.time())
+
+    def check_open(self) -> None:
+        """Refuse a session that is closed, or that belongs to another event loop.
+
+        Raises:
+            SessionClosedError: The session is closed.
+            RuntimeError: Another event loop is running than that of the session.
+        """
+        self.check_loop()
+        if self._closed:
+            raise SessionClosedError("the session is closed")
+
+    def open_lane(self) -> Lane:
+        """Return the lane of one read, which takes its turns beside all others."""
+        return Lane(self, self._gate.turns)
+
+    def open_group(self, *, max_ready: int) -> LaneGroup:
+        """Return lanes for reads that share one turn beside others.
+
+        Args:
+            max_ready: Bytes of answers that they hold ready together, about.
+        """
+        return LaneGroup(self, RoundRobin(self._gate.turns, max_ready=max_ready))
+
+    async def get(self, request: PageRequest) -> Response:
+        """Return the answer to one GET that is no part of a read.
+
+        Raises:
+            CanopyError: As `send` says.
+        """
+        return await self.open_lane().get(request)
+
+    async def send(self, request: PageRequest, ticket: Ticket) -> Response:
+        """Return the answer to one GET, once it is a 200.
+
+        Args:
+            request: What to ask for.
+            ticket: The place of the request among those of its read.
+
+        Raises:
+            ApiError: The server answered otherwise, after all retries.
+            TransportError: No whole answer came, after all retries.
+            TokenError: There was no token, after all retries.
+            SessionClosedError: The session is closed, or was meanwhile.
+            RuntimeError: The session belongs to another event loop.
+        """
+        self.bind()
+        url = self._url(request)
+        failures = renewals = 0
+        while True:
+            made = await self._attempt(url, request, ticket)
+            outcome = made.outcome
+            if isinstance(outcome, Response) and outcome.status == OK:
+                self._tokens.accepted(made.credential)
+                self._gate.succeeded()
+                return outcome
+            if _is_rejected(outcome):
+                renewals += 1
+                renewed = await self._renewed(made, ticket, renewals)
+                if renewed is None:
+                    continue
+                outcome = renewed
+            failures += 1
+            error = self._error_of(outcome, request, ticket)
+            wait = self._judge(error, outcome, made, ticket, failures)
+            if wait is None:
+                raise error
+            self._tell_retry(request, error, ticket.sends, wait)
+            waits_at_gate = self._cool_down(error, wait)
+            if not (waits_at_gate or (self._gate.in_outage and is_down(outcome))):
+                await self.until_closed(asyncio.sleep(wait))
+
+    def look_again(self) -> None:
+        """Admit requests for which there may be room now."""
+        self._gate.look_again()
+
+    async def until_closed(self, awaitable: Awaitable[T]) -> T:
+        """Return what ``awaitable`` does.
+
+        Raises:
+            SessionClosedError: The session was closed before.
+        """
+        return await self._scopes.until_closed(awaitable)
+
+    async def aclose(self) -> None:
+        """End every request with `SessionClosedError`, then the connections."""
+        self.check_loop()
+        self._closed = True
+        try:
+            await self._scopes.aclose()
+        finally:  # also when this is cancelled while requests end
+            if self._owns_http and self._http is not None:
+                await self._http.close()
+
+    def bind(self) -> None:
+        """Belong to the running event loop from now on.
+
+        Raises:
+            SessionClosedError: The session is closed.
+            RuntimeError: It belongs to another loop.
+        """
+        self.check_open()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            if self.on_bound is not None:
+                self.on_bound(self._loop)
+
+    def check_loop(self) -> None:
+        """Refuse another event loop than that of the session.
+
+        Raises:
+            RuntimeError: Another one is running.
+        """
+        loop = _running_loop()
+        if loop is not None and self._loop is not None and self._loop is not loop:
+            raise RuntimeError(
+                "a session belongs to the event loop that it was entered or first"
+                " used in: make another one for this loop"
+            )
+
+    def _text_of(self, request: PageRequest) -> str:
+        return build_url(
+            self._base_url,
+            request.endpoint,
+            request.query,
+            page=request.page,
+            take=request.take,
+        )
+
+    def _url(self, request: PageRequest) -> URL:
+        # The same, of parts: to take all of the text apart takes longer.
+        return URL.build(
+            scheme=self._scheme,
+            authority=self._authority,
+            path=self._base_path + request.endpoint.path,
+            query_string=query_string(
+                request.query, page=request.page, take=request.take
+            ),
+            encoded=True,
+        )
+
+    async def _attempt(self, url: URL, request: PageRequest, ticket: Ticket) -> Attempt:
+        self.check_open()
+        scope = asyncio.timeout(None)
+        credential = _NO_CREDENTIAL
+        started: float | None = None
+        outcome: Outcome
+        try:
+            async with scope:
+                self._scopes.add(scope)
+                # No slot is held while a token is waited for.
+                found = await self._tokens.current()
+                if isinstance(found, Credential):
+                    credential = found
+                    started = await self._gate.acquire(ticket)
+                    credential = self._tokens.newest(credential)
+                    self.check_open()  # its deadline, now past, must not be moved
+                    self._scopes.start(scope)
+                    if request.on_sent is not None:
+                        request.on_sent(ticket.sends)
+                    outcome = await self._send(url, credential)
+                else:
+                    outcome = found
+        except NotAdmittedError as refused:
+            outcome = refused
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            outcome = Fault("timeout", "the request timed out", timed_out=True)
+        finally:
+            self._scopes.discard(scope)
+            if started is not None:
+                self._gate.release(ticket)
+        self.check_open()
+        if started is None:
+            return Attempt(outcome, credential, self._loop_time())
+        if self.hooks and not isinstance(outcome, (NotAdmittedError, TokenError)):
+            self._tell_finished(request, ticket.sends, outcome, started)
+        return Attempt(outcome, credential, started)
+
+    async def _send(self, url: URL, credential: Credential) -> Response | Fault:
+        http = self._client()
+        try:
+            response = await http.get(
+                url,
+                headers={
+                    **self._headers_per_request,
+                    "Authorization": credential.header(),
+                },
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=_NO_TIMEOUT,
+                **self._route,
+            )
+            # Before the body, which may take its time.
+            self._server_clock.note(response.headers, self._loop_time())
+            try:
+                body = await read_body(response, decoded=http.auto_decompress)
+            finally:
+                response.release()
+        except BodyTooLargeError as error:
+            return Fault("too large", str(error), too_large=True)
+        except Exception as raised:  # noqa: BLE001 - see `would_repeat`
+            fault = raised.fault if isinstance(raised, FreshFault) else raised
+            message = credential.redact(what_failed(fault), _MAX_FAULT)
+            return Fault(
+                type(fault).__name__,
+                message,
+                final=would_repeat(fault),
+                unreachable=isinstance(fault, aiohttp.ClientConnectorError),
+            )
+        except BaseException as ended:  # noqa: BLE001 - it is raised again
+            # Drop the traceback: whoever cancels may log it with the locals of its
+            # frames, and those of aiohttp hold the Authorization header.
+            raise ended.with_traceback(None) from None
+        return Response(
+            status=response.status,
+            headers=response.headers,
+            body=body,
+            url=str(url).partition("?")[0],
+            redact=credential.redact,
+        )
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = open_http(self._headers)
+        elif self._http.closed:
+            raise SessionClosedError("the aiohttp session that was given is closed")
+        return self._http
+
+    async def _renewed(
+        self, made: Attempt, ticket: Ticket, renewals: int
+    ) -> Response | TokenError | None:
+        """Ask for another token instead of one that was rejected.
+
+        Returns:
+            None where the request is to be sent again, with another token; else
+            what it ends with.
+        """
+        self._troubled_since(ticket)
+        if renewals > 1 and not self._may_renew_again(made, ticket):
+            return _response_of(made)
+        renewed = await self.until_closed(self._tokens.replacement_of(made.credential))
+        if isinstance(renewed, TokenError):
+            return renewed
+        if renewed == made.credential:
+            return _response_of(made)
+        if renewals > 1:
+            wait = self._retry.probe_wait(renewals - 2)
+            await self.until_closed(asyncio.sleep(wait))
+        return None
+
+    def _troubled_since(self, ticket: Ticket) -> float:
+        """Return when a request first failed, which is now if it never did."""
+        if ticket.troubled_since is None:
+            ticket.troubled_since = self._loop_time()
+        return ticket.troubled_since
+
+    def _may_renew_again(self, made: Attempt, ticket: Ticket) -> bool:
+        """Tell whether tokens are good, but do not last for long."""
+        since = self._troubled_since(ticket)
+        in_time = self._loop_time() - since < self._retry.deadline
+        return in_time and self._tokens.may_be_outdated(made.credential)
+
+    def _judge(
+        self,
+        error: CanopyError,
+        outcome: Outcome,
+        made: Attempt,
+        ticket: Ticket,
+        failures: int,
+    ) -> float | None:
+        """Let all requests learn from a failure, and decide about this one.
+
+        Returns:
+            Seconds to wait before it is sent again, None to give up.
+        """
+        since = self._troubled_since(ticket)
+        if isinstance(outcome, NotAdmittedError):
+            return None
+        if not isinstance(outcome, TokenError):
+            self._learn(error, outcome, made, ticket)
+            if self._keeps_quiet(error, outcome):
+                error.concerns_all = True
+                return None
+        elapsed = self._loop_time() - since
+        wait = self._retry.delay_for(error, failures, elapsed=elapsed)
+        is_held = self._gate.in_outage and is_down(outcome)
+        # What an outage costs is bounded by its probes, a token costs no request.
+        is_free = is_held or isinstance(outcome, TokenError)
+        if wait is None or not (is_free or self._gate.spend_retry()):
+            self._heed(error)
+            if is_down(outcome) and self._gate.hits_all(since):
+                error.concerns_all = True
+            if isinstance(outcome, Fault) and outcome.final and outcome.unreachable:
+                error.concerns_all = True  # a certificate that is not trusted, say
+            return None
+        return max(wait, self._gate.next_probe_in()) if is_held else wait
+
+    def _learn(
+        self,
+        error: CanopyError,
+        outcome: Response | Fault,
+        made: Attempt,
+        ticket: Ticket,
+    ) -> None:
+        if shows_strain(error):
+            self._gate.strained(made.started, refused=is_refused(error))
+        if not is_down(outcome):
+            self._gate.answered()
+            return
+        is_unreachable = isinstance(outcome, Fault) and outcome.unreachable
+        self._gate.failed(ticket, outcome, unreachable=is_unreachable)
+
+    def _keeps_quiet(self, error: CanopyError, outcome: Response | Fault) -> bool:
+        """Stop all requests if the server asked for more than one may wait."""
+        if not (isinstance(error, ApiError) and error.status in COOLDOWN_STATUSES):
+            return False
+        seconds = error.retry_after or 0.0
+        if seconds <= self._retry.longest_pause:
+            return False
+        self._gate.keep_quiet(seconds, outcome)
+        return True
+
+    def _error_of(
+        self, outcome: Outcome, request: PageRequest, ticket: Ticket
+    ) -> CanopyError:
+        if isinstance(outcome, TokenError):
+            # Each request raises an error of its own, with its own checkpoint.
+            return copy(outcome)
+        url = self._text_of(request)
+        if isinstance(outcome, NotAdmittedError):
+            return error_of_unsent(
+                outcome.outcome,
+                seconds_left=outcome.seconds_left,
+                page=request.page,
+                take=request.take,
+                url=url,
+                attempts=ticket.sends,
+            )
+        return error_of(
+            outcome,
+            page=request.page,
+            take=request.take,
+            url=url,
+            attempt=ticket.sends,
+        )
+
+    def _cool_down(self, error: CanopyError, seconds: float) -> bool:
+        """Stop everybody if the server asked for it; tell whether it did."""
+        if not (isinstance(error, ApiError) and error.status in COOLDOWN_STATUSES):
+            return False
+        if self._gate.cool_down(seconds) and self.hooks:
+            self.hooks(CooldownStarted(seconds=seconds, status=error.status))
+        return True
+
+    def _heed(self, error: CanopyError) -> None:
+        """Let the others wait as long as a server asked one that gives up."""
+        seconds = error.retry_after if isinstance(error, ApiError) else None
+        if seconds and seconds <= self._retry.longest_pause:
+            self._cool_down(error, seconds)
+
+    def _loop_time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _tell_finished(
+        self,
+        request: PageRequest,
+        attempt: int,
+        outcome: Response | Fault,
+        started: float,
+    ) -> None:
+        response = outcome if isinstance(outcome, Response) else None
+        self.hooks(
+            RequestFinished(
+                path=request.endpoint.template,
+                page=request.page,
+                take=request.take,
+                attempt=attempt,
+                status=response.status if response else None,
+                seconds=asyncio.get_running_loop().time() - started,
+                size=len(response.body) if response else 0,
+            )
+        )
+
+    def _tell_retry(
+        self, request: PageRequest, error: CanopyError, attempt: int, wait: float
+    ) -> None:
+        if not self.hooks:
+            return
+        status = error.status if isinstance(error, ApiError) else None
+        self.hooks(
+            RetryScheduled(
+                path=request.endpoint.template,
+                page=request.page,
+                attempt=attempt,
+                wait=wait,
+                reason=type(error).__name__ if status is None else str(status),
+            )
+        )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _is_rejected(outcome: Outcome) -> bool:
+    return isinstance(outcome, Response) and outcome.status == HTTPStatus.UNAUTHORIZED
+
+
+def _response_of(made: Attempt) -> Response:
+    if not isinstance(made.outcome, Response):
+        raise TypeError("only an answer can reject a token")
+    return made.outcome

@@ -1,0 +1,123 @@
+"""What a walk counts while it reads, for its report."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from canopy_async._walk.view import View
+from canopy_async._walk.window import Window
+from canopy_async.errors import RequestBudgetError
+from canopy_async.models import Page
+from canopy_async.report import Proof, ReadReport
+
+__all__ = ["Ledger"]
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_MAX_SAME: Final = 8
+
+
+class Ledger:
+    """The counts of one walk.
+
+    Args:
+        asked_order: The order that was asked for.
+
+    Attributes:
+        expected: Rows that page 1 counted.
+        latest: Rows that the latest page counted, or fewer where a page was missing.
+        steady: Whether every page counted the same, and none of them was missing.
+    """
+
+    def __init__(self, asked_order: str | None) -> None:
+        self.asked_order: Final = asked_order
+        self.expected: int | None = None
+        self.latest = 0
+        self.steady = True
+        self.delivered = 0
+        self.duplicates = 0
+        self.late = 0
+        self.repairs = 0
+        self.complete = False
+        self.to_the_end = False
+        self._warnings: dict[str, None] = {}
+        self._shorts: dict[tuple[int, int, int], int] = {}
+
+    def learn(self, page: Page[T], window: Window) -> None:
+        """Note what a page says of the list."""
+        meta = page.pagination
+        self.latest = meta.item_count
+        if self.expected is not None and meta.item_count != self.expected:
+            self.steady = False
+        if meta.page_count != -(-meta.item_count // meta.take):
+            self.warn("page_count does not follow from item_count and take")
+        if meta.take < window.take:
+            self.warn(f"the server sends {meta.take} rows per page at most")
+
+    def note_missing(self, window: Window) -> None:
+        """Note a page that is not there: the list ends where it would begin."""
+        if window.start < self.latest:
+            self.latest = window.start
+            self.steady = False
+
+    def note_short(self, view: View[Any]) -> None:
+        """Note a page that is short and does not prove to be the last.
+
+        Raises:
+            RequestBudgetError: It came again and again: no page will prove to be
+                the last, however often one is asked for.
+        """
+        seen = view.start, view.end, view.count
+        self._shorts[seen] = times = self._shorts.get(seen, 0) + 1
+        if times <= _MAX_SAME:
+            return
+        if view.claims_more:
+            said = "says that more rows follow"
+        else:
+            said = f"counts {view.count} rows"
+        raise RequestBudgetError(
+            f"the server {said}, and sends none after the first {view.end}:"
+            " no page proves to be the last"
+        )
+
+    def handing_out(self, step: Callable[[A], T], argument: A) -> T:
+        """Take a step that hands out rows; where it raises, none got out."""
+        before = self.delivered
+        try:
+            return step(argument)
+        except BaseException:
+            self.delivered = before
+            raise
+
+    def warn(self, sentence: str) -> None:
+        """Note something worth knowing, once."""
+        self._warnings[sentence] = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noted as worth knowing."""
+        return tuple(self._warnings)
+
+    def report(
+        self, *, proof: Proof, order: str | None, requests: int, retries: int
+    ) -> ReadReport:
+        """Return the report of what was read so far."""
+        ignored = None not in {self.asked_order, order} and self.asked_order != order
+        purged = 0
+        if self.to_the_end and self.expected is not None:
+            purged = max(0, self.expected - self.delivered)
+        return ReadReport(
+            complete=self.complete and proof is not Proof.NONE,
+            proof=proof,
+            expected=self.expected,
+            delivered=self.delivered,
+            duplicates=self.duplicates,
+            late=self.late,
+            purged=purged,
+            repairs=self.repairs,
+            requests=requests,
+            retries=retries,
+            order_observed=order,
+            order_ignored=ignored,
+            warnings=self.warnings,
+        )

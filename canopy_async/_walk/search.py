@@ -1,0 +1,152 @@
+"""Finding where in a list a key begins: by interpolation, else by division."""
+
+from collections import deque
+from typing import Any, Final, Generic, TypeVar
+
+from canopy_async._walk.key_cover import KeyCover
+from canopy_async._walk.view import Row, View
+from canopy_async._walk.window import OVERLAP, Window, plan_window
+
+__all__ = ["Search"]
+
+R = TypeVar("R", bound=Row)
+
+PROBES: Final = 3
+"""Probes that are under way together: each round quarters what is left."""
+
+_MARGIN: Final = 16
+
+
+class Search(Generic[R]):
+    """The search for the first row that is not before a cover's key.
+
+    The list may move meanwhile. What the search ends with is only where to
+    look: the window that is found there has to certify itself like any other.
+
+    Args:
+        cover: The cover that the read starts from.
+        low: A position that the row is not before.
+        high: A position that it is not after.
+        take: Rows per page at most.
+        low_key: The key right before ``low``, None where it is not known.
+        high_key: The key at ``high``, None where it is not known.
+        guess: Where it was when last seen, None if it never was.
+    """
+
+    def __init__(
+        self,
+        cover: KeyCover[R],
+        *,
+        low: int,
+        high: int,
+        take: int,
+        low_key: Any = None,
+        high_key: Any = None,
+        guess: int | None = None,
+    ) -> None:
+        self._cover: Final = cover
+        self._low = low
+        self._high = max(low, high)
+        self._take = take
+        self._pending: deque[Window] = deque()
+        self._under_way: deque[Window] = deque()
+        self._low_key = low_key
+        self._high_key = high_key
+        self._width = self._high - self._low
+        self._interpolates = True
+        if guess is not None:
+            guess = min(max(guess, self._low), self._high)
+            self._add(guess)
+        else:
+            self._divide()
+
+    @property
+    def place(self) -> int:
+        """Where the row should be, once the search is over."""
+        return self._low
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no probe is left to ask for or to be taken."""
+        return not self._pending and not self._under_way
+
+    def next_window(self) -> Window | None:
+        """Return the next probe, None while answers are awaited."""
+        if not self._pending:
+            return None
+        window = self._pending.popleft()
+        self._under_way.append(window)
+        return window
+
+    def limit(self, take: int) -> None:
+        """Forget the probes, and ask for others of no more than so many rows."""
+        self._take = min(self._take, take)
+        self._pending.clear()
+        self._under_way.clear()
+        self._divide()
+
+    def learn(self, view: View[R] | None) -> None:
+        """Narrow the search by the answer to a probe, None for a missing page.
+
+        Answers are taken in the order in which the probes were asked for.
+        """
+        window = self._under_way.popleft()
+        if view is None or not view.rows:
+            end = window.start if view is None else min(window.start, view.count)
+            self._high = max(self._low, min(self._high, end))
+        else:
+            self._narrow(view)
+        width = self._high - self._low
+        if not self.is_over or width <= self._take // 2:
+            return
+        # Where rows are not spread evenly over time, division is the faster.
+        self._interpolates = width * (PROBES + 1) <= self._width
+        self._width = width
+        self._divide()
+
+    def _narrow(self, view: View[R]) -> None:
+        key = self._cover.key
+        before = 0
+        for row_key in view.keys:
+            if not self._cover.precedes(row_key, key):
+                break
+            before += 1
+        place = view.start + before
+        if before and place >= self._low:
+            self._low, self._low_key = place, view.keys[before - 1]
+        if before < len(view.keys) and place <= self._high:
+            self._high, self._high_key = place, view.keys[before]
+        # Where rows moved between two answers, both bounds are off a little.
+        self._high = max(self._low, self._high)
+
+    def _divide(self) -> None:
+        width = self._high - self._low
+        if width <= self._take:  # one window is about all that is left
+            self._ask(plan_window(self._low - OVERLAP, self._take))
+            return
+        guess = self._interpolate() if self._interpolates else None
+        if guess is None:
+            for part in range(1, PROBES + 1):
+                self._add(self._low + width * part // (PROBES + 1))
+            return
+        margin = max(self._take, width // _MARGIN)
+        for position in (guess - margin, guess, guess + margin):
+            self._add(min(max(position, self._low), self._high))
+
+    def _interpolate(self) -> int | None:
+        """Return where the row is if rows are spread evenly over time."""
+        if self._low_key is None or self._high_key is None:
+            return None
+        span = self._high_key - self._low_key
+        if not span:
+            return None
+        part = (self._cover.key - self._low_key) / span
+        return self._low + int(part * (self._high - self._low))
+
+    def _add(self, position: int) -> None:
+        self._ask(plan_window(max(0, position - self._take // 2), self._take))
+
+    def _ask(self, window: Window) -> None:
+        asked = {(other.page, other.take) for other in self._pending}
+        if (window.page, window.take) not in asked:
+            self._pending.append(window)

@@ -1,0 +1,73 @@
+"""A run of rows with one key that is too long for any window to bridge.
+
+Inside such a run no window begins strictly before the cover. A window that
+shares a row with the part handed out continues it if the server keeps ties in
+a fixed order; if the list holds still, counting tells whether that was so. The
+places of the first row and of the one after the last give the run's length,
+and where rows are missing, the run is sampled again: a server that orders ties
+anew for each request shows others each time.
+"""
+
+from typing import Final, Generic, TypeVar
+
+from canopy_async._walk.cover import Accepted
+from canopy_async._walk.key_cover import KeyCover
+from canopy_async._walk.view import Row, View
+from canopy_async._walk.window import Window, plan_window
+
+__all__ = ["TieRun"]
+
+R = TypeVar("R", bound=Row)
+
+
+class TieRun(Generic[R]):
+    """The run at a cover, read by shared rows.
+
+    Args:
+        cover: What is covered; the run is the one at its key.
+        take: Rows per page at most.
+    """
+
+    MAX_SAMPLES: Final = 40
+
+    def __init__(self, cover: KeyCover[R], take: int) -> None:
+        self._cover: Final = cover
+        self._take = take
+        self._samples = 0
+        self.key: Final = cover.key
+        self.closing: View[R] | None = None
+        """The view that shows the run's end, kept while rows are missing."""
+
+    def accept(self, view: View[R]) -> Accepted[R]:
+        """Hand out a view's rows of the run, and nothing else."""
+        return self._cover.accept_run(view)
+
+    def continues_in(self, view: View[R]) -> bool:
+        """Tell whether a view shares a row of the run that was handed out."""
+        return self._cover.key == self.key and self._cover.shares_run(view)
+
+    def closes_in(self, view: View[R]) -> bool:
+        """Tell whether the run ends in a view."""
+        return view.is_end or view.keys[-1] != self.key
+
+    def missing_after(self, view: View[R]) -> int:
+        """Return how many rows of the run are unseen, given its last view."""
+        run = [
+            id_ for id_, key in zip(view.ids, view.keys, strict=True) if key == self.key
+        ]
+        first = view.keys.index(self.key) if run else 0
+        end = view.start + first + len(run)
+        return end - self._cover.run_start - len(self._cover.at.union(run))
+
+    def limit(self, take: int) -> None:
+        """Ask for no more than so many rows per page from now on."""
+        self._take = min(self._take, take)
+
+    def next_sample(self) -> Window | None:
+        """Return the next window into the run, or None after enough of them."""
+        if self._samples >= self.MAX_SAMPLES or self.closing is None:
+            return None
+        length = max(1, self.closing.end - self._cover.run_start)
+        offset = self._samples * max(1, self._take // 2) % length
+        self._samples += 1
+        return plan_window(self._cover.run_start + offset, self._take)

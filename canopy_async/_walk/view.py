@@ -1,0 +1,202 @@
+"""One answer as evidence: its rows, and where in the list they stood."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from canopy_async._walk.window import Window
+from canopy_async.errors import ProtocolError
+from canopy_async.models import Page
+
+__all__ = ["DoubtfulEnd", "Row", "View", "check_page"]
+
+
+class Row(Protocol):
+    """What a proof needs of a row."""
+
+    @property
+    def id(self) -> str:
+        """Unique in the list."""
+        ...
+
+    @property
+    def created_at(self) -> datetime | None:
+        """What the list is sorted by; it never changes."""
+        ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+class View(Generic[R]):
+    """A contiguous slice of the list at one instant.
+
+    Attributes:
+        rows: The rows.
+        ids: Their ids.
+        keys: Their ``created_at``.
+        shared: How many rows it is known to begin with that were accepted last,
+            while no other was seen lately, nor any twice; 0 where that is unknown.
+        start: Position of the first row.
+        end: Position after the last row.
+        count: How many rows the server counted, about then.
+        page: The page's number.
+        number: How many windows were asked for before it.
+        claims_more: Whether the server says that another page follows.
+        is_first: Whether it begins at the head of the list.
+        is_end: Whether it proves to reach the end of the list: it is short,
+            says that nothing comes next, and nothing is counted beyond it.
+            Any two of these may be wrong where rows move between COUNT and
+            SELECT. Where a server cuts pages without saying so, all three
+            may be, but for page 1: a page then begins elsewhere than its
+            number says. So it must be short as well by what was sent before; and
+            page 1, where a page of as many rows was seen to be cut.
+        is_short: Whether it holds fewer rows than it was asked for, and yet does not
+            prove to reach the end of the list.
+        is_placed: Whether it stands where its number says, even if the server cuts
+            pages without saying so.
+
+    Args:
+        page: The answer.
+        window: What was asked for.
+        longest: How many rows any page had so far: as many are sent at least,
+            and a page with fewer was not cut.
+        suspect: How many rows a page had that was short and claimed that more follow:
+            another page of as many may be cut like that one. None if there was none.
+    """
+
+    __slots__ = (
+        "_members",
+        "claims_more",
+        "count",
+        "end",
+        "ids",
+        "is_end",
+        "is_first",
+        "is_placed",
+        "is_short",
+        "keys",
+        "number",
+        "page",
+        "rows",
+        "shared",
+        "start",
+    )
+
+    def __init__(
+        self,
+        page: Page[R],
+        window: Window,
+        *,
+        longest: int,
+        suspect: int | None = None,
+    ) -> None:
+        meta = page.pagination
+        rows = page.items
+        take = meta.take
+        self.rows: Final[Sequence[R]] = rows
+        self.shared = 0
+        self._members: set[str] | None = None
+        self.ids: Final = [row.id for row in rows]
+        self.keys: Final[list[Any]] = [row.created_at for row in rows]
+        self.start: Final = (window.page - 1) * take
+        self.end: Final = self.start + len(rows)
+        self.count: Final = meta.item_count
+        self.claims_more: Final = meta.has_next_page
+        self.page: Final = window.page
+        self.number: Final = window.number
+        self.is_first: Final = window.page == 1
+        self.is_placed: Final = self.is_first or take <= longest
+        is_full = len(rows) >= take
+        is_longest = take > longest and len(rows) >= longest
+        may_be_cut = is_longest and (not self.is_first or len(rows) == suspect)
+        self.is_end: Final = (
+            not is_full
+            and not self.claims_more
+            and self.end >= self.count
+            and not may_be_cut
+        )
+        self.is_short: Final = not (is_full or self.is_end)
+
+    @property
+    def members(self) -> set[str]:
+        """The ids as a set."""
+        if self._members is None:  # lists that hold still never ask
+            self._members = set(self.ids)
+        return self._members
+
+    def check_ids(self) -> None:
+        """Raise where a row comes twice.
+
+        Raises:
+            ProtocolError: Names the page and the row.
+        """
+        if self.shared or len(self.members) == len(self.ids):
+            return
+        at = next(at for at, id_ in enumerate(self.ids) if id_ in self.ids[:at])
+        raise ProtocolError(
+            "the id occurs twice in one page", page=self.page, path=f"items[{at}].id"
+        )
+
+
+class DoubtfulEnd:
+    """A view that may be the end of the list, though more rows were counted.
+
+    Either the list grew after the view was selected and before the rows were
+    counted, or the server kept rows back. A later view tells which, where it holds
+    the last row of the doubtful one and reaches as far as was counted: what was
+    counted is there to be seen. Where any page held more rows, no limit on the
+    size of pages had cut the doubtful one, so that the list ended with it.
+
+    Args:
+        view: The view, which was accepted.
+    """
+
+    __slots__ = ("_count", "_last", "_rows")
+
+    def __init__(self, view: View[Any]) -> None:
+        self._last: Final = view.ids[-1]
+        self._rows: Final = len(view.ids)
+        self._count: Final = view.count
+
+    def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
+        """Tell whether a view that was accepted later shows that it was the end.
+
+        Args:
+            view: The later view.
+            longest: How many rows any page had so far.
+        """
+        return (
+            self._rows < longest
+            and view.is_placed
+            and view.end >= self._count
+            and self._last in view.members
+        )
+
+
+def check_page(page: Page[R], window: Window) -> None:
+    """Raise where a page contradicts what was asked, or itself.
+
+    Raises:
+        ProtocolError: Names the page and the field.
+    """
+    meta = page.pagination
+    number = window.page
+    if meta.item_count < 0 or meta.page_count < 0:
+        raise ProtocolError("a count is negative", page=number, path="pagination")
+    if meta.take < 1:
+        raise ProtocolError("is below 1", page=number, path="pagination.take")
+    if meta.page != number:
+        raise ProtocolError(
+            f"the server answered with page {meta.page}",
+            page=number,
+            path="pagination.page",
+        )
+    if number == 1 and meta.has_previous_page:
+        raise ProtocolError(
+            "the first page claims to have one before it",
+            page=number,
+            path="pagination.has_previous_page",
+        )
+    if len(page.items) > max(meta.take, window.take):
+        raise ProtocolError("more rows than were asked for", page=number, path="items")

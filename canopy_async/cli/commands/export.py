@@ -1,0 +1,168 @@
+"""``canopy-async export``."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self, TypedDict
+
+import attrs
+import typer
+
+from canopy_async.cli.commands.events import Account
+from canopy_async.cli.export_summary import counted, tell_of_result
+from canopy_async.cli.terminal.exit import argument_checks, complain
+from canopy_async.cli.terminal.progress_bar import Watch, shown
+from canopy_async.export import export
+
+__all__ = [
+    "Cluster",
+    "Options",
+    "export_events",
+    "instant_of",
+    "notes_shown",
+]
+
+_MEGABYTE: Final = 1_000_000
+
+
+class Options(TypedDict):
+    """What both ways to export take."""
+
+    format: str
+    since: str | None
+    until: str | None
+    q: str | None
+    look_back: float
+    concurrency: int
+    max_rate: float | None
+    max_file_bytes: int
+
+
+@attrs.frozen(kw_only=True)
+class Cluster:
+    """Where the workers of an export are.
+
+    Attributes:
+        address: That of a scheduler, None to start workers here.
+        workers: How many to start.
+        token_from: Where they get the token from, None for the usual variable.
+    """
+
+    address: str | None
+    workers: int | None
+    token_from: str | None
+
+    @classmethod
+    def of(
+        cls,
+        address: str | None,
+        workers: int | None,
+        token_from: str | None,
+        *,
+        token: str,
+        out: str,
+    ) -> Self | None:
+        """Return what the options say, None for no cluster.
+
+        Raises:
+            typer.BadParameter: They do not go together.
+        """
+        if address is not None and workers is not None:
+            raise typer.BadParameter("is not for --workers", param_hint="--dask")
+        if address is not None or workers is not None:
+            return cls(address=address, workers=workers, token_from=token_from)
+        if not token:
+            raise typer.BadParameter("is missing", param_hint="--token")
+        if token_from is not None:
+            raise typer.BadParameter(
+                "is for --dask and --workers", param_hint="--token-from"
+            )
+        if "://" in out:
+            raise typer.BadParameter(
+                "a URL is for --dask and --workers", param_hint="--out"
+            )
+        return None
+
+
+async def export_events(
+    account: Account,
+    identity_ids: Sequence[str] | None,
+    directory: Path,
+    *,
+    since: str | None,
+    until: str | None,
+    concurrency: int,
+    max_rate: float | None,
+    **options: Any,
+) -> None:
+    """Export events into files, and say on standard output what was done.
+
+    Args:
+        account: Where to read.
+        identity_ids: The identities, each once; None for all.
+        directory: Where to write.
+        since: The earliest instant that is wanted, as text.
+        until: The first that is not wanted.
+        concurrency: Requests in flight at most.
+        max_rate: Requests per second at most, None for no limit.
+        **options: As `canopy_async.export.export` takes them.
+
+    Raises:
+        typer.BadParameter: An argument can't be used.
+        typer.Exit: Some identities could not be read; standard error says which.
+        CanopyError: The export could not go on.
+    """
+    earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
+    session = account.session(concurrency=concurrency, max_rate=max_rate)
+    async with session as canopy:
+        watch = Watch(canopy)
+        with argument_checks(), notes_shown(account.token):
+            async with shown(watch):
+                result = await export(
+                    canopy,
+                    identity_ids,
+                    directory,
+                    since=earliest,
+                    until=end,
+                    on_progress=watch.take,
+                    **options,
+                )
+    size = sum(file.bytes for file in result.files) / _MEGABYTE
+    files = f"{counted(len(result.files), 'file')} ({size:,.1f} MB)"
+    tell_of_result(
+        result, result.directory, into=files, until=end, secret=account.token
+    )
+
+
+@contextmanager
+def notes_shown(secret: str) -> Generator[None]:
+    """Say on standard error what an export has kept that ends before its time.
+
+    Args:
+        secret: What no line may show.
+    """
+    try:
+        yield
+    except BaseException as error:
+        for note in getattr(error, "__notes__", ()):
+            complain(note, secret=secret)
+        raise
+
+
+def instant_of(text: str | None, flag: str) -> datetime | None:
+    """Return the instant that an option names, in UTC where it does not say.
+
+    Raises:
+        typer.BadParameter: It names none.
+    """
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            "must be a date or an instant, as 2026-01-31 or 2026-01-31T12:00:00Z",
+            param_hint=flag,
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""The terminal: what is printed, how progress looks, and how a command ends."""

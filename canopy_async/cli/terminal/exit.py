@@ -1,0 +1,233 @@
+"""How a command ends: signals, one line for an error, the exit status."""
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TextIO
+
+import typer
+
+from canopy_async import CanopyError
+from canopy_async.cli.terminal.render import one_line
+
+__all__ = [
+    "argument_checks",
+    "complain",
+    "end_at_closed_pipe",
+    "guarded",
+    "run",
+    "umask_of",
+]
+
+FAILED: Final = 1
+INCOMPLETE: Final = 3
+"""Some of what was asked for could not be had; the rest is there."""
+
+INTERRUPTED: Final = 130
+CLOSED_PIPE: Final = 141
+"""What a shell says of a program that SIGPIPE ended: the output is not whole."""
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_ALL_PERMISSIONS: Final = 0o777
+
+_FLAGS: Final = {
+    "account": "--account",
+    "token": "--token",
+    "base_url": "--base-url",
+    "identity_id": "IDENTITY",
+    "identities": "IDENTITY",
+    "q": "--q",
+    "order": "--order",
+    "sort_by": "--sort-by",
+    "status": "--status",
+    "limit": "--limit",
+    "take": "--take",
+    "concurrency": "--concurrency",
+    "deadline": "--patience",
+    "proxy": "--proxy",
+    "max_rate": "--max-rate",
+    "width": "--width",
+    "format": "--format",
+    "since": "--since",
+    "until": "--until",
+    "look_back": "--look-back",
+    "max_file_bytes": "--max-file-bytes",
+    "directory": "--out",
+    "workers": "--workers",
+}
+
+
+def guarded(app: Callable[[], object]) -> int:
+    """Run ``app`` and return the status to exit with.
+
+    Args:
+        app: Ends with ``SystemExit``, as a typer app does.
+    """
+    for stream in _standard_streams():
+        _escape_what_cannot_be_encoded(stream)
+    try:
+        status = _status(app)
+        for stream in _standard_streams():
+            stream.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return CLOSED_PIPE
+    except OSError as error:
+        _drop_output()
+        complain(_reason(error))
+        return FAILED
+    return status
+
+
+def run(
+    main: Coroutine[Any, Any, None], *, secret: str = "", ends_by_signal: bool = False
+) -> None:
+    """Run ``main`` in an event loop until it ends or a signal cancels it.
+
+    Args:
+        main: Cleans up when it is cancelled, by SIGINT or SIGTERM.
+        secret: What no error line may show.
+        ends_by_signal: Whether a signal is the way it is meant to end.
+
+    Raises:
+        typer.Exit: It did not end well; standard error says why.
+    """
+    watched = _until_signal(main)
+    try:
+        received = asyncio.run(watched)
+    except BrokenPipeError:
+        end_at_closed_pipe()
+    except (CanopyError, OSError, sqlite3.Error) as error:
+        complain(_reason(error), secret=secret)
+        raise typer.Exit(FAILED) from None
+    else:
+        if received and not ends_by_signal:
+            raise typer.Exit(128 + received)
+    finally:
+        # An interrupt may come before the loop is there to begin them.
+        watched.close()
+        main.close()
+
+
+def end_at_closed_pipe() -> None:
+    """End the command because the reader of its output went away.
+
+    Raises:
+        typer.Exit: Always.
+    """
+    _drop_output()
+    raise typer.Exit(CLOSED_PIPE) from None
+
+
+def complain(message: str, *, secret: str = "") -> None:
+    """Write one line to standard error, whatever ``message`` holds."""
+    if secret:
+        message = message.replace(secret, "<redacted>")
+    with suppress(OSError):
+        typer.echo(f"canopy-async: {one_line(message)}", err=True)
+
+
+def umask_of(text: str) -> int:
+    """Return the permissions that a text of octal digits names.
+
+    Raises:
+        typer.BadParameter: It names none.
+    """
+    if re.fullmatch("[0-7]{1,4}", text) is None or int(text, 8) > _ALL_PERMISSIONS:
+        raise typer.BadParameter("must be octal, 000 to 777", param_hint="--umask")
+    return int(text, 8)
+
+
+@contextmanager
+def argument_checks() -> Generator[None, None, None]:
+    """Turn what the library says of an argument into wrong usage of its flag."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = str(error)
+        name, _, rest = message.partition(" ")
+        flag = _FLAGS.get(name)
+        text = one_line(rest if flag else message)
+        raise typer.BadParameter(text, param_hint=flag) from None
+
+
+async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
+    """Return the number of the signal that ended ``main``, if one did."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(main)
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    watched = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+
+    def stop(number: int) -> None:
+        received.append(number)
+        task.cancel()
+        for each in watched:
+            loop.remove_signal_handler(each)
+            signal.signal(each, _end_at_once)
+
+    for number in watched:  # a shell's background jobs ignore SIGINT
+        # Windows has no such handlers; asyncio.run itself cancels on Ctrl-C.
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop, number)
+    try:
+        await task
+    except (asyncio.CancelledError, Exception):
+        if not received:
+            raise
+    finally:
+        for number in watched if received else ():
+            signal.signal(number, before[number])
+    return received[0] if received else None
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    """End the process on a second signal: cleaning up must not trap anyone.
+
+    An exception would be raised wherever the process is, in the middle of what must
+    not be left half done; then the clean-up itself might wait for ever.
+    """
+    for stream in _standard_streams():
+        with suppress(Exception):
+            stream.flush()
+    os._exit(128 + number)
+
+
+def _status(app: Callable[[], object]) -> int:
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    return 0
+
+
+def _reason(error: Exception) -> str:
+    strerror: str | None = getattr(error, "strerror", None)
+    return strerror or str(error) or type(error).__name__
+
+
+def _standard_streams() -> list[TextIO]:
+    # Python sets those that were closed from the start to None.
+    streams: list[TextIO | None] = [sys.stdout, sys.stderr]
+    return [stream for stream in streams if stream is not None]
+
+
+def _escape_what_cannot_be_encoded(stream: Any) -> None:
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, so that exiting can't fail on it."""
+    with suppress(OSError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,192 @@
+"""How far an export is: a bar on a terminal, lines elsewhere, on standard error."""
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final, Protocol
+
+import attrs
+import typer
+
+from canopy_async import CanopySession
+from canopy_async.export import ExportProgress
+
+__all__ = ["Snapshot", "Watch", "shown"]
+
+_WINDOW: Final = 10.0
+"""Seconds that the rate of requests is taken over."""
+
+_BAR_EVERY: Final = 0.2
+_LINE_EVERY: Final = 10.0
+_BAR_WIDTH: Final = 20
+_WIDE: Final = 110
+"""Columns from which on there is room for a bar beside the counts."""
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """What there is to show of an export.
+
+    Attributes:
+        ended: Identities that are read, skipped or given up.
+        total: Identities that there are, None where that is not known yet.
+        events: Events read.
+        rate: Requests per second.
+        failed: Identities that could not be read.
+        left: Seconds that it will take, None where that can't be told yet.
+    """
+
+    ended: int
+    total: int | None
+    events: int
+    rate: float
+    failed: int
+    left: float | None
+
+    def __str__(self) -> str:
+        """Say it in a line, what matters most first."""
+        of = "" if self.total is None else f" of {self.total:,}"
+        left = "?" if self.left is None else timedelta(seconds=round(self.left))
+        return (
+            f"{self.events:,} events, {self.ended:,}{of} identities,"
+            f" {self.failed:,} failed, {self.rate:,.0f} requests/s, {left} left"
+        )
+
+
+class Watch:
+    """Remembers what an export told last, and works out the rest.
+
+    Args:
+        session: What it reads with.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        session: CanopySession,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session: Final = session
+        self._clock: Final = clock
+        self._began: Final = clock()
+        self._latest = ExportProgress()
+        self._requests: deque[tuple[float, int]] = deque([(self._began, 0)])
+
+    def take(self, progress: ExportProgress) -> None:
+        """Remember what the export tells."""
+        self._latest = progress
+
+    def snapshot(self) -> Snapshot:
+        """Return what there is to show now."""
+        latest, stats = self._latest, self._session.stats
+        ended = latest.done + latest.failed
+        total = latest.total
+        if total is not None:
+            total = max(total, ended + latest.skipped)
+        return Snapshot(
+            ended=ended + latest.skipped,
+            total=total,
+            events=latest.events,
+            rate=self._rate(stats.requests),
+            failed=latest.failed,
+            left=None if total is None else self._left(ended, total - latest.skipped),
+        )
+
+    def _rate(self, requests: int) -> float:
+        now = self._clock()
+        while len(self._requests) > 1 and self._requests[0][0] < now - _WINDOW:
+            self._requests.popleft()
+        self._requests.append((now, requests))
+        since, before = self._requests[0]
+        return (requests - before) / (now - since) if now > since else 0.0
+
+    def _left(self, ended: int, total: int) -> float | None:
+        if not ended:
+            return None
+        return (self._clock() - self._began) / ended * max(0, total - ended)
+
+
+class _Display(Protocol):
+    every: float
+
+    def show(self, snapshot: Snapshot) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@asynccontextmanager
+async def shown(watch: Watch) -> AsyncGenerator[None]:
+    """Show what a watch sees, inside the block."""
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    display = _Bar() if on_terminal else _Lines()
+    showing = asyncio.create_task(_show(display, watch))
+    try:
+        yield
+    finally:
+        showing.cancel()
+        with suppress(asyncio.CancelledError):
+            await showing
+        display.end()
+
+
+async def _show(display: _Display, watch: Watch) -> None:
+    while True:
+        await asyncio.sleep(display.every)
+        display.show(watch.snapshot())
+
+
+class _Lines:
+    """A line now and then."""
+
+    every = _LINE_EVERY
+
+    def show(self, snapshot: Snapshot) -> None:
+        with suppress(OSError):
+            typer.echo(str(snapshot), err=True)
+
+    def end(self) -> None:
+        pass
+
+
+class _Bar:
+    """A bar that is drawn again and again, and is gone at the end."""
+
+    every = _BAR_EVERY
+
+    def __init__(self) -> None:
+        # Not at the top: lines need none of it.
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            Progress,
+            TextColumn,
+        )
+
+        from canopy_async.cli.terminal.console import make_error_console  # noqa: PLC0415
+
+        console = make_error_console()
+        text = TextColumn("{task.description}", markup=False)
+        # Where there is no room for both, the counts matter, not the bar.
+        is_wide = console.width >= _WIDE
+        bar = (BarColumn(bar_width=_BAR_WIDTH),) if is_wide else ()
+        self._bars: Final = Progress(
+            text, *bar, console=console, auto_refresh=False, transient=True
+        )
+        self._task: Final = self._bars.add_task("", total=None)
+        self._bars.start()
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._bars.update(
+            self._task,
+            completed=snapshot.ended,
+            total=snapshot.total,
+            description=str(snapshot),
+        )
+        self._bars.refresh()
+
+    def end(self) -> None:
+        self._bars.stop()

@@ -1,0 +1,278 @@
+"""An export's files, held against what its manifest says: one file after the other."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
+from canopy_async.errors import ExportError
+from canopy_async.export.data_keys import Key, microseconds
+from canopy_async.export.files import sha256_of
+from canopy_async.export.manifest_records import (
+    Begin,
+    Commit,
+    EventMark,
+    FileEntry,
+    Header,
+    IdentityEntry,
+    Record,
+)
+from canopy_async.export.names import partial_names
+from canopy_async.export.standing import Standing, Standings
+
+__all__ = ["MAX_PROBLEMS", "FileCheck", "Problems", "path_of"]
+
+MAX_PROBLEMS: Final = 100
+"""Problems that are put into words; of more there is only the number."""
+
+_Place = tuple[int, str]
+"""When an event was, in microseconds since 1970, and its id."""
+
+
+class Problems:
+    """What is wrong with an export, a sentence each.
+
+    Attributes:
+        sentences: The first `MAX_PROBLEMS`.
+        count: How many there are.
+    """
+
+    def __init__(self) -> None:
+        self.sentences: Final[list[str]] = []
+        self.count = 0
+
+    def add(self, sentence: str) -> None:
+        """Take note of a problem."""
+        self.count += 1
+        if len(self.sentences) < MAX_PROBLEMS:
+            self.sentences.append(sentence)
+
+
+@attrs.define(eq=False)
+class _Reading:
+    """The rows of one identity that one run has read.
+
+    Attributes:
+        known: What was known when the read began.
+        covered: Up to when its log was covered then, in microseconds.
+        place: The newest row.
+        ids: The rows at its instant.
+        step: 1 where they go forwards in time, -1 where they go back, 0 where
+            that can't be told yet.
+        late: Rows since the last commit that are dated before ``covered``.
+    """
+
+    known: FollowCheckpoint | None
+    covered: int | None
+    place: _Place | None = None
+    ids: set[str] = attrs.field(factory=set[str])
+    step: int = 0
+    late: int = 0
+
+    @classmethod
+    def of(cls, standing: Standing) -> "_Reading":
+        """Return a read of an identity that stands there."""
+        known = standing.known and FollowCheckpoint.loads(standing.known)
+        return cls(known=known or None, covered=_microseconds(standing.as_of))
+
+    def go_on(self, at: int, event_id: str) -> str | None:
+        """Go on to the next row; return what is wrong with it."""
+        if self.known is not None and event_id in self.known.ids:
+            return "is there twice"
+        if self.covered is not None and at < self.covered:
+            self.late += 1
+        place, self.place = self.place, (at, event_id)
+        if place is None:
+            self.ids = {event_id}
+            return None
+        before = place[0]
+        if at == before:
+            if event_id in self.ids:
+                return "is there twice"
+            self.ids.add(event_id)
+            return None
+        self.ids = {event_id}
+        step = 1 if at > before else -1
+        if self.step == -step:
+            return "is out of order"
+        self.step = step
+        return None
+
+
+@attrs.define(eq=False)
+class _Part:
+    """The rows of one identity in one file."""
+
+    first: _Place
+    last: _Place
+    events: int = 0
+
+
+class FileCheck:
+    """Goes through the records of an export, oldest first, and through its files.
+
+    Each file must have its size, its sha256 and its number of rows. Of each
+    identity, a file must have as many events as the manifest says, from the first
+    to the last that it names, in order, within ``since`` and ``until``, and none
+    twice. Equal ids are looked for where they could be: at equal ``created_at``,
+    and in the look-back of the run before.
+
+    Args:
+        header: What the export is of.
+        problems: What is wrong is added here.
+
+    Attributes:
+        files: The names of the files that the manifest has named so far.
+        events: How many events were found in them.
+    """
+
+    def __init__(self, header: Header, problems: Problems) -> None:
+        self._since: Final = _microseconds(header.since)
+        self._until: Final = _microseconds(header.until)
+        self._problems: Final = problems
+        self._standings: Final = Standings()
+        self._readings: dict[str, _Reading] = {}
+        self._done: set[str] = set()
+        self.files: Final[set[str]] = set()
+        self.events = 0
+
+    def add(self, record: Record, keys: Iterable[Key] | None = None) -> None:
+        """Go on to the next record.
+
+        Args:
+            record: The record.
+            keys: The keys of the rows of its file, None where it has none or the
+                file is not what was written. Iterating may raise `ExportError`.
+        """
+        if isinstance(record, Begin):
+            # A read that looks back begins anew; one with a checkpoint goes on.
+            self._readings = {
+                name: reading
+                for name, reading in self._readings.items()
+                if self._standings.of(name).known is None
+            }
+            self._done.clear()
+        elif isinstance(record, Commit):
+            self._add_commit(record, keys)
+
+    def is_as_written(self, directory: Path, file: FileEntry) -> bool:
+        """Tell whether a file has the size and the hash that the manifest says."""
+        path = path_of(directory, file.name)
+        try:
+            is_same = (
+                path.stat().st_size == file.bytes and sha256_of(path) == file.sha256
+            )
+        except OSError as error:
+            self._problems.add(f"{file.name} can't be read: {error.strerror}")
+            return False
+        if not is_same:
+            self._problems.add(f"{file.name} is not what was written: sha256 differs")
+        return is_same
+
+    def _add_commit(self, commit: Commit, keys: Iterable[Key] | None) -> None:
+        parts: dict[str, _Part] | None = {}
+        if commit.file is not None:
+            self.files.add(commit.file.name)
+            parts = None if keys is None else self._parts(commit.file, keys)
+        for entry in commit.identities:
+            if parts is not None:
+                self._compare(commit, entry, parts.pop(entry.id, None))
+            if entry.id in self._done and entry.events:
+                self._problems.add(f"{entry.id!r} goes on after it was done")
+            if entry.state == "done":
+                self._readings.pop(entry.id, None)
+                self._done.add(entry.id)
+        for name in parts or ():
+            self._problems.add(f"{_named(commit)} has rows of {name!r}, unannounced")
+        self._standings.add(commit)
+
+    def _parts(self, file: FileEntry, keys: Iterable[Key]) -> dict[str, _Part] | None:
+        """Return the rows of a file by identity, None where it can't be read."""
+        try:
+            parts = self._sorted_out(file.name, keys)
+        except ExportError as error:
+            self._problems.add(str(error))
+            return None
+        except OSError as error:
+            self._problems.add(f"{file.name} can't be read: {error.strerror}")
+            return None
+        rows = sum(part.events for part in parts.values())
+        self.events += rows
+        if rows != file.rows:
+            self._problems.add(f"{file.name} has {rows} rows, and not {file.rows}")
+        return parts
+
+    def _sorted_out(self, name: str, keys: Iterable[Key]) -> dict[str, _Part]:
+        parts: dict[str, _Part] = {}
+        for identity_id, at, event_id in keys:
+            place = (at, event_id)
+            part = parts.get(identity_id)
+            if part is None:
+                part = parts[identity_id] = _Part(place, place)
+            part.last = place
+            part.events += 1
+            fault = self._fault(identity_id, at, event_id)
+            if fault:
+                self._problems.add(f"{name}: {event_id!r} of {identity_id!r} {fault}")
+        return parts
+
+    def _fault(self, identity_id: str, at: int, event_id: str) -> str | None:
+        """Go on to the next row of an identity; return what is wrong with it."""
+        if (self._since is not None and at < self._since) or (
+            self._until is not None and at >= self._until
+        ):
+            return "is not within since and until"
+        reading = self._readings.get(identity_id)
+        if reading is None:
+            reading = _Reading.of(self._standings.of(identity_id))
+            self._readings[identity_id] = reading
+        return reading.go_on(at, event_id)
+
+    def _compare(
+        self, commit: Commit, entry: IdentityEntry, part: _Part | None
+    ) -> None:
+        said = (entry.events, _place(entry.first), _place(entry.last))
+        found = (part.events, part.first, part.last) if part else (0, None, None)
+        if found != said:
+            what = "number of events" if found[0] != said[0] else "first or last event"
+            self._problems.add(_other(what, commit, entry))
+            return
+        reading = self._readings.get(entry.id)
+        late, reading_late = entry.late, 0
+        if reading is not None:
+            reading_late, reading.late = reading.late, 0
+        if late != reading_late:
+            self._problems.add(_other("number of late events", commit, entry))
+
+
+def path_of(directory: Path, name: str) -> Path:
+    """Return where a committed file is: its final name may be yet to come."""
+    path = directory / name
+    if path.exists():
+        return path
+    for partial in map(directory.joinpath, partial_names(name)):
+        if partial.exists():
+            return partial
+    return path
+
+
+def _microseconds(instant: datetime | None) -> int | None:
+    return None if instant is None else microseconds(instant)
+
+
+def _place(mark: EventMark | None) -> _Place | None:
+    return None if mark is None else (microseconds(mark.created_at), mark.id)
+
+
+def _other(what: str, commit: Commit, entry: IdentityEntry) -> str:
+    return (
+        f"{_named(commit)}: the {what} of {entry.id!r} is another one than the"
+        " manifest says"
+    )
+
+
+def _named(commit: Commit) -> str:
+    return f"line {commit.n}" if commit.file is None else commit.file.name

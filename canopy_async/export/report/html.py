@@ -1,0 +1,367 @@
+"""A report as a page to look at: one HTML file that needs nothing else."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from hashlib import sha256
+from importlib.resources import files
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from canopy_async._util.display import clipped
+from canopy_async._version import __version__
+from canopy_async.errors import ExportError
+from canopy_async.export.batches import Row, as_datetime
+from canopy_async.export.manifest import Manifest
+from canopy_async.export.manifest_records import Header
+from canopy_async.export.report.charts import charts_of
+from canopy_async.export.report.completeness import Completeness
+from canopy_async.export.report.ranking import Ranked, Ranking
+from canopy_async.export.report.summary import Actor, Summary
+
+__all__ = ["Page"]
+
+T = TypeVar("T")
+
+_LIBRARY: Final = "canopy-async"
+_LONGEST_TEXT: Final = 1_000
+"""Characters of a text that stand in the page, at most."""
+_LONGEST_CELL: Final = 300
+"""The same, for a cell of the table of events."""
+_WHAT_IS_IN_IT: Final = (
+    "Labels and ids of actors and resources are part of this page, metadata is not."
+    " Treat it as you treat the log. It is one file, which loads and sends nothing."
+)
+_UNNAMED: Final = "(unnamed)"
+_LEAST_PERCENT: Final = 0.1
+_DAY: Final = timedelta(days=1)
+
+_COLUMNS: Final = {
+    "time": "Time (UTC)",
+    "action": "Action",
+    "outcome": "Outcome",
+    "severity": "Severity",
+    "actor": "Actor",
+    "resource": "Resource",
+    "category": "Category",
+    "identity": "Identity",
+    "event": "Event",
+}
+_events_of: Final = attrgetter("events")
+_trouble_of: Final = attrgetter("trouble")
+_SIGNS: Final = {"good": "✓", "plain": "i", "warning": "⚠", "bad": "✗"}
+_FILTERS: Final = ("outcome", "severity", "category")
+
+
+class Page:
+    """What turns a summary into HTML.
+
+    Raises:
+        ExportError: The extra that it needs is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import jinja2  # noqa: PLC0415 - an extra
+            import markupsafe  # noqa: PLC0415 - comes with it
+            from vl_convert import javascript_bundle  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError:
+            raise ExportError(
+                "a report needs jinja2 and vl-convert-python:"
+                " pip install 'canopy-async[report]'"
+            ) from None
+        self._vega: Final = _vega(javascript_bundle)
+        self._safe: Final = markupsafe.Markup
+        self._environment: Final = jinja2.Environment(
+            autoescape=True,
+            finalize=self._shown,
+            lstrip_blocks=True,
+            trim_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        self._environment.filters["number"] = _number
+
+    def render(
+        self,
+        manifest: Manifest,
+        summary: Summary,
+        completeness: Completeness,
+        *,
+        made_at: datetime,
+    ) -> bytes:
+        """Return the page in UTF-8."""
+        charts = charts_of(summary.timeline)
+        scripts = [self._vega, _template("report.js")]
+        style = _template("report.css")
+        safe = self._safe
+        html = self._environment.from_string(_template("report.html")).render(
+            library=_LIBRARY,
+            policy=_policy(scripts, style),
+            style=safe(style),
+            title=f"Audit log of {manifest.header.account}",
+            account=manifest.header.account,
+            range=_range(summary),
+            asked=_asked(manifest.header),
+            figures=_figures(manifest, summary),
+            proof=completeness,
+            signs=_SIGNS,
+            charts=charts,
+            actors=_board(summary.actors, _actor, _events_of),
+            actions=_board(summary.actions, _action, _events_of),
+            trouble=_trouble(summary),
+            troubled_actors=_board(summary.troubled_actors, _actor, _trouble_of),
+            troubled_actions=_board(summary.troubled_actions, _action, _trouble_of),
+            columns=_COLUMNS,
+            filters=_FILTERS,
+            latest_note=_latest_note(summary),
+            notes=_notes(manifest.header, made_at),
+            chart_data=safe(
+                _embedded(
+                    {
+                        name: {"spec": chart.spec, "margin": chart.margin}
+                        for name, chart in charts.items()
+                    }
+                )
+            ),
+            event_data=safe(
+                _embedded(
+                    {
+                        "columns": list(_COLUMNS),
+                        "rows": [_cells(row) for row in summary.latest],
+                    }
+                )
+            ),
+            scripts=[safe(script) for script in scripts],
+        )
+        return html.encode()
+
+    def _shown(self, value: Any) -> Any:
+        """Return what stands in the page for a value of the template."""
+        if isinstance(value, str) and not isinstance(value, self._safe):
+            return clipped(value, _LONGEST_TEXT)
+        return value
+
+
+@cache
+def _vega(bundle: Callable[[str], str]) -> str:
+    """Return Vega, Vega-Lite and what draws with them, as one script."""
+    script = bundle("window.vegaEmbed = vegaEmbed;")
+    # What would end the element around it means the same when it is escaped.
+    return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+
+
+@cache
+def _template(name: str) -> str:
+    return (files("canopy_async.export.report") / "templates" / name).read_text("utf-8")
+
+
+def _policy(scripts: Iterable[str], style: str) -> str:
+    """Return the page's policy: it runs what it came with, and loads nothing."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {' '.join(map(_source_of, scripts))}",
+            f"style-src {_source_of(style)}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _source_of(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _embedded(value: Any) -> str:
+    """Return JSON that nothing in an element of HTML can end or begin."""
+    text = msgspec.json.encode(value).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _rate(part: int, whole: int) -> str:
+    """Return a share in percent; what is not nothing does not look like it."""
+    if not part:
+        return "0%"
+    percent = 100 * part / whole
+    return "< 0.1%" if percent < _LEAST_PERCENT else f"{percent:.1f}%"
+
+
+def _moment(created_at: int) -> str:
+    return f"{as_datetime(created_at):%Y-%m-%d %H:%M:%S}"
+
+
+def _range(summary: Summary) -> str:
+    if summary.first is None or summary.last is None:
+        return "No events"
+    return f"{_moment(summary.first)} to {_moment(summary.last)} UTC"
+
+
+def _figures(manifest: Manifest, summary: Summary) -> list[dict[str, str]]:
+    outcomes = summary.timeline.totals["outcome"]
+    severities = summary.timeline.totals["severity"]
+    identities = manifest.identities.values()
+    tiles = [
+        ("Events", summary.events, _pace(summary), ""),
+        (
+            "Identities",
+            len(identities),
+            f"{sum(entry.events > 0 for entry in identities):,} with events",
+            "",
+        ),
+    ]
+    for name, count, tone in (
+        ("Failures", outcomes.get("failure", 0), "failure"),
+        ("Denials", outcomes.get("denied", 0), "denied"),
+        ("Critical events", severities.get("critical", 0), "critical"),
+    ):
+        note = f"{_rate(count, summary.events)} of events"
+        tiles.append((name, count, note, tone if count else ""))
+    return [
+        {"name": name, "value": _number(count), "note": note, "tone": tone}
+        for name, count, note, tone in tiles
+    ]
+
+
+def _pace(summary: Summary) -> str:
+    """Say how many events there were a day, if it was more than one day."""
+    if summary.first is None or summary.last is None:
+        return "none"
+    days = (as_datetime(summary.last) - as_datetime(summary.first)) / _DAY
+    if days < 1:
+        return "in less than a day"
+    return f"about {round(summary.events / days):,} a day"
+
+
+def _trouble(summary: Summary) -> str:
+    outcomes = summary.timeline.totals["outcome"]
+    failures, denials = outcomes.get("failure", 0), outcomes.get("denied", 0)
+    if not failures + denials:
+        return "No event failed, and none was denied."
+    return (
+        f"{failures:,} failed and {denials:,} were denied, which together is"
+        f" {_rate(failures + denials, summary.events)} of all events."
+    )
+
+
+def _latest_note(summary: Summary) -> str:
+    shown = len(summary.latest)
+    if shown == summary.events:
+        return f"All {shown:,} events. Times are UTC."
+    return f"The latest {shown:,} of {summary.events:,} events. Times are UTC."
+
+
+def _asked(header: Header) -> str:
+    """Say which part of the log was asked for; nothing if it was all of it."""
+    parts: list[str] = []
+    if header.since is not None:
+        parts.append(f"from {_minute(header.since)}")
+    if header.until is not None:
+        parts.append(f"before {_minute(header.until)}")
+    if header.q is not None:
+        parts.append(f"that match “{clipped(header.q, _LONGEST_CELL)}”")
+    return f"Only events {' and '.join(parts)} were asked for." if parts else ""
+
+
+def _notes(header: Header, made_at: datetime) -> list[str]:
+    begun = (
+        f"The export was begun on {_minute(header.created_at)} UTC. This report of it"
+        f" was made on {_minute(made_at)} UTC by {_LIBRARY} {__version__}."
+    )
+    return [begun, _WHAT_IS_IN_IT]
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _actor(actor: Actor) -> tuple[str, str]:
+    """Return what an actor is called, and what else is known of it."""
+    if not (actor.label or actor.id):
+        return _UNNAMED, clipped(actor.type, _LONGEST_CELL)
+    return _named(actor.label, actor.type, actor.id)
+
+
+def _action(action: str) -> tuple[str, str]:
+    return clipped(action, _LONGEST_CELL), ""
+
+
+def _named(label: str | None, kind: str | None, its_id: str | None) -> tuple[str, str]:
+    """Return a name and what stands in small letters below it."""
+    known = dict.fromkeys(
+        clipped(part, _LONGEST_CELL) for part in (label, its_id, kind) if part
+    )
+    name, *rest = known or [""]
+    return name, " · ".join(reversed(rest))
+
+
+def _board(
+    ranking: Ranking[T],
+    name: Callable[[T], tuple[str, str]],
+    size: Callable[[Ranked[T]], int],
+) -> dict[str, Any]:
+    """Return a ranking as its table shows it, bars in percent of the first."""
+    largest = max(map(size, ranking.entries), default=1)
+    return {
+        "note": _board_note(ranking),
+        "entries": [
+            {
+                "label": name(entry.what)[0],
+                "detail": name(entry.what)[1],
+                # Each bar lies on the one before it.
+                "bars": {
+                    "all": round(100 * size(entry) / largest, 2),
+                    "denied": round(100 * entry.trouble / largest, 2),
+                    "failure": round(100 * entry.failures / largest, 2),
+                },
+                "events": entry.events,
+                "failures": entry.failures,
+                "denials": entry.denials,
+                "trouble": entry.trouble,
+                "rate": _rate(entry.trouble, entry.events),
+            }
+            for entry in ranking.entries
+        ],
+    }
+
+
+def _board_note(ranking: Ranking[Any]) -> str:
+    shown = len(ranking.entries)
+    if ranking.shortfall:
+        return (
+            f"The first {shown:,} of too many to tell each apart: a number may be too"
+            f" low by up to {ranking.shortfall:,}. The others have"
+            f" {ranking.others:,} events at most."
+        )
+    if not ranking.others:
+        return f"All {shown:,}."
+    return (
+        f"The first {shown:,} of {ranking.different:,}. The others have"
+        f" {ranking.others:,} events."
+    )
+
+
+def _cells(row: Row) -> list[str | list[str]]:
+    """Return a row of the table of events, in the order of its columns."""
+    clip = partial(clipped, most=_LONGEST_CELL)
+    milliseconds = as_datetime(row.created_at).microsecond // 1000
+    actor = Actor(type=row.actor_type, id=row.actor_id, label=row.actor_label)
+    return [
+        f"{_moment(row.created_at)}.{milliseconds:03}",
+        clip(row.action),
+        clip(row.outcome),
+        clip(row.severity),
+        list(_actor(actor)),
+        list(_named(row.resource_label, row.resource_type, row.resource_id)),
+        clip(row.category or ""),
+        clip(row.identity_id),
+        clip(row.id),
+    ]
