@@ -1,4 +1,4 @@
-"""Where a read stands, as a small text that outlives the process."""
+"""Checkpoints: the place of a read, as a small text that outlives the process."""
 
 import hashlib
 import json
@@ -10,12 +10,13 @@ from typing import Any, Final, Self
 import attrs
 import msgspec
 
-from canopy_async._util.instants import in_utc
+from canopy_async._util.instants import in_utc, text_of
+from canopy_async._util.public import publish
 from canopy_async.errors import CheckpointError
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof, ReadReport
 
-__all__ = ["MAX_IDS", "Checkpoint", "Place", "scope_of", "scope_of_read"]
+__all__ = ["MAX_IDS", "Checkpoint", "CheckpointBuilder", "scope_of", "scope_of_read"]
 
 VERSION: Final = 2
 """The version of the text; each later one of this library reads it."""
@@ -85,6 +86,28 @@ class Checkpoint:
         ).decode()
 
     @classmethod
+    def of_read(cls, resume: Any, scope: str) -> "Checkpoint":
+        """Return ``resume`` as a checkpoint of the read with this scope.
+
+        Args:
+            resume: A checkpoint, or its text.
+            scope: The scope of the read that goes on.
+
+        Raises:
+            TypeError: ``resume`` is neither.
+            CheckpointError: It is damaged, or of another read.
+        """
+        if not isinstance(resume, (Checkpoint, str, bytes)):
+            raise TypeError(f"resume must be a Checkpoint, not {type(resume).__name__}")
+        found = resume if isinstance(resume, Checkpoint) else cls.loads(resume)
+        if found.scope != scope:
+            raise CheckpointError(
+                "the checkpoint is of another read: server, account, identity, q,"
+                " sort_by, order, since and until must be the same"
+            )
+        return found
+
+    @classmethod
     def loads(cls, text: str | bytes) -> Self:
         """Return the checkpoint that `dumps` wrote.
 
@@ -126,8 +149,8 @@ class Checkpoint:
         )
 
 
-class Place:
-    """Where a pass over a list stands, row by row.
+class CheckpointBuilder:
+    """The checkpoint of a pass over a list, kept up to date row by row.
 
     Args:
         scope: Returns the hash of the read, which few passes need.
@@ -198,12 +221,7 @@ def scope_of_read(
     base_url: str,
     account: str,
     identity: str | None = None,
-    q: str | None = None,
-    sort_by: str | None = None,
-    order: str | None = None,
-    status: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    **asked: str | datetime | None,
 ) -> str:
     """Return the scope of a read: a hash of what its checkpoints may be used for.
 
@@ -216,25 +234,19 @@ def scope_of_read(
         base_url: Where the API is, without a trailing slash.
         account: The account's slug.
         identity: Whose log it is, None for the list of identities.
-        q: Search term.
-        sort_by: The column that was asked for.
-        order: The order that was asked for.
-        status: Of identities, which are listed.
-        since: The earliest instant that is wanted.
-        until: The first instant that is not wanted.
+        **asked: What was asked for, by name: the search term, the order, the bounds.
     """
     fields = {
         "base_url": base_url,
         "account": account,
         "identity": identity,
-        "q": q,
-        "sort_by": sort_by,
-        "order": order,
-        "status": status,
-        "since": _text_of(since),
-        "until": _text_of(until),
+        **asked,
     }
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = {
+        name: text_of(value) if isinstance(value, datetime) else value
+        for name, value in fields.items()
+        if value is not None
+    }
     return scope_of(
         json.dumps(given, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     )
@@ -245,7 +257,4 @@ def scope_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _text_of(instant: datetime | None) -> str | None:
-    if instant is None:
-        return None
-    return in_utc(instant).isoformat(timespec="microseconds")
+publish("canopy_async", Checkpoint)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import attrs
 
 from canopy_async._util.arguments import fault_of_callback
+from canopy_async._util.public import publish
 
 __all__ = [
     "CooldownStarted",
@@ -196,3 +197,13 @@ class LoggingHook:
                     record.rows,
                     record.item_count,
                 )
+
+
+publish(
+    "canopy_async",
+    CooldownStarted,
+    LoggingHook,
+    PageReceived,
+    RequestFinished,
+    RetryScheduled,
+)

@@ -1,15 +1,17 @@
-"""What a read can say of itself."""
+"""Reports: what a read has read, and what it can prove."""
 
 from collections.abc import Iterable
 from enum import StrEnum
 
 import attrs
 
+from canopy_async._util.public import publish
+
 __all__ = ["Progress", "Proof", "ReadReport", "weakest"]
 
 
 class Proof(StrEnum):
-    """What stands behind ``ReadReport.complete``, the strongest first."""
+    """The proof behind ``ReadReport.complete``, the strongest first."""
 
     STRICT_KEY = "strict-key"
     SHARED_ID = "shared-id"
@@ -25,7 +27,7 @@ def weakest(proofs: Iterable[Proof]) -> Proof:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far a read is.
+    """The progress of a read.
 
     Attributes:
         seen: Events handed out so far.
@@ -41,7 +43,7 @@ class Progress:
 
 @attrs.frozen(kw_only=True)
 class ReadReport:
-    """What one pass over a list read, and what it can prove.
+    """The report of one pass over a list: what was read, and what it proves.
 
     Attributes:
         complete: Whether the read reached its end and ``proof`` holds for all
@@ -77,3 +79,6 @@ class ReadReport:
     order_observed: str | None = None
     order_ignored: bool = False
     warnings: tuple[str, ...] = ()
+
+
+publish("canopy_async", Progress, Proof, ReadReport)

@@ -16,12 +16,13 @@ from canopy_async._api.base_url import is_loopback, parse_base_url, parse_proxy
 from canopy_async._api.identity_ids import IdentityIds, id_of
 from canopy_async._api.requests import (
     MAX_TAKE,
-    Endpoint,
     Query,
     audit_endpoint,
     identities_endpoint,
 )
 from canopy_async._api.responses import page_from
+from canopy_async._read.audit_log import AuditLog, check_provable
+from canopy_async._read.events_query import EventsQuery, left_of
 from canopy_async._read.run import ReadOptions
 from canopy_async._read.stream import EventStream, Stream
 from canopy_async._transport.gate import Gate, SessionStats
@@ -37,11 +38,11 @@ from canopy_async._util.arguments import (
     check_segment,
     check_text,
 )
+from canopy_async._util.public import publish
 from canopy_async._version import __version__
-from canopy_async._walk import WHOLE, PlainWalk, Span, Walk, proven_walk
+from canopy_async._walk import WHOLE
 from canopy_async.auth import Credential, TokenProvider, as_provider
 from canopy_async.checkpoint import Checkpoint, scope_of_read
-from canopy_async.errors import CheckpointError
 from canopy_async.hooks import Hook, Hooks
 from canopy_async.models import AuditEvent, Identity, Page
 from canopy_async.retry import RetryPolicy
@@ -213,7 +214,7 @@ class CanopySession:
 
     @property
     def base_url(self) -> str:
-        """Where the API is, without a trailing slash."""
+        """The base URL of the API, without a trailing slash."""
         return self._base_url
 
     @property
@@ -223,12 +224,12 @@ class CanopySession:
 
     @property
     def stats(self) -> SessionStats:
-        """What this session has done, and how wide it runs now."""
+        """The counters of this session, and its present limits."""
         return self._gate.stats
 
     @property
     def server_time(self) -> datetime | None:
-        """What time it is by the server's clock, within about a second.
+        """The time by the server's clock, within about a second.
 
         It is the ``Date`` of the newest answer, and the time that has passed since
         it came. This machine's date doesn't enter.
@@ -423,25 +424,9 @@ class CanopySession:
         Example:
             >>> latest = await canopy.events("idn_1", order="desc", limit=20).collect()
         """
-        endpoint = audit_endpoint(self._account, identity_id)
-        query = Query(q=q, sort_by=sort_by, order=order)
-        span = Span(since=since, until=until)
-        if not lossless and (resume is not None or not span.is_whole):
-            raise ValueError("lossless must be True with since, until or resume")
-        if resume is not None:
-            checkpoint = _checked(resume, self._scope(endpoint, query, span))
-            # Before the first row it is no place, and its order no evidence.
-            if checkpoint.key is not None:
-                span = attrs.evolve(span, resume=checkpoint)
-        return self._stream(
-            endpoint,
-            query,
-            limit=limit,
-            take=take,
-            concurrency=concurrency,
-            lossless=lossless,
-            span=span,
-        )
+        query = EventsQuery(q=q, sort_by=sort_by, order=order, since=since, until=until)
+        options = self._options(limit, take, concurrency, lossless)
+        return self._log(identity_id, query, options).stream(resume)
 
     def identities(
         self,
@@ -480,13 +465,21 @@ class CanopySession:
         Example:
             >>> ids = [who.id async for who in canopy.identities(status="active")]
         """
-        return self._stream(
-            identities_endpoint(self._account),
-            Query(q=q, sort_by=sort_by, order=order, status=status),
-            limit=limit,
-            take=take,
-            concurrency=concurrency,
-            lossless=lossless,
+        query = Query(q=q, sort_by=sort_by, order=order, status=status)
+        options = self._options(limit, take, concurrency, lossless)
+        self._transport.check_open()
+        return Stream(
+            endpoint=identities_endpoint(self._account),
+            query=query,
+            span=WHOLE,
+            options=options,
+            scope=partial(
+                scope_of_read,
+                base_url=self._base_url,
+                account=self._account,
+                **query.named,
+            ),
+            transport=self._transport,
         )
 
     def lists_identities(self, stream: Stream[Any]) -> bool:
@@ -549,13 +542,20 @@ class CanopySession:
         # Imported when it is used, as most sessions don't: imports take time.
         from canopy_async._fanout.fanout import FanOut  # noqa: PLC0415
 
-        read = partial(self.events, **options)
-        read("any")  # which refuses what can't be read, before anything is sent
-        if since_each is not None:
-            read = partial(_read_since, read, since_each)
+        self._transport.check_open()
+        query = EventsQuery.picked_from(options)
+        how = self._options(**left_of(options))
+        check_provable(query, how)
+
+        def log_of(identity_id: str) -> AuditLog:
+            if since_each is None or identity_id not in since_each:
+                return self._log(identity_id, query, how)
+            since = since_each[identity_id]
+            return self._log(identity_id, attrs.evolve(query, since=since), how)
+
         return FanOut(
             identity_ids,
-            read,
+            log_of,
             transport=self._transport,
             on_error=on_error,
             width=width,
@@ -613,9 +613,10 @@ class CanopySession:
                 and between the attempts of one that can't be polled.
             overlap: Seconds that an event may be committed late, up to a day:
                 so far before the newest one does each poll read a log again.
-            deep_overlap: The same now and then, up to a day, for those that are
-                committed later; None or 0 for never.
-            deep_every: Seconds between such polls, up to a day; None or 0 for never.
+            deep_overlap: Seconds that an event may be committed late and still be found
+                by a deep poll, one that reads further back now and then; up to a day.
+                None or 0 for no deep polls.
+            deep_every: Seconds between deep polls, up to a day; None or 0 for never.
             settle: Hold events back for so many seconds, up to a day, so that
                 what is committed late meanwhile comes in its order. Their age
                 is told by newer events of the log, and by the time that has
@@ -649,7 +650,8 @@ class CanopySession:
             ...         await store.save(batch)
         """
         self._transport.check_open()
-        query = Query(q=q, order="desc")
+        query = EventsQuery(q=q, order="desc")
+        how = self._options()
         if checkpoint is not None:
             if checkpoints is not None or not isinstance(identities, (str, Identity)):
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
@@ -671,60 +673,38 @@ class CanopySession:
         )
         return Follower(
             identities,
-            read=lambda identity_id: partial(self.events, identity_id, q=q),
-            scope=lambda identity_id: self._scope(
-                audit_endpoint(self._account, identity_id), query, WHOLE
-            ),
+            log_of=lambda identity_id: self._log(identity_id, query, how),
             transport=self._transport,
             options=options,
             checkpoints=checkpoints,
             on_end=on_end,
         )
 
-    def _stream(
+    def _options(
         self,
-        endpoint: Endpoint[T],
-        query: Query,
-        *,
-        limit: int | None,
-        take: int,
-        concurrency: int | None,
-        lossless: bool,
-        span: Span = WHOLE,
-    ) -> Stream[T]:
-        self._transport.check_open()
-        if limit is not None:
-            check_integer("limit", limit, minimum=0)
-        if concurrency is None:
-            concurrency = self._concurrency
-        options = ReadOptions(
+        limit: int | None = None,
+        take: int = MAX_TAKE,
+        concurrency: int | None = None,
+        lossless: bool = True,  # noqa: FBT001, FBT002 - as the public methods have it
+    ) -> ReadOptions:
+        """Return how a list is read, checked."""
+        return ReadOptions(
             limit=limit,
-            take=check_integer("take", take, minimum=1, maximum=MAX_TAKE),
-            concurrency=check_integer("concurrency", concurrency, minimum=1),
-            lossless=check_flag("lossless", lossless),
-            span=span,
-            scope=partial(self._scope, endpoint, query, span),
-        )
-        return Stream(
-            endpoint=endpoint,
-            query=query,
-            options=options,
-            transport=self._transport,
-            new_walk=partial(_new_walk, endpoint.row),
+            take=take,
+            concurrency=self._concurrency if concurrency is None else concurrency,
+            lossless=lossless,
         )
 
-    def _scope(self, endpoint: Endpoint[Any], query: Query, span: Span) -> str:
-        """Return the hash of what a checkpoint of this read may be used for."""
-        return scope_of_read(
-            base_url=self._base_url,
+    def _log(
+        self, identity_id: str, query: EventsQuery, options: ReadOptions
+    ) -> AuditLog:
+        return AuditLog.of(
+            identity_id,
             account=self._account,
-            identity=endpoint.identity,
-            q=query.q,
-            sort_by=query.sort_by,
-            order=query.order,
-            status=query.status,
-            since=span.since,
-            until=span.until,
+            base_url=self._base_url,
+            transport=self._transport,
+            query=query,
+            options=options,
         )
 
 
@@ -733,29 +713,6 @@ _VARIABLES: Final = {
     "token": "CANOPY_TOKEN",
     "base_url": "CANOPY_BASE_URL",
 }
-
-
-def _checked(resume: Checkpoint | str, scope: str) -> Checkpoint:
-    if not isinstance(resume, (Checkpoint, str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"resume must be a Checkpoint, not {type(resume).__name__}")
-    checkpoint = resume if isinstance(resume, Checkpoint) else Checkpoint.loads(resume)
-    if checkpoint.scope != scope:
-        raise CheckpointError(
-            "the checkpoint is of another read: server, account, identity, q,"
-            " sort_by, order, since and until must be the same"
-        )
-    return checkpoint
-
-
-def _read_since(
-    read: Callable[..., EventStream],
-    since_each: Mapping[str, datetime | None],
-    identity_id: str,
-    **options: Any,
-) -> EventStream:
-    if identity_id in since_each:
-        options["since"] = since_each[identity_id]
-    return read(identity_id, **options)
 
 
 @lru_cache(maxsize=64)
@@ -770,20 +727,6 @@ def _check_type(name: str, value: Any, cls: type) -> None:
         raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")
 
 
-def _new_walk(row: type, query: Query, options: ReadOptions) -> Walk[Any]:
-    if not options.lossless:
-        return PlainWalk(take=options.take, limit=options.limit)
-    return proven_walk(
-        take=options.take,
-        limit=options.limit,
-        order=query.order,
-        sort_by=query.sort_by,
-        span=options.span,
-        # Which order identities come in by default is nowhere said.
-        accept_unordered=row is Identity,
-    )
-
-
 def _headers(base_url: str, user_agent: str | None) -> dict[str, str]:
     own = f"canopy-async/{__version__}"
     if user_agent is not None:
@@ -796,3 +739,6 @@ def _headers(base_url: str, user_agent: str | None) -> dict[str, str]:
         "Accept-Encoding": "identity" if is_loopback(base_url) else "gzip",
         "User-Agent": f"{user_agent} {own}" if user_agent else own,
     }
+
+
+publish("canopy_async", CanopySession)

@@ -16,11 +16,13 @@ from support.clusters import (
 )
 from support.exports import truth
 
-from canopy_async import CheckpointError, ExportError
+from canopy_async import CanopySession, CheckpointError, ExportError
 from canopy_async._follow.follow_checkpoint import FollowCheckpoint
+from canopy_async._read.events_query import EventsQuery
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.distributed.destination import LocalDestination, open_destination
 from canopy_async.distributed.log_parts import LogParts
+from canopy_async.distributed.network import Network
 from canopy_async.distributed.part_reader import Reading
 from canopy_async.distributed.primitives import lease_patience
 from canopy_async.distributed.recovery import delete_leftovers, recover
@@ -184,9 +186,8 @@ def other_disk(_, __):
 @pytest.fixture
 def target(tmp_path):
     """An export's directory, empty but open."""
-    header = new_header(
-        "acme", "http://127.0.0.1", "jsonl", since=None, until=None, q=None
-    )
+    session = CanopySession("acme", "unused", base_url="http://127.0.0.1")
+    header = new_header(session, "jsonl", EventsQuery())
     made = open_destination(LocalStorage(tmp_path / "out"), header)
     assert isinstance(made, LocalDestination)
     made.open(ignored)
@@ -500,7 +501,9 @@ def job(server):
     return Job(
         run="0123abcd",
         header=new_header(
-            server.account, server.base_url, "jsonl", since=None, until=None, q=None
+            CanopySession(server.account, "unused", base_url=server.base_url),
+            "jsonl",
+            EventsQuery(),
         ),
         token=TokenSource("env:X"),
         url="/nowhere",
@@ -513,6 +516,8 @@ def job(server):
         split_over=100,
         max_file_bytes=1 << 20,
         beat=1.0,
+        network=Network(),
+        umask=0o077,
     )
 
 

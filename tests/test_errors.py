@@ -64,7 +64,7 @@ def every_class():
     found = [errors.CanopyError]
     for cls in found:
         found.extend(sub for sub in cls.__subclasses__() if sub not in found)
-    return [cls for cls in found if cls.__module__ == errors.__name__]
+    return [cls for cls in found if cls.__module__ == "canopy_async"]
 
 
 def example(cls):

@@ -68,7 +68,7 @@ async def test_the_end_of_a_block_awaits_everything(server, canopy, ids):
             await all_in_flight(server)
             break
     assert canopy.stats.in_flight == 0
-    assert not [t for t in asyncio.all_tasks() if "canopy_async/fanout" in repr(t)]
+    assert not [t for t in asyncio.all_tasks() if "canopy_async/_fanout" in repr(t)]
     assert fan_out.progress.open == 0
     await assert_quiet(server)
 

@@ -99,7 +99,7 @@ def test_a_row_is_of_an_attrs_class_and_works_as_one(row):
     assert attrs.asdict(row)["id"] == row.id
     assert repr(row).startswith(f"{cls.__name__}(id={row.id!r}, ")
     assert weakref.ref(row)() is row
-    assert cls.__module__ == "canopy_async.models"
+    assert cls.__module__ == "canopy_async"
     assert list(inspect.signature(cls).parameters) == [
         field.name for field in attrs.fields(cls)
     ]

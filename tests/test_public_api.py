@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import pickle
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,6 +10,7 @@ from importlib.metadata import version
 import pytest
 
 import canopy_async
+from canopy_async import distributed, export, testing
 
 HEAVY = ("cattrs", "typer", "rich", "aiohttp.web", "canopy_async.testing", "pyarrow")
 
@@ -33,6 +35,24 @@ def test_all_is_all_that_is_exported():
     assert exported <= set(canopy_async.__all__)
 
 
+PACKAGES = (canopy_async, distributed, export, testing)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_what_is_public_says_that_it_is_of_the_place_it_is_imported_from(package):
+    public = [getattr(package, name) for name in package.__all__]
+    named = [it for it in public if inspect.isclass(it) or inspect.isfunction(it)]
+    assert named
+    assert {thing.__module__ for thing in named} == {package.__name__}
+
+
+@pytest.mark.parametrize("name", canopy_async.__all__)
+def test_what_is_public_can_be_pickled_by_its_place(name):
+    thing = getattr(canopy_async, name)
+    if inspect.isclass(thing):
+        assert pickle.loads(pickle.dumps(thing)) is thing  # noqa: S301 - our own
+
+
 def test_the_version_is_that_of_the_distribution():
     assert canopy_async.__version__ == version("canopy-async")
 
@@ -49,7 +69,7 @@ def public_members():
             yield name, thing
             for member, value in vars(thing).items():
                 value = getattr(value, "__func__", value)  # noqa: PLW2901
-                ours = getattr(value, "__module__", None) == thing.__module__
+                ours = str(getattr(value, "__module__", "")).startswith("canopy_async")
                 function = inspect.isfunction(value) and ours
                 public = not member.startswith("_")
                 if public and (function or isinstance(value, property)):

@@ -1,6 +1,6 @@
 """The public cattrs converter, and pages read row by row with it.
 
-Slower than the decoder that `canopy_async._api.wire` uses, and more talkative: it
+Slower than the decoder that `canopy_async._api.decoding` uses, and more talkative: it
 says which row and which field of a page breaks the contract.
 """
 

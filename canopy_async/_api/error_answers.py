@@ -12,7 +12,7 @@ from canopy_async._api.responses import (
     Response,
     request_id_of,
 )
-from canopy_async._api.retry_after import retry_after_seconds
+from canopy_async._api.retry_after import number_in, retry_after_seconds
 from canopy_async.errors import (
     ApiError,
     BadRequestError,

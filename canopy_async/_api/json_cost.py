@@ -1,9 +1,9 @@
-"""How much work a body of JSON is, found out without decoding it.
+"""The cost of decoding a body of JSON, estimated without decoding it.
 
 To decode a text takes a nanosecond a byte, to make a value of what stands outside of
 texts up to a hundred times as long: a megabyte of ``[],[],[]`` is a third of a million
-lists. So a body may be as large as `canopy_async._transport.body.MAX_BODY` says, and only a
-part of that may stand outside of texts.
+lists. So a body may be as large as `canopy_async._transport.body.MAX_BODY` says, and
+only a part of that may stand outside of texts.
 """
 
 import codecs

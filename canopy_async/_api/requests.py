@@ -17,7 +17,6 @@ __all__ = [
     "audit_endpoint",
     "build_url",
     "identities_endpoint",
-    "query_string",
 ]
 
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class Endpoint(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class Query:
-    """What is asked of a list, the same for each of its pages.
+    """The part of a request that all pages of one read have in common.
 
     Attributes:
         encoded: All of it as it is sent, percent-encoded.
@@ -68,8 +67,12 @@ class Query:
             check_choice("order", self.order, ORDERS)
         if self.status is not None:
             check_choice("status", self.status, ("active", "inactive"))
-        encoded = _encoded(self.q, self.sort_by, self.order, self.status)
-        object.__setattr__(self, "encoded", encoded)
+        object.__setattr__(self, "encoded", _encoded(**self.named))
+
+    @property
+    def named(self) -> dict[str, str | None]:
+        """The fields by name: what is sent, and what a scope is made of."""
+        return {name: getattr(self, name) for name in _FIELDS}
 
 
 def audit_endpoint(account: str, identity_id: str) -> Endpoint[AuditEvent]:
@@ -97,18 +100,13 @@ def build_url(
     base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
 ) -> str:
     """Return the URL of one page, percent-encoded once and for all."""
-    return f"{base_url}{endpoint.path}?{query_string(query, page=page, take=take)}"
+    return f"{base_url}{endpoint.path}?page={page}&take={take}{query.encoded}"
 
 
-def query_string(query: Query, *, page: int, take: int) -> str:
-    """Return what is in the URL of one page after the question mark."""
-    return f"page={page}&take={take}{query.encoded}"
+_FIELDS: Final = tuple(field.name for field in attrs.fields(Query) if field.init)
 
 
 @lru_cache(maxsize=256)
-def _encoded(
-    q: str | None, sort_by: str | None, order: str | None, status: str | None
-) -> str:
-    fields = {"q": q, "sort_by": sort_by, "order": order, "status": status}
+def _encoded(**fields: str | None) -> str:
     given = {name: value for name, value in fields.items() if value is not None}
     return f"&{urlencode(given, quote_via=quote)}" if given else ""

@@ -6,10 +6,7 @@ them together hold ready is bounded.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from itertools import repeat
-from operator import length_hint
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -28,11 +25,10 @@ from canopy_async._fanout.results import (
     IdentityBatch,
     IdentityEvent,
     IdentityOutcome,
-    pair,
 )
 from canopy_async._fanout.suspects import Suspects
+from canopy_async._read.audit_log import AuditLog
 from canopy_async._read.run import Run
-from canopy_async._read.stream import EventStream
 from canopy_async._transport.transport import Transport
 from canopy_async._util.arguments import (
     OnError,
@@ -40,6 +36,9 @@ from canopy_async._util.arguments import (
     check_choice,
     check_integer,
 )
+from canopy_async._util.frames import forget_frames
+from canopy_async._util.mailbox import Mailbox
+from canopy_async._util.public import publish
 from canopy_async._util.tasks import cancel_and_wait, start_task
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
@@ -70,26 +69,18 @@ class _Reading:
         resume: Where its read begins, None for the start.
         run: The pass over its log, once it is there.
         events: Those of its latest page, not handed out to the last one yet.
-        finished: Is set once all of them were; where the page could not be
-            read, to the error.
+        handed: How many of these were handed out.
     """
 
     identity_id: str
     resume: Checkpoint | str | None
     run: Run[AuditEvent] | None = None
     events: Sequence[AuditEvent] = ()
-    finished: asyncio.Future[None] | None = None
-    _left: Iterator[AuditEvent] = attrs.field(factory=lambda: iter(()))
-    _count: int = 0
-
-    @property
-    def handed(self) -> int:
-        """How many of the events were handed out."""
-        return self._count - length_hint(self._left)
+    handed: int = 0
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """Where to go on after the last event that was handed out."""
+        """The place after the last event that was handed out."""
         if self.run is None:
             return None
         if not self.events:
@@ -98,16 +89,17 @@ class _Reading:
 
     def begin(self, events: Sequence[AuditEvent]) -> None:
         """Have other events, of which none was handed out yet."""
-        self.events = events
-        self._left, self._count = iter(events), len(events)
+        self.events, self.handed = events, 0
 
     def pairs(self) -> Iterator[IdentityEvent]:
         """Hand out the events one by one, each with its identity."""
-        return map(pair, zip(repeat(self.identity_id), self._left))
+        for event in self.events:
+            self.handed += 1
+            yield IdentityEvent(self.identity_id, event)
 
     def take_all(self) -> Sequence[AuditEvent]:
         """Hand out all events at once."""
-        self._left = iter(())
+        self.handed = len(self.events)
         return self.events
 
 
@@ -138,7 +130,7 @@ class FanOut:
     def __init__(
         self,
         identity_ids: IdentityIds,
-        read: Callable[..., EventStream],
+        log_of: Callable[[str], AuditLog],
         *,
         transport: Transport,
         on_error: OnError,
@@ -151,7 +143,7 @@ class FanOut:
         check_ids(identity_ids)
         self._ids: Final = each_id(identity_ids)
         self._pulling: Final = asyncio.Lock()
-        self._read: Final = read
+        self._log_of: Final = log_of
         self._transport: Final = transport
         self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         check_choice("on_error", on_error, _ON_ERROR)
@@ -170,10 +162,7 @@ class FanOut:
         self._suspects: Final = Suspects()
         self._open: dict[_Reading, None] = {}
         self._cut_short: dict[str, Checkpoint | None] = {}
-        self._ready: deque[_Reading] = deque()
-        self._current: _Reading | None = None
-        self._wakeup: asyncio.Future[None] | None = None
-        self._stopped_by: Exception | None = None
+        self._mailbox: Final = Mailbox[_Reading]("this fan-out", self._has_ended)
         self._done_ids = 0
         self._complete_ids = 0
         self._failed_ids = 0
@@ -182,25 +171,24 @@ class FanOut:
         self._iterated = False
         self._entered = False
         self._started = False
-        self._closed = False
 
     @property
     def progress(self) -> FanOutProgress:
-        """How far this fan-out is."""
+        """The progress of this fan-out."""
         runs = [reading.run for reading in self._open if reading.run is not None]
-        current = 0 if self._current is None else self._current.handed
+        current = self._mailbox.current
         return FanOutProgress(
             done=self._done_ids,
             complete=self._complete_ids,
             failed=self._failed_ids,
-            open=0 if self._closed else len(self._open),
-            events=self._events + current,
+            open=0 if self._mailbox.closed else len(self._open),
+            events=self._events + (0 if current is None else current.handed),
             requests=self._requests + sum(run.progress.requests for run in runs),
         )
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint | None]:
-        """Where to go on with each identity that was begun and not finished.
+        """The place to go on from, of each identity that was begun and not finished.
 
         Those that failed and those that are open, or were when this fan-out
         was left; None stands for the start. Given as ``resume`` to a later
@@ -302,8 +290,7 @@ class FanOut:
     async def aclose(self) -> None:
         """Cancel the reads that are still running, and await them."""
         self._transport.check_loop()
-        self._closed = True
-        self._wake()
+        self._mailbox.close()
         try:
             await cancel_and_wait(self._workers)
         finally:
@@ -323,33 +310,22 @@ class FanOut:
             await self.aclose()
 
     async def _next_reading(self) -> _Reading | None:
-        """Wait for an identity that has events, and make it the current one."""
-        if self._wakeup is not None:
-            raise RuntimeError("this fan-out is being read by another task")
+        """Wait for an identity that has events."""
+        self._mailbox.check_reader()
         self._transport.check_loop()
         self._finish_current()
         if self._transport.closed:
             self._stop(SessionClosedError("the session is closed"))
         self._start()
-        while True:
-            while not (self._ready or self._is_over()):
-                self._wakeup = asyncio.get_running_loop().create_future()
-                try:
-                    await self._wakeup
-                finally:
-                    self._wakeup = None
-            if self._closed or self._stopped_by is not None:
-                break
-            if not self._ready:
-                self._judge_suspects(at_end=True)
-                break
-            self._current = self._ready.popleft()
-            if self._take_answer(self._current):
-                return self._current
+        while (reading := await self._mailbox.next()) is not None:
+            if self._take_answer(reading):
+                return reading
             self._finish_current()
+        if self._mailbox.error is None and not self._mailbox.closed:
+            self._judge_suspects(at_end=True)
         await self.aclose()
-        if self._stopped_by is not None:
-            raise self._stopped_by
+        if self._mailbox.error is not None:
+            raise self._mailbox.error
         return None
 
     def _take_answer(self, reading: _Reading) -> bool:
@@ -358,36 +334,34 @@ class FanOut:
         Here and not where it arrives: rows that wait would push each other out
         of the processor's cache, and an answer is smaller than its rows.
         """
-        run, finished = reading.run, reading.finished
-        if run is None or finished is None or finished.done():
-            return False  # its worker was cancelled meanwhile
+        if reading.run is None:
+            return False
         try:
-            reading.begin(run.take_answer())
+            reading.begin(reading.run.take_answer())
             if reading.events:
                 self._was_answered()
         except Exception as error:  # noqa: BLE001 - raised where it is read
-            finished.set_exception(error)
+            self._mailbox.give_back(error)
             return False
         return bool(reading.events)
 
     def _finish_current(self) -> None:
         """Count what was handed out, and let its identity go on."""
-        reading, self._current = self._current, None
+        reading = self._mailbox.current
         if reading is None:
             return
         self._events += reading.handed
         reading.begin(())
         if reading.run is not None:
             reading.run.finish_batch()  # many pages may be read until its turn
-        if reading.finished is not None and not reading.finished.done():
-            reading.finished.set_result(None)
+        self._mailbox.accept()
 
-    def _is_over(self) -> bool:
-        was_ended = self._closed or self._stopped_by is not None
-        return was_ended or (self._started and not self._workers)
+    def _has_ended(self) -> bool:
+        """Whether no identity is read any more, and none will be."""
+        return self._started and not self._workers
 
     def _start(self) -> None:
-        if not (self._started or self._is_over()):
+        if not (self._started or self._mailbox.is_over):
             self._started = True
             self._add_worker()
 
@@ -398,15 +372,15 @@ class FanOut:
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        if worker.cancelled() and not self._closed:
+        if worker.cancelled() and not self._mailbox.closed:
             self._stop(SessionClosedError("a read was cancelled from outside"))
-        self._wake()
+        self._mailbox.wake()
 
     async def _work(self) -> None:
         """Read one identity after another."""
         try:
             is_first = True
-            while self._stopped_by is None:
+            while self._mailbox.error is None:
                 found = await self._next_id()
                 if found is None:
                     return
@@ -428,22 +402,15 @@ class FanOut:
         try:
             if listed:
                 check_listed_id(identity_id)
-            stream = self._read(identity_id, resume=reading.resume)
+            stream = self._log_of(identity_id).stream(reading.resume)
             async with stream.open_over(self._lanes) as run:
                 reading.run = run
                 while await run.answered():
-                    await self._hand_over(reading)
+                    await self._mailbox.put(reading)
         except CanopyError as error:
             self._failed(reading, error)
         else:
             self._ended(reading, run)
-
-    async def _hand_over(self, reading: _Reading) -> None:
-        """Queue an answer, and wait until the last of its events was handed out."""
-        reading.finished = asyncio.get_running_loop().create_future()
-        self._ready.append(reading)
-        self._wake()
-        await reading.finished
 
     def _ended(self, reading: _Reading, run: Run[AuditEvent]) -> None:
         self._was_answered()
@@ -481,7 +448,7 @@ class FanOut:
         if not self._collects:
             self._stop(error)
         elif self._suspects.hold(failed):
-            _drop_frames(error)
+            forget_frames(error)
             self._judge_suspects(at_end=False)
             return
         self._count_failure(failed, error)
@@ -490,7 +457,7 @@ class FanOut:
         self._failed_ids += 1
         self.failures[failed.identity_id] = error
         if self._collects:
-            _drop_frames(error)
+            forget_frames(error)
         if self._on_end is not None:
             self._on_end(failed)
 
@@ -518,18 +485,9 @@ class FanOut:
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""
-        if self._stopped_by is not None or self._closed:
-            return
-        self._stopped_by = error
-        for worker in self._workers - {asyncio.current_task()}:
-            worker.cancel()
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)
+        if self._mailbox.stop(error):
+            for worker in self._workers - {asyncio.current_task()}:
+                worker.cancel()
 
 
-def _drop_frames(error: BaseException) -> None:
-    """Let an error that is kept hold nothing but itself."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None
+publish("canopy_async", FanOut)

@@ -6,7 +6,6 @@ processed: a slow reader slows the polls instead of piling up events.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -21,17 +20,16 @@ from canopy_async._follow.follow_checkpoint import (
     FollowCheckpoint,
     FollowOutcome,
 )
+from canopy_async._follow.options import FollowOptions, Start, check_start
 from canopy_async._follow.poll import clock
-from canopy_async._follow.poller import (
-    FollowOptions,
-    Poller,
-    Start,
-    check_start,
-)
-from canopy_async._follow.schedule import Rota
-from canopy_async._read.stream import EventStream
+from canopy_async._follow.poller import Poller
+from canopy_async._follow.schedule import Schedule
+from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.transport import Transport
 from canopy_async._util.arguments import check_callback
+from canopy_async._util.frames import forget_frames
+from canopy_async._util.mailbox import Mailbox
+from canopy_async._util.public import publish
 from canopy_async._util.tasks import cancel_and_wait
 from canopy_async.errors import (
     ApiError,
@@ -68,14 +66,12 @@ class _Handover:
         batch: The batch.
         before: What was handed out of the log before.
         handed: Events of it that were handed out.
-        processed: Is set once the reader asks for what comes next.
     """
 
     poller: Poller
     batch: Batch
     before: FollowCheckpoint
-    handed: int
-    processed: asyncio.Future[None]
+    handed: int = 0
 
     @property
     def checkpoint(self) -> FollowCheckpoint:
@@ -133,8 +129,7 @@ class Follower:
         self,
         identities: Any,
         *,
-        read: Callable[[str], Callable[..., EventStream]],
-        scope: Callable[[str], str],
+        log_of: Callable[[str], AuditLog],
         transport: Transport,
         options: FollowOptions,
         checkpoints: Any,
@@ -146,8 +141,7 @@ class Follower:
         self._outage_began = 0.0
         self._identities: Final = IdentitySource(identities)
         self._beginnings: Final = Beginnings(checkpoints, options.start)
-        self._read: Final = read
-        self._scope: Final = scope
+        self._log_of: Final = log_of
         self._transport: Final = transport
         self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         self._options: Final = options
@@ -158,7 +152,7 @@ class Follower:
         self._pollers: Final[dict[str, Poller]] = {}
         self._removed: Final[set[str]] = set()
         self._finished: Final[dict[str, FollowCheckpoint | None]] = {}
-        self._rota: Final = Rota(
+        self._schedule: Final = Schedule(
             self._poll,
             width=options.width,
             beat=self._check_session,
@@ -167,14 +161,10 @@ class Follower:
         self._listing: asyncio.Task[None] | None = None
         self._room: Final = asyncio.Event()
         self._turn: Final = asyncio.Lock()
-        self._ready: Final[deque[_Handover]] = deque()
-        self._current: _Handover | None = None
-        self._wakeup: asyncio.Future[None] | None = None
-        self._stopped_by: Exception | None = None
+        self._mailbox: Final = Mailbox[_Handover]("this follower", self._has_ended)
         self._hands_out_batches = True
         self._iterated = False
         self._started = False
-        self._closed = False
         for identity_id in self._identities.named:
             self.add(identity_id)
 
@@ -198,7 +188,7 @@ class Follower:
         for identity_id, poller in self._pollers.items():
             if poller.checkpoint is not None:
                 known[identity_id] = poller.checkpoint
-        current = self._current
+        current = self._mailbox.current
         if current is not None and self._follows(current.poller):
             known[current.batch.identity_id] = current.checkpoint
         return known
@@ -218,7 +208,7 @@ class Follower:
             ValueError: It can't be an id, or a place to begin.
             CheckpointError: Its checkpoint is damaged or of another log.
         """
-        scope = self._scope(identity_id)
+        scope = self._log_of(identity_id).scope
         if start is not None:
             check_start(start)
         if self._has(identity_id):
@@ -242,13 +232,11 @@ class Follower:
         self.failures.pop(identity_id, None)
         if poller is None:
             return
-        self._rota.drop(poller)
+        self._schedule.drop(poller)
         self._beginnings.keep(identity_id, place)
-        kept = [item for item in self._ready if item.poller is not poller]
-        self._ready.clear()
-        self._ready.extend(kept)
+        self._mailbox.drop(lambda handover: handover.poller is poller)
         self._room.set()
-        self._wake()
+        self._mailbox.wake()
 
     def __repr__(self) -> str:
         """Show how many identities are followed by now, in one short line."""
@@ -306,13 +294,12 @@ class Follower:
     async def aclose(self) -> None:
         """Cancel the polls that are still running, and await them."""
         self._transport.check_loop()
-        self._closed = True
-        self._wake()
+        self._mailbox.close()
         listing = () if self._listing is None else (self._listing,)
         try:
             await cancel_and_wait(listing)
         finally:
-            await self._rota.aclose()
+            await self._schedule.aclose()
 
     def _begin_iterating(self) -> None:
         if self._iterated:
@@ -346,38 +333,26 @@ class Follower:
         self._transport.check_loop()
         self._finish_current()
         await self._start()
-        while not (self._ready or self._is_over()):
-            self._wakeup = asyncio.get_running_loop().create_future()
-            try:
-                await self._wakeup
-            finally:
-                self._wakeup = None
-        if self._stopped_by is not None:
-            raise self._stopped_by
-        if self._closed or not self._ready:
-            return None
-        self._current = self._ready.popleft()
-        return self._current
+        handover = await self._mailbox.next()
+        if self._mailbox.error is not None:
+            raise self._mailbox.error
+        return handover
 
-    def _is_over(self) -> bool:
-        """Whether no other batch comes than those that are ready."""
-        if self._closed or self._stopped_by is not None:
-            return True
+    def _has_ended(self) -> bool:
+        """Whether every identity was polled to its end, where following ends."""
         is_listed = self._listing is None or self._listing.done()
         has_ended = is_listed and not self._pollers and not self._waiting
         return self._options.until_caught_up and has_ended
 
     def _finish_current(self) -> None:
         """Let the identity go on whose batch was processed."""
-        current, self._current = self._current, None
-        if current is None:
-            return
-        current.poller.checkpoint = current.batch.checkpoint
-        if not current.processed.done():
-            current.processed.set_result(None)
+        current = self._mailbox.current
+        if current is not None:
+            current.poller.checkpoint = current.batch.checkpoint
+            self._mailbox.accept()
 
     async def _start(self) -> None:
-        if self._started or self._closed:
+        if self._started or self._mailbox.closed:
             return
         self._transport.check_open()
         await self._beginnings.load()
@@ -448,7 +423,7 @@ class Follower:
             check_listed_id(identity_id)
         except ProtocolError as error:
             is_new = identity_id not in self.failures
-            _drop_frames(error)
+            forget_frames(error)
             self.failures[identity_id] = error
             if is_new:
                 _log.warning(
@@ -463,7 +438,7 @@ class Follower:
         pace = self._options.pace
         wait = min(pace.after_failures(failures), self._options.discover_every)
         is_new = _is_news(self.listing_failure)
-        _drop_frames(error)
+        forget_frames(error)
         self.listing_failure = error
         if error.concerns_all:
             self._begin_outage(error)
@@ -478,9 +453,9 @@ class Follower:
     def _listed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._stop(cast("Exception", error))
-        elif task.cancelled() and not self._closed:
+        elif task.cancelled() and not self._mailbox.closed:
             self._stop(SessionClosedError("a listing was cancelled from outside"))
-        self._wake()
+        self._mailbox.wake()
 
     async def _wait_for_room(self) -> None:
         """Wait until one more may be begun, where following ends."""
@@ -503,22 +478,22 @@ class Follower:
 
     def _begin(self, identity_id: str, start: Start | None) -> None:
         """Let an identity have its turns from now on."""
-        scope = self._scope(identity_id)
+        log = self._log_of(identity_id)
         poller = Poller(
             identity_id=identity_id,
-            read=self._read(identity_id),
+            log=log,
             start=start or self._beginnings.start_of(identity_id),
-            scope=scope,
-            reach=self._options.reach,
+            scope=log.scope,
+            lateness=self._options.lateness,
             pace=self._options.pace,
             lanes=self._lanes,
             turn=self._turn,
             now=lambda: self._transport.server_time,
             tells_ends=self._options.until_caught_up,
-            checkpoint=self._beginnings.checkpoint_of(identity_id, scope),
+            checkpoint=self._beginnings.checkpoint_of(identity_id, log.scope),
         )
         self._pollers[identity_id] = poller
-        self._rota.add(poller)
+        self._schedule.add(poller)
 
     def _check_session(self) -> None:
         if self._transport.closed:
@@ -560,7 +535,7 @@ class Follower:
         kept = None if self._hands_out_batches else poller.checkpoint
         self._finished[identity_id] = kept
         self._room.set()
-        self._wake()
+        self._mailbox.wake()
         if self._on_end is None:
             return
         outcome = FollowOutcome(
@@ -576,23 +551,15 @@ class Follower:
 
     async def _hand_over(self, poller: Poller, batch: Batch) -> None:
         """Queue a batch, and wait until it was processed."""
-        handover = _Handover(
-            poller=poller,
-            batch=batch,
-            before=poller.checkpoint or FollowCheckpoint(scope=poller.scope),
-            handed=0,
-            processed=asyncio.get_running_loop().create_future(),
-        )
-        self._ready.append(handover)
-        self._wake()
-        await handover.processed
+        before = poller.checkpoint or FollowCheckpoint(scope=poller.scope)
+        await self._mailbox.put(_Handover(poller, batch, before))
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
         if self._options.until_caught_up and error.concerns_all:
             self._stop(error)  # what is left is gone on with another time
             return None
         wait = poller.failed(error)
-        _drop_frames(error)
+        forget_frames(error)
         is_new = _is_news(self.failures.get(poller.identity_id))
         if self._follows(poller):
             self.failures[poller.identity_id] = error
@@ -639,22 +606,11 @@ class Follower:
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""
-        if self._stopped_by is not None or self._closed:
+        if not self._mailbox.stop(error):
             return
-        self._stopped_by = error
-        self._rota.end()
+        self._schedule.end()
         if self._listing is not None:
             self._listing.cancel()
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)
-
-
-def _drop_frames(error: BaseException) -> None:
-    """Let an error that is kept hold nothing but itself."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _is_news(before: CanopyError | None) -> bool:
@@ -673,3 +629,6 @@ def _kind_of(error: CanopyError) -> str:
     """Name an error without the URL, which has the id and the search term."""
     status = f" {error.status}" if isinstance(error, ApiError) else ""
     return f"{type(error).__name__}{status}"
+
+
+publish("canopy_async", Follower)

@@ -1,16 +1,16 @@
 """One read of a poll: the overlap chain, and what a follower notes of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 import attrs
 
-from canopy_async._api.requests import MAX_TAKE, Query
-from canopy_async._read.run import ReadOptions, Run
-from canopy_async._read.stream import EventStream
+from canopy_async._api.requests import MAX_TAKE
+from canopy_async._read.audit_log import AuditLog
+from canopy_async._read.run import Run
 from canopy_async._transport.lanes import Lanes
+from canopy_async._util.arguments import Order
 from canopy_async._walk import OverlapChain, Span
 from canopy_async.errors import (
     IncompleteReadError,
@@ -76,8 +76,8 @@ class Tail(OverlapChain[AuditEvent]):
 
 
 def open_tail(
-    read: Callable[..., EventStream],
-    order: str,
+    log: AuditLog,
+    order: Order,
     *,
     floor: datetime | None,
     take: int,
@@ -87,7 +87,7 @@ def open_tail(
     """Return a pass over a log, and the walk that steers it.
 
     Args:
-        read: Makes a stream of the log.
+        log: The log of an identity.
         order: ``asc`` or ``desc``.
         floor: The earliest instant that is wanted.
         take: Rows per page at most.
@@ -95,10 +95,9 @@ def open_tail(
         lanes: Where its turns are, None for the session's own round.
     """
     tail = Tail(take=take, order=order, floor=floor)
-    stream = read(order=order, since=floor, take=take, concurrency=concurrency)
-    steered = attrs.evolve(stream, new_walk=partial(_steered_by, tail))
-    return tail, steered.open() if lanes is None else steered.open_over(lanes)
-
-
-def _steered_by(tail: Tail, _query: Query, _options: ReadOptions) -> Tail:
-    return tail
+    options = attrs.evolve(
+        log.options, take=take, concurrency=concurrency or log.options.concurrency
+    )
+    query = attrs.evolve(log.query, order=order, since=floor)
+    stream = attrs.evolve(log, query=query, options=options).stream()
+    return tail, stream.open_walk(tail, lanes)

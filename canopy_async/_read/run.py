@@ -11,14 +11,16 @@ from typing import Final, Generic, Self, TypeVar
 
 import attrs
 
-from canopy_async._api.requests import Endpoint, Query
+from canopy_async._api.requests import MAX_TAKE, Endpoint, Query
 from canopy_async._api.responses import Response, page_from
 from canopy_async._api.retry_after import date_of
 from canopy_async._read.readahead import Outcome, ReadAhead
 from canopy_async._transport.lanes import Lane, PageRequest
 from canopy_async._transport.server_clock import check_is_over
+from canopy_async._util.arguments import check_flag, check_integer
+from canopy_async._util.public import publish
 from canopy_async._walk import Span, Walk, Window
-from canopy_async.checkpoint import Checkpoint, Place
+from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
 from canopy_async.errors import (
     BadRequestError,
     CanopyError,
@@ -40,23 +42,31 @@ _MAX_NOTES: Final = 8
 
 @attrs.frozen(kw_only=True, eq=False)
 class ReadOptions:
-    """How a list is read.
+    """The options of a read that don't choose its rows.
 
     Attributes:
         limit: Rows to hand out at most, None for all.
         take: Rows per page at most.
         concurrency: Requests in flight at most.
         lossless: Whether the read is to be proven.
-        span: The part of the list that is wanted.
-        scope: Returns the hash of the read, for its checkpoints.
+
+    Raises:
+        TypeError: A field has the wrong type.
+        ValueError: A field is out of bounds; the message names it.
     """
 
     limit: int | None
     take: int
     concurrency: int
     lossless: bool
-    span: Span
-    scope: Callable[[], str]
+
+    def __attrs_post_init__(self) -> None:
+        """Check each field, by name."""
+        if self.limit is not None:
+            check_integer("limit", self.limit, minimum=0)
+        check_integer("take", self.take, minimum=1, maximum=MAX_TAKE)
+        check_integer("concurrency", self.concurrency, minimum=1)
+        check_flag("lossless", self.lossless)
 
 
 class Run(Generic[T]):
@@ -78,14 +88,16 @@ class Run(Generic[T]):
         query: Query,
         walk: Walk[T],
         lane: Lane,
-        options: ReadOptions,
+        span: Span,
+        scope: Callable[[], str],
+        concurrency: int,
     ) -> None:
         self._endpoint: Final = endpoint
         self._query: Final = query
         self._walk: Final = walk
         self._lane: Final = lane
-        self._place: Final = Place(options.scope, options.span.resume)
-        self._ahead: Final = ReadAhead(lane, options.concurrency, self._answered)
+        self._place: Final = CheckpointBuilder(scope, span.resume)
+        self._ahead: Final = ReadAhead(lane, concurrency, self._answered)
         self._batch: Sequence[T] = ()
         self._next = 0
         self._seen_before = 0
@@ -93,13 +105,13 @@ class Run(Generic[T]):
         self._advancing = False
         self._arrived: Window | None = None
         self._plans_more = True
-        self._unchecked_until = options.span.until
+        self._unchecked_until = span.until
         self._closed = False
         self._notes: Final[list[str]] = []
 
     @property
     def progress(self) -> Progress:
-        """How far this pass is."""
+        """The progress of this pass."""
         return Progress(
             seen=self._seen_before + self._next,
             total=self._walk.total,
@@ -108,7 +120,7 @@ class Run(Generic[T]):
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Where to go on after the last row that was handed out.
+        """The place after the last row that was handed out.
 
         Whatever is in flight or held ready, a read with ``resume`` set to it
         begins with the next row, and repeats none.
@@ -126,7 +138,7 @@ class Run(Generic[T]):
 
     @property
     def report(self) -> ReadReport:
-        """What this pass read so far, and what it can prove."""
+        """The rows read so far, and what this pass can prove of them."""
         report = self._walk.report(
             requests=self._ahead.requests, retries=self._ahead.retries
         )
@@ -136,7 +148,7 @@ class Run(Generic[T]):
 
     @property
     def pagination(self) -> PageMeta:
-        """What the server said with the latest page that was taken.
+        """The counts that the server sent with the latest page.
 
         Raises:
             RuntimeError: None was taken yet.
@@ -371,3 +383,6 @@ class Run(Generic[T]):
         error.checkpoint = self.checkpoint
         if isinstance(error, IncompleteReadError):
             error.report = self.report
+
+
+publish("canopy_async", Run)

@@ -10,8 +10,9 @@ from canopy_async._api.responses import page_from
 from canopy_async._read.run import ReadOptions, Run
 from canopy_async._transport.lanes import Lanes, PageRequest
 from canopy_async._transport.transport import Transport
-from canopy_async._walk import Walk
-from canopy_async.models import AuditEvent, Page
+from canopy_async._util.public import publish
+from canopy_async._walk import PlainWalk, Span, Walk, proven_walk
+from canopy_async.models import AuditEvent, Identity, Page
 
 __all__ = ["EventStream", "Stream"]
 
@@ -31,11 +32,10 @@ class Stream(Generic[T]):
 
     _endpoint: Endpoint[T] = attrs.field(alias="endpoint")
     _query: Query = attrs.field(alias="query")
+    _span: Span = attrs.field(alias="span")
     _options: ReadOptions = attrs.field(alias="options")
-    _transport: Transport = attrs.field(alias="transport", repr=False)
-    _new_walk: Callable[[Query, ReadOptions], Walk[T]] = attrs.field(
-        alias="new_walk", repr=False
-    )
+    _scope: Callable[[], str] = attrs.field(alias="scope")
+    _transport: Transport = attrs.field(alias="transport")
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Yield the rows in list order.
@@ -61,28 +61,53 @@ class Stream(Generic[T]):
 
     def open(self) -> "Run[T]":
         """Return a new pass, to be used with ``async with``."""
-        return self.open_over(self._transport)
+        return self.open_walk(self._new_walk())
 
     def open_over(self, lanes: Lanes) -> "Run[T]":
         """Return a new pass that takes its turns in another round."""
+        return self.open_walk(self._new_walk(), lanes)
+
+    def open_walk(self, walk: Walk[T], lanes: Lanes | None = None) -> "Run[T]":
+        """Return a new pass that another walk steers.
+
+        Args:
+            walk: The walk.
+            lanes: The round in which it takes its turns, None for the session's own.
+        """
         return Run(
             endpoint=self._endpoint,
             query=self._query,
-            walk=self._new_walk(self._query, self._options),
-            lane=lanes.open_lane(),
-            options=self._options,
+            walk=walk,
+            lane=(self._transport if lanes is None else lanes).open_lane(),
+            span=self._span,
+            scope=self._scope,
+            concurrency=self._options.concurrency,
+        )
+
+    def _new_walk(self) -> Walk[T]:
+        options, query = self._options, self._query
+        if not options.lossless:
+            return PlainWalk(take=options.take, limit=options.limit)
+        return proven_walk(
+            take=options.take,
+            limit=options.limit,
+            order=query.order,
+            sort_by=query.sort_by,
+            span=self._span,
+            # The API does not document a default order for identities.
+            accept_unordered=self._endpoint.row is Identity,
         )
 
     @property
     def narrowed_by(self) -> dict[str, str]:
-        """What leaves rows of the list out, as text by its name; empty for nothing."""
+        """The arguments that leave rows out, as text by name; maybe none."""
         options, query = self._options, self._query
         narrowing = {
             "limit": options.limit,
             "q": query.q,
-            "since": options.span.since,
+            "since": self._span.since,
             "status": query.status,
-            "until": options.span.until,
+            "until": self._span.until,
         }
         return {name: str(it) for name, it in narrowing.items() if it is not None}
 
@@ -138,7 +163,7 @@ class Stream(Generic[T]):
         """
         if self._options.limit == 0:
             return 0
-        if not self._options.span.is_whole:
+        if not self._span.is_whole:
             return len(await self.collect())
         response = await self._transport.get(
             PageRequest(endpoint=self._endpoint, query=self._query, page=1, take=1)
@@ -152,3 +177,6 @@ EventStream: TypeAlias = Stream[AuditEvent]
 
 def _least(limit: int | None, value: int) -> int:
     return value if limit is None else min(limit, value)
+
+
+publish("canopy_async", Stream)

@@ -1,4 +1,4 @@
-"""What all requests of a session share: turns, width, rate, cooldowns, outages."""
+"""The gate that admits each request: turns, width, rate, cooldowns, outages."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from canopy_async._transport.retry_budget import RetryBudget
 from canopy_async._transport.spacing import Spacing
 from canopy_async._transport.turns import RoundRobin, Ticket
 from canopy_async._transport.width import Width
+from canopy_async._util.public import publish
 from canopy_async.retry import RetryPolicy
 
 __all__ = ["Gate", "SessionStats"]
@@ -24,7 +25,7 @@ __all__ = ["Gate", "SessionStats"]
 
 @attrs.frozen(kw_only=True)
 class SessionStats:
-    """What a session has done, and how wide it runs now.
+    """The counters of a session, and its present limits.
 
     Attributes:
         requests: Attempts that were sent.
@@ -101,7 +102,7 @@ class Gate:
 
     @property
     def stats(self) -> SessionStats:
-        """What happened so far."""
+        """The counters so far, and the present limits."""
         return SessionStats(
             requests=self._requests,
             retries=self._retries,
@@ -433,3 +434,6 @@ class _Wakeup:
     def _run_late(self) -> None:
         self._timer = None
         self._wake()
+
+
+publish("canopy_async", SessionStats)

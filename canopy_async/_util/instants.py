@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["in_utc", "is_unusual", "parse_instant"]
+__all__ = ["in_utc", "is_unusual", "parse_instant", "text_of"]
 
 _TOO_FINE: Final = re.compile(r"\.[0-9]{6}([0-9]+)")
 _LEAP_SECOND: Final = re.compile(r"(:[0-5][0-9]):60(?:\.[0-9]+)?(?=[Zz+-])")
@@ -44,7 +44,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def in_utc(instant: datetime) -> datetime:
-    """Return the same instant in UTC, or as it is where UTC has no name for it.
+    """Convert to UTC; return it unchanged if that would leave datetime's range.
 
     Some servers write the first or the last day that there is, with an offset,
     for "no date"; in UTC that may be a day before or after.
@@ -53,6 +53,11 @@ def in_utc(instant: datetime) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         return instant
+
+
+def text_of(instant: datetime) -> str:
+    """Return an instant as text that is always of one form: UTC, microseconds."""
+    return in_utc(instant).isoformat(timespec="microseconds")
 
 
 def _next_second(instant: datetime) -> datetime:

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from canopy_async._api.identity_ids import IdentityIds
+from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.arguments import (
     check_callback,
     check_choice,
@@ -17,6 +18,7 @@ from canopy_async._util.arguments import (
 )
 from canopy_async._util.instants import in_utc
 from canopy_async._util.plain_files import PRIVATE
+from canopy_async._util.public import publish
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.export_run import Run
 from canopy_async.export.journal import LIBRARY
@@ -119,13 +121,11 @@ async def export(
         max_file_bytes=max_file_bytes,
         commit_every=check_seconds("commit_every", commit_every),
     )
-    session.events("any", q=q, since=since, until=until)  # which checks them
+    query = EventsQuery(q=q, order="asc", since=since, until=until)
     path = check_directory(directory)
     source = IdentitySource(session, identities)
     written_as.check()
-    header = new_header(
-        session.account, session.base_url, format, since=since, until=until, q=q
-    )
+    header = new_header(session, format, query)
     target = ExportDirectory(
         path, header, written_as, max_file_bytes=max_file_bytes, umask=umask
     )
@@ -161,25 +161,20 @@ def check_directory(directory: str | os.PathLike[str]) -> Path:
     return Path(text)
 
 
-def new_header(
-    account: str,
-    base_url: str,
-    format_name: str,
-    *,
-    since: datetime | None,
-    until: datetime | None,
-    q: str | None,
-) -> Header:
+def new_header(session: CanopySession, format_name: str, query: EventsQuery) -> Header:
     """Return the header of an export that begins now."""
     header = Header(
-        account=account,
-        base_url=base_url,
+        account=session.account,
+        base_url=session.base_url,
         format=format_name,
-        since=since and in_utc(since),
-        until=until and in_utc(until),
-        q=q,
+        since=query.since and in_utc(query.since),
+        until=query.until and in_utc(query.until),
+        q=query.q,
         scope="",
         created_at=datetime.now(UTC),
         library=LIBRARY,
     )
     return attrs.evolve(header, scope=scope_of_export(header))
+
+
+publish("canopy_async.export", export)

@@ -53,7 +53,7 @@ class Clock:
 
 @attrs.frozen(kw_only=True)
 class ReadLimits:
-    """How logs are read, and when what was read becomes final.
+    """The limits of reading: how logs are read, and when rows become final.
 
     Attributes:
         look_back: How long before its newest event a log is read again.
@@ -109,6 +109,8 @@ class LogReader:
         self._target: Final = target
         self._thread: Final = thread
         self._header: Final = header
+        query = header.query
+        self._query: Final = attrs.evolve(query, until=limits.until or query.until)
         self._format: Final = FORMATS[header.format]
         self._most_rows: Final = min(
             self._format.chunk_rows, max(1, limits.max_file_bytes // LEAST_ROW_BYTES)
@@ -153,9 +155,7 @@ class LogReader:
                 since_each=self._since,
                 on_end=self._ended,
                 limit=self._limits.events_each,
-                order=self._header.order,
-                until=self._limits.until or self._header.until,
-                q=self._header.q,
+                **self._query.options,
             )
             async with fan_out:
                 await self._read_all(fan_out)
@@ -163,7 +163,7 @@ class LogReader:
 
     @property
     def skipped(self) -> int:
-        """How many identities were done already, and can't get anything new."""
+        """The number of identities that were done already and get nothing new."""
         return self._skipped
 
     async def _wanted(self, ids: AsyncGenerator[str]) -> AsyncGenerator[str]:

@@ -14,6 +14,7 @@ from datetime import datetime
 import attrs
 
 from canopy_async._util.plain_files import open_plain
+from canopy_async._util.public import publish
 from canopy_async.errors import ExportError
 from canopy_async.export.manifest_chain import MANIFEST, OLD_MANIFEST, ManifestReader
 from canopy_async.export.manifest_records import (
@@ -96,7 +97,7 @@ class Manifest:
 
     @property
     def as_of(self) -> datetime | None:
-        """How far the logs of all identities are covered, at least.
+        """The instant up to which the logs of all identities are covered, at least.
 
         Those that the account lists no more don't count. None where there is no
         other, or one whose log was never read to its end.
@@ -247,3 +248,8 @@ def opened(mirror: Mirror, directory: _PathLike) -> Generator[ManifestReader]:
             raise ExportError(f"{named}: {error.strerror}") from None
         with file:
             yield ManifestReader(file, named)
+
+
+publish(
+    "canopy_async.export", Manifest, RunEntry, iter_commits, read_header, read_manifest
+)

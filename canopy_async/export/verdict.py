@@ -1,4 +1,4 @@
-"""What may be said of an export as a whole: finished, unfinished or damaged."""
+"""The verdict on an export as a whole: finished, unfinished or damaged."""
 
 import shlex
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from canopy_async._util.instants import in_utc
+from canopy_async._util.public import publish
 from canopy_async.export.manifest import Manifest, RunEntry
 from canopy_async.export.manifest_records import Asked, End
 
@@ -63,7 +64,7 @@ _NO_END: Final = {
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What may be said of an export as a whole.
+    """The verdict on an export as a whole.
 
     Attributes:
         status: Whether it is finished, unfinished or damaged.
@@ -99,12 +100,12 @@ class Verdict:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What is not finished or not proven, a sentence each."""
+        """The sentences on what is not finished or not proven."""
         return self.left_of_run + self.left_of_identities
 
     @property
     def scope(self) -> str:
-        """Which identities it is of, in words."""
+        """The identities that the export is of, in words."""
         if self.asked is None:
             return "identities that version 1 kept no count of"
         number = "" if self.identities is None else f"{self.identities:,} "
@@ -254,3 +255,6 @@ def command_to_go_on(directory: str, manifest: Manifest) -> str:
 def instant_in_words(at: datetime) -> str:
     """Return an instant as text, in UTC."""
     return in_utc(at).isoformat().replace("+00:00", "Z")
+
+
+publish("canopy_async.export", Status)

@@ -9,6 +9,7 @@ import attrs
 
 from canopy_async._util.arguments import check_callback
 from canopy_async._util.plain_files import open_plain
+from canopy_async._util.public import publish
 from canopy_async.errors import CheckpointError, ExportError
 from canopy_async.export.data_keys import Key, read_keys
 from canopy_async.export.file_check import MAX_PROBLEMS, FileCheck, Problems, path_of
@@ -37,7 +38,7 @@ KeyReader = Callable[[Mirror, FileEntry, str], Iterable[Key]]
 
 @attrs.frozen(kw_only=True)
 class VerifyResult:
-    """What an export was found to be.
+    """The result of verifying an export.
 
     Attributes:
         status: ``finished``: whole, proven and as it was written. ``unfinished``:
@@ -314,3 +315,6 @@ def _check_sums(data: bytes, manifest: Manifest, problems: Problems) -> None:
     """Hold ``_SHA256SUMS`` against the manifest."""
     if load_sums(data) != sums_of(manifest.files, manifest.digest):
         problems.add(f"{SUMS} does not have the hashes that the manifest has")
+
+
+publish("canopy_async.export", VerifyResult, verify)

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 import canopy_async
+from canopy_async._util.public import publish
 from canopy_async.testing.api_instants import as_text, as_utc
 from canopy_async.testing.content import SEED_START, merged
 from canopy_async.testing.faults import Dice
@@ -61,3 +62,6 @@ def _reason(error: BaseException) -> str:
         return _reason(inner[0])
     notes = "; ".join(str(note) for note in getattr(error, "__notes__", ()))
     return f"{error} ({notes})" if notes else str(error)
+
+
+publish("canopy_async.testing", make_event)

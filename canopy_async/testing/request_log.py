@@ -1,4 +1,4 @@
-"""What a local server remembers of the requests it was sent."""
+"""The request log of a local server, for tests to look at."""
 
 import time
 from collections import Counter, deque
@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 import attrs
 from aiohttp import web
+
+from canopy_async._util.public import publish
 
 AUDIT_PATH = "/portal/v1/accounts/{accountSlug}/identities/{id}/audit"
 IDENTITIES_PATH = "/portal/v1/accounts/{accountSlug}/identities"
@@ -168,3 +170,6 @@ def _peer_port(request: web.BaseRequest) -> int:
     transport = request.transport
     peer = transport.get_extra_info("peername") if transport else None
     return int(peer[1]) if peer else 0
+
+
+publish("canopy_async.testing", RecordedRequest)

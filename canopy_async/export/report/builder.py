@@ -11,6 +11,7 @@ import attrs
 
 from canopy_async._util.arguments import check_instant, check_integer
 from canopy_async._util.plain_files import PRIVATE, replace_whole
+from canopy_async._util.public import publish
 from canopy_async.export.data_keys import Key
 from canopy_async.export.data_rows import read_batches
 from canopy_async.export.file_check import path_of
@@ -72,8 +73,7 @@ def write_report(
     Events are read once, in memory that does not grow with their number: some
     300 000 a second of Parquet, and a quarter of that of the other formats.
     Where an event loop runs, call it in a thread:
-    ``await asyncio.to_thread(write_report, ...)``. It needs the extra
-    ``canopy-async[report]``.
+    ``await asyncio.to_thread(write_report, ...)``. It needs the extra ``report``.
 
     Args:
         directory: Where an export is, a path or a URL of fsspec; one that is being
@@ -152,3 +152,6 @@ def _check_place(path: Path) -> None:
         )
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
+publish("canopy_async.export", WrittenReport, write_report)
