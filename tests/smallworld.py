@@ -36,7 +36,7 @@ import attrs
 from walksim import EPOCH, SimRow
 
 from canopy_async._walk import WHOLE, Span, Walk, Window, proven_walk
-from canopy_async.checkpoint import Checkpoint, Place
+from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
 from canopy_async.errors import (
     CanopyError,
     IncompleteReadError,
@@ -341,7 +341,7 @@ class _Node:
     def _resume(self, rows: Rows) -> None:
         """End the read after the cut; go on from a checkpoint, as text."""
         left = len(self.read) + len(rows) - self.world.cut
-        place = Place(lambda: "small world")
+        place = CheckpointBuilder(lambda: "small world")
         place.advance(self.read)
         handed = rows[: len(rows) - left]
         checkpoint = place.checkpoint(
