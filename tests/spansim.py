@@ -71,7 +71,7 @@ def _drive(
         head = walk.windows[0]
         while head not in network.answers:
             network.step()
-        batch = walk.take(network.answers.pop(head))
+        batch = walk.accept_page(network.answers.pop(head))
         left = 0
         if stop_after is not None and len(read) + len(batch) >= stop_after:
             left = len(read) + len(batch) - stop_after

@@ -18,7 +18,9 @@ from support.lists import (
 )
 from walksim import EPOCH
 
+from canopy_async._walk import Span
 from canopy_async._walk.chain import OverlapChain
+from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     DriftTooFastError,
     IncompleteReadError,
@@ -355,21 +357,21 @@ def test_a_refused_sort_by_is_left_out_once():
     assert_all(reader.run(), rows)
     assert not reader.walk.sends_sort_by
     assert "the server refused sort_by='created_at'" in reader.report.warnings
-    assert not reader.walk.refused()
+    assert not reader.walk.retry_without_sort()
 
 
 def test_a_refusal_is_final_where_there_is_no_sort_by():
     walk = OverlapChain(take=TAKE)
     walk.plan()
-    assert not walk.refused()
+    assert not walk.retry_without_sort()
 
 
 def test_a_refusal_is_final_after_page_1():
     rows = log(150)
     walk = OverlapChain(take=TAKE, sort_by="created_at")
-    walk.take(page_of(rows, walk.plan()))
+    walk.accept_page(page_of(rows, walk.plan()))
     walk.plan()
-    assert not walk.refused()
+    assert not walk.retry_without_sort()
 
 
 def test_an_order_that_is_ignored_is_told(order, width):
@@ -809,3 +811,34 @@ def test_a_fence_keeps_to_a_limit(order):
     rows = log(100, order)
     reader = read(rows, take=10, cut=20, limit=50)
     assert_all(reader, rows[:50], Proof.FENCE)
+
+
+# What every schedule of a small world has shown
+
+
+def test_rows_of_one_key_that_are_gone_leave_no_order_to_go_on_in():
+    lists = iter([[row(1)]])
+    counts = iter((2,))
+
+    def serve(window):
+        rows = next(lists, [row(2)])
+        return page_of(rows, window, count=next(counts, 1))
+
+    reader = Reader(serve, take=5, max_take=8, order="asc")
+    reader.fails(UnorderedListError, match="nothing shows in which order")
+
+
+def test_a_read_that_took_the_list_for_the_other_order_says_so():
+    # What was read had one key; then all of it was removed, and an older row came.
+    key = row(1).created_at
+    read_before = Checkpoint(scope="", key=key, ids=frozenset({"r1"}), delivered=1)
+    lists = iter([[row(0)], [row(0)]])
+    counts = iter((2, 1))
+
+    def serve(window):
+        rows = next(lists, [row(0), row(1, "new")])
+        return page_of(rows, window, count=next(counts, 2))
+
+    span = Span(resume=read_before)
+    reader = Reader(serve, take=4, max_take=8, order="asc", span=span, width=2)
+    reader.fails(UnorderedListError, match="had not shown the order")

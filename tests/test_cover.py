@@ -119,7 +119,7 @@ def test_certified_views_lose_nothing_and_repeat_nothing(rng, order):
             if r.id in survivors and cover.precedes(r.created_at, cover.key)
         }
         assert owed <= ids
-        assert cover.at == {r.id for r in read if r.created_at == cover.key}
+        assert cover.ids_at_key == {r.id for r in read if r.created_at == cover.key}
         if view.is_end:
             assert survivors <= ids
 
@@ -214,7 +214,7 @@ def test_rows_at_the_cover_are_handed_out_once(covered):
     accepted = covered.accept(view)
     assert [r.id for r in accepted.rows] == ["c", "r4"]
     assert accepted.duplicates == 3
-    assert covered.at == {"r4"}
+    assert covered.ids_at_key == {"r4"}
 
 
 def test_a_row_that_came_late_is_counted_and_not_handed_out(covered):

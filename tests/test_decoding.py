@@ -78,6 +78,21 @@ def test_a_field_that_one_row_of_a_page_has_is_kept(codec, first, spaced, at):
     assert [row.extra for row in decoded] == expected
 
 
+@pytest.mark.parametrize("later", [{}, {"later": 1}], ids=["known", "unknown"])
+@pytest.mark.parametrize("longer", [100, 1_000, 5_000, 200_000])
+def test_what_comes_after_the_rows_may_be_long(codec, longer, later):
+    rows = [full_row(0) | later, *map(full_row, range(1, LONG))]
+    page = {
+        "items": rows,
+        "pagination": meta(item_count=LONG),
+        "comment": "]}," * (longer // 3),
+    }
+    decoded = codec.decode(json.dumps(page).encode())
+    assert [row.id for row in decoded.items] == [row["id"] for row in rows]
+    assert [row.extra for row in decoded.items] == [later, *[{}] * (LONG - 1)]
+    assert decoded.pagination.item_count == LONG
+
+
 @given(st.lists(st.booleans(), min_size=150, max_size=150))
 def test_what_is_kept_of_a_page_does_not_depend_on_the_pages_before(has_later):
     codec = Codec(Identity)

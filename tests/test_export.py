@@ -350,6 +350,43 @@ async def test_a_read_that_cant_be_proven_is_a_failure_and_its_rows_are_kept(
     assert read_back(out) == truth(server, "moving")
 
 
+async def test_what_was_proven_of_one_that_failed_is_said_and_gone_on_with(
+    server, connect, out, quick
+):
+    server.seed_events("broken", 600)
+    server.faults = Faults(error_rate=1, only=lambda r: r.page > 2)
+    async with connect(retry=quick) as session:
+        await export(session, ["broken"], out)
+    entry = read_manifest(out).identities["broken"]
+    assert (entry.state, entry.complete) == ("failed", False)
+    assert entry.proof == "strict-key"
+    assert entry.events > 0
+    server.faults = Faults()
+    await export(connect(), ["broken"], out)
+    entry = read_manifest(out).identities["broken"]
+    assert (entry.state, entry.complete, entry.proof) == ("done", True, "strict-key")
+    assert read_back(out) == truth(server, "broken")
+
+
+async def test_what_goes_on_behind_a_fence_that_fell_is_done_and_not_proven(
+    server, connect, out, quick
+):
+    """Whether a fence held can only be told by the read that raised it."""
+    server.seed_events("fenced", 200)
+    server.faults = Faults(take_ignored=20)
+    server.fail_next(4, status=500, only=lambda r: (r.page, r.take) == (5, 20))
+    async with connect(retry=quick) as session:
+        await export(session, ["fenced"], out)
+    entry = read_manifest(out).identities["fenced"]
+    assert (entry.state, entry.complete, entry.proof) == ("failed", False, "none")
+    assert entry.events > 0
+    result = await export(connect(), ["fenced"], out)
+    entry = read_manifest(out).identities["fenced"]
+    assert (entry.state, entry.complete, entry.proof) == ("done", False, "none")
+    assert (result.done, result.complete) == (1, 0)
+    assert read_back(out) == truth(server, "fenced")
+
+
 async def test_a_range_and_a_search_are_those_of_events(logs, session, out):
     rows = logs.events("many")
     since, until_ = (datetime.fromisoformat(rows[n]["created_at"]) for n in (200, 700))

@@ -250,3 +250,29 @@ async def test_one_that_is_never_read_sends_nothing(server, canopy, ids):
     async with canopy.fan_out(ids):
         pass
     assert server.requests == []
+
+
+async def test_a_task_that_is_cancelled_from_outside_is_never_taken_for_an_end(
+    server, connect
+):
+    """Whichever task it is: all is read, or it is said that it was not."""
+    logs = server.seed_identities(5)
+    for identity_id in logs:
+        server.seed_events(identity_id, 400)
+    raised = 0
+    for at in range(8):
+        before = asyncio.all_tasks()
+        events = []
+        try:
+            async with connect().fan_out(logs) as fan_out:
+                events += (await fan_out.next_batch()).events
+                begun = [*(asyncio.all_tasks() - before)]
+                begun.sort(key=lambda task: int(task.get_name().removeprefix("Task-")))
+                begun[at % len(begun)].cancel()
+                while (batch := await fan_out.next_batch()) is not None:
+                    events += batch.events
+        except SessionClosedError:
+            raised += 1
+        else:
+            assert len(events) == 2000
+    assert raised

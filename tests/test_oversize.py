@@ -170,7 +170,7 @@ def read_with_limit(seed, walk, scenario):
             answers[window] = server.serve(window)
             owed = server.ids() if owed is None else owed
         page = answers.pop(walk.windows[0])
-        rows = walk.take_oversized() if is_too_large(page) else walk.take(page)
+        rows = walk.accept_oversized() if is_too_large(page) else walk.accept_page(page)
         assert rows is not None
         read += [row.id for row in rows]
     return owed & server.ids(), read

@@ -10,7 +10,11 @@ from walksim import SimRow
 
 from canopy_async._walk.span import Span
 from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
-from canopy_async.errors import IncompleteReadError, UnprovenTiesError
+from canopy_async.errors import (
+    IncompleteReadError,
+    UnorderedListError,
+    UnprovenTiesError,
+)
 from canopy_async.report import Proof, ReadReport, weakest
 
 SIZE = 20
@@ -39,7 +43,7 @@ def begin(serve, pages, **options):
     place = CheckpointBuilder(lambda: "scope")
     for _ in range(pages):
         window = reader.walk.plan()
-        rows = reader.walk.take(serve(window))
+        rows = reader.walk.accept_page(serve(window))
         reader.read += rows
         place.advance(rows)
     report, position = reader.walk.report(), reader.walk.position
@@ -182,7 +186,7 @@ def test_a_plain_read_that_follows_keeps_what_was_worth_knowing():
     reader = Reader(serve, sort_by="action")
     window = reader.walk.plan()
     assert serve(window) == "denied"
-    assert reader.walk.refused()
+    assert reader.walk.retry_without_sort()
     reader.run()
     report = reader.report
     assert report == ReadReport(
@@ -224,7 +228,29 @@ def test_rows_sampled_out_of_a_run_of_ties_share_no_row_with_what_comes_after():
         reader = Reader(ShufflesTies(seed, take), take=take, accept_unordered=True)
         with contextlib.suppress(IncompleteReadError):
             reader.run()
-        if reader.walk._bridge.has_sampled:  # noqa: SLF001
+        if reader.walk._state.gap.has_sampled:  # noqa: SLF001
             sampled += 1
             assert reader.report.proof != Proof.SHARED_ID or not reader.report.complete
     assert sampled > 5
+
+
+@pytest.mark.parametrize("take", [5, 10, 20])
+def test_a_resumed_list_that_is_unsorted_where_its_place_is_looked_for_is_refused(take):
+    # Page 1 is in order of time by chance; the place of the checkpoint is not in it.
+    rows = [row(key) for key in (*range(30), 99, 40, 70, 33, 50, 12.5, 60, 45, 80, 31)]
+    span = after(rows[29], proof=Proof.STRICT_KEY)
+    reader = Reader(
+        lambda window: page_of(rows, window),
+        take=take,
+        span=span,
+        accept_unordered=True,
+    )
+    reader.fails(UnorderedListError)
+    assert reader.read == []  # none of the thirty rows that were read before
+
+
+def test_rows_without_created_at_are_counted_while_they_are_read():
+    rows = [row(None, f"n{number}") for number in range(150)]
+    reader = Reader(lambda window: page_of(rows, window))
+    reader.walk.accept_page(page_of(rows, reader.walk.plan()))
+    assert reader.walk.total == 150

@@ -1,17 +1,10 @@
 """Windows: as far as pages of any take reach, in few requests of few rows."""
 
-import ast
-import textwrap
-from pathlib import Path
-
 import pytest
-from chart_of_takes import ROWS, best_takes, literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canopy_async._walk import takes
 from canopy_async._walk.planner import Planner
-from canopy_async._walk.takes import TAKES
 from canopy_async._walk.window import OVERLAP, Window, plan_window
 from canopy_async.errors import RequestBudgetError
 
@@ -93,8 +86,9 @@ def test_overlap_costs_at_most_16_percent(rows):
 
 def planned_on(planner, rows):
     """What a walk asks for on to the end of a list that holds still."""
-    planner.rows, before = rows, len(planner.windows)
-    while planner.plan(covered=planner.end, horizon=rows + 1, reach=None):
+    before = len(planner.windows)
+    planner.begin(end=100, rows=rows)
+    while planner.plan(covered=100, horizon=rows + 1, reach=None):
         pass
     return list(planner.windows)[before:]
 
@@ -102,7 +96,7 @@ def planned_on(planner, rows):
 def after_page_1():
     planner = Planner(100, 100)
     planner.ask(Window(1, 100))
-    planner.end = 100
+    planner.begin(end=100, rows=0)
     return planner
 
 
@@ -111,18 +105,7 @@ def windows_of(rows):
     return planned_on(after_page_1(), rows)
 
 
-def test_the_takes_of_the_chart_are_those_of_the_best_chain():
-    assert best_takes(ROWS) == TAKES
-
-
-def test_the_source_of_the_chart_is_what_is_printed_for_it():
-    printed = "\n".join(literal(TAKES))
-    assert ast.literal_eval(f"({printed})") == TAKES
-    source = Path(takes.__file__).read_text(encoding="ascii")
-    assert textwrap.indent(printed, 4 * " ") in source
-
-
-@pytest.mark.parametrize("rows", [101, 999, 5_000, 100_000, ROWS - 1, ROWS + 5_000])
+@pytest.mark.parametrize("rows", [101, 999, 5_000, 100_000])
 def test_the_windows_of_a_plan_overlap_from_the_first_row_to_the_end(rows):
     planned = windows_of(rows)
     assert all(1 <= window.take <= 100 for window in planned)
@@ -134,53 +117,28 @@ def test_the_windows_of_a_plan_overlap_from_the_first_row_to_the_end(rows):
     assert end > rows
 
 
-@pytest.mark.parametrize("rows", [10_000, 100_000, 1_000_000])
-def test_a_plan_takes_hardly_more_requests_than_the_fewest_and_fewer_rows(rows):
-    fewest, farther = 1, 100
-    asked = 100
-    while farther <= rows:
-        window = plan_window(farther - OVERLAP, 100)
-        fewest, farther, asked = fewest + 1, window.end, asked + window.take
-    planned = windows_of(rows)
-    assert len(planned) + 1 <= 1.002 * fewest + 1
-    assert 100 + sum(window.take for window in planned) < 0.98 * asked
-
-
-@given(rows=st.integers(1, 3_000))
-def test_in_short_lists_a_plan_takes_the_fewest_requests(rows):
+@given(rows=st.integers(1, 10_000))
+def test_a_plan_takes_the_fewest_requests(rows):
     fewest, end = 1, 100
     while end <= rows:
         fewest, end = fewest + 1, plan_window(end - OVERLAP, 100).end
     assert len(windows_of(rows)) + 1 == fewest
 
 
-@pytest.mark.parametrize("leave", [Planner.loosen, Planner.expect_ties])
-def test_where_rows_move_or_tie_windows_reach_as_far_as_they_can(leave):
+def test_where_rows_tie_windows_overlap_by_one_row_more_and_reach_as_far_as_they_can():
     planner = after_page_1()
-    leave(planner)
-    while planner.overlap > planner.least:
-        planner.tighten()
+    planner.expect_ties()
     end = 100
     for window in planned_on(planner, 20_000):
-        furthest = plan_window(end - planner.least, 100)
+        furthest = plan_window(end - OVERLAP - 1, 100)
         assert (window.page, window.take) == (furthest.page, furthest.take)
         end = window.end
-
-
-@pytest.mark.parametrize("covered", [ROWS, ROWS + 1_000, 2**70])
-def test_a_plan_goes_on_where_the_chart_ends(covered):
-    planner = after_page_1()
-    for place in (ROWS // 2, covered):
-        planner.windows.clear()
-        window = planner.plan(covered=place, horizon=2**80, reach=None)
-        assert window.start <= place - OVERLAP
-        assert window.end > place
 
 
 def test_a_plan_that_goes_back_is_none_the_worse():
     planner = after_page_1()
     planned_on(planner, 20_000)
-    planner.windows.clear()
+    planner.forget_all()
     window = planner.plan(covered=500, horizon=20_001, reach=None)
     assert window.start <= 500 - OVERLAP
     assert window.end > 500
@@ -190,11 +148,11 @@ def test_a_plan_that_goes_back_is_none_the_worse():
 def test_the_plan_always_gets_on(take):
     # Pages of few rows all begin or end at some places; larger ones help there.
     planner = Planner(take, 100)
-    planner.rows = 100_000
+    planner.begin(end=0, rows=100_000)
     covered = 4
     while covered < 3_000:
         window = planner.plan(covered=covered, horizon=100_000, reach=None)
-        planner.windows.clear()
+        planner.forget_all()
         assert window.start <= covered - OVERLAP
         assert window.end > covered
         covered = window.end
@@ -202,7 +160,7 @@ def test_the_plan_always_gets_on(take):
 
 def test_requests_are_bounded():
     planner = Planner(100, 100)
-    planner.rows = 1000
+    planner.begin(end=0, rows=1000)
     asked = 0
     while asked < 87:
         planner.ask(Window(1, 100))
@@ -272,7 +230,7 @@ def test_one_page_tells_it_where_a_list_would_have_grown_by_half_a_page(behind, 
 
 def test_a_short_page_that_was_not_the_longest_was_not_cut():
     planner = Planner(100, 100)
-    planner.longest = 80
+    seen(planner, 80, asked=80)
     for _ in range(5):
         assert not seen(planner, 50, claims_more=True)
 
@@ -309,7 +267,7 @@ def test_what_the_server_says_itself_is_not_taken_back():
 
 def test_one_window_at_a_time_is_asked_for_while_a_cut_is_suspected():
     planner = Planner(100, 100)
-    planner.end = 50
+    planner.begin(end=50, rows=0)
     seen(planner, 50, claims_more=True)
     assert planner.plan(covered=50, horizon=1000, reach=None)
     assert planner.plan(covered=50, horizon=1000, reach=None) is None

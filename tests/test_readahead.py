@@ -114,3 +114,13 @@ async def test_the_bytes_of_it_are_bounded_as_well(answers, run, calls, late):
     assert len(calls) <= LATE_PAGE + 2 * answers + CONCURRENCY
     late.set()
     await waiting
+
+
+async def test_room_for_bytes_is_given_back_with_each_page_that_is_taken(
+    answers, run, calls, late
+):
+    late.set()
+    for _ in range(300):
+        await anext(run)
+    await until(lambda: len(calls) >= 300 + answers)
+    assert len([row async for row in run]) == ROWS - 300

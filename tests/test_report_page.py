@@ -224,33 +224,35 @@ async def test_it_can_be_used_by_keyboard(browser, url):
 
 
 async def test_its_colours_are_the_systems_until_switched(browser, url):
+    """Colours follow a switch in a later frame, so that each look waits for them."""
     brightness = """getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g)
         .slice(0, 3).reduce((sum, n) => sum + Number(n), 0)"""
 
-    async def look():
-        fill = "e => getComputedStyle(e).fill"
-        first = page.locator("#chart-outcome .mark-rect.role-mark path").first
-        return (
-            "light" if await page.evaluate(brightness) > 380 else "dark",
-            await switch.get_attribute("aria-pressed"),
-            await first.evaluate(fill),
+    async def looks(dark, *, fill=None, other_than=None):
+        await page.wait_for_function(f"({brightness}) {'<' if dark else '>'} 380")
+        await playwright.expect(switch).to_have_attribute(
+            "aria-pressed", str(dark).lower()
         )
+        if fill is not None:
+            await playwright.expect(mark).to_have_css("fill", fill)
+        if other_than is not None:
+            await playwright.expect(mark).not_to_have_css("fill", other_than)
+        return await mark.evaluate("e => getComputedStyle(e).fill")
 
     async with opened(browser, url, color_scheme="dark") as page:
         switch = page.get_by_role("button", name="Dark")
-        dark = await look()
+        mark = page.locator("#chart-outcome .mark-rect.role-mark path").first
+        dark = await looks(dark=True)
         await page.emulate_media(color_scheme="light")
-        light = await look()
-        assert (dark[:2], light[:2]) == (("dark", "true"), ("light", "false"))
-        assert dark[2] != light[2]
+        light = await looks(dark=False, other_than=dark)
         await switch.click()
-        assert await look() == dark
+        await looks(dark=True, fill=dark)
         await page.emulate_media(media="print")
-        assert await page.evaluate(brightness) == 3 * 255
-        assert not await page.get_by_role("navigation").first.is_visible()
+        await page.wait_for_function(f"({brightness}) === 3 * 255")
+        await playwright.expect(page.get_by_role("navigation").first).to_be_hidden()
         await page.emulate_media(media="screen")
         await switch.click()
-        assert await look() == light
+        await looks(dark=False, fill=light)
 
 
 # Ratios of the Web Content Accessibility Guidelines, of everything that is text.

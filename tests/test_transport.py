@@ -159,6 +159,15 @@ async def test_the_last_attempt_starts_at_the_deadline():
 
 
 @virtual
+async def test_a_failing_server_is_given_up_after_a_minute_where_nothing_else_is_said():
+    with scripted(lambda _: 500) as calls:
+        async with CanopySession("acme", "t0ken") as canopy:
+            with pytest.raises(ServerError):
+                await canopy.page("idn_1")
+    assert 40 < calls[-1].at <= 60
+
+
+@virtual
 async def test_an_answer_that_takes_too_long_is_a_timeout_after_its_attempts():
     async def stall(_):
         await asyncio.sleep(1000)

@@ -177,7 +177,7 @@ def plainly(rows, *, width=1, **options):
         while len(walk.windows) < width and walk.plan():
             asked += 1
         page = page_of(rows, walk.windows[0])
-        read += walk.take(page)
+        read += walk.accept_page(page)
     return walk, read, asked
 
 
@@ -198,7 +198,7 @@ def test_a_plain_walk_proves_nothing():
     assert walk.report().proof == Proof.NONE
     assert not walk.report().complete
     assert walk.sends_sort_by
-    assert not walk.refused()
+    assert not walk.retry_without_sort()
 
 
 @pytest.mark.parametrize("limit", [0, 1, 19, 20, 21, 60, 95, 200])
@@ -213,7 +213,7 @@ def test_page_1_is_alone_until_it_says_how_many_there_are():
     walk = PlainWalk(take=20)
     assert walk.plan().page == 1
     assert walk.plan() is None
-    walk.take(page_of(ROWS, walk.windows[0]))
+    walk.accept_page(page_of(ROWS, walk.windows[0]))
     assert [walk.plan().page for _ in range(4)] == [2, 3, 4, 5]
     assert walk.plan() is None
 
@@ -221,9 +221,9 @@ def test_page_1_is_alone_until_it_says_how_many_there_are():
 def test_a_plain_walk_takes_a_404_for_an_empty_page():
     walk = PlainWalk(take=20)
     walk.plan()
-    walk.take(page_of(ROWS[:40], walk.windows[0]))
+    walk.accept_page(page_of(ROWS[:40], walk.windows[0]))
     walk.plan()
-    assert walk.take_missing() == ()
+    assert walk.accept_missing() == ()
     assert walk.done
     assert walk.position == 40
 
@@ -234,7 +234,7 @@ def test_a_plain_walk_with_a_limit_reads_on_where_pages_are_cut():
     while not walk.done:
         window = walk.plan()
         cut = Window(window.page, 20)
-        read += walk.take(page_of(ROWS, cut))
+        read += walk.accept_page(page_of(ROWS, cut))
     assert read == ROWS[:80]
 
 

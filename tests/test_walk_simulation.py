@@ -12,6 +12,7 @@ import pytest
 from walksim import (
     OverlapChain,
     Scenario,
+    digest,
     hard,
     moving,
     naive,
@@ -200,3 +201,13 @@ def test_the_same_seed_is_the_same_schedule():
     scenario = Scenario(name="mixed", inserts=True, purges=True)
     run = partial(simulate, scenario, 7, concurrency=8, make_walk=proven)
     assert run() == run()
+
+
+def test_the_digest_of_walks_tells_one_window_from_another(monkeypatch):
+    def smaller(scenario):
+        return proven(attrs.evolve(scenario, take=scenario.take - 1))
+
+    before = digest(40)
+    assert digest(40) == before
+    monkeypatch.setattr("walksim.proven", smaller)
+    assert digest(40) != before

@@ -6,16 +6,23 @@ answered, and the list moves meanwhile. What was read is then compared with
 what was there. Run as a script, it prints a table:
 
     python tests/walksim.py --runs 1000
+
+What a thousand walks do, window by window and row by row, is one hash, to be compared
+before and after code is reshaped that is to ask for the same windows as before:
+
+    python tests/walksim.py --digest
 """
 
 import argparse
 import bisect
+import hashlib
 import heapq
+import itertools
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -277,7 +284,7 @@ def simulate(
             head = walk.windows[0]
             while head not in network.answers:
                 network.step()
-            rows = walk.take(network.answers.pop(head))
+            rows = walk.accept_page(network.answers.pop(head))
             if rows:
                 last_row_at = network.now
             read.extend(rows)
@@ -639,7 +646,9 @@ def torment(torment: Torment, rng: random.Random, walk: Walk[SimRow]) -> Verdict
                 pages[window] = server.serve(window)
                 continue
             page = pages.pop(head)
-            read.extend(walk.take_missing() or () if page is None else walk.take(page))
+            read.extend(
+                walk.accept_missing() or () if page is None else walk.accept_page(page)
+            )
     except CanopyError as error:
         raised = type(error).__name__
     server.may_move()
@@ -735,6 +744,58 @@ def _row(scenario: Scenario, runs: int, seed: int) -> tuple[str, int, int]:
     return "  ".join(cells) + "  " + ", ".join(reasons), wrong, 4 * runs
 
 
+class _Recorded:
+    """A walk whose windows and rows go into a hash as they come.
+
+    Args:
+        walk: The walk.
+        note: Is told of each of them.
+    """
+
+    def __init__(self, walk: Walk[SimRow], note: Callable[[str], None]) -> None:
+        self._walk = walk
+        self._note = note
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._walk, name)
+
+    def plan(self) -> Window | None:
+        """Plan a window, and note it."""
+        window = self._walk.plan()
+        if window is not None:
+            self._note_window("plans", window)
+        return window
+
+    def accept_page(self, page: Page[SimRow]) -> Sequence[SimRow]:
+        """Take a page; note of which window it is, and its rows."""
+        self._note_window("takes", self._walk.windows[0])
+        rows = self._walk.accept_page(page)
+        self._note(" ".join(row.id for row in rows))
+        return rows
+
+    def _note_window(self, does: str, window: Window) -> None:
+        order = "newest first" if window.newest_first else "as asked"
+        self._note(f"{does} {window.take} rows of page {window.page}, {order}")
+
+
+def digest(walks: int) -> str:
+    """Return a hash of the windows and the rows of so many walks, each of its seed."""
+    summed = hashlib.sha256()
+
+    def note(text: str) -> None:
+        summed.update(text.encode() + b"\n")
+
+    def recorded(scenario: Scenario) -> Walk[SimRow]:
+        return _Recorded(proven(scenario), note)  # type: ignore[return-value]
+
+    schedules = itertools.cycle((*moving(), *hard(), *small_logs()))
+    for seed, scenario in enumerate(itertools.islice(schedules, walks)):
+        width = (1, 4, 8, 16)[seed % 4]
+        outcome = simulate(scenario, seed, concurrency=width, make_walk=recorded)
+        note(f"{outcome.raised} {outcome.report}")
+    return summed.hexdigest()
+
+
 def main() -> int:
     """Print the table; fail if any proven walk was wrong."""
     parser = argparse.ArgumentParser(description="Walks over moving lists.")
@@ -742,7 +803,13 @@ def main() -> int:
     parser.add_argument("--hard-runs", type=int, default=150)
     parser.add_argument("--small-runs", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--digest", action="store_true", help="print one hash of a thousand walks"
+    )
     options = parser.parse_args()
+    if options.digest:
+        print(digest(1000))
+        return 0
     began = time.monotonic()
     print(f"{'':46}naive   overlap chain, 1/4/8/16 in flight:")
     print(
