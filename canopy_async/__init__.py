@@ -7,6 +7,7 @@ from canopy_async._version import __version__ as __version__
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
+    BrokenCursorError,
     CanopyError,
     CheckpointError,
     DriftTooFastError,
@@ -15,6 +16,7 @@ from canopy_async.errors import (
     ForbiddenError,
     FutureRangeError,
     IncompleteReadError,
+    InconsistentLogError,
     NotFoundError,
     ProtocolError,
     RateLimitedError,
@@ -30,6 +32,8 @@ from canopy_async.errors import (
 )
 
 if TYPE_CHECKING:
+    from canopy_async._account.account_run import AccountRun
+    from canopy_async._account.account_stream import AccountStream
     from canopy_async._api.conversion import converter
     from canopy_async._fanout.fanout import FanOut
     from canopy_async._fanout.results import (
@@ -64,22 +68,27 @@ if TYPE_CHECKING:
         ActorType,
         AuditEvent,
         Category,
+        EventDetail,
         Identity,
         Outcome,
         Page,
         PageMeta,
         Severity,
     )
-    from canopy_async.report import Progress, Proof, ReadReport
+    from canopy_async.report import AccountReport, Progress, Proof, ReadReport
     from canopy_async.retry import RetryPolicy
     from canopy_async.session import CanopySession
 
 __all__ = [
+    "AccountReport",
+    "AccountRun",
+    "AccountStream",
     "ActorType",
     "ApiError",
     "AuditEvent",
     "BadRequestError",
     "Batch",
+    "BrokenCursorError",
     "CanopyError",
     "CanopySession",
     "Category",
@@ -88,6 +97,7 @@ __all__ = [
     "CheckpointStore",
     "CooldownStarted",
     "DriftTooFastError",
+    "EventDetail",
     "EventStream",
     "ExportError",
     "FanOut",
@@ -106,6 +116,7 @@ __all__ = [
     "IdentityEvent",
     "IdentityOutcome",
     "IncompleteReadError",
+    "InconsistentLogError",
     "LoggingHook",
     "NotFoundError",
     "Outcome",
@@ -140,6 +151,9 @@ __all__ = [
 ]
 
 _LATE: Final = {
+    "AccountReport": "report",
+    "AccountRun": "_account.account_run",
+    "AccountStream": "_account.account_stream",
     "ActorType": "models",
     "AuditEvent": "models",
     "Batch": "_follow",
@@ -148,6 +162,7 @@ _LATE: Final = {
     "Checkpoint": "checkpoint",
     "CheckpointStore": "_follow",
     "CooldownStarted": "hooks",
+    "EventDetail": "models",
     "EventStream": "_read.stream",
     "FanOut": "_fanout.fanout",
     "FanOutProgress": "_fanout.results",
