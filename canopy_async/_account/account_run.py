@@ -8,6 +8,8 @@ from canopy_async._account.log_window import Glance, LogWindow
 from canopy_async._api.log_requests import LogQuery
 from canopy_async._api.log_responses import ends_of
 from canopy_async._api.requests import Endpoint, Query
+from canopy_async._api.responses import Response
+from canopy_async._api.retry_after import date_of
 from canopy_async._read.readahead import Outcome
 from canopy_async._read.run import Run
 from canopy_async._transport.lanes import Lane, PageRequest
@@ -76,9 +78,10 @@ class AccountRun(Run[AuditEvent]):
 
     def _answered(self) -> None:
         """Learn from the answers that came what is to be asked for next."""
-        for window in self._by_time.windows:
-            if not window.learnt:
-                self._learn(window)
+        if self._by_time.has_answer:  # the first one tells the time before that
+            for window in self._by_time.windows:
+                if not window.learnt:
+                    self._learn(window)
         self._plans_more = True
         super()._answered()
 
@@ -123,6 +126,11 @@ class AccountRun(Run[AuditEvent]):
             advise(outcome)
             if isinstance(outcome, NotFoundError):
                 raise outcome
+        if isinstance(outcome, Response):
+            date = date_of(outcome.headers)
+            if date is not None and self._by_time.note_time(date):
+                self._plans_more = True
+                return ()
         return super()._take(window, outcome)
 
 

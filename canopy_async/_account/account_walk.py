@@ -66,6 +66,9 @@ class AccountWalk:
         limit: Rows to hand out at most, None for all.
         take: Rows per page.
         concurrency: Slices that are read at a time at most.
+
+    Attributes:
+        has_answer: Whether an answer was taken.
     """
 
     def __init__(
@@ -89,8 +92,9 @@ class AccountWalk:
             high = ms_of(until - timedelta.resolution)
         if self._resume is not None and self._resume.key is not None:
             high = min(high, ms_of(self._resume.key))
+        self._now = now
         self._low: Final = low
-        self._high: Final = max(low, high)
+        self._high = max(low, high)
         rows = take if limit is None else min(take, max(_FEW, limit))
         self._plan: Final = SlicePlan(
             low=self._low,
@@ -102,7 +106,7 @@ class AccountWalk:
         self._known: list[AuditEvent] = []
         self._latest: dict[str, AuditEvent] = {}
         self._delivered = self._duplicates = self._seams = self._repairs = 0
-        self._has_answer = False
+        self.has_answer = False
         self._fallbacks: list[tuple[int | None, int]] | None = None
         self._warnings: dict[str, None] = {}
         self._done = limit == 0
@@ -150,6 +154,10 @@ class AccountWalk:
         enough = None
         if self._limit is not None:
             enough = self._limit - self._delivered
+            for window in self._plan.windows:
+                if not window.learnt:
+                    break
+                enough -= window.rows
         return self._plan.next(enough=enough)
 
     def report(self, *, requests: int = 0, retries: int = 0) -> AccountReport:
@@ -171,6 +179,22 @@ class AccountWalk:
             seams=self._seams,
         )
 
+    def note_time(self, now: datetime) -> bool:
+        """Take it that the first answer tells the server's time.
+
+        Returns:
+            Whether the walk begins anew, as the time that it began with would leave
+            out the newest rows: its answer is not to be taken.
+        """
+        is_open = self._until is None and self._resume is None
+        late_by = ms_of(now) - ms_of(self._now)
+        if not is_open or self.has_answer or late_by < _AHEAD // 2:
+            return False
+        self._now = now
+        self._high = ms_of(now) + _AHEAD
+        self._plan.start_over(high=self._high, now=ms_of(now))
+        return True
+
     # What an answer leads to, in the order of arrival.
 
     def learn(self, window: LogWindow, glance: Glance) -> None:
@@ -180,7 +204,7 @@ class AccountWalk:
         part = self._part_of(window)
         if part is None:
             return
-        window.learnt = True
+        window.learnt, window.rows = True, glance.count
         if window.kind is Kind.PROBE:
             return
         if window.kind is Kind.CHECK:
@@ -327,7 +351,7 @@ class AccountWalk:
         part = self._plan.slices[0]
         cursor = page.pagination.next_cursor
         self.learn(window, Glance.of([row.created_at for row in page.items], cursor))
-        self._has_answer = True
+        self.has_answer = True
         part.windows.popleft()
         if part.doomed:
             if not part.windows:
@@ -592,7 +616,7 @@ class AccountWalk:
         """
         if self.cursor_died("the server refuses its cursor (400)"):
             return True
-        if self._has_answer:
+        if self.has_answer:
             return False
         if self._fallbacks is None:
             self._fallbacks = self._weaker_requests()
@@ -605,7 +629,7 @@ class AccountWalk:
             self._warn("the server refuses to be asked for more than 30 days at a time")
         if take == _SAFE_TAKE:
             self._warn(f"the server refuses pages of more than {_SAFE_TAKE} rows")
-        self._plan.start_over()
+        self._plan.start_over(high=self._high, now=ms_of(self._now))
         return True
 
     def _weaker_requests(self) -> list[tuple[int | None, int]]:

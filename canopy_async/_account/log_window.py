@@ -48,10 +48,11 @@ class LogWindow(Window):
         kind: What the request is for.
         crowd: The crowded millisecond that it reads, None where it reads none.
         learnt: Whether the answer was looked at to ask for the page after it.
+        rows: How many rows that answer has.
         fault: Why the page after it can't be asked for.
     """
 
-    __slots__ = ("crowd", "cursor", "fault", "high", "kind", "learnt", "low")
+    __slots__ = ("crowd", "cursor", "fault", "high", "kind", "learnt", "low", "rows")
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class LogWindow(Window):
         self.kind: Final = kind
         self.crowd = crowd
         self.learnt = False
+        self.rows = 0
         self.fault: str | None = None
 
     def __repr__(self) -> str:

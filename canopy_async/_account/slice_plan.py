@@ -15,6 +15,9 @@ WIDE: Final = 30 * 86_400_000
 _PAGES: Final = 4
 """Pages that a slice is to have, about."""
 
+_SPARE: Final = 0.4
+"""How much of its last page is to stay empty, so that few slices need one more."""
+
 _MOST_PAGES: Final = 16
 """Pages that a slice has at most where its rows come oldest first and are held."""
 
@@ -51,7 +54,7 @@ class SlicePlan:
         self.widest: int | None = None
         self.newest_first: bool | None = None
         self.begun = 0
-        self._now: Final = now
+        self._now = now
         self._concurrency: Final = concurrency
         self._slices: Final = deque([Slice(low=low, high=high)])
         self._with_rows = 0
@@ -67,11 +70,14 @@ class SlicePlan:
         """What was asked for and not taken yet, in the order of taking."""
         return [window for part in self._slices for window in part.windows]
 
-    def start_over(self) -> None:
-        """Begin anew with one slice, before anything was learnt."""
-        low, high = self._slices[-1].low, self._slices[0].high
+    def start_over(self, *, high: int, now: int) -> None:
+        """Begin anew with one slice, before any row was handed out."""
+        low = self._slices[-1].low
         self._slices.clear()
         self._slices.append(Slice(low=low, high=high))
+        self._now, self._per_ms = now, None
+        self._with_rows = self.begun = 0
+        self.newest_first = None
 
     def is_last(self, part: Slice) -> bool:
         """Tell whether a slice has none after it."""
@@ -88,8 +94,10 @@ class SlicePlan:
         """Return one more request, None where none is to be sent for now.
 
         Args:
-            enough: How many rows are wanted, None for all.
+            enough: How many rows are wanted beside those that came, None for all.
         """
+        if enough is not None and enough <= 0:
+            return None
         for part in self._slices:
             if part.next is not None:
                 return part.send()
@@ -146,7 +154,11 @@ class SlicePlan:
 
     def _usual_width(self) -> int:
         per_ms = self._per_ms or 1.0
-        return max(1, int(_PAGES * self.take / per_ms))
+        return self._span_for(_PAGES, per_ms)
+
+    def _span_for(self, pages: int, per_ms: float) -> int:
+        """Return in how many milliseconds so many pages of rows lie, about."""
+        return max(1, int((pages - _SPARE) * self.take / per_ms))
 
     def _cut(self, part: Slice, low: int) -> None:
         """Let a slice begin later, and another one have the rest."""
@@ -215,7 +227,7 @@ class SlicePlan:
         rows = (last - part.low) * per_ms
         if self._concurrency == 1 or rows <= 2 * _PAGES * self.take:
             return
-        low = last - max(1, int(_PAGES * self.take / per_ms))
+        low = last - self._span_for(_PAGES - 1, per_ms)
         if low > part.low:
             self._cut(part, low)
 
@@ -231,6 +243,6 @@ class SlicePlan:
         left = (top - last) * per_ms
         if part.pages <= _MOST_PAGES and left <= 2 * _PAGES * self.take:
             return
-        usual = max(1, int(_PAGES * self.take / per_ms))
+        usual = self._span_for(_PAGES, per_ms)
         part.width = max(1, min(usual, (top - part.low) // _NARROWER))
         part.doomed = part.ended = True
