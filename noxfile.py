@@ -1,14 +1,15 @@
-"""What has to hold before a change is taken: `nox` runs all but what takes long."""
+"""Checks that a change has to pass: `nox` runs all but those that take long."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10"
+nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["tests", "lint", "typing", "build"]
+nox.options.sessions = ["tests", "lint", "typing", "docs", "build"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
@@ -17,27 +18,35 @@ OLDEST = PYTHONS[0]
 NEEDED_BY_TESTS = (
     "tests",
     "benchmarks",
+    "docs",
     "examples",
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
+    "mkdocs.yml",
     "noxfile.py",
     "pyproject.toml",
 )
-"""What a run of the tests away from the source takes along."""
+"""Files that a run of the tests away from the source takes along."""
+
+BUILT_AT = "1767225600"
+"""The ``SOURCE_DATE_EPOCH`` of builds: archives hold no time of their own."""
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that is installed."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[all]", *_group("tests"))
     session.run("pytest", "-q", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check the code's style and its format."""
-    session.install(*_of_dev("ruff"))
+    session.install(*_group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -45,21 +54,35 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of the package and of code that uses it."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[all]", *_group("tests", "typing"))
     session.run("mypy")
     session.run("pyright")
 
 
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Build the pages strictly, and check that they load nothing from other hosts."""
+    session.install("-e", ".", *_group("docs"))
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", *session.posargs, env=quiet)
+    session.run("python", "tests/check_site.py", "build/site")
+
+
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build both distributions, and test the wheel with the source out of reach."""
-    session.install("build")
-    made = Path(session.create_tmp()).resolve() / "dist"
-    shutil.rmtree(made, ignore_errors=True)
-    # The wheel is built from the sdist, so this tries both.
-    session.run("python", "-m", "build", "--outdir", str(made))
+    """Build both distributions twice, check them, and test the wheel without source."""
+    session.install(*_group("release"))
+    made = _built(session, "dist")
+    again = _built(session, "again")
+    if _hashes(made) != _hashes(again):
+        session.error("two builds of one source differ")
+    session.log("both builds are equal, byte by byte")
     (wheel,) = made.glob("*.whl")
-    session.install(f"canopy-async[dev] @ {wheel.as_uri()}")
+    session.run("twine", "check", "--strict", *map(str, made.iterdir()))
+    session.run("check-wheel-contents", str(wheel))
+    if session.posargs == ["--no-tests"]:
+        return
+    session.install(f"canopy-async[all] @ {wheel.as_uri()}", *_group("tests"))
     elsewhere = _copy_for_tests(session)
     with session.chdir(elsewhere):
         session.run("python", "-c", _IMPORTED_FROM_WHEEL)
@@ -67,9 +90,31 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that the project allows."""
+    session.install("uv")
+    python = str(Path(session.bin) / "python")
+    lowest_versions = ("--resolution", "lowest-direct", "--python", python)
+    session.run(
+        "uv", "pip", "install", *lowest_versions, "-e", ".[all]", *_group("tests")
+    )
+    session.run("uv", "pip", "list", "--python", python)
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def coverage(session: nox.Session) -> None:
+    """Run the tests in one process, and print which branches they leave out."""
+    session.install("-e", ".[all]", *_group("tests", "coverage"))
+    options = ("-q", "--numprocesses=0", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *options)
+    session.run("coverage", "report", "--skip-covered")
+
+
+@nox.session(python=OLDEST)
 def thorough(session: nox.Session) -> None:
     """Run the tests that draw their examples, on forty times as many."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[all]", *_group("tests"))
     options = ("-q", "-m", "hypothesis", "--hypothesis-profile", "thorough")
     session.run("pytest", *options, "--timeout", "0", *session.posargs)
 
@@ -85,14 +130,14 @@ def simulation(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def injection(session: nox.Session) -> None:
     """End reads in every step of the event loop, in every way, and go on with them."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[all]", *_group("tests"))
     session.run("python", "tests/injection.py", *session.posargs)
 
 
 @nox.session(python=OLDEST)
 def benchmarks(session: nox.Session) -> None:
     """Measure how fast reads are, beside what else there is to read with."""
-    session.install("-e", ".[benchmarks]")
+    session.install("-e", ".[parquet,zstd]", *_group("benchmarks"))
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 
@@ -117,7 +162,24 @@ def _copy_for_tests(session: nox.Session) -> Path:
     return target
 
 
-def _of_dev(*names: str) -> list[str]:
-    """Return the requirements of the extra ``dev`` for these packages."""
-    extra = PROJECT["project"]["optional-dependencies"]["dev"]
-    return [line for line in extra if line.split(">=")[0].split("[")[0] in names]
+def _group(*names: str) -> list[str]:
+    """Return the requirements of dependency groups, each once."""
+    groups = (nox.project.dependency_groups(PROJECT, name) for name in names)
+    return sorted({line for group in groups for line in group})
+
+
+def _built(session: nox.Session, name: str) -> Path:
+    """Build the sdist, and the wheel from the sdist; return their directory."""
+    target = Path(session.create_tmp()).resolve() / name
+    shutil.rmtree(target, ignore_errors=True)
+    fixed = {"SOURCE_DATE_EPOCH": BUILT_AT}
+    session.run("python", "-m", "build", "--outdir", str(target), env=fixed)
+    return target
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    """Return the sha256 of each file in a directory."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.iterdir()
+    }

@@ -70,7 +70,7 @@ class Rounds:
         return table
 
     def summary(self) -> Table:
-        """Return what the README shows: a few columns, without the floor."""
+        """Return the table of the pages: a few columns, without the floor."""
         head = ("read by", "typed", "proven", "events/s", "peak MB")
         table = Table("Streaming", (*head, "canopy_async ÷ it"))
         for name in self._fastest_first():

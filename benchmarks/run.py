@@ -4,9 +4,9 @@
     python benchmarks/run.py --quick      # the same, smaller, in half a minute
     python benchmarks/run.py --only stream --contestants proven bare --rounds 9
 
-A whole run writes results.md and scaling.svg; --readme puts its table into the
-README as well. The machine should have nothing else to do: ratios stand some
-noise, seconds do not.
+A whole run writes results.md and docs/scaling.svg; --page puts its table into
+docs/benchmarks.md as well. The machine should have nothing else to do: ratios stand
+some noise, seconds do not.
 """
 
 import argparse
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         session.measure(options.only or list(PARTS))
     if options.only or options.quick:
         return 0
-    _write(session, readme=options.readme)
+    _write(session, page=options.page)
     return 0
 
 
@@ -180,13 +180,13 @@ def _check(base_url: str, contestants: Sequence[str]) -> int:
     return 1 if missed else 0
 
 
-def _write(session: Session, *, readme: bool) -> None:
+def _write(session: Session, *, page: bool) -> None:
     from plot import draw  # noqa: PLC0415 - only a whole run needs matplotlib
 
     draw(session.scaled, writing.PLOT)
     writing.write_results(session.tables, session.sizes, WIDTH)
-    if readme:
-        writing.write_readme(session.streamed.summary())
+    if page:
+        writing.write_page(session.streamed.summary())
 
 
 def _installed(names: Sequence[str]) -> list[str]:
@@ -227,7 +227,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
     add("--rounds", type=int, help="of the contestants")
     add("--events", type=int, help="that the fast contestants stream")
     add("--seed", type=int, default=0, help="of the order of turns")
-    add("--readme", action="store_true", help="rewrite the README's table as well")
+    add("--page", action="store_true", help="rewrite the table of the pages as well")
     return parser.parse_args(arguments)
 
 

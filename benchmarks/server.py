@@ -3,7 +3,8 @@
     python benchmarks/server.py
 
 It prints its port and serves until its standard input ends. What it serves is
-in the URL: the identity ``idn_7_1000`` has a thousand events, and the account
+in the URL: the identity ``idn_7_1000`` has a thousand events, 2 000 of them an hour,
+those of ``calm_7_1000`` come at 2 000 a month, and the account
 says how far away the server is: ``acme`` not at all, ``acme-30`` by 30 ms,
 ``acme-10-50-2-300`` by 10 to 50 ms and in 2 % of the answers by 300 ms.
 """
@@ -19,7 +20,7 @@ from functools import lru_cache
 from typing import Final, cast
 
 from cores import pin
-from events import Lap
+from events import BUSY, CALM, Lap
 
 _MAX_TAKE: Final = 100
 _DEFAULT_TAKE: Final = 20
@@ -30,7 +31,11 @@ class Pages:
     """The pages of every log."""
 
     def __init__(self) -> None:
-        self._rows = {"asc": Lap(descending=False), "desc": Lap(descending=True)}
+        self._rows = {
+            (kind, order): Lap(descending=order == "desc", calendar=calendar)
+            for kind, calendar in (("idn", BUSY), ("calm", CALM))
+            for order in ("asc", "desc")
+        }
 
     def answer(self, identity: str, query: str) -> bytes:
         """Return the whole HTTP answer to one request for a page."""
@@ -39,7 +44,7 @@ class Pages:
         start = (page - 1) * take
         count = max(0, min(take, total - start))
         first = start if order == "asc" else total - 1 - start
-        rows = self._rows[order].window(first, count)
+        rows = self._rows[identity.partition("_")[0], order].window(first, count)
         pages = -(-total // take)
         meta = (
             f'],"pagination":{{"page":{page},"take":{take},"item_count":{total},'

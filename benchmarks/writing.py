@@ -1,4 +1,4 @@
-"""What is written of a run: the file with all of it, and the README's part."""
+"""Writing a run: the file with all of its tables, and the table of the pages."""
 
 import os
 import platform
@@ -13,8 +13,9 @@ from tables import Table, number
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.md"
-PLOT = HERE / "scaling.svg"
-README = HERE.parent / "README.md"
+DOCS = HERE.parent / "docs"
+PLOT = DOCS / "scaling.svg"
+PAGE = DOCS / "benchmarks.md"
 
 _PACKAGES = (
     "canopy-async",
@@ -55,6 +56,7 @@ key once, to compare them, and to plan the next window, in Python. Where there a
 identities, the last line holds what it takes to begin and to end each read, to hand
 over events from task to task, and to look for garbage among all that is open.""",
 }
+_BY_HAND = re.compile(r"<!-- export -->\n.*?<!-- /export -->", re.DOTALL)
 _MARKED = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
 
 
@@ -77,11 +79,19 @@ def write_results(tables: Sequence[Table], sizes: Sizes, row: int) -> None:
         "# Benchmarks",
         "Written by `nox -s benchmarks`.",
         *(str(part) for table in tables for part in _with_notes(table)),
-        f"![How cost grows]({PLOT.name})",
+        f"![How cost grows](../docs/{PLOT.name})",
         f"## Method\n\n{method}",
         f"## Machine\n\n{machine()}; {versions}.",
     ]
+    parts += _kept()
     RESULTS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _kept() -> list[str]:
+    """Return what is written in the results of what `export.py` has printed."""
+    if not RESULTS.exists():
+        return []
+    return _BY_HAND.findall(RESULTS.read_text(encoding="utf-8"))
 
 
 def _with_notes(table: Table) -> Sequence[str | Table]:
@@ -89,17 +99,17 @@ def _with_notes(table: Table) -> Sequence[str | Table]:
     return (f"## {table.title}", table, *([note] if note else []))
 
 
-def write_readme(table: Table) -> None:
-    """Replace the table between the README's two marks.
+def write_page(table: Table) -> None:
+    """Replace the table between the two marks in the documentation's page.
 
     Raises:
         ValueError: The marks are not there.
     """
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     text, found = _MARKED.subn(lambda marks: f"{marks[1]}{table}\n{marks[2]}", text)
     if not found:
-        raise ValueError("README.md has no place marked for the table")
-    README.write_text(text, encoding="utf-8")
+        raise ValueError(f"{PAGE.name} has no place marked for the table")
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def machine() -> str:

@@ -1,5 +1,10 @@
 """The asyncio client for Canopy's audit events."""
 
+from canopy_async._util import interrupts as _interrupts
+
+if _interrupts.is_command():
+    _interrupts.end_at_once()
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 

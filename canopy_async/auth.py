@@ -1,4 +1,4 @@
-"""Where bearer tokens come from, and how a rejected one is replaced."""
+"""Token providers: the sources of bearer tokens, and of new ones after a 401."""
 
 import asyncio
 import inspect
@@ -22,7 +22,7 @@ _VISIBLE: Final = re.compile(r"[!-~]+")
 
 
 class InvalidTokenError(Exception):
-    """What can't be sent as a token.
+    """The error for a value that can't be sent as a token.
 
     Attributes:
         cause: TypeError where it is no str, ValueError where it holds what it must
@@ -71,7 +71,7 @@ class Credential:
         return "<credential>"
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both hold the same token."""
+        """Compare by token."""
         return isinstance(other, Credential) and bool(self._token == other._token)
 
     def __hash__(self) -> int:
@@ -142,7 +142,7 @@ class StaticToken:
         return str(self.credential.reveal())
 
     async def refresh(self, rejected: str) -> str:  # noqa: ARG002 - there is no other
-        """Return the same token: there is no other."""
+        """Return the token: there is no other."""
         return str(self.credential.reveal())
 
 

@@ -1,4 +1,4 @@
-"""Where a read stands, as a small text that outlives the process."""
+"""Checkpoints: the place of a read, as a small text that outlives the process."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from canopy_async.errors import CheckpointError
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof, ReadReport
 
-__all__ = ["MAX_IDS", "Checkpoint", "Place", "scope_of", "scope_of_read"]
+__all__ = ["MAX_IDS", "Checkpoint", "CheckpointBuilder", "scope_of", "scope_of_read"]
 
 VERSION: Final = 2
 """The version of the text; each later one of this library reads it."""
@@ -149,8 +149,8 @@ class Checkpoint:
         )
 
 
-class Place:
-    """Where a pass over a list stands, row by row.
+class CheckpointBuilder:
+    """The checkpoint of a pass over a list, kept up to date row by row.
 
     Args:
         scope: Returns the hash of the read, which few passes need.

@@ -178,18 +178,19 @@ class NotFoundError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """429: throttled, after every retry or for longer than one may wait.
+    """429, after every retry; or a 429 or 503 that asks for too long a pause.
 
-    While a server wants no requests for so long, none is sent: ``attempts`` is 0, and
-    ``retry_after`` the seconds that are left. ``status`` is then that of the answer
-    that asked for it, which may be a 503.
+    ``RetryPolicy.max_retry_after`` says how long a pause is waited for. While a longer
+    one lasts, no request is sent: each fails with this error, ``attempts`` is 0, and
+    ``retry_after`` the seconds that are left. ``status`` is that of the answer that
+    asked for the pause.
     """
 
     concerns_all = True
 
 
 class ServerError(ApiError):
-    """5xx, after every retry."""
+    """5xx, after every retry; but see `RateLimitedError` for a 503."""
 
 
 class TransportError(CanopyError):

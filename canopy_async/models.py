@@ -85,7 +85,7 @@ class OpenEnum(StrEnum):
 
 
 class ActorType(OpenEnum):
-    """What kind of actor an event names; free text is allowed."""
+    """The kind of actor that an event names; free text is allowed."""
 
     USER = "user"
     IDENTITY = "identity"
@@ -94,7 +94,7 @@ class ActorType(OpenEnum):
 
 
 class Outcome(OpenEnum):
-    """How the audited action ended."""
+    """The outcome of the audited action."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -102,7 +102,7 @@ class Outcome(OpenEnum):
 
 
 class Severity(OpenEnum):
-    """How much an event matters: from ``INFO`` to ``CRITICAL``, in this order.
+    """The weight of an event: from ``INFO`` to ``CRITICAL``, in this order.
 
     ``<``, ``<=``, ``>`` and ``>=`` compare by that order, with members and with their
     text. A value that is not listed ranks above all that are, so that an alert does
@@ -183,10 +183,31 @@ class AuditEvent:
     """One row of an identity's audit log.
 
     Nine fields are always there; every other one is None where the server
-    sent null or nothing. ``created_at`` is aware. ``metadata`` is whatever
-    JSON object the server attached and may hold personal data. ``extra``
-    keeps every field that this version of the library does not know; it is a dict
-    of this row alone.
+    sent null or nothing.
+
+    Attributes:
+        id: The event's id, which no other event has.
+        account_id: The account that the event belongs to.
+        application_id: The application that the event is about.
+        environment_id: The environment of the application.
+        actor_id: The id of the actor who did it.
+        actor_type: The kind of the actor.
+        action: A dotted key such as ``role.created``, from a set that grows.
+        resource_type: The kind of the resource that the action changed.
+        resource_id: The resource that the action changed.
+        metadata: The JSON object that the server attached. It may nest, and may
+            hold personal data, so ``repr`` leaves it out.
+        created_at: When it happened: a datetime with an offset.
+        actor_label: The name of the actor, for people to read.
+        resource_label: The name of the resource, for people to read.
+        correlation_id: A UUID that events share which belong together.
+        outcome: How the action ended.
+        category: The area of the platform.
+        severity: How much the event matters.
+        customer_visible: Whether the event is shown to the customer.
+        identity_visible: Whether the event is shown to the identity.
+        extra: Every field that this version of the library does not know, as a
+            dict of this row alone.
     """
 
     id: str
@@ -217,8 +238,21 @@ class Identity:
     """One identity of an account.
 
     Only ``id`` is required by the API's description; every other field is
-    None where the server sent null or nothing. ``extra`` keeps every field
-    that this version of the library does not know.
+    None where the server sent null or nothing.
+
+    Attributes:
+        id: The identity's id: `CanopySession.events` takes it.
+        email: Its e-mail address.
+        first_name: Its first name.
+        last_name: Its last name.
+        avatar_url: Where its picture is.
+        external_id: Its id in another system.
+        is_active: Whether the identity is active.
+        email_verified: Whether the e-mail address was confirmed.
+        app_membership_count: How many applications it belongs to.
+        total_assignments: How many assignments it has in all.
+        created_at: When it was made: a datetime with an offset.
+        extra: Every field that this version of the library does not know.
     """
 
     id: str
@@ -237,10 +271,18 @@ class Identity:
 
 @attrs.frozen(kw_only=True)
 class PageMeta:
-    """What the server says about the page it sent.
+    """The counts that the server sends with a page.
 
-    COUNT and SELECT are two statements there: ``item_count`` may belong to
+    The server counts and selects rows in two steps, so ``item_count`` may belong to
     another instant than the rows.
+
+    Attributes:
+        page: The page's number, from 1.
+        take: Rows per page.
+        item_count: How many rows the whole list has.
+        page_count: How many pages the whole list has.
+        has_previous_page: Whether a page comes before this one.
+        has_next_page: Whether a page comes after this one.
     """
 
     page: int
@@ -253,7 +295,12 @@ class PageMeta:
 
 @attrs.frozen(kw_only=True)
 class Page(Generic[T_co]):
-    """One answer of a page-based endpoint."""
+    """One answer of a page-based endpoint.
+
+    Attributes:
+        items: The rows, in the order of the list.
+        pagination: Facts that the server states about the page.
+    """
 
     items: tuple[T_co, ...]
     pagination: PageMeta

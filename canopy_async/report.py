@@ -1,4 +1,4 @@
-"""What a read can say of itself."""
+"""Reports: what a read has read, and what it can prove."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ __all__ = ["AccountReport", "Progress", "Proof", "ReadReport", "weakest"]
 
 
 class Proof(StrEnum):
-    """What stands behind ``ReadReport.complete``, the strongest first."""
+    """The proof behind ``ReadReport.complete``, the strongest first."""
 
     STRICT_KEY = "strict-key"
     SHARED_ID = "shared-id"
@@ -29,7 +29,7 @@ def weakest(proofs: Iterable[Proof]) -> Proof:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far a read is.
+    """The progress of a read.
 
     Attributes:
         seen: Events handed out so far.
@@ -45,7 +45,7 @@ class Progress:
 
 @attrs.frozen(kw_only=True)
 class ReadReport:
-    """What one pass over a list read, and what it can prove.
+    """The report of one pass over a list: what was read, and what it proves.
 
     Attributes:
         complete: Whether the read reached its end and ``proof`` holds for all

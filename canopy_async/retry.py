@@ -1,4 +1,4 @@
-"""When a failed request is sent again: a pure decision, and its waits."""
+"""The retry policy: when a failed request is sent again, a pure decision."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -27,6 +27,10 @@ _RETRIED: Final = COOLDOWN_STATUSES | {
 }
 
 
+# Only the waits of backoff are used here, never its decorators: these call
+# asyncio.iscoroutinefunction, which is deprecated from Python 3.14 on.
+
+
 def full_jitter(bound: float) -> float:
     """Return a random wait of up to ``bound`` seconds."""
     # Imported where it is needed, as most processes never wait.
@@ -37,7 +41,7 @@ def full_jitter(bound: float) -> float:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How long, and after which waits, one GET is sent again.
+    """The rules for sending one GET again: how long, and after which waits.
 
     Waits grow exponentially with full jitter: a random time up to ``base``,
     twice that, and so on up to ``cap``. A server's ``Retry-After`` is a floor

@@ -223,7 +223,7 @@ class CanopySession:
 
     @property
     def base_url(self) -> str:
-        """Where the API is, without a trailing slash."""
+        """The base URL of the API, without a trailing slash."""
         return self._base_url
 
     @property
@@ -233,12 +233,12 @@ class CanopySession:
 
     @property
     def stats(self) -> SessionStats:
-        """What this session has done, and how wide it runs now."""
+        """The counters of this session, and its present limits."""
         return self._gate.stats
 
     @property
     def server_time(self) -> datetime | None:
-        """What time it is by the server's clock, within about a second.
+        """The time by the server's clock, within about a second.
 
         It is the ``Date`` of the newest answer, and the time that has passed since
         it came. This machine's date doesn't enter.
@@ -789,9 +789,10 @@ class CanopySession:
                 and between the attempts of one that can't be polled.
             overlap: Seconds that an event may be committed late, up to a day:
                 so far before the newest one does each poll read a log again.
-            deep_overlap: The same now and then, up to a day, for those that are
-                committed later; None or 0 for never.
-            deep_every: Seconds between such polls, up to a day; None or 0 for never.
+            deep_overlap: Seconds that an event may be committed late and still be found
+                by a deep poll, one that reads further back now and then; up to a day.
+                None or 0 for no deep polls.
+            deep_every: Seconds between deep polls, up to a day; None or 0 for never.
             settle: Hold events back for so many seconds, up to a day, so that
                 what is committed late meanwhile comes in its order. Their age
                 is told by newer events of the log, and by the time that has

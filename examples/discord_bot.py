@@ -1,6 +1,6 @@
 """Post critical and denied events to a Discord channel, each once.
 
-    pip install canopy-async discord.py
+    pip install discord.py  # and this library, as its README says
     CANOPY_ACCOUNT=acme CANOPY_TOKEN=… DISCORD_TOKEN=… DISCORD_CHANNEL=123 \
         python discord_bot.py idn_1 idn_2
 

@@ -1,6 +1,6 @@
 """Serve an identity's last events from a web application.
 
-    pip install canopy-async fastapi uvicorn
+    pip install fastapi uvicorn  # and this library, as its README says
     CANOPY_ACCOUNT=acme CANOPY_TOKEN=… uvicorn fastapi_app:app
 
     GET /identities/idn_1/events?page=1&take=20

@@ -1,6 +1,6 @@
 """Post critical and denied events to a Slack channel, each once.
 
-    pip install canopy-async slack-sdk
+    pip install slack-sdk  # and this library, as its README says
     CANOPY_ACCOUNT=acme CANOPY_TOKEN=… SLACK_BOT_TOKEN=… SLACK_CHANNEL=C123 \
         python slack_bot.py idn_1 idn_2
 

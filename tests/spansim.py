@@ -19,7 +19,7 @@ import attrs
 from walksim import EPOCH, Scenario, SimList, SimRow, _Network, _top_up, hard, moving
 
 from canopy_async._walk import Span, Walk, proven_walk
-from canopy_async.checkpoint import Checkpoint, Place
+from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
 from canopy_async.errors import CanopyError, CheckpointError, IncompleteReadError
 
 
@@ -62,7 +62,7 @@ def _drive(
 ) -> tuple[list[SimRow], Walk[SimRow], Checkpoint]:
     """Read until the end, or until so many rows were handed out."""
     walk = _walk(scenario, span)
-    place = Place(lambda: "sim", span.resume)
+    place = CheckpointBuilder(lambda: "sim", span.resume)
     read: list[SimRow] = []
     network.in_flight.clear()
     network.answers.clear()

@@ -23,7 +23,7 @@ LAYERS = (
     ("session",),
     ("export",),
     ("distributed", "testing"),
-    ("cli", "__init__"),
+    ("cli", "__init__", "__main__"),
 )
 """Modules and packages of the root, from the lowest layer to the highest."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from walksim import SimRow
 
 from canopy_async import Checkpoint, CheckpointError, Proof, ReadReport
-from canopy_async.checkpoint import MAX_IDS, Place, scope_of_read
+from canopy_async.checkpoint import MAX_IDS, CheckpointBuilder, scope_of_read
 
 KEY = datetime(2026, 4, 20, 12, tzinfo=UTC)
 ids = st.frozensets(st.text(max_size=20), min_size=1, max_size=20)
@@ -153,7 +153,7 @@ def rows(*names):
 
 
 def test_a_place_keeps_the_rows_at_its_key_over_batches():
-    place = Place(lambda: "s")
+    place = CheckpointBuilder(lambda: "s")
     place.advance(rows("1-a", "2-a", "2-b"))
     place.advance(rows("2-c"))
     report = ReadReport(proof=Proof.STRICT_KEY, order_observed="asc")
@@ -165,6 +165,6 @@ def test_a_place_keeps_the_rows_at_its_key_over_batches():
 
 
 def test_a_place_counts_on_from_where_it_was_resumed():
-    place = Place(lambda: "s", a_checkpoint(delivered=7))
+    place = CheckpointBuilder(lambda: "s", a_checkpoint(delivered=7))
     same = place.checkpoint((), ReadReport(), position=0)
     assert (same.key, same.ids, same.delivered) == (KEY, frozenset({"a"}), 7)

@@ -216,6 +216,19 @@ async def test_an_error_line_shows_neither_control_characters_nor_the_token():
     assert "/identities/<redacted>/audit" in ended.err
 
 
+@pytest.mark.parametrize(
+    "arguments", [("events",), ("follow", "--until-caught-up", "--start", "beginning")]
+)
+async def test_an_error_line_shows_no_token_however_a_url_escapes_it(arguments):
+    token = "abC/dE+f=g.h-i_j~k/0123456789"
+    env = environment(CANOPY_ACCOUNT="acme", CANOPY_TOKEN=token)
+    async with error_server(lambda _: "no") as url:
+        ended = await finished(*arguments, token, "--base-url", url, env=env)
+    assert ended.status != 0
+    assert "0123456789" not in ended.out + ended.err
+    assert "/identities/<redacted>/audit" in ended.err
+
+
 async def test_wrong_usage_and_missing_configuration_are_status_2(server):
     env = environment(server)
     arguments = ("events", "idn_1", "--take", "0")

@@ -22,6 +22,7 @@ from canopy_async._read.events_query import EventsQuery
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.distributed.destination import LocalDestination, open_destination
 from canopy_async.distributed.log_parts import LogParts
+from canopy_async.distributed.network import Network
 from canopy_async.distributed.part_reader import Reading
 from canopy_async.distributed.primitives import lease_patience
 from canopy_async.distributed.recovery import delete_leftovers, recover
@@ -515,6 +516,8 @@ def job(server):
         split_over=100,
         max_file_bytes=1 << 20,
         beat=1.0,
+        network=Network(),
+        umask=0o077,
     )
 
 

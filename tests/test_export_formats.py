@@ -36,6 +36,7 @@ from canopy_async.export.data_rows import read_batches
 from canopy_async.export.writers import FORMATS as WRITERS
 from canopy_async.export.writers.columns import FIELDS, columns_of
 from canopy_async.export.writers.csv_ import guarded, unguarded
+from canopy_async.export.writers.parquet import ParquetWriter
 
 WHO = 'idn "1", ünï/=2'
 NASTY = (
@@ -145,6 +146,44 @@ def test_what_a_writer_is_given_at_once_or_in_parts_is_the_same(name):
         assert tables[0].to_pylist() == tables[1].to_pylist()
     elif name in {"jsonl", "csv"}:
         assert whole.data == parts.data
+
+
+def written_as_one_piece(batches, max_bytes):
+    """The plain way to write Parquet: each column of a row group is made one piece."""
+
+    class PlainWriter(ParquetWriter):
+        def _write_group(self):
+            table = pa.Table.from_batches(self._waiting).combine_chunks()
+            self._waiting, self._rows, self._bytes = [], 0, 0
+            table = table.cast(self._schema)
+            self._file.write_table(table, row_group_size=table.num_rows)
+
+    return written_by(PlainWriter, batches, max_bytes)
+
+
+def written_by(writer, batches, max_bytes):
+    """The file that a writer of Parquet makes of record batches."""
+    sink = Collected()
+    opened = writer(sink, max_bytes)
+    for batch in batches:
+        opened.write([batch])
+    opened.close()
+    return sink.data
+
+
+def test_a_row_group_of_many_pieces_is_written_as_one_of_one_piece():
+    made = WRITERS["parquet"]
+    batches = [
+        made.pack([made.encode(IdentityBatch(f"idn_{n % 7}", events))])
+        for n, events in enumerate(
+            [an_event(1_000 * page + n) for n in range(1_000)] for page in range(9)
+        )
+    ]
+    file = written_by(ParquetWriter, batches, 300_000)
+    assert file == written_as_one_piece(batches, 300_000)
+    read = parquet.ParquetFile(pa.BufferReader(file))
+    assert read.metadata.num_row_groups > 1
+    assert read.metadata.num_rows == 9_000
 
 
 class Collected:
@@ -379,7 +418,7 @@ async def test_a_missing_package_is_named_before_anything_is_done(
 ):
     monkeypatch.setitem(sys.modules, module, None)
     extra = {"pyarrow": "parquet", "zstandard": "zstd"}[module]
-    with pytest.raises(ExportError, match=rf"canopy-async\[{extra}\]"):
+    with pytest.raises(ExportError, match=f"this library with its extra '{extra}'"):
         await export(session, ["one"], out, format=name)
     assert not out.exists()
 

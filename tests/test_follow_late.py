@@ -24,7 +24,7 @@ from support.virtual import now, run, virtual
 
 from canopy_async import CanopySession, FollowCheckpoint
 from canopy_async._follow import follow_checkpoint, poller
-from canopy_async._follow.lateness import ServerTime, Tally
+from canopy_async._follow.lateness import CountAudit, ServerTime
 
 SECOND = timedelta(seconds=1)
 
@@ -208,7 +208,7 @@ async def test_ids_stay_few_however_long_it_goes_on():
 @virtual
 async def test_ids_are_bounded_between_deep_polls(monkeypatch):
     monkeypatch.setattr(follow_checkpoint, "MAX_DEEP_IDS", 100)
-    monkeypatch.setattr(poller, "_TOO_MUCH", 200)
+    monkeypatch.setattr(poller, "MAX_ROWS_IN_MEMORY", 200)
     written = spread(-10, 590, 600, "new")
     batches, _ = await follow(written, 600, deep_every=10_000.0)
     assert 150 < max(len(b.checkpoint.ids) for _, b in batches) < 220
@@ -389,13 +389,13 @@ async def test_a_server_that_counts_an_event_it_never_sends_is_followed(start, b
 
 
 def test_a_poll_that_fails_leaves_the_tally_unsure():
-    tally, known = Tally(), FollowCheckpoint(scope="s", explained=9)
+    audit, known = CountAudit(), FollowCheckpoint(scope="s", explained=9)
     for _ in range(3):
-        assert tally.bounded(known, 5) == known
-        tally.polled(1)
-    assert tally.bounded(known, 5).explained == 8
-    tally.interrupted()
-    assert tally.bounded(known, 5) == known
+        assert audit.with_count(known, 5) == known
+        audit.note_poll(1)
+    assert audit.with_count(known, 5).explained == 8
+    audit.forget()
+    assert audit.with_count(known, 5) == known
 
 
 @virtual
@@ -410,15 +410,15 @@ async def test_events_that_are_deleted_raise_no_suspicion():
     missed=st.integers(0, 5),
 )
 def test_a_tally_tells_what_was_missed_once_all_is_quiet(polls, missed):
-    tally, known, counts, said = Tally(), FollowCheckpoint(scope="s"), [0], 0
+    audit, known, counts, said = CountAudit(), FollowCheckpoint(scope="s"), [0], 0
     polls = [*polls, *[(0, 0)] * 8]
     quiet = len(polls)
     for at, (new, lag) in enumerate([*polls, *[(0, 0)] * 4]):
         counts.append(counts[-1] + new + (missed if at == quiet else 0))
         unexplained = known.unexplained
-        known = tally.bounded(known, counts[max(0, len(counts) - 1 - lag)])
+        known = audit.with_count(known, counts[max(0, len(counts) - 1 - lag)])
         explained = None if known.explained is None else known.explained + new
-        found = tally.suspected(unexplained - new, is_deep=True)
+        found = audit.judge(unexplained - new, is_deep=True)
         assert at > quiet or found == 0
         said += found
         known = FollowCheckpoint(
@@ -426,7 +426,7 @@ def test_a_tally_tells_what_was_missed_once_all_is_quiet(polls, missed):
             count=counts[max(0, len(counts) - 1 - lag)],
             explained=None if explained is None else explained + found,
         )
-        tally.polled(new)
+        audit.note_poll(new)
     assert said == missed
 
 
@@ -517,7 +517,7 @@ async def test_what_has_not_settled_is_not_kept_however_much_it_is():
 
 @virtual
 async def test_a_count_that_hides_how_much_has_come_is_noticed(monkeypatch):
-    monkeypatch.setattr(poller, "_TOO_MUCH", 150)
+    monkeypatch.setattr(poller, "MAX_ROWS_IN_MEMORY", 150)
     known = spread(-100, 0, 50)
     batches, _ = await follow(known, 1)
     text = batches[-1][1].checkpoint.dumps()

@@ -95,7 +95,7 @@ async def test_a_follower_waits_until_an_outage_is_over_and_loses_no_event(
 
 @pytest.mark.parametrize("seconds", [90, 600])
 @pytest.mark.parametrize(
-    ("fault", "cls"), [("429+", RateLimitedError), ("503+", ServerError)]
+    ("fault", "cls"), [("429+", RateLimitedError), ("503+", RateLimitedError)]
 )
 @virtual
 async def test_a_follower_keeps_quiet_for_as_long_as_it_is_asked_to_and_goes_on(
@@ -180,7 +180,7 @@ async def test_an_answer_from_before_an_outage_is_not_taken_for_its_end(warnings
                 assert {first.identity_id, second.identity_id} == {"idn_1", "idn_2"}
                 # The one that was read first is polled again, in vain.
                 await asyncio.sleep(50)
-                assert warnings() == [f"{BEGAN}ServerError 503"]
+                assert warnings() == [f"{BEGAN}RateLimitedError 503"]
                 coming = asyncio.create_task(anext(batches))
                 await asyncio.sleep(50)
                 assert len(warnings()) == 1
@@ -216,7 +216,7 @@ async def test_a_listing_and_polls_that_fail_in_one_outage_are_one_warning(warni
 
 
 @pytest.mark.parametrize(
-    ("fault", "cls"), [("refused", TransportError), ("503+", ServerError)]
+    ("fault", "cls"), [("refused", TransportError), ("503+", RateLimitedError)]
 )
 @virtual
 async def test_an_outage_ends_following_until_caught_up_and_the_rest_is_left(

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.programs import command
 from support.samples import event_row, page_body
 from support.scripted import answer, simulated
 
@@ -217,8 +218,30 @@ async def test_a_directory_that_is_there_keeps_its_mode(server, session, tmp_pat
     assert modes(out) == {0o600}
 
 
+@pytest.mark.usefixtures("open_umask")
+async def test_a_checkpoint_file_that_others_are_to_read_is_made_so(
+    session, server, tmp_path
+):
+    server.add_identity(id="idn_1")
+    path, command_path = tmp_path / "bot.db", tmp_path / "command.db"
+    async with CheckpointStore(path, umask=0o027) as store:
+        async for batch in session.follow("idn_1", until_caught_up=True):
+            await store.save(batch)
+    env = {"CANOPY_ACCOUNT": server.account, "CANOPY_TOKEN": server.token}
+    env |= {"CANOPY_BASE_URL": server.base_url}
+    options = ("--checkpoint", command_path, "--umask", "022", "--until-caught-up")
+    async with command("follow", "idn_1", *options, env=env) as process:
+        assert await process.communicate() == (b"", b"")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert stat.S_IMODE(command_path.stat().st_mode) == 0o644
+    async with CheckpointStore(path):  # one that is there keeps its mode
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
 @pytest.mark.parametrize("umask", [-1, 0o1000, "022", True])
 async def test_a_umask_that_is_none_is_refused(session, tmp_path, umask):
+    with pytest.raises((TypeError, ValueError), match="umask must be"):
+        CheckpointStore(tmp_path / "bot.db", umask=umask)
     with pytest.raises((TypeError, ValueError), match="umask must be"):
         await export(session, ["idn_1"], tmp_path / "out", umask=umask)
     assert not (tmp_path / "out").exists()

@@ -101,6 +101,33 @@ async def test_the_end_of_a_runs_block_awaits_its_tasks(stuck, canopy):
     await assert_quiet(stuck)
 
 
+@pytest.mark.parametrize("how", ["next_batch", "anext"])
+async def test_a_run_that_is_dropped_outside_of_a_block_asks_for_nothing_more(
+    log, canopy, how
+):
+    log.faults = Faults(latency=0.01)
+    run = canopy.events("idn_1", take=5).open()
+    await (run.next_batch() if how == "next_batch" else anext(run))
+    asked = canopy.stats.requests
+    left = weakref.ref(run)
+    del run
+    assert left() is None
+    await assert_quiet(log)
+    assert canopy.stats.requests == asked <= 6
+    assert canopy.stats.waiting == 0
+
+
+async def test_a_run_that_is_dropped_while_its_requests_hang_ends_them(stuck, canopy):
+    run = canopy.events("idn_1", take=20).open()
+    await run.next_batch()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(run.next_batch(), 0.1)
+    assert canopy.stats.in_flight > 0
+    del run
+    await assert_quiet(stuck)
+    assert canopy.stats.in_flight == 0
+
+
 async def test_an_exception_in_the_body_of_a_stream_passes_through(log, canopy):
     async def read_some():
         async for _ in canopy.events("idn_1", take=20):

@@ -188,13 +188,6 @@ async def test_wrong_connections_are_wrong_usage(arguments, said):
     assert said in err
 
 
-async def test_options_that_reach_no_worker_are_refused_for_a_cluster(tmp_path):
-    options = ("--all", "--out", str(tmp_path), "--workers", "1", "--allow-http")
-    status, err = await finished("export", *options)
-    assert status == 2
-    assert "--allow-http" in err
-
-
 def test_no_warning_is_raised_where_all_is_well():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -9,7 +9,7 @@ from support.lists import Reader, log, page_of, read, row, tied
 from walksim import SimRow
 
 from canopy_async._walk.span import Span
-from canopy_async.checkpoint import Checkpoint, Place
+from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
 from canopy_async.errors import IncompleteReadError, UnprovenTiesError
 from canopy_async.report import Proof, ReadReport, weakest
 
@@ -36,7 +36,7 @@ class IgnoresTake:
 def begin(serve, pages, **options):
     """Read so many pages, leave, and return the rows and the checkpoint as text."""
     reader = Reader(serve, take=10, **options)
-    place = Place(lambda: "scope")
+    place = CheckpointBuilder(lambda: "scope")
     for _ in range(pages):
         window = reader.walk.plan()
         rows = reader.walk.take(serve(window))

@@ -1,6 +1,7 @@
 """When a request is sent again: a pure decision, checked on its numbers."""
 
 import random
+import sys
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from canopy_async import (
     ProtocolError,
     RequestTimeoutError,
     RetryPolicy,
+    ServerError,
     SessionClosedError,
     TransportError,
 )
@@ -198,3 +200,19 @@ def test_an_argument_that_makes_no_sense_is_named(name, value, cls):
 def test_an_api_error_without_a_retried_status_is_final_whatever_it_asks():
     asked = ApiError("teapot", status=418, retry_after=1)
     assert RetryPolicy().delay_for(asked, 1) is None
+
+
+def test_waits_need_nothing_of_backoff_that_python_deprecates(monkeypatch):
+    """Python 3.14 warns where asyncio is asked for coroutine functions."""
+
+    def deprecated(_):
+        raise AssertionError("asyncio.iscoroutinefunction was called")
+
+    monkeypatch.setattr("asyncio.iscoroutinefunction", deprecated)
+    for name in [name for name in sys.modules if name.split(".")[0] == "backoff"]:
+        monkeypatch.delitem(sys.modules, name)
+    policy = RetryPolicy()
+    error = ServerError("down", status=503)
+    assert policy.delay_for(error, 3) is not None
+    assert policy.probe_wait(2) >= 0
+    assert "backoff" in sys.modules

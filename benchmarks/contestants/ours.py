@@ -1,4 +1,4 @@
-"""This library, as its README says to use it."""
+"""This library, as its pages say to use it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Bytes to typed rows, for less than the price of dicts."""
+"""Decoding of pages into typed rows, faster than into dicts."""
 
 import gc
 import re
@@ -29,7 +29,7 @@ _LARGE: Final = 64 * 1024
 
 
 class _Size(msgspec.Struct, gc=False):
-    """How many rows a page may have, as the server says."""
+    """The server's own statement of how many rows the page has."""
 
     take: Any = 0
 

@@ -1,4 +1,4 @@
-"""What may name the identities to read."""
+"""Identity ids: which inputs are accepted, and the ids that the server lists."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import Any, Final, TypeAlias

@@ -1,4 +1,4 @@
-"""How much work a body of JSON is, found out without decoding it.
+"""The cost of decoding a body of JSON, estimated without decoding it.
 
 To decode a text takes a nanosecond a byte, to make a value of what stands outside of
 texts up to a hundred times as long: a megabyte of ``[],[],[]`` is a third of a million

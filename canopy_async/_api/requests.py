@@ -18,7 +18,6 @@ __all__ = [
     "audit_endpoint",
     "build_url",
     "identities_endpoint",
-    "query_string",
 ]
 
 T = TypeVar("T")
@@ -58,7 +57,7 @@ class PageQuery(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Query:
-    """What is asked of a list, the same for each of its pages.
+    """The part of a request that all pages of one read have in common.
 
     Attributes:
         encoded: All of it as it is sent, percent-encoded.
@@ -116,13 +115,8 @@ def build_url(
     base_url: str, endpoint: Endpoint[Any], query: PageQuery, *, page: int, take: int
 ) -> str:
     """Return the URL of one page, percent-encoded once and for all."""
-    text = query_string(query, page=page, take=take)
+    text = query.text(page=page, take=take)
     return f"{base_url}{endpoint.path}{'?' if text else ''}{text}"
-
-
-def query_string(query: PageQuery, *, page: int, take: int) -> str:
-    """Return what is in the URL of one page after the question mark."""
-    return query.text(page=page, take=take)
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(Query) if field.init)

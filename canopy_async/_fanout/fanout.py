@@ -7,8 +7,6 @@ them together hold ready is bounded.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from itertools import repeat
-from operator import length_hint
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -27,7 +25,6 @@ from canopy_async._fanout.results import (
     IdentityBatch,
     IdentityEvent,
     IdentityOutcome,
-    pair,
 )
 from canopy_async._fanout.suspects import Suspects
 from canopy_async._read.audit_log import AuditLog
@@ -72,23 +69,18 @@ class _Reading:
         resume: Where its read begins, None for the start.
         run: The pass over its log, once it is there.
         events: Those of its latest page, not handed out to the last one yet.
+        handed: How many of these were handed out.
     """
 
     identity_id: str
     resume: Checkpoint | str | None
     run: Run[AuditEvent] | None = None
     events: Sequence[AuditEvent] = ()
-    _left: Iterator[AuditEvent] = attrs.field(factory=lambda: iter(()))
-    _count: int = 0
-
-    @property
-    def handed(self) -> int:
-        """How many of the events were handed out."""
-        return self._count - length_hint(self._left)
+    handed: int = 0
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """Where to go on after the last event that was handed out."""
+        """The place after the last event that was handed out."""
         if self.run is None:
             return None
         if not self.events:
@@ -97,16 +89,17 @@ class _Reading:
 
     def begin(self, events: Sequence[AuditEvent]) -> None:
         """Have other events, of which none was handed out yet."""
-        self.events = events
-        self._left, self._count = iter(events), len(events)
+        self.events, self.handed = events, 0
 
     def pairs(self) -> Iterator[IdentityEvent]:
         """Hand out the events one by one, each with its identity."""
-        return map(pair, zip(repeat(self.identity_id), self._left))
+        for event in self.events:
+            self.handed += 1
+            yield IdentityEvent(self.identity_id, event)
 
     def take_all(self) -> Sequence[AuditEvent]:
         """Hand out all events at once."""
-        self._left = iter(())
+        self.handed = len(self.events)
         return self.events
 
 
@@ -181,7 +174,7 @@ class FanOut:
 
     @property
     def progress(self) -> FanOutProgress:
-        """How far this fan-out is."""
+        """The progress of this fan-out."""
         runs = [reading.run for reading in self._open if reading.run is not None]
         current = self._mailbox.current
         return FanOutProgress(
@@ -195,7 +188,7 @@ class FanOut:
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint | None]:
-        """Where to go on with each identity that was begun and not finished.
+        """The place to go on from, of each identity that was begun and not finished.
 
         Those that failed and those that are open, or were when this fan-out
         was left; None stands for the start. Given as ``resume`` to a later

@@ -1,8 +1,7 @@
-"""What a fan-out gives, by identity: events, and how their reads ended."""
+"""The results of a fan-out, by identity: events, and the end of each read."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -19,7 +18,6 @@ __all__ = [
     "IdentityBatch",
     "IdentityEvent",
     "IdentityOutcome",
-    "pair",
 ]
 
 
@@ -39,12 +37,6 @@ class IdentityEvent(NamedTuple):
     event: AuditEvent
 
 
-pair: Final[Callable[[tuple[str, AuditEvent]], IdentityEvent]] = partial(
-    cast("Any", tuple).__new__, IdentityEvent
-)
-"""Makes an `IdentityEvent` in half the time that its own constructor takes."""
-
-
 class IdentityBatch(NamedTuple):
     """Events that follow each other in one log; unpacks as a pair."""
 
@@ -54,7 +46,7 @@ class IdentityBatch(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class IdentityOutcome:
-    """How the read of one identity ended.
+    """The end of the read of one identity.
 
     Attributes:
         identity_id: Whose log it is.
@@ -72,7 +64,7 @@ class IdentityOutcome:
 
 @attrs.frozen(kw_only=True)
 class FanOutProgress:
-    """How far a fan-out is.
+    """The progress of a fan-out.
 
     Attributes:
         done: Identities that were read to their end.

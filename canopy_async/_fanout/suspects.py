@@ -7,7 +7,7 @@ from typing import Final
 from canopy_async._fanout.results import IdentityOutcome
 from canopy_async.errors import ApiError, CanopyError, ProtocolError
 
-__all__ = ["FOR_ALL", "Suspects"]
+__all__ = ["FOR_ALL", "Suspects", "refusal_of"]
 
 FOR_ALL: Final = 16
 """Identities that have to be refused alike, and none answered, to speak for all."""
@@ -37,7 +37,7 @@ class Suspects:
         Returns:
             Whether it is held back.
         """
-        kind = _kind_of(failed.error)
+        kind = refusal_of(failed.error)
         if self._answered or kind is None:
             return False
         if self._held and kind != self._kind:
@@ -66,7 +66,8 @@ class Suspects:
         return error
 
 
-def _kind_of(error: CanopyError | None) -> Hashable:
+def refusal_of(error: CanopyError | None) -> Hashable:
+    """Return the kind of a refusal that may concern all; None for another error."""
     if isinstance(error, ProtocolError):
         return "html" if error.html else None
     if not isinstance(error, ApiError):

@@ -17,7 +17,7 @@ from canopy_async._follow.follow_checkpoint import (
     SavedCheckpoint,
 )
 from canopy_async._follow.follower import Follower
-from canopy_async._follow.poller import FollowOptions, Start
+from canopy_async._follow.options import FollowOptions, Start
 
 __all__ = [
     "Batch",

@@ -9,7 +9,7 @@ from canopy_async._follow.follow_checkpoint import (
     FollowCheckpoint,
     SavedCheckpoint,
 )
-from canopy_async._follow.poller import BEGINNING, Start
+from canopy_async._follow.options import BEGINNING, Start
 from canopy_async.errors import CheckpointError
 
 __all__ = ["Beginnings"]

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
-from canopy_async._util.plain_files import create, open_plain
+from canopy_async._util.arguments import check_integer
+from canopy_async._util.plain_files import PRIVATE, create, open_plain
 from canopy_async._util.public import publish
 from canopy_async.errors import CheckpointError
 
@@ -85,6 +86,12 @@ class CheckpointStore:
 
     Args:
         path: The SQLite file; it is made where there is none.
+        umask: The permissions that a new file is not to have: by default, nobody but
+            you may read it. One that is there keeps its own mode.
+
+    Raises:
+        TypeError: ``umask`` is no int.
+        ValueError: It is out of bounds.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -93,8 +100,9 @@ class CheckpointStore:
         ...         await store.save(batch)
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, umask: int = PRIVATE) -> None:
         self._path: Final = Path(path)
+        self._umask: Final = check_integer("umask", umask, minimum=0, maximum=0o777)
         self._database: sqlite3.Connection | None = None
         self._closed = False
         # One thread, as SQLite waits for the disk and the loop must not.
@@ -258,7 +266,7 @@ class CheckpointStore:
             OSError: It can't be made, or a link is there that leads nowhere.
         """
         if not self._path.exists():
-            os.close(create(self._path))
+            os.close(create(self._path, umask=self._umask))
 
     def _refuse_foreign(self) -> None:
         """Raise where the file is another's, before SQLite gets to touch it."""

@@ -37,6 +37,7 @@ __all__ = [
     "SavedCheckpoint",
     "before",
     "front_of",
+    "later",
     "not_ahead",
 ]
 
@@ -44,7 +45,7 @@ MAX_IDS: Final = 20_000
 """Ids that one checkpoint holds; where more are due, the overlap is narrowed."""
 
 MAX_DEEP_IDS: Final = 2_000
-"""Ids that are kept for deep polls; where more are due, these reach less deep."""
+"""Ids that are kept for deep polls; where more are due, deep polls reach less far."""
 
 
 _WITNESSES: Final = 15
@@ -171,7 +172,7 @@ class FollowCheckpoint:
             most = _floor_of_most(MAX_DEEP_IDS, keys)
             front = _earlier(self._near_front(overlap, now), seen)
             near = None if front is None else before(front, overlap)
-            floor = _later(floor, most if near is None else min(most, near))
+            floor = later(floor, most if near is None else min(most, near))
         return self if floor is None else self.without_older(floor)
 
     def without_older(self, floor: datetime) -> "FollowCheckpoint":
@@ -213,7 +214,7 @@ class FollowCheckpoint:
         front = self._near_front(overlap, now)
         if front is None:
             return self.floor
-        return _later(self.floor, before(front, overlap))
+        return later(self.floor, before(front, overlap))
 
     def ids_from(self, floor: datetime | None) -> int:
         """Return how many events are known from there on."""
@@ -559,7 +560,8 @@ def before(instant: datetime, span: timedelta) -> datetime | None:
         return None
 
 
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the later of two instants; None is before all of them."""
     if one is None or other is None:
         return one or other
     return max(one, other)

@@ -20,14 +20,10 @@ from canopy_async._follow.follow_checkpoint import (
     FollowCheckpoint,
     FollowOutcome,
 )
+from canopy_async._follow.options import FollowOptions, Start, check_start
 from canopy_async._follow.poll import clock
-from canopy_async._follow.poller import (
-    FollowOptions,
-    Poller,
-    Start,
-    check_start,
-)
-from canopy_async._follow.schedule import Rota
+from canopy_async._follow.poller import Poller
+from canopy_async._follow.schedule import Schedule
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.transport import Transport
 from canopy_async._util.arguments import check_callback
@@ -156,7 +152,7 @@ class Follower:
         self._pollers: Final[dict[str, Poller]] = {}
         self._removed: Final[set[str]] = set()
         self._finished: Final[dict[str, FollowCheckpoint | None]] = {}
-        self._rota: Final = Rota(
+        self._schedule: Final = Schedule(
             self._poll,
             width=options.width,
             beat=self._check_session,
@@ -236,7 +232,7 @@ class Follower:
         self.failures.pop(identity_id, None)
         if poller is None:
             return
-        self._rota.drop(poller)
+        self._schedule.drop(poller)
         self._beginnings.keep(identity_id, place)
         self._mailbox.drop(lambda handover: handover.poller is poller)
         self._room.set()
@@ -303,7 +299,7 @@ class Follower:
         try:
             await cancel_and_wait(listing)
         finally:
-            await self._rota.aclose()
+            await self._schedule.aclose()
 
     def _begin_iterating(self) -> None:
         if self._iterated:
@@ -488,7 +484,7 @@ class Follower:
             log=log,
             start=start or self._beginnings.start_of(identity_id),
             scope=log.scope,
-            reach=self._options.reach,
+            lateness=self._options.lateness,
             pace=self._options.pace,
             lanes=self._lanes,
             turn=self._turn,
@@ -497,7 +493,7 @@ class Follower:
             checkpoint=self._beginnings.checkpoint_of(identity_id, log.scope),
         )
         self._pollers[identity_id] = poller
-        self._rota.add(poller)
+        self._schedule.add(poller)
 
     def _check_session(self) -> None:
         if self._transport.closed:
@@ -612,7 +608,7 @@ class Follower:
         """End everything; the reader raises the error."""
         if not self._mailbox.stop(error):
             return
-        self._rota.end()
+        self._schedule.end()
         if self._listing is not None:
             self._listing.cancel()
 

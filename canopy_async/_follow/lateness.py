@@ -1,7 +1,8 @@
-"""Events that are committed late: how far back to look, when, how long to wait.
+"""Late events: how far back to look for them, when, and how long to wait for them.
 
-Nothing here reads a clock. An instant of the local clock is given in seconds,
-and only differences between two of them count.
+An event is late if it is committed after events that are newer by their date. Nothing
+here reads a clock: instants of the local clock are given in seconds, and only the
+differences between two of them count.
 """
 
 import math
@@ -15,22 +16,23 @@ from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async._util.arguments import check_seconds
 from canopy_async._util.instants import EARLIEST, moved
 
-__all__ = ["Depth", "Reach", "ServerTime", "Tally", "moved"]
+__all__ = ["CountAudit", "DeepPollTimer", "LatenessOptions", "ServerTime", "moved"]
 
 _DAY: Final = 86_400.0
-_PUT_OFFS: Final = 5
+_MOST_SKIPPED: Final = 5
 _COUNT_LAG: Final = 3
 """Polls that a server's count may be behind its rows without raising a doubt."""
 
 
 @attrs.frozen(kw_only=True)
-class Reach:
-    """How far back a log is read again, and how long its events are held back.
+class LatenessOptions:
+    """How late events may be: how far back polls read, and how long events are held.
 
     Attributes:
         overlap: How far before the newest event each poll reads.
-        deep_overlap: The same of a deep poll; never less.
-        deep_every: Seconds between deep polls; at 0 every poll is one.
+        deep_overlap: How far before the newest event a deep poll reads; never less
+            than ``overlap``.
+        deep_every: Seconds between deep polls; at 0 every poll is deep.
         settle: How old an event must be to be handed out.
     """
 
@@ -48,7 +50,7 @@ class Reach:
         deep_every: float | None,
         settle: float,
     ) -> Self:
-        """Return the reach of so many seconds; None and 0 turn one off.
+        """Return the options for so many seconds; None and 0 turn one off.
 
         Raises:
             TypeError: An argument is not a number.
@@ -66,8 +68,8 @@ class Reach:
 
 
 @attrs.define(eq=False)
-class Depth:
-    """When a log is due to be read back to where its checkpoint begins.
+class DeepPollTimer:
+    """The timer of deep polls: those that read back to where the checkpoint begins.
 
     Attributes:
         every: Seconds between deep polls.
@@ -75,64 +77,84 @@ class Depth:
 
     every: float
     _due_at: float = -math.inf
-    _put_offs: int = 0
+    _skipped: int = 0
     _count: int | None = None
 
     def is_due(self, now: float) -> bool:
-        """Tell whether it is time."""
+        """Tell whether the next poll is to be a deep one."""
         return now >= self._due_at
 
-    def hurry(self) -> None:
-        """Let the next poll be a deep one that is not put off."""
+    def poll_deep_next(self) -> None:
+        """Make the next poll a deep poll, whatever speaks for skipping it."""
         self._due_at = -math.inf
 
-    def reached(self, now: float, count: int) -> None:
-        """Take note of a deep poll that began when so many events were counted."""
+    def ran(self, now: float, count: int) -> None:
+        """Note that a deep poll ran.
+
+        Args:
+            now: When it began, in seconds.
+            count: How many events the server counted then.
+        """
         self._due_at = now + self.every
-        self._put_offs = 0
+        self._skipped = 0
         self._count = count
 
-    def put_off(self, now: float, count: int) -> bool:
-        """Leave out a deep poll, unless much speaks for it.
+    def skip(self, now: float, count: int) -> bool:
+        """Skip a deep poll that is due if nothing suggests that late events exist.
 
-        It is urgent, or was left out often, or more events are counted than when
-        the last one began, or than since: some may have been committed late.
+        It is not skipped if it was asked for, if several were skipped in a row, or if
+        the server counts more events than when a deep poll last ran or was skipped:
+        some of them may have been committed late.
+
+        Args:
+            now: The present instant, in seconds.
+            count: How many events the server counts.
+
+        Returns:
+            Whether it is skipped.
         """
-        if self._due_at == -math.inf or self._put_offs >= _PUT_OFFS:
+        if self._due_at == -math.inf or self._skipped >= _MOST_SKIPPED:
             return False
         if self._count is None or count > self._count:
             return False
         self._count = count
-        self._put_offs += 1
+        self._skipped += 1
         self._due_at = now + self.every
         return True
 
 
 @attrs.define(eq=False)
-class Tally:
-    """Compares what a server counts with what was seen.
+class CountAudit:
+    """An audit of the server's counts: do they count events that no poll has seen?
 
-    Had every event been seen, no count could be higher than
-    `FollowCheckpoint.explained`. That is an earlier count, and what was seen
-    after the poll *before* it, since the rows of the count's own poll may be
-    part of the count or not; and, for counts that lag, before a few more. A
-    count is judged a poll later, when whatever it counts was to be seen. So
-    neither bursts nor a count of another instant than the rows raise a doubt.
-    Deleted events lower counts, and so hide missing ones.
+    Had every event been seen, no count could be higher than an earlier count plus the
+    events seen since: `FollowCheckpoint.explained`. The rows of a poll may be older or
+    newer than its count, and some servers count with a delay. So what the last few
+    polls saw may be missing in a count, and a count is judged one poll later. In a log
+    that was quiet for some polls, of which 100 events are counted and explained:
 
-    One doubt may be an event that was deleted before it could be seen, or one
-    that a deep poll finds. Only if a deep poll leaves it, it is a suspicion.
+    ====  =====  =========  =====================================================
+    poll  count  new rows   verdict
+    ====  =====  =========  =====================================================
+    1     101    0          one event is to be seen by the next poll
+    2     101    1          it was seen, and all is explained; or else:
+    2     101    0          a doubt
+    3     101    0, deep    one event is missing: no poll sees it
+    ====  =====  =========  =====================================================
+
+    A doubt alone says little: the event may have been deleted before it was seen, or
+    be found by a deep poll. Deleted events lower the counts, and so hide missing ones.
     """
 
     _recent: deque[int] = attrs.field(factory=lambda: deque[int](maxlen=_COUNT_LAG))
     _doubts: bool = False
 
     @property
-    def doubts(self) -> bool:
+    def is_doubtful(self) -> bool:
         """Whether the latest poll left a doubt."""
         return self._doubts
 
-    def bounded(self, known: FollowCheckpoint, count: int) -> FollowCheckpoint:
+    def with_count(self, known: FollowCheckpoint, count: int) -> FollowCheckpoint:
         """Return a checkpoint that takes a new count into account."""
         if len(self._recent) < _COUNT_LAG:
             return known
@@ -141,19 +163,19 @@ class Tally:
             most = min(most, known.explained)
         return attrs.evolve(known, explained=most)
 
-    def polled(self, new: int) -> None:
-        """Take note of a poll that saw so many events for the first time."""
+    def note_poll(self, new: int) -> None:
+        """Note that a poll saw so many events for the first time."""
         self._recent.append(new)
 
-    def interrupted(self) -> None:
-        """Take note of a poll that failed, having seen who knows how many."""
+    def forget(self) -> None:
+        """Begin anew after a poll that failed: nobody knows how many it had seen."""
         self._recent.clear()
 
-    def suspected(self, missing: int, *, is_deep: bool) -> int:
-        """Return how many events seem to be missing, once that is no doubt only.
+    def judge(self, missing: int, *, is_deep: bool) -> int:
+        """Return how many events are missing, once a deep poll has confirmed a doubt.
 
         Args:
-            missing: How many of those that were counted were not seen.
+            missing: Events that were counted and not seen.
             is_deep: Whether the poll was a deep one.
         """
         confirmed = self._doubts and is_deep
@@ -163,10 +185,10 @@ class Tally:
 
 @attrs.define(eq=False)
 class ServerTime:
-    """What time it is on the server, at least.
+    """A lower bound of the server's time, told by the dates of events.
 
-    When a row is seen, the server's clock has passed the row's date; from there
-    it goes on like the local one. So time passes also where nothing is dated.
+    When an event is seen, the server's clock has passed its date. From there the bound
+    moves on with the local clock, so that time passes where no event comes as well.
     """
 
     _date: datetime | None = None

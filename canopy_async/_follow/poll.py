@@ -25,7 +25,13 @@ from canopy_async._follow.follow_checkpoint import (
     front_of,
     not_ahead,
 )
-from canopy_async._follow.lateness import Depth, Reach, ServerTime, Tally, moved
+from canopy_async._follow.lateness import (
+    CountAudit,
+    DeepPollTimer,
+    LatenessOptions,
+    ServerTime,
+    moved,
+)
 from canopy_async._follow.tail import Tail, open_tail
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._read.run import Run
@@ -39,14 +45,14 @@ from canopy_async.errors import (
 from canopy_async.models import AuditEvent
 from canopy_async.report import Proof, ReadReport
 
-__all__ = ["MUCH", "Deliver", "Memory", "Poll", "clock"]
+__all__ = ["MAX_NEWEST_FIRST", "Deliver", "Poll", "PollMemory", "clock"]
 
 Deliver: TypeAlias = Callable[[Batch], Awaitable[None]]
 """Hands a batch out, and returns once it was processed."""
 
 _HEALING_POLLS: Final = 3
 _MOST_HEALING_POLLS: Final = 20
-MUCH: Final = 500
+MAX_NEWEST_FIRST: Final = 500
 """New rows that are read newest first at most, as one batch."""
 
 _COMMIT_TIME: Final = timedelta(seconds=60)
@@ -66,19 +72,19 @@ class _After(Enum):
 
 
 @attrs.define(eq=False)
-class Memory:
+class PollMemory:
     """What is remembered of a log from poll to poll, and not in checkpoints.
 
     Attributes:
-        depth: When it is read further back.
-        tally: What was seen of it, against what is counted.
+        deep_polls: When it is read further back.
+        audit: What was seen of it, against what is counted.
         time: What time it is there.
         unproven: Polls in a row whose read could not be proven.
         found_more: Whether one of these found ties that one before had passed by.
     """
 
-    depth: Depth
-    tally: Tally = attrs.field(factory=Tally)
+    deep_polls: DeepPollTimer
+    audit: CountAudit = attrs.field(factory=CountAudit)
     time: ServerTime = attrs.field(factory=ServerTime)
     unproven: int = 0
     found_more: bool = False
@@ -97,7 +103,7 @@ class Poll:
         identity_id: Whose log it is.
         log: The log of the identity.
         lanes: Where the turns of its reads are, None for the session's own round.
-        reach: How far back it is read, and what is held back.
+        lateness: How far back it is read, and what is held back.
         memory: What is remembered of it.
         deliver: Hands batches out.
         turn: Is held while the rows of a page wait to be handed out.
@@ -120,8 +126,8 @@ class Poll:
     identity_id: str
     log: AuditLog
     lanes: Lanes | None = None
-    reach: Reach
-    memory: Memory
+    lateness: LatenessOptions
+    memory: PollMemory
     deliver: Deliver
     turn: asyncio.Lock
     now: Callable[[], datetime | None]
@@ -145,7 +151,7 @@ class Poll:
         """Return a pass that reads newest first, back to the floor."""
         return self._open("desc", take, concurrency)
 
-    def look_at(self, dates: Iterable[datetime], count: int) -> None:
+    def learn_from(self, dates: Iterable[datetime], count: int) -> None:
         """Learn what time it is, and how much there is.
 
         Args:
@@ -158,14 +164,14 @@ class Poll:
             self.newest = oldest_first[-1]
         if dated := not_ahead(oldest_first, now):
             self.newest = dated[-1]
-            self.front = front_of(dated, self.reach.deep_overlap, now=now)
-        if self.reach.settle:
+            self.front = front_of(dated, self.lateness.deep_overlap, now=now)
+        if self.lateness.settle:
             self.until = self.memory.time.settled(
-                self.reach.settle, newest=self.newest, began=self.began
+                self.lateness.settle, newest=self.newest, began=self.began
             )
         if self.newest is not None:
             self.memory.time.learn(self.newest, clock())
-        self.known = self.memory.tally.bounded(self.known, count)
+        self.known = self.memory.audit.with_count(self.known, count)
 
     async def read_all(self) -> None:
         """Read a log for the first time, oldest first, and hand out each page.
@@ -176,25 +182,25 @@ class Poll:
         """
         tail, run = self._open("asc", MAX_TAKE)
         async with run:
-            if await self._read_up(tail, run, learns=True):
+            if await self._read_pages_up(tail, run, learns=True):
                 return
-        await self.read_down_anew(most=None)
+        await self.reread_newest_first(most=None)
 
-    async def _look_at_newest(self, first: Sequence[AuditEvent]) -> None:
+    async def _learn_from_newest(self, first: Sequence[AuditEvent]) -> None:
         """Learn where events come now; the oldest of them were just read."""
         tail, run = self._open("desc", MAX_TAKE, 1)
         async with run:
             await run.next_batch()
             dates = [row.created_at for row in tail.seen.values()]
-            self.look_at(dates, run.pagination.item_count)
+            self.learn_from(dates, run.pagination.item_count)
         since = self._look_back_from()
         if self.front is None or since is None or since > first[-1].created_at:
             return
         # Late commits to the first page may be as old as it is: it was read before.
-        oldest = moved(first[0].created_at, self.reach.deep_overlap)
+        oldest = moved(first[0].created_at, self.lateness.deep_overlap)
         self.front = min(self.front, oldest)
 
-    async def read_down_anew(self, *, most: int | None) -> bool:
+    async def reread_newest_first(self, *, most: int | None) -> bool:
         """Read newest first in large pages, and hand all of it out as one batch.
 
         Args:
@@ -205,9 +211,9 @@ class Poll:
         """
         tail, run = self.open(MAX_TAKE)
         async with run:
-            return await self.read_down(tail, run, [], most=most)
+            return await self.read_newest_first(tail, run, [], most=most)
 
-    async def read_down(
+    async def read_newest_first(
         self,
         tail: Tail,
         run: Run[AuditEvent],
@@ -239,14 +245,14 @@ class Poll:
         self.known = attrs.evolve(self.known, count=run.pagination.item_count)
         if proven:
             self.memory.unproven = 0
-            found = self._digest(rows, truncated=not tail.passed)
-            found = self._concluded(found)
+            found = self._to_batch(rows, truncated=not tail.passed)
+            found = self._conclude(found)
         else:
-            found = self._heal(tail)
+            found = self._deliver_unproven(tail)
         await self._hand_out(attrs.evolve(found, report=self.report(run)))
         return True
 
-    async def read_up(self) -> None:
+    async def read_oldest_first(self) -> None:
         """Read oldest first from where ``known`` begins, and hand out each page.
 
         The count in ``known`` stays until all is read, so that a poll that goes
@@ -255,11 +261,13 @@ class Poll:
         self.floor, self.is_deep = self.known.floor, True
         tail, run = self._open("asc", MAX_TAKE)
         async with run:
-            if await self._read_up(tail, run, learns=False):
+            if await self._read_pages_up(tail, run, learns=False):
                 return
-        await self.read_down_anew(most=None)
+        await self.reread_newest_first(most=None)
 
-    async def _read_up(self, tail: Tail, run: Run[AuditEvent], *, learns: bool) -> bool:
+    async def _read_pages_up(
+        self, tail: Tail, run: Run[AuditEvent], *, learns: bool
+    ) -> bool:
         """Hand out page by page.
 
         Args:
@@ -291,9 +299,9 @@ class Poll:
                 if not (learns and self._is_large(run)):
                     if learns and run.report.complete:
                         dates = [row.created_at for row in rows]
-                        self.look_at(dates, run.pagination.item_count)
+                        self.learn_from(dates, run.pagination.item_count)
                     return await self._hand_out_page(tail, run, rows, is_first=True)
-            await self._look_at_newest(rows)
+            await self._learn_from_newest(rows)
             async with self.turn:
                 return await self._hand_out_page(tail, run, rows, is_first=True)
         await self._hand_out(self._ended(self._rest(run), run))
@@ -303,7 +311,9 @@ class Poll:
         """Tell whether its newest events are looked at before a log is read up."""
         if run.report.complete:
             return False
-        return run.pagination.item_count > MUCH or bool(self.reach.settle)
+        return run.pagination.item_count > MAX_NEWEST_FIRST or bool(
+            self.lateness.settle
+        )
 
     async def _next_page(self, tail: Tail, run: Run[AuditEvent]) -> _After:
         if not await run.answered():
@@ -331,7 +341,7 @@ class Poll:
             return _After.OTHER_ORDER  # newer events would come before older ones
         batch = self._page(tail, rows, is_first=is_first)
         if report.proof is Proof.STRICT_KEY:
-            batch = self._forgetful(batch, rows)
+            batch = self._trim_passed(batch, rows)
         elif batch.checkpoint.floor != self.known.floor:
             # Too many ids: what the proof lacks is out of reach.
             gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
@@ -350,9 +360,9 @@ class Poll:
             self.front = self._front_at_begin(batch.checkpoint)
         count = run.pagination.item_count
         known = attrs.evolve(batch.checkpoint, count=count)
-        batch = self._concluded(attrs.evolve(batch, checkpoint=known))
+        batch = self._conclude(attrs.evolve(batch, checkpoint=known))
         # What was committed meanwhile may be late against what came first.
-        self.memory.depth.hurry()
+        self.memory.deep_polls.poll_deep_next()
         return attrs.evolve(batch, report=self.report(run))
 
     def _front_at_begin(self, known: FollowCheckpoint) -> datetime | None:
@@ -362,13 +372,13 @@ class Poll:
         told by those before. They may be committed some seconds after their date.
         """
         took = timedelta(seconds=clock() - self.began) + _COMMIT_TIME
-        front = known.front(self.reach.deep_overlap, now=self.now())
+        front = known.front(self.lateness.deep_overlap, now=self.now())
         if front is None:
             return None
         dates = sorted(date for date in known.ids.values() if date <= front - took)
         if not dates:
             return min(known.ids.values(), default=front)
-        return front_of(dates, self.reach.deep_overlap, now=self.now())
+        return front_of(dates, self.lateness.deep_overlap, now=self.now())
 
     def report(self, run: Run[AuditEvent]) -> ReadReport:
         """Return what a run can prove, with the requests of the whole poll."""
@@ -404,12 +414,12 @@ class Poll:
         )
 
     def _page(self, tail: Tail, rows: Sequence[AuditEvent], *, is_first: bool) -> Batch:
-        batch = self._digest(rows, truncated=is_first and not tail.passed)
+        batch = self._to_batch(rows, truncated=is_first and not tail.passed)
         if not is_first and _overtaken(self.known, tail):
             batch = attrs.evolve(batch, gap=Gap(older_than=tail.oldest_first_row))
         return batch
 
-    def _forgetful(self, batch: Batch, rows: Sequence[AuditEvent]) -> Batch:
+    def _trim_passed(self, batch: Batch, rows: Sequence[AuditEvent]) -> Batch:
         """Trim the checkpoint of a page that was read oldest first.
 
         What lies ahead has not been read, so nothing is forgotten up to there; and
@@ -430,25 +440,25 @@ class Poll:
         """Return from where late commits are looked for after this poll."""
         if self.front is None:
             return None
-        return before(self.front, self.reach.deep_overlap)
+        return before(self.front, self.lateness.deep_overlap)
 
-    def _concluded(self, found: Batch) -> Batch:
+    def _conclude(self, found: Batch) -> Batch:
         """Return the last batch of a poll that saw all from its floor on."""
         memory, checkpoint = self.memory, found.checkpoint
         if self.is_deep:
             checkpoint = self._trimmed(checkpoint, self.front)
-            memory.depth.reached(self.began, self.counted)
-        missing = memory.tally.suspected(
+            memory.deep_polls.ran(self.began, self.counted)
+        missing = memory.audit.judge(
             self.unexplained - self.found, is_deep=self.is_deep
         )
-        if memory.tally.doubts:
-            memory.depth.hurry()
+        if memory.audit.is_doubtful:
+            memory.deep_polls.poll_deep_next()
         if missing and checkpoint.explained is not None:
             explained = checkpoint.explained + missing  # it is said once
             checkpoint = attrs.evolve(checkpoint, explained=explained)
         return attrs.evolve(found, checkpoint=checkpoint, late_suspected=missing)
 
-    def _heal(self, tail: Tail) -> Batch:
+    def _deliver_unproven(self, tail: Tail) -> Batch:
         """Make a batch of what was seen, though it is not proven to be all.
 
         The floor stays for some polls, which read all of it again, and for more
@@ -459,7 +469,7 @@ class Poll:
         memory = self.memory
         seen = list(tail.seen.values())
         ties = Counter(self.known.ids.values())
-        found = self._digest(seen, truncated=tail.ended and not tail.passed)
+        found = self._to_batch(seen, truncated=tail.ended and not tail.passed)
         more = any(ties[event.created_at] >= _RUN for event in found.events)
         memory.read_again(found=more)
         enough = _MOST_HEALING_POLLS if more else _HEALING_POLLS
@@ -468,9 +478,9 @@ class Poll:
         memory.unproven = 0
         if tail.passed or tail.ended:
             checkpoint = self._trimmed(found.checkpoint, self.front)
-            memory.depth.reached(self.began, self.counted)
+            memory.deep_polls.ran(self.began, self.counted)
         else:
-            overlap = self.reach.overlap
+            overlap = self.lateness.overlap
             checkpoint = found.checkpoint.trimmed(
                 overlap=overlap, deep=overlap, now=self.now()
             )
@@ -482,7 +492,7 @@ class Poll:
             return found
         return attrs.evolve(found, gap=Gap(older_than=self.newest))
 
-    def _digest(self, rows: Sequence[AuditEvent], *, truncated: bool) -> Batch:
+    def _to_batch(self, rows: Sequence[AuditEvent], *, truncated: bool) -> Batch:
         known = self.known
         new = known.new_among(rows)
         ready = new if self.until is None else known.settled(new, self.until)
@@ -494,8 +504,8 @@ class Poll:
         self, checkpoint: FollowCheckpoint, seen: datetime | None
     ) -> FollowCheckpoint:
         return checkpoint.trimmed(
-            overlap=self.reach.overlap,
-            deep=self.reach.deep_overlap,
+            overlap=self.lateness.overlap,
+            deep=self.lateness.deep_overlap,
             seen=seen,
             now=self.now(),
         )

@@ -1,14 +1,13 @@
-"""One identity that is followed: when its log is polled, and how far back.
+"""`Poller`: one identity that is followed, when it is polled, and how far back.
 
-Nearly always one small page does it.
+Nearly always one small page is all that a poll reads.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Literal, Self, TypeAlias, cast
+from typing import Final
 
 import attrs
 
@@ -20,35 +19,25 @@ from canopy_async._follow.follow_checkpoint import (
     front_of,
     not_ahead,
 )
-from canopy_async._follow.lateness import Depth, Reach, moved
-from canopy_async._follow.poll import MUCH, Deliver, Memory, Poll, clock
+from canopy_async._follow.lateness import DeepPollTimer, LatenessOptions, moved
+from canopy_async._follow.options import NOW, Pace, Start
+from canopy_async._follow.poll import MAX_NEWEST_FIRST, Deliver, Poll, PollMemory, clock
+from canopy_async._follow.poll_choice import Choice, choose
 from canopy_async._follow.tail import Tail, open_tail
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.lanes import Lanes
-from canopy_async._util.arguments import (
-    check_choice,
-    check_flag,
-    check_instant,
-    check_integer,
-    check_seconds,
-)
 from canopy_async.errors import CanopyError, IncompleteReadError, NotFoundError
 from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
 
-__all__ = ["BEGINNING", "FollowOptions", "Pace", "Poller", "Start", "check_start"]
-
-BEGINNING: Final = "beginning"
-_NOW: Final = "now"
-
-Start: TypeAlias = Literal["now", "beginning"] | datetime
-"""Where to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
+__all__ = ["Poller"]
 
 _SMALL_TAKE: Final = 10
 _FIRST_TAKE: Final = 20
 _SPARE_ROWS: Final = 5
-_TOO_MUCH: Final = 2 * MAX_DEEP_IDS
-"""The same of all rows, and ids that are kept without a deep poll."""
+MAX_ROWS_IN_MEMORY: Final = 2 * MAX_DEEP_IDS
+"""Rows that one poll holds in memory, about; where a checkpoint has more ids, every
+poll is a deep one."""
 
 _MOST_AHEAD: Final = 1_000
 """Events dated ahead, at the end of a log, beyond which others are looked for, at most.
@@ -57,114 +46,10 @@ Where there are more, they are not ahead: the server has two clocks.
 """
 
 _SKIPPED_POLLS: Final = 10
-_SLOWER: Final = 1.5
 _GONE_SHARE: Final = 0.1
 _GONE_EVERY: Final = 3600.0
-_JITTER: Final = 0.1
 _MARGIN: Final = 0.001
 """Seconds that clocks may differ by rounding."""
-
-
-@attrs.frozen(kw_only=True)
-class Pace:
-    """How often a log is polled.
-
-    Attributes:
-        every: Seconds between polls of a log that gets events.
-        idle_every: The same, at most, of one that gets none.
-    """
-
-    every: float
-    idle_every: float
-
-    def after_idle(self, interval: float) -> float:
-        """Return the next interval after a poll that found nothing."""
-        return min(max(self.idle_every, self.every), interval * _SLOWER)
-
-    def after_failures(self, failures: int) -> float:
-        """Return the next interval after so many failed polls in a row."""
-        return min(max(self.idle_every, self.every), self.every * 2.0**failures)
-
-    def spread(self, interval: float) -> float:
-        """Return about ``interval``: many logs must not stay in step."""
-        return interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-
-
-@attrs.frozen(kw_only=True)
-class FollowOptions:
-    """How identities are followed.
-
-    Attributes:
-        start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
-            first instant whose events are wanted.
-        discover_every: Seconds between looks for new identities.
-        until_caught_up: Whether following ends once all logs were polled to their end.
-        reach: How far back a log is read again, and what is held back.
-        pace: How often it is polled.
-        width: Identities polled at a time at most.
-    """
-
-    start: Start
-    discover_every: float
-    until_caught_up: bool
-    reach: Reach
-    pace: Pace
-    width: int
-
-    @classmethod
-    def checked(
-        cls,
-        *,
-        start: Start,
-        discover_every: float,
-        until_caught_up: bool,
-        every: float,
-        idle_every: float,
-        overlap: float,
-        deep_overlap: float | None,
-        deep_every: float | None,
-        settle: float,
-        width: int,
-    ) -> Self:
-        """Return the options of `CanopySession.follow`.
-
-        Raises:
-            TypeError: One has the wrong type; names it.
-            ValueError: One is out of bounds; names it and what is allowed.
-        """
-        return cls(
-            start=check_start(start),
-            discover_every=check_seconds("discover_every", discover_every),
-            until_caught_up=check_flag("until_caught_up", until_caught_up),
-            reach=Reach.checked(
-                overlap=overlap,
-                deep_overlap=deep_overlap,
-                deep_every=deep_every,
-                settle=settle,
-            ),
-            pace=Pace(
-                every=check_seconds("every", every),
-                idle_every=check_seconds("idle_every", idle_every),
-            ),
-            width=check_integer("width", width, minimum=1),
-        )
-
-
-def check_start(start: Any) -> Start:
-    """Return where to begin if it is a place to begin.
-
-    Raises:
-        TypeError: It is neither a str nor a datetime.
-        ValueError: It is another word than ``now`` and ``beginning``, or naive.
-    """
-    if isinstance(start, datetime):
-        return check_instant("start", start)
-    if not isinstance(start, str):
-        raise TypeError(
-            "start must be 'now', 'beginning' or a datetime,"
-            f" not {type(start).__name__}"
-        )
-    return cast("Start", check_choice("start", start, (_NOW, BEGINNING)))
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -177,7 +62,7 @@ class Poller:
         scope: The hash of the log.
         start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
             first instant whose events are wanted.
-        reach: How far back the log is read again, and what is held back.
+        lateness: How far back the log is read again, and what is held back.
         pace: How often it is polled.
         lanes: Where the turns of its polls are, None for the session's own round.
         turn: Is held while the rows of a page wait to be handed out.
@@ -193,7 +78,7 @@ class Poller:
     log: AuditLog
     scope: str
     start: Start
-    reach: Reach
+    lateness: LatenessOptions
     pace: Pace
     lanes: Lanes | None = None
     turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
@@ -203,7 +88,7 @@ class Poller:
     interval: float = 0.0
     failures: int = 0
     report: ReadReport | None = None
-    _memory: Memory = attrs.field(init=False)
+    _memory: PollMemory = attrs.field(init=False)
     _is_first: bool = attrs.field(init=False, default=True)
     _new: int = attrs.field(init=False, default=0)
     _held: Sequence[AuditEvent] = attrs.field(init=False, default=())
@@ -212,7 +97,7 @@ class Poller:
 
     def __attrs_post_init__(self) -> None:
         """Remember nothing yet."""
-        self._memory = Memory(Depth(self.reach.deep_every))
+        self._memory = PollMemory(DeepPollTimer(self.lateness.deep_every))
 
     @property
     def is_caught_up(self) -> bool:
@@ -227,18 +112,18 @@ class Poller:
                 then is in `checkpoint`, and nothing else.
         """
         self.report = None
-        if self.checkpoint is None and self.start == _NOW:
+        if self.checkpoint is None and self.start == NOW:
             await self._begin_now(deliver)
             return
         poll = self._new_poll(self.checkpoint or self._at_start(), deliver)
         try:
-            await self._carry_out(poll)
+            await self._read(poll)
         except BaseException:
-            self._memory.tally.interrupted()
+            self._memory.audit.forget()
             raise
         self._new = max(0, poll.found - len(self._held))
         self._held = poll.held
-        self._memory.tally.polled(self._new)
+        self._memory.audit.note_poll(self._new)
 
     def succeeded(self) -> float:
         """Return how long to wait after a poll."""
@@ -252,7 +137,7 @@ class Poller:
         if not self._held:
             return wait
         first = self._held[0].created_at
-        due = self._memory.time.wait_for(first, self.reach.settle, clock())
+        due = self._memory.time.wait_for(first, self.lateness.settle, clock())
         return min(wait, max(due + _MARGIN, self.pace.every))
 
     def failed(self, error: CanopyError) -> float:
@@ -277,7 +162,7 @@ class Poller:
     def _is_unsure(self) -> bool:
         """Whether more was counted than seen: the next poll will tell."""
         known = self.checkpoint
-        return self._memory.tally.doubts or (
+        return self._memory.audit.is_doubtful or (
             known is not None and known.unexplained > len(self._held)
         )
 
@@ -289,7 +174,7 @@ class Poller:
             batch = await self._newest(MAX_TAKE, pages=None)
         if batch is None:
             raise AssertionError("unreachable")
-        self._memory.depth.reached(began, batch.checkpoint.count)
+        self._memory.deep_polls.ran(began, batch.checkpoint.count)
         await self._hand_out(deliver, batch)
 
     async def _newest(self, take: int, *, pages: int | None) -> Batch | None:
@@ -298,7 +183,7 @@ class Poller:
         Returns:
             None where so many pages did not suffice.
         """
-        span = max(self.reach.overlap, self.reach.settle)
+        span = max(self.lateness.overlap, self.lateness.settle)
         tail, run = open_tail(
             self.log,
             "desc",
@@ -334,7 +219,7 @@ class Poller:
         self, rows: Sequence[AuditEvent], *, count: int, proven: bool, is_all: bool
     ) -> FollowCheckpoint:
         """Return the checkpoint of a log whose newest rows are these."""
-        span = max(self.reach.overlap, self.reach.settle)
+        span = max(self.lateness.overlap, self.lateness.settle)
         known = FollowCheckpoint(scope=self.scope, count=count).after(rows)
         if known.newest is None:
             return known
@@ -346,10 +231,12 @@ class Poller:
         elif not is_all:
             # Of the oldest instant that was read there may be more.
             known = known.without_older(rows[-1].created_at + timedelta.resolution)
-        if self.reach.settle:
-            known = attrs.evolve(known, newest=moved(newest, -self.reach.settle))
+        if self.lateness.settle:
+            known = attrs.evolve(known, newest=moved(newest, -self.lateness.settle))
         return known.trimmed(
-            overlap=self.reach.overlap, deep=self.reach.deep_overlap, now=self.now()
+            overlap=self.lateness.overlap,
+            deep=self.lateness.deep_overlap,
+            now=self.now(),
         )
 
     def _spans(self, rows: Sequence[AuditEvent], span: timedelta) -> bool:
@@ -372,20 +259,20 @@ class Poller:
     def _new_poll(self, known: FollowCheckpoint, deliver: Deliver) -> Poll:
         """Decide how far back to read."""
         began = clock()
-        near = known.near(self.reach.overlap, now=self.now())
+        near = known.near(self.lateness.overlap, now=self.now())
         size = len(known.ids)
         is_deep = (
             near == known.floor
             or self._memory.unproven > 0
-            or self._memory.depth.is_due(began)
+            or self._memory.deep_polls.is_due(began)
             or size + _SPARE_ROWS <= _FIRST_TAKE  # it costs nothing
-            or size > _TOO_MUCH
+            or size > MAX_ROWS_IN_MEMORY
         )
         return Poll(
             identity_id=self.identity_id,
             log=self.log,
             lanes=self.lanes,
-            reach=self.reach,
+            lateness=self.lateness,
             memory=self._memory,
             deliver=partial(self._hand_out, deliver),
             turn=self.turn,
@@ -398,7 +285,7 @@ class Poller:
             unexplained=known.unexplained,
         )
 
-    async def _carry_out(self, poll: Poll) -> None:
+    async def _read(self, poll: Poll) -> None:
         """Read a small page, and more only where that was not all."""
         known = poll.known
         if self.checkpoint is None and poll.floor is None:
@@ -406,37 +293,45 @@ class Poller:
             return
         there = known.ids_from(poll.floor)
         take = MAX_TAKE if self.checkpoint is None else self._idle_take(known, there)
+        healing = self._memory.unproven > 0
+        most = None if healing else 2 * MAX_ROWS_IN_MEMORY
         tail, run = poll.open(take, concurrency=1)
         async with run:
             rows = list(await run.next_batch() or ())
             count = run.pagination.item_count
             is_all = run.report.complete
-            if not is_all and self._may_wait(poll, tail, count):
+            choice = choose(
+                is_all=is_all,
+                seems_unchanged=not is_all and self._seems_unchanged(poll, tail, count),
+                is_too_much=not healing and self._is_too_much(known, there, count),
+                is_large_page=take == MAX_TAKE,
+            )
+            if choice is Choice.WAIT:
                 return
-            poll.look_at((row.created_at for row in tail.seen.values()), count)
-            healing = self._memory.unproven > 0
-            is_much = not healing and self._is_much(poll.known, there, count)
-            most = None if healing else 2 * _TOO_MUCH
-            if is_all or (take == MAX_TAKE and not is_much):
-                if await poll.read_down(tail, run, rows, most=most):
+            poll.learn_from((row.created_at for row in tail.seen.values()), count)
+            if choice is Choice.GO_ON:
+                if await poll.read_newest_first(tail, run, rows, most=most):
                     return
-                is_much = True
-        if is_much or not await poll.read_down_anew(most=most):
-            await poll.read_up()
+                choice = Choice.OLDEST_FIRST
+        is_again = choice is Choice.READ_AGAIN
+        if not (is_again and await poll.reread_newest_first(most=most)):
+            await poll.read_oldest_first()
 
-    def _is_much(self, known: FollowCheckpoint, there: int, count: int) -> bool:
+    def _is_too_much(self, known: FollowCheckpoint, there: int, count: int) -> bool:
         """Tell whether more has come than is held in memory, by what is counted."""
         new = max(0, count - known.count)
-        return new > MUCH or there + len(self._held) + new > _TOO_MUCH
+        return (
+            new > MAX_NEWEST_FIRST or there + len(self._held) + new > MAX_ROWS_IN_MEMORY
+        )
 
     def _idle_take(self, known: FollowCheckpoint, there: int) -> int:
-        """Return rows that reach back to the floor where nothing is new."""
+        """Return how many rows reach back to the floor where nothing is new."""
         if known.newest is None:
             return _FIRST_TAKE
         take = there + self._new + len(self._held) + _SPARE_ROWS
         return min(max(take, _SMALL_TAKE), MAX_TAKE)
 
-    def _may_wait(self, poll: Poll, tail: Tail, count: int) -> bool:
+    def _seems_unchanged(self, poll: Poll, tail: Tail, count: int) -> bool:
         """Tell whether a log that is not read in one small page seems unchanged.
 
         It is no proof, and only puts a poll off: the checkpoint stays, and
@@ -445,13 +340,13 @@ class Poller:
         if (
             self._is_first
             or self._memory.unproven
-            or self._memory.tally.doubts
+            or self._memory.audit.is_doubtful
             or count != poll.known.count
             or any(map(poll.known.wants, tail.seen.values()))
         ):
             return False
         if poll.is_deeper:
-            return self._memory.depth.put_off(poll.began, count)
+            return self._memory.deep_polls.skip(poll.began, count)
         self._skipped = (self._skipped + 1) % (_SKIPPED_POLLS + 1)
         return self._skipped > 0
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: a few tasks do what is due for thousands."""
+"""`Schedule`: periodic work for thousands of members, done by a few tasks."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,20 +6,20 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final, Generic, TypeVar
 
-from canopy_async._util.tasks import start_task
+from canopy_async._util.tasks import start_task, until_all_done
 
-__all__ = ["Rota"]
+__all__ = ["Schedule"]
 
 M = TypeVar("M")
 
 BEAT: Final = 1.0
-"""Seconds after which `Rota` calls ``beat`` at the latest."""
+"""Seconds after which `Schedule` calls ``beat`` at the latest."""
 
 
-class Rota(Generic[M]):
-    """Does some work for each member, again and again, the most overdue first.
+class Schedule(Generic[M]):
+    """Runs a piece of work for each member, again and again, the most overdue first.
 
-    Between two turns a member is an entry in a heap; there is one timer for all.
+    Between two runs a member is an entry in a heap, and one timer serves all members.
 
     Args:
         work: One turn of a member. It returns the seconds until the next, or
@@ -75,14 +75,7 @@ class Rota(Generic[M]):
     async def aclose(self) -> None:
         """End, and await the end of every turn, also when cancelled meanwhile."""
         self.end()
-        interrupted: asyncio.CancelledError | None = None
-        while pending := [task for task in self._tasks if not task.done()]:
-            try:
-                await asyncio.wait(pending)
-            except asyncio.CancelledError as error:
-                interrupted = error
-        if interrupted is not None:
-            raise interrupted
+        await until_all_done(self._tasks)
 
     def _enter(self, member: M, wait: float) -> None:
         instant = asyncio.get_running_loop().time() + wait

@@ -66,9 +66,14 @@ class EventsQuery:
         return cls(**{name: options[name] for name in _FIELDS if name in options})
 
     @property
-    def named(self) -> QueryOptions:
-        """The fields by name: what a scope is made of."""
-        return cast("QueryOptions", {name: getattr(self, name) for name in _FIELDS})
+    def named(self) -> dict[str, str | datetime | None]:
+        """The fields by name: a scope is a hash of them."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    @property
+    def options(self) -> QueryOptions:
+        """The fields by name, as a fan-out takes them."""
+        return cast("QueryOptions", self.named)
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(EventsQuery) if field.init)

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Final, TypeAlias
+from weakref import WeakMethod
 
 from canopy_async._api.responses import Response
 from canopy_async._transport.lanes import Lane, PageRequest
@@ -33,7 +35,8 @@ class ReadAhead:
     Args:
         lane: Sends the requests.
         concurrency: Requests in flight at most.
-        on_answer: Called after each answer, when there may be room for more.
+        on_answer: A method of the reader, called after each answer, when there may be
+            room for more. Once the reader is freed, the requests are ended.
 
     Attributes:
         requests: Requests sent so far, retries included, without those that were
@@ -48,7 +51,10 @@ class ReadAhead:
     ) -> None:
         self._lane: Final = lane
         self._concurrency: Final = concurrency
-        self._on_answer: Callable[[], None] | None = on_answer
+        # Whoever reads is freed when it is dropped, whatever is in flight.
+        self._on_answer: WeakMethod[Callable[[], None]] | None = WeakMethod(
+            on_answer, self._reader_left
+        )
         self._tasks: Final[dict[Window, asyncio.Task[None]]] = {}
         self._outcomes: Final[dict[Window, Outcome]] = {}
         self._dropped: Final[set[asyncio.Task[None]]] = set()
@@ -152,8 +158,8 @@ class ReadAhead:
     async def _wait_for(self, task: asyncio.Task[None]) -> None:
         self._is_awaited = True
         try:
-            if self._outcomes and self._on_answer is not None:
-                self._on_answer()  # there may be more room now
+            if self._outcomes:
+                self._tell_reader()  # there may be more room now
             await until_done(task)
         finally:
             self._is_awaited = False
@@ -162,12 +168,34 @@ class ReadAhead:
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
-        self._on_answer = None  # whoever reads is then freed without a collection
+        await cancel_and_wait(self._let_go_of_all())
+
+    def _let_go_of_all(self) -> list[asyncio.Task[None]]:
+        """Forget all windows; return the tasks that are to be cancelled."""
+        self._on_answer = None
         tasks = [*self._tasks.values(), *self._dropped]
         self._tasks.clear()
         while self._outcomes:
             self.take(next(iter(self._outcomes)))
-        await cancel_and_wait(tasks)
+        return tasks
+
+    def _reader_left(self, _: object) -> None:
+        """End all requests, as the reader was dropped and not closed."""
+        task = next(iter(self._tasks.values()), None)
+        if task is None:
+            return
+        # It may be freed by a collection in another thread, or after the loop's end.
+        with suppress(RuntimeError):
+            task.get_loop().call_soon_threadsafe(self._abandon)
+
+    def _abandon(self) -> None:
+        for task in self._let_go_of_all():
+            task.cancel()
+
+    def _tell_reader(self) -> None:
+        on_answer = self._on_answer and self._on_answer()
+        if on_answer is not None:
+            on_answer()
 
     async def _fetch(self, window: Window, request: PageRequest) -> None:
         # Kept, not raised: whether an error matters is known when the walk takes
@@ -187,8 +215,7 @@ class ReadAhead:
             self._ready_bytes += self._likely_bytes
         elif not isinstance(outcome, NotFoundError):
             self.failing = True
-        if self._on_answer is not None:
-            self._on_answer()
+        self._tell_reader()
 
     def _let_go(self, response: Response) -> None:
         self._ready_bytes -= len(response.body)

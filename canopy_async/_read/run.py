@@ -20,7 +20,7 @@ from canopy_async._transport.server_clock import check_is_over
 from canopy_async._util.arguments import check_flag, check_integer
 from canopy_async._util.public import publish
 from canopy_async._walk import Span, Walk, Window
-from canopy_async.checkpoint import Checkpoint, Place
+from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
 from canopy_async.errors import (
     BadRequestError,
     CanopyError,
@@ -42,7 +42,7 @@ _MAX_NOTES: Final = 8
 
 @attrs.frozen(kw_only=True, eq=False)
 class ReadOptions:
-    """How a list is read.
+    """The options of a read that don't choose its rows.
 
     Attributes:
         limit: Rows to hand out at most, None for all.
@@ -96,7 +96,7 @@ class Run(Generic[T]):
         self._query: Final = query
         self._walk: Final = walk
         self._lane: Final = lane
-        self._place: Final = Place(scope, span.resume)
+        self._place: Final = CheckpointBuilder(scope, span.resume)
         self._ahead: Final = ReadAhead(lane, concurrency, self._answered)
         self._batch: Sequence[T] = ()
         self._next = 0
@@ -111,7 +111,7 @@ class Run(Generic[T]):
 
     @property
     def progress(self) -> Progress:
-        """How far this pass is."""
+        """The progress of this pass."""
         return Progress(
             seen=self._seen_before + self._next,
             total=self._walk.total,
@@ -120,7 +120,7 @@ class Run(Generic[T]):
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Where to go on after the last row that was handed out.
+        """The place after the last row that was handed out.
 
         Whatever is in flight or held ready, a read with ``resume`` set to it
         begins with the next row, and repeats none.
@@ -138,7 +138,7 @@ class Run(Generic[T]):
 
     @property
     def report(self) -> ReadReport:
-        """What this pass read so far, and what it can prove."""
+        """The rows read so far, and what this pass can prove of them."""
         report = self._walk.report(
             requests=self._ahead.requests, retries=self._ahead.retries
         )
@@ -148,7 +148,7 @@ class Run(Generic[T]):
 
     @property
     def pagination(self) -> PageMeta:
-        """What the server said with the latest page that was taken.
+        """The counts that the server sent with the latest page.
 
         Raises:
             RuntimeError: None was taken yet, or the list has no numbered pages.

@@ -100,7 +100,7 @@ class Stream(Generic[T]):
 
     @property
     def narrowed_by(self) -> dict[str, str]:
-        """What leaves rows of the list out, as text by its name; empty for nothing."""
+        """The arguments that leave rows out, as text by name; maybe none."""
         options, query = self._options, self._query
         narrowing = {
             "limit": options.limit,

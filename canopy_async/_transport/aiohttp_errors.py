@@ -1,4 +1,4 @@
-"""What aiohttp raises where no whole answer came, in words."""
+"""Errors of aiohttp where no whole answer came: in words, without secrets."""
 
 import re
 import ssl

@@ -1,4 +1,4 @@
-"""What came of one attempt of a request, and what that means."""
+"""The result of one HTTP attempt, and its classification."""
 
 from http import HTTPStatus
 from typing import Final, NamedTuple, TypeAlias
@@ -24,6 +24,7 @@ __all__ = [
     "Fault",
     "NotAdmittedError",
     "Outcome",
+    "as_refusal",
     "error_of",
     "error_of_unsent",
     "is_down",
@@ -77,7 +78,7 @@ Outcome: TypeAlias = Response | Fault | NotAdmittedError | TokenError
 
 
 class Attempt(NamedTuple):
-    """What came of an attempt, and the token it was sent with.
+    """The result of an attempt, and the token that it was sent with.
 
     Attributes:
         outcome: An answer or a fault; where nothing was sent, why.
@@ -147,6 +148,28 @@ def error_of_unsent(
         error = error_of(outcome, page=page, take=take, url=url, attempt=attempts)
     error.concerns_all = True
     return error
+
+
+def as_refusal(error: ApiError) -> RateLimitedError:
+    """Return the error of an answer that asks for quiet for too long, a 503 perhaps.
+
+    It is of the class that all requests get until the quiet is over: which of them
+    has heard the server itself is a matter of chance.
+
+    Args:
+        error: The error that the status of the answer stands for.
+    """
+    return RateLimitedError(
+        error.message,
+        status=error.status,
+        code=error.code,
+        details=error.details,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+        method=error.method,
+        url=error.url,
+        attempts=error.attempts,
+    )
 
 
 def is_down(outcome: object) -> bool:

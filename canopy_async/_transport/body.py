@@ -10,15 +10,13 @@ from canopy_async._api.json_cost import weighing
 from canopy_async._transport.decompression import unpacking
 from canopy_async._util.tasks import in_steps
 
-__all__ = ["MAX_BODY", "OK", "BodyTooLargeError", "read_body"]
+__all__ = ["MAX_BODY", "BodyTooLargeError", "read_body"]
 
 MAX_BODY: Final = 32 * 1024 * 1024
 """The largest body that is read, in bytes, packed or not."""
 
 _MAX_ERROR: Final = 64 * 1024
 """The largest body of an error that is read, in bytes, packed or not."""
-
-OK: Final = int(HTTPStatus.OK)  # to look it up in the enum takes longer
 
 
 class BodyTooLargeError(Exception):
@@ -42,7 +40,7 @@ async def read_body(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes
             connection broke, this may be an OSError.
         zlib.error: It is that of a 200, and can't be decompressed.
     """
-    is_error = response.status != OK
+    is_error = response.status != HTTPStatus.OK
     limit = _MAX_ERROR if is_error else MAX_BODY
     try:
         body = await _read_capped(response, limit)

@@ -1,4 +1,4 @@
-"""The aiohttp session of a transport: what it does about connections."""
+"""The set-up of the aiohttp session: receive size, no hidden retries, no cookies."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -60,7 +60,7 @@ async def _send_once(
 
 
 class FreshFault(aiohttp.ClientError):
-    """What came of a request on a new connection, in place of an answer."""
+    """The failure of a request on a new connection."""
 
     def __init__(self, fault: Exception) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is under way in a session: each with a deadline, and one end for all."""
+"""Deadlines of the requests in flight, and how closing the session ends them."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -6,12 +6,12 @@ from typing import Final, TypeVar
 
 from canopy_async.errors import SessionClosedError
 
-__all__ = ["Scopes"]
+__all__ = ["Deadlines"]
 
 T = TypeVar("T")
 
 
-class Scopes:
+class Deadlines:
     """The timeout scopes that are open.
 
     Every deadline is equally far away when it is set, so they pass in the order

@@ -1,4 +1,4 @@
-"""What all requests of a session share: turns, width, rate, cooldowns, outages."""
+"""The gate that admits each request: turns, width, rate, cooldowns, outages."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ __all__ = ["Gate", "SessionStats"]
 
 @attrs.frozen(kw_only=True)
 class SessionStats:
-    """What a session has done, and how wide it runs now.
+    """The counters of a session, and its present limits.
 
     Attributes:
         requests: Attempts that were sent.
@@ -102,7 +102,7 @@ class Gate:
 
     @property
     def stats(self) -> SessionStats:
-        """What happened so far."""
+        """The counters so far, and the present limits."""
         return SessionStats(
             requests=self._requests,
             retries=self._retries,

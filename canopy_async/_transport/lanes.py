@@ -1,4 +1,4 @@
-"""What reads send their requests through: a lane each, in a round of turns."""
+"""Lanes: each read sends its requests through one, in a round of turns."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
@@ -32,7 +32,7 @@ class PageRequest(NamedTuple):
 
 
 class Sender(Protocol):
-    """What sends the requests of all lanes."""
+    """The sender of the requests of all lanes: the transport."""
 
     @property
     def hooks(self) -> Hooks:
@@ -57,7 +57,7 @@ class Sender(Protocol):
 
 
 class Lanes(Protocol):
-    """Where a read gets its lane from: the session, or a fan-out."""
+    """A source of lanes: the session, or a fan-out."""
 
     def open_lane(self) -> "Lane":
         """Return a lane for one read."""
@@ -65,7 +65,7 @@ class Lanes(Protocol):
 
 
 class Lane:
-    """What one read sends its requests through.
+    """The lane of one read: its requests take turns with those of other reads.
 
     Args:
         sender: Sends them.

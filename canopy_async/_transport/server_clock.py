@@ -1,4 +1,4 @@
-"""What time it is by the server's clock, as its answers tell."""
+"""The server's clock, told by the ``Date`` of its answers."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

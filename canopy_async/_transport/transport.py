@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import aiohttp
 from yarl import URL
 
-from canopy_async._api.requests import build_url, query_string
+from canopy_async._api.requests import build_url
 from canopy_async._api.responses import Response
 from canopy_async._transport.aiohttp_errors import what_failed, would_repeat
 from canopy_async._transport.attempt import (
@@ -24,15 +24,14 @@ from canopy_async._transport.attempt import (
     Fault,
     NotAdmittedError,
     Outcome,
+    as_refusal,
     error_of,
     error_of_unsent,
-    is_down,
-    is_refused,
-    shows_strain,
 )
-from canopy_async._transport.body import OK, BodyTooLargeError, read_body
+from canopy_async._transport.body import BodyTooLargeError, read_body
 from canopy_async._transport.connection import FreshFault, open_http
-from canopy_async._transport.deadlines import Scopes
+from canopy_async._transport.deadlines import Deadlines
+from canopy_async._transport.failure_rules import FailureRules
 from canopy_async._transport.gate import Gate
 from canopy_async._transport.lanes import Lane, LaneGroup, PageRequest
 from canopy_async._transport.server_clock import ServerClock
@@ -45,8 +44,8 @@ from canopy_async.errors import (
     SessionClosedError,
     TokenError,
 )
-from canopy_async.hooks import CooldownStarted, Hooks, RequestFinished, RetryScheduled
-from canopy_async.retry import COOLDOWN_STATUSES, RetryPolicy
+from canopy_async.hooks import Hooks, RequestFinished, RetryScheduled
+from canopy_async.retry import RetryPolicy
 
 __all__ = ["Transport"]
 
@@ -76,7 +75,7 @@ class Transport:
         ssl: What certificates are checked with; None for the default.
 
     Attributes:
-        hooks: As above.
+        hooks: The hooks that are told.
         on_bound: Is called with the event loop that all requests belong to, once.
     """
 
@@ -95,14 +94,11 @@ class Transport:
         ssl: SSLContext | None = None,
     ) -> None:
         self._base_url: Final = base_url
-        base = URL(base_url, encoded=True)
-        self._scheme: Final = base.scheme
-        self._authority: Final = base.raw_authority
-        self._base_path: Final = base.raw_path.removesuffix("/")
         self._tokens: Final = Tokens(provider, timeout=timeout, retry=retry)
         self._gate: Final = gate
         self._retry: Final = retry
-        self._scopes: Final = Scopes(timeout)
+        self._rules: Final = FailureRules(gate, retry, hooks)
+        self._deadlines: Final = Deadlines(timeout)
         self._server_clock: Final = ServerClock()
         self.hooks: Final = hooks
         self._headers: Final = dict(headers)
@@ -128,7 +124,7 @@ class Transport:
 
     @property
     def server_time(self) -> datetime | None:
-        """What time it is by the server's clock, None before any answer told."""
+        """The time by the server's clock; None before an answer has told it."""
         return None if self._loop is None else self._server_clock.now(self._loop.time())
 
     def check_open(self) -> None:
@@ -177,12 +173,12 @@ class Transport:
             RuntimeError: The session belongs to another event loop.
         """
         self.bind()
-        url = self._url(request)
+        url = URL(self._text_of(request), encoded=True)
         failures = renewals = 0
         while True:
             made = await self._attempt(url, request, ticket)
             outcome = made.outcome
-            if isinstance(outcome, Response) and outcome.status == OK:
+            if isinstance(outcome, Response) and outcome.status == HTTPStatus.OK:
                 self._tokens.accepted(made.credential)
                 self._gate.succeeded()
                 return outcome
@@ -194,12 +190,12 @@ class Transport:
                 outcome = renewed
             failures += 1
             error = self._error_of(outcome, request, ticket)
-            wait = self._judge(error, outcome, made, ticket, failures)
+            self._note_trouble(ticket)
+            wait = self._rules.judge(error, made, outcome, ticket, failures)
             if wait is None:
                 raise error
             self._tell_retry(request, error, ticket.sends, wait)
-            waits_at_gate = self._cool_down(error, wait)
-            if not (waits_at_gate or (self._gate.in_outage and is_down(outcome))):
+            if not self._rules.waits_at_gate(error, outcome, wait):
                 await self.until_closed(asyncio.sleep(wait))
 
     def look_again(self) -> None:
@@ -212,14 +208,14 @@ class Transport:
         Raises:
             SessionClosedError: The session was closed before.
         """
-        return await self._scopes.until_closed(awaitable)
+        return await self._deadlines.until_closed(awaitable)
 
     async def aclose(self) -> None:
         """End every request with `SessionClosedError`, then the connections."""
         self.check_loop()
         self._closed = True
         try:
-            await self._scopes.aclose()
+            await self._deadlines.aclose()
         finally:  # also when this is cancelled while requests end
             if self._owns_http and self._http is not None:
                 await self._http.close()
@@ -259,18 +255,6 @@ class Transport:
             take=request.take,
         )
 
-    def _url(self, request: PageRequest) -> URL:
-        # The same, of parts: to take all of the text apart takes longer.
-        return URL.build(
-            scheme=self._scheme,
-            authority=self._authority,
-            path=self._base_path + request.endpoint.path,
-            query_string=query_string(
-                request.query, page=request.page, take=request.take
-            ),
-            encoded=True,
-        )
-
     async def _attempt(self, url: URL, request: PageRequest, ticket: Ticket) -> Attempt:
         self.check_open()
         scope = asyncio.timeout(None)
@@ -279,7 +263,7 @@ class Transport:
         outcome: Outcome
         try:
             async with scope:
-                self._scopes.add(scope)
+                self._deadlines.add(scope)
                 # No slot is held while a token is waited for.
                 found = await self._tokens.current()
                 if isinstance(found, Credential):
@@ -287,7 +271,7 @@ class Transport:
                     started = await self._gate.acquire(ticket)
                     credential = self._tokens.newest(credential)
                     self.check_open()  # its deadline, now past, must not be moved
-                    self._scopes.start(scope)
+                    self._deadlines.start(scope)
                     if request.on_sent is not None:
                         request.on_sent(ticket.sends)
                     outcome = await self._send(url, credential)
@@ -300,7 +284,7 @@ class Transport:
                 raise
             outcome = Fault("timeout", "the request timed out", timed_out=True)
         finally:
-            self._scopes.discard(scope)
+            self._deadlines.discard(scope)
             if started is not None:
                 self._gate.release(ticket)
         self.check_open()
@@ -369,7 +353,7 @@ class Transport:
             None where the request is to be sent again, with another token; else
             what it ends with.
         """
-        self._troubled_since(ticket)
+        self._note_trouble(ticket)
         if renewals > 1 and not self._may_renew_again(made, ticket):
             return _response_of(made)
         renewed = await self.until_closed(self._tokens.replacement_of(made.credential))
@@ -382,7 +366,7 @@ class Transport:
             await self.until_closed(asyncio.sleep(wait))
         return None
 
-    def _troubled_since(self, ticket: Ticket) -> float:
+    def _note_trouble(self, ticket: Ticket) -> float:
         """Return when a request first failed, which is now if it never did."""
         if ticket.troubled_since is None:
             ticket.troubled_since = self._loop_time()
@@ -390,69 +374,9 @@ class Transport:
 
     def _may_renew_again(self, made: Attempt, ticket: Ticket) -> bool:
         """Tell whether tokens are good, but do not last for long."""
-        since = self._troubled_since(ticket)
+        since = self._note_trouble(ticket)
         in_time = self._loop_time() - since < self._retry.deadline
         return in_time and self._tokens.may_be_outdated(made.credential)
-
-    def _judge(
-        self,
-        error: CanopyError,
-        outcome: Outcome,
-        made: Attempt,
-        ticket: Ticket,
-        failures: int,
-    ) -> float | None:
-        """Let all requests learn from a failure, and decide about this one.
-
-        Returns:
-            Seconds to wait before it is sent again, None to give up.
-        """
-        since = self._troubled_since(ticket)
-        if isinstance(outcome, NotAdmittedError):
-            return None
-        if not isinstance(outcome, TokenError):
-            self._learn(error, outcome, made, ticket)
-            if self._keeps_quiet(error, outcome):
-                error.concerns_all = True
-                return None
-        elapsed = self._loop_time() - since
-        wait = self._retry.delay_for(error, failures, elapsed=elapsed)
-        is_held = self._gate.in_outage and is_down(outcome)
-        # What an outage costs is bounded by its probes, a token costs no request.
-        is_free = is_held or isinstance(outcome, TokenError)
-        if wait is None or not (is_free or self._gate.spend_retry()):
-            self._heed(error)
-            if is_down(outcome) and self._gate.hits_all(since):
-                error.concerns_all = True
-            if isinstance(outcome, Fault) and outcome.final and outcome.unreachable:
-                error.concerns_all = True  # a certificate that is not trusted, say
-            return None
-        return max(wait, self._gate.next_probe_in()) if is_held else wait
-
-    def _learn(
-        self,
-        error: CanopyError,
-        outcome: Response | Fault,
-        made: Attempt,
-        ticket: Ticket,
-    ) -> None:
-        if shows_strain(error):
-            self._gate.strained(made.started, refused=is_refused(error))
-        if not is_down(outcome):
-            self._gate.answered()
-            return
-        is_unreachable = isinstance(outcome, Fault) and outcome.unreachable
-        self._gate.failed(ticket, outcome, unreachable=is_unreachable)
-
-    def _keeps_quiet(self, error: CanopyError, outcome: Response | Fault) -> bool:
-        """Stop all requests if the server asked for more than one may wait."""
-        if not (isinstance(error, ApiError) and error.status in COOLDOWN_STATUSES):
-            return False
-        seconds = error.retry_after or 0.0
-        if seconds <= self._retry.longest_pause:
-            return False
-        self._gate.keep_quiet(seconds, outcome)
-        return True
 
     def _error_of(
         self, outcome: Outcome, request: PageRequest, ticket: Ticket
@@ -470,27 +394,14 @@ class Transport:
                 url=url,
                 attempts=ticket.sends,
             )
-        return error_of(
+        error = error_of(
             outcome,
             page=request.page,
             take=request.take,
             url=url,
             attempt=ticket.sends,
         )
-
-    def _cool_down(self, error: CanopyError, seconds: float) -> bool:
-        """Stop everybody if the server asked for it; tell whether it did."""
-        if not (isinstance(error, ApiError) and error.status in COOLDOWN_STATUSES):
-            return False
-        if self._gate.cool_down(seconds) and self.hooks:
-            self.hooks(CooldownStarted(seconds=seconds, status=error.status))
-        return True
-
-    def _heed(self, error: CanopyError) -> None:
-        """Let the others wait as long as a server asked one that gives up."""
-        seconds = error.retry_after if isinstance(error, ApiError) else None
-        if seconds and seconds <= self._retry.longest_pause:
-            self._cool_down(error, seconds)
+        return as_refusal(error) if self._rules.asks_for_quiet(error) else error
 
     def _loop_time(self) -> float:
         return asyncio.get_running_loop().time()

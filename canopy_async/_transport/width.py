@@ -1,4 +1,4 @@
-"""How many requests may be in flight: it adapts to what the server bears."""
+"""The width: requests in flight at most, adapted to what the server bears."""
 
 __all__ = ["Width"]
 
@@ -13,7 +13,7 @@ class Width:
         ceiling: Requests in flight at most, whatever happens.
 
     Attributes:
-        ceiling: As above; `set_ceiling` changes it.
+        ceiling: The greatest width; `set_ceiling` changes it.
     """
 
     def __init__(self, ceiling: int) -> None:

@@ -1,4 +1,4 @@
-"""Text of others as text to show: nothing in it hides, moves or reorders."""
+"""Untrusted text made safe to display: control and bidirectional marks escaped."""
 
 import unicodedata
 from typing import Final

@@ -47,7 +47,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def in_utc(instant: datetime) -> datetime:
-    """Return the same instant in UTC, or as it is where UTC has no name for it.
+    """Convert to UTC; return it unchanged if that would leave datetime's range.
 
     Some servers write the first or the last day that there is, with an offset,
     for "no date"; in UTC that may be a day before or after.

@@ -1,4 +1,4 @@
-"""Files that others may have made: opened only where they are plain, made only anew.
+"""Safe files: only plain ones are opened, and new ones never replace or follow.
 
 A fifo would make whoever opens it wait for ever, a device never ends, and a link that
 stands where a file is to be made has its target written over.

@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Generator, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ["cancel_and_wait", "in_steps", "start_task", "until_done"]
+__all__ = ["cancel_and_wait", "in_steps", "start_task", "until_all_done", "until_done"]
 
 T = TypeVar("T")
 
@@ -63,8 +63,14 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     cancelled = list(tasks)
     for task in cancelled:
         task.cancel()
+    await until_all_done(cancelled)
+
+
+async def until_all_done(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Await the end of tasks, also when cancelled meanwhile."""
+    awaited = list(tasks)
     interrupted: asyncio.CancelledError | None = None
-    while pending := [task for task in cancelled if not task.done()]:
+    while pending := [task for task in awaited if not task.done()]:
         try:
             await asyncio.wait(pending)
         except asyncio.CancelledError as error:

@@ -1,13 +1,14 @@
-"""The command line, ``canopy-async``; needs the extra ``canopy-async[cli]``."""
+"""The command line, ``canopy-async``; needs the extra ``cli``."""
 
 import gc
 import sys
 from importlib import import_module
 
+from canopy_async._util.interrupts import end_at_once, raise_again
+
 __all__ = ["main"]
 
 _EXTRA = ("rich", "typer")
-_INTERRUPTED = 130
 _NEW_OBJECTS = 5_000
 """How many are made before they are searched for garbage."""
 
@@ -20,6 +21,7 @@ def main() -> None:
     be exported, 130 when interrupted, and 141
     when the reader of the output went away.
     """
+    end_at_once()
     try:
         for name in _EXTRA:
             import_module(name)
@@ -28,13 +30,15 @@ def main() -> None:
         from canopy_async.cli.terminal.exit import guarded  # noqa: PLC0415
     except ModuleNotFoundError:
         sys.exit(
-            "canopy-async: the command line needs typer and rich:"
-            " pip install 'canopy-async[cli]'"
+            "canopy-async: the command line needs the packages typer and rich: install"
+            " this library with its extra 'cli'"
         )
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+    finally:
+        raise_again()
 
     # This process is ours: what was imported lasts, and pages leave little garbage.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
-    sys.exit(guarded(app))
+    status = guarded(app)
+    end_at_once()
+    sys.exit(status)

@@ -242,6 +242,7 @@ def follow(
         float,
         typer.Option("--settle", help="Seconds to wait for late ones, for order."),
     ] = 0.0,
+    umask: UmaskOption = "077",
     q: SearchOption = None,
     as_json: JsonOption = None,
 ) -> None:
@@ -262,6 +263,7 @@ def follow(
         identity or (),
         is_all=is_all,
         checkpoint=checkpoint,
+        umask=umask_of(umask),
         as_json=as_json,
         start=start,
         until_caught_up=until_caught_up,
@@ -394,9 +396,6 @@ def export(
         ca_file=ca_file,
         allow_http=allow_http,
     )
-    if cluster is not None:
-        source_account.check_for_cluster()
-    mask = umask_of(umask)
     ids = chosen_ids(identity or (), source, is_all=is_all)
     options = exporting.Options(
         format=written_as,
@@ -407,12 +406,11 @@ def export(
         concurrency=concurrency,
         max_rate=max_rate,
         max_file_bytes=max_file_bytes,
+        umask=umask_of(umask),
     )
     if cluster is None:
         run(
-            exporting.export_events(
-                source_account, ids, Path(out), umask=mask, **options
-            ),
+            exporting.export_events(source_account, ids, Path(out), **options),
             secret=token,
         )
         return

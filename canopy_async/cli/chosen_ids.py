@@ -1,4 +1,4 @@
-"""Which identities a command is to read: ids that are named, or a file of them."""
+"""The identities that a command is to read: named ones, or a file of them."""
 
 import errno
 import sys

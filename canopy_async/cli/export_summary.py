@@ -1,4 +1,4 @@
-"""What a run of an export did, in words."""
+"""The summary of a run of an export, in words."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

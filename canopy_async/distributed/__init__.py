@@ -6,7 +6,8 @@ try:
     import_module("distributed")
 except ModuleNotFoundError:
     raise ModuleNotFoundError(
-        "canopy_async.distributed needs Dask: pip install 'canopy-async[dask]'",
+        "canopy_async.distributed needs the package distributed: install this library"
+        " with its extra 'dask'",
         name="distributed",
     ) from None
 

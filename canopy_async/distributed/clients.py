@@ -1,7 +1,7 @@
 """Clients for those who have no Dask of their own at hand, as on a command line."""
 
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -40,7 +40,9 @@ def connected(address: str) -> Generator[distributed.Client]:
 
 
 @contextmanager
-def local_cluster(workers: int) -> Generator[distributed.Client]:
+def local_cluster(
+    workers: int, *, env: Mapping[str, str] | None = None
+) -> Generator[distributed.Client]:
     """Have a cluster of this machine inside the block: processes of one thread.
 
     They talk to each other over TLS, with credentials that are made for this cluster
@@ -51,6 +53,8 @@ def local_cluster(workers: int) -> Generator[distributed.Client]:
 
     Args:
         workers: How many processes.
+        env: Environment variables for these processes alone, such as that of a token:
+            no other process inherits them, and no list of processes shows them.
 
     Raises:
         TypeError: It is no int.
@@ -70,6 +74,7 @@ def local_cluster(workers: int) -> Generator[distributed.Client]:
             dashboard_address="127.0.0.1:0",
             security=_new_credentials(),
             preload=[__name__],
+            env=dict(env or {}),
         ) as cluster,
         _DISTRIBUTED.Client(cluster) as client,
     ):
@@ -88,7 +93,7 @@ def _new_credentials() -> Any:
     except ImportError:
         raise ExportError(
             "a cluster of this machine needs the package cryptography, for its TLS:"
-            " pip install 'canopy-async[dask]'"
+            " install this library with its extra 'dask'"
         ) from None
 
 

@@ -17,6 +17,7 @@ from canopy_async.distributed.log_parts import LogParts
 from canopy_async.distributed.primitives import leases, let_go, variable
 from canopy_async.distributed.shard import list_identities, run_shard
 from canopy_async.distributed.storage import Storage
+from canopy_async.distributed.suspect_tasks import Suspects
 from canopy_async.distributed.task_records import Record, fingerprints
 from canopy_async.distributed.uninterrupted import Uninterrupted
 from canopy_async.distributed.work import Job, Listing, Outcome, Rest, Work
@@ -43,7 +44,7 @@ _GRACE: Final = 5.0
 
 @attrs.frozen(kw_only=True)
 class DistributedProgress:
-    """How far a run on a cluster is.
+    """The progress of a run on a cluster.
 
     Attributes:
         tasks: Tasks there are, as far as is known: giant logs make more.
@@ -116,6 +117,7 @@ class Run:
         self._ended: Final[queue.SimpleQueue[Any]] = queue.SimpleQueue()
         self._logs: Final[dict[int, LogParts]] = {}
         self._dropped: Final[set[int]] = set()
+        self._suspects: Final = Suspects(job.retry.deadline)
         self._share: Final = variable(job.name_of(SHARE), client)
         self._cooldown: Final = variable(job.name_of(COOLDOWN), client)
         self._waiting: Final = waiting(job, client)
@@ -165,7 +167,8 @@ class Run:
             shard_size: Identities of a task at most, None for what is usual.
 
         Raises:
-            CanopyError: The token was refused, or the manifest can't be written.
+            CanopyError: What concerns all identities, such as a refused token or an
+                outage; or the manifest can't be written.
         """
         self.progress = attrs.evolve(self.progress, skipped=skipped)
         self._look_at_cluster()
@@ -183,6 +186,9 @@ class Run:
                 # Not left to its end, where an interrupt would get lost.
                 future.release()
             self._tell()
+        self._judge_suspects(at_end=True)
+        for outcome in self._suspects.give_back():
+            self._take_shard(outcome)
         self._tell()
 
     def close(self) -> None:
@@ -284,14 +290,38 @@ class Run:
         except Exception as error:  # noqa: BLE001 - whatever a task or Dask raises
             outcome = _lost(work, error)
         if outcome.fatal is not None:
+            if outcome.record is not None:
+                self._adopt(outcome.record)
             raise outcome.fatal
         self._clock.note(outcome.server_time)
         self._advance(tasks_done=1, requests=outcome.requests)
         log = self._logs.pop(work.number, None)
+        if log is None and self._suspects.hold(outcome, time.monotonic()):
+            self._judge_suspects(at_end=False)
+            return
+        if outcome.done:
+            for held in self._suspects.release(time.monotonic()):
+                self._take_shard(held)
         if log is None:
             self._take_shard(outcome)
         else:
             self._take_part(log, work, outcome)
+
+    def _judge_suspects(self, *, at_end: bool) -> None:
+        """End the run if what its tasks ended with concerns all identities.
+
+        Raises:
+            CanopyError: That. Nothing is said of the identities in the manifest.
+        """
+        error = self._suspects.verdict(at_end=at_end)
+        if error is None:
+            return
+        records = [outcome.record for outcome in self._suspects.give_back()]
+        self._thread.do(
+            self._destination.storage.delete,
+            [record.name for record in records if record is not None],
+        )
+        raise error
 
     def _take_shard(self, outcome: Outcome) -> None:
         if outcome.record is not None:

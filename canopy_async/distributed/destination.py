@@ -44,11 +44,11 @@ FLUSH_EVERY: Final = 60.0
 
 
 class Destination(Protocol):
-    """Where an export goes, and its manifest, which says what counts."""
+    """The destination of an export, and its manifest, which says what counts."""
 
     @property
     def storage(self) -> Storage:
-        """Where the files are."""
+        """The place of the files."""
         ...
 
     @property
@@ -105,7 +105,11 @@ class LocalDestination:
     def __init__(self, storage: LocalStorage, header: Header) -> None:
         self.storage: Final = storage
         self._directory: Final = ExportDirectory(
-            storage.path, header, FORMATS[header.format], max_file_bytes=1
+            storage.path,
+            header,
+            FORMATS[header.format],
+            max_file_bytes=1,
+            umask=storage.umask,
         )
 
     @property

@@ -20,11 +20,13 @@ from canopy_async._util.arguments import (
     check_seconds,
     check_segment,
 )
+from canopy_async._util.plain_files import PRIVATE
 from canopy_async._util.public import publish
 from canopy_async.checkpoint import scope_of
 from canopy_async.distributed.cluster_run import DistributedProgress, Run
 from canopy_async.distributed.destination import Destination, open_destination
 from canopy_async.distributed.driver_clock import DriverClock
+from canopy_async.distributed.network import Network
 from canopy_async.distributed.packages import check_cluster
 from canopy_async.distributed.primitives import lease_patience, leases, let_go
 from canopy_async.distributed.recovery import delete_leftovers, recover
@@ -54,7 +56,7 @@ _MAX_FILE_BYTES: Final = 128 * 1024 * 1024
 
 @attrs.frozen(kw_only=True)
 class DistributedResult(RunResult):
-    """What one run did; `canopy_async.export.read_manifest` tells of all of them.
+    """The result of one run; `canopy_async.export.read_manifest` tells of all runs.
 
     It has all that `canopy_async.export.RunResult` has, and:
 
@@ -88,10 +90,14 @@ def export(
     max_rate: float | None = None,
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
     timeout: float = 60.0,
+    proxy: str | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    allow_http: bool = False,
     width: int = 16,
     shard_size: int | None = None,
     split_over: int = 200_000,
     max_file_bytes: int = _MAX_FILE_BYTES,
+    umask: int = PRIVATE,
     retries: int = 3,
     wait_for_workers: float = 10.0,
     on_progress: Callable[[DistributedProgress], None] | None = None,
@@ -152,12 +158,22 @@ def export(
         max_rate: Requests started per second at most, over all workers.
         retry: How often and when a failed request is sent again.
         timeout: Seconds for one attempt of a request.
+        proxy: The URL of an HTTP proxy for all workers, without credentials; or
+            ``env:NAME``, a variable of the workers that has the URL, as they may
+            need it with credentials.
+        ca_file: A PEM file of this machine, whose authorities are the only ones that
+            the workers trust; by default, what the system of each trusts.
+        allow_http: Allow http on other hosts than this machine: the token is then
+            sent unencrypted.
         width: Identities that a task reads at a time at most.
         shard_size: Identities of a task at most; by default four tasks a
             thread, and 256 at most.
         split_over: Events after which a task begins no other identity, and
             after which the rest of a log is split.
         max_file_bytes: The size at which a file is closed and another begun.
+        umask: The permissions that files in a directory, and one that is made, are not
+            to have: by default, nobody but you may read them. A directory that is
+            there keeps its own mode, and a URL has no permissions.
         retries: How often Dask runs a task again that raised.
         wait_for_workers: Seconds in which a worker has to be there.
         on_progress: A plain function, called whenever a task has ended, and each
@@ -185,10 +201,12 @@ def export(
     source = TokenSource.of(token)
     del token  # a traceback shows this frame's locals
     written_as = FORMATS[check_choice("format", format, FORMATS)]
+    network = Network.of(proxy=proxy, ca_file=ca_file, allow_http=allow_http)
     session = CanopySession(
         account,
         "unused",
         base_url=base_url,
+        allow_http=allow_http,
         concurrency=concurrency,
         max_rate=max_rate,
         retry=retry,
@@ -197,6 +215,7 @@ def export(
     query = EventsQuery(q=q, order="asc", since=since, until=until)
     if shard_size is not None:
         check_integer("shard_size", shard_size, minimum=1)
+    check_integer("umask", umask, minimum=0, maximum=0o777)
     check_integer("retries", retries, minimum=0)
     if on_progress is not None:
         check_callback("on_progress", on_progress)
@@ -215,10 +234,12 @@ def export(
         split_over=check_integer("split_over", split_over, minimum=1),
         max_file_bytes=check_integer("max_file_bytes", max_file_bytes, minimum=1),
         beat=BEAT,
+        network=network,
+        umask=umask,
     )
     wanted = None if identities is None else _distinct(identities)
     written_as.check()
-    storage = open_storage(job.url)
+    storage = open_storage(job.url, umask=job.umask)
     check_cluster(client, job, wait_for_workers=wait_for_workers)
     with ExitStack() as stack:
         if not isinstance(storage, LocalStorage):  # whose manifest has a lock
@@ -427,7 +448,7 @@ def _distinct(identities: Iterable[str | Identity]) -> list[str]:
 
 @contextmanager
 def _locked(client: Any, url: str) -> Generator[None]:
-    """Keep other runs on this cluster from writing to the same place.
+    """Keep other runs on this cluster from writing to this place.
 
     Raises:
         ExportError: One does.

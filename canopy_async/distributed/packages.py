@@ -1,4 +1,4 @@
-"""What a cluster needs to run an export, found out before anything is done."""
+"""The packages that a cluster needs for an export, looked for before it begins."""
 
 from collections.abc import Iterable
 from importlib import import_module
@@ -47,7 +47,7 @@ def fault_of_worker(job: Job) -> str | None:
     """Return what a worker lacks, None where it has all; runs there."""
     try:
         FORMATS[job.header.format].check()
-        open_storage(job.url)
+        open_storage(job.url, umask=job.umask)
     except ExportError as error:
         return str(error)
     return None

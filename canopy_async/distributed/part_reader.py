@@ -1,4 +1,4 @@
-"""What one task reads: a part of an export, in a directory of its own."""
+"""The read of one task: a part of an export, in a directory of its own."""
 
 from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime
@@ -32,7 +32,7 @@ _NEVER: Final = 1e9
 
 
 class Reading:
-    """What one attempt of a task reads, as one process does it, and where that ended.
+    """One attempt of a task: what it reads, as one process does, and where it ended.
 
     Args:
         job: What is run.
@@ -81,6 +81,7 @@ class Reading:
             elif report is not None:
                 proofs.append(report.proof if report.complete else Proof.NONE)
         return Outcome(
+            done=len(proofs),
             failures=failures,
             rests=self._rests,
             left=tuple(self._left),
@@ -94,7 +95,11 @@ class Reading:
         written_as = FORMATS[job.header.format]
         written_as.check()
         target = ExportDirectory(
-            self.directory, job.header, written_as, max_file_bytes=job.max_file_bytes
+            self.directory,
+            job.header,
+            written_as,
+            max_file_bytes=job.max_file_bytes,
+            umask=job.umask,
         )
         thread = OneThread("canopy-task")
         try:

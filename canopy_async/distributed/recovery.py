@@ -1,4 +1,4 @@
-"""What tasks have read whose driver did not live to adopt it."""
+"""Recovery of what tasks have read whose driver was killed before it adopted it."""
 
 from collections.abc import Mapping
 

@@ -21,7 +21,7 @@ from canopy_async.errors import (
     CheckpointError,
     ExportError,
     FutureRangeError,
-    UnauthorizedError,
+    SessionClosedError,
 )
 from canopy_async.export.manifest_records import Commit
 from canopy_async.export.names import task_file_name, under_way
@@ -32,8 +32,8 @@ __all__ = ["list_identities", "run_shard"]
 T = TypeVar("T")
 
 
-class _NoTokenError(Exception):
-    """There is no token, which no other attempt changes."""
+class _NotSetUpError(Exception):
+    """The worker has no token, or no proxy, which no other attempt changes."""
 
     def __init__(self, error: CanopyError) -> None:
         super().__init__(error)
@@ -65,9 +65,9 @@ def run_shard(job: Job, work: Work) -> Outcome:
             return _read_in_one_go(job, work)
     except RunIsOverError:
         return Outcome(fatal=ExportError("the run is over"))
-    except _NoTokenError as ended:
+    except _NotSetUpError as ended:
         return Outcome(fatal=ended.error)
-    except (FutureRangeError, UnauthorizedError) as error:
+    except FutureRangeError as error:
         return Outcome(fatal=error)
 
 
@@ -89,7 +89,7 @@ def list_identities(job: Job) -> Listing | CanopyError:
     try:
         with Budget(job, 0) as budget:
             return asyncio.run(_with_session(job, budget, read))
-    except _NoTokenError as ended:
+    except _NotSetUpError as ended:
         return ended.error
     except CanopyError as error:
         return error
@@ -108,9 +108,25 @@ def _read_in_one_go(job: Job, work: Work) -> Outcome:
 def _read_shard(job: Job, work: Work) -> Outcome:
     with TemporaryDirectory(prefix="canopy-", dir=worker_directory()) as scratch:
         reading = Reading(job, work, Path(scratch) / "part")
-        with Budget(job, work.number) as budget:
-            asyncio.run(_with_session(job, budget, reading.read))
-        return attrs.evolve(reading.outcome(), record=_put_away(job, work, reading))
+        fatal: CanopyError | None = None
+        try:
+            with Budget(job, work.number) as budget:
+                asyncio.run(_with_session(job, budget, reading.read))
+        except CanopyError as error:
+            if not _ends_the_run(error):
+                raise
+            fatal = error
+        if fatal is None:
+            return attrs.evolve(reading.outcome(), record=_put_away(job, work, reading))
+        # A part of a log only counts as a whole.
+        record = None if work.is_part else _put_away(job, work, reading)
+        return Outcome(fatal=fatal, record=record)
+
+
+def _ends_the_run(error: CanopyError) -> bool:
+    """Tell whether an error is that of every task: an outage, a refused token."""
+    # What has closed this task's session is no matter of the others.
+    return error.concerns_all and not isinstance(error, SessionClosedError)
 
 
 async def _with_session(
@@ -123,9 +139,10 @@ async def _with_session(
         CanopyError: It could not be read.
     """
     try:
+        options = job.network.session_options()
         provider = await job.token.open()
     except ExportError as error:
-        raise _NoTokenError(error) from None
+        raise _NotSetUpError(error) from None
     session = CanopySession(
         job.header.account,
         provider,
@@ -134,6 +151,7 @@ async def _with_session(
         retry=job.retry,
         timeout=job.timeout,
         hooks=(budget.hear,),
+        **options,
     )
 
     async def begin() -> T:
@@ -159,7 +177,7 @@ def _put_away(job: Job, work: Work, reading: Reading) -> Record | None:
     Raises:
         ExportError: It could not be done.
     """
-    storage = open_storage(job.url)
+    storage = open_storage(job.url, umask=job.umask)
     attempt = secrets.token_hex(4)
     commits: list[Commit] = []
     try:

@@ -1,4 +1,4 @@
-"""Where to split what is left of a giant log."""
+"""The split of a giant log: instants that cut the rest of it into parts."""
 
 from datetime import datetime
 from typing import Final
@@ -22,7 +22,7 @@ _WHOLE: Final = frozenset((Proof.STRICT_KEY, Proof.COUNT))
 
 @attrs.frozen(kw_only=True)
 class Split:
-    """Where to split what is left of a log.
+    """The instants at which the rest of a log is split.
 
     Attributes:
         bounds: Instants, oldest first.
@@ -43,7 +43,7 @@ async def split_of(
 ) -> Split:
     """Return where to split what is left of a log after a checkpoint.
 
-    The parts are to have the same number of events: each instant is that of the
+    The parts are to have equally many events: each instant is that of the
     event which is at its place now, one small request for each. It need not be
     there any more when the parts are read. They are ranges of time that leave
     nothing out, whatever moves meanwhile, and each is proven from bound to

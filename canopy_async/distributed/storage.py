@@ -1,4 +1,4 @@
-"""Where files go: a directory of this machine, or what fsspec can reach."""
+"""The storage of an export: a directory of this machine, or a URL of fsspec."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from canopy_async._util.plain_files import create, make_directory, open_plain
+from canopy_async._util.plain_files import PRIVATE, create, make_directory, open_plain
 from canopy_async.errors import CanopyError, ExportError
 from canopy_async.export.exporter import check_directory
 from canopy_async.export.files import rename, sync_directory
@@ -25,7 +25,7 @@ class Storage(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of this storage."""
         ...
 
     def make(self) -> None:
@@ -62,19 +62,25 @@ class Storage(Protocol):
 
 
 class LocalStorage:
-    """A directory; what is put there is on the disk at the return."""
+    """A directory; what is put there is on the disk at the return.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The address of this storage.
+        umask: The permissions that it and its files are not to have.
+    """
+
+    def __init__(self, path: Path, *, umask: int = PRIVATE) -> None:
         self.path: Final = path
+        self.umask: Final = umask
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of this storage."""
         return str(self.path)
 
     def make(self) -> None:
         """Make the directory."""
-        make_directory(self.path)
+        make_directory(self.path, umask=self.umask)
 
     def sizes(self) -> dict[str, int]:
         """Return the size of each file."""
@@ -101,7 +107,7 @@ class LocalStorage:
         """Write a file under another name, and give it its own then."""
         partial = self.path / f"{name}{_PARTIAL}"
         partial.unlink(missing_ok=True)
-        with os.fdopen(create(partial), "wb") as file:
+        with os.fdopen(create(partial, umask=self.umask), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -115,7 +121,7 @@ class LocalStorage:
             (self.path / name).unlink(missing_ok=True)
             with (
                 open_plain(source) as reading,
-                os.fdopen(create(self.path / name), "wb") as writing,
+                os.fdopen(create(self.path / name, umask=self.umask), "wb") as writing,
             ):
                 shutil.copyfileobj(reading, writing, 1 << 20)
                 writing.flush()
@@ -146,7 +152,7 @@ class RemoteStorage:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of this storage."""
         return self._url
 
     def make(self) -> None:
@@ -242,13 +248,17 @@ def check_url(directory: str | os.PathLike[str]) -> str:
     return url.rstrip("/")
 
 
-def open_storage(url: str) -> Storage:
+def open_storage(url: str, *, umask: int = PRIVATE) -> Storage:
     """Return the storage at a path or URL.
+
+    Args:
+        url: The path or URL.
+        umask: The permissions that files of this machine are not to have.
 
     Raises:
         ExportError: There is no such filesystem here, or its package is missing.
     """
     if not is_url(url):
-        return LocalStorage(Path(url))
+        return LocalStorage(Path(url), umask=umask)
     filesystem, root = open_filesystem(url)
     return RemoteStorage(url, filesystem, root)

@@ -1,4 +1,4 @@
-"""What one attempt of a task has read: written by its worker, adopted by the driver.
+"""Task records: written by a worker for what it has read, adopted by the driver.
 
 A record is an object of its own beside the data files. It is written last, under
 a name that no other attempt has, and never changed: what it names is there. A
@@ -23,7 +23,7 @@ VERSION: Final = 2
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """What one attempt has read.
+    """The record of what one attempt has read.
 
     Attributes:
         scope: The hash of the export.

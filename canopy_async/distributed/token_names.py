@@ -1,4 +1,4 @@
-"""Where workers get the token from: a name, never the token itself."""
+"""Names of tokens: workers get the token by one, and never over the cluster."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""What goes to a worker, and what comes back: no token, and no rows."""
+"""The messages between driver and workers: no token, and no rows."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from canopy_async.checkpoint import scope_of
+from canopy_async.distributed.network import Network
 from canopy_async.distributed.task_records import Record
 from canopy_async.distributed.token_names import TokenSource
 from canopy_async.errors import CanopyError
@@ -19,7 +20,7 @@ __all__ = ["Job", "Listing", "Outcome", "Rest", "Work"]
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What all tasks of a run have in common.
+    """The options that all tasks of a run have in common.
 
     Attributes:
         run: The run's own name.
@@ -35,6 +36,8 @@ class Job:
         split_over: Events after which a task is done, and a log is split.
         max_file_bytes: The size at which a file is closed.
         beat: Seconds between looks at what the other tasks do.
+        network: How the workers reach the server.
+        umask: The permissions that files of this machine are not to have.
     """
 
     run: str
@@ -50,12 +53,14 @@ class Job:
     split_over: int
     max_file_bytes: int
     beat: float
+    network: Network
+    umask: int
 
     @property
     def budget(self) -> str:
         """The name of the requests that the account allows.
 
-        It is the same for runs with the same limits, so that tasks which a killed
+        Runs with equal limits share it, so that tasks which a killed
         driver has left behind count as well.
         """
         header = self.header
@@ -69,7 +74,7 @@ class Job:
 
 @attrs.frozen(kw_only=True)
 class Work:
-    """What one task is to read.
+    """The work of one task: identities, or a part of a log.
 
     Attributes:
         number: The task's number in its run, from 1.
@@ -102,7 +107,7 @@ class Work:
 
 @attrs.frozen(kw_only=True)
 class Rest:
-    """What is left of a log of which a task has read enough.
+    """The rest of a log of which a task has read enough.
 
     Attributes:
         standing: Where the first of its parts begins. None where what is left
@@ -118,20 +123,23 @@ class Rest:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """How a task ended.
+    """The end of a task.
 
     Attributes:
         record: What it has read, and in which files that is.
+        done: How many identities were read to where they were to be read.
         failures: The errors of identities that could not be read.
         rests: What is left of giant logs.
         left: Identities that it did not begin, having read enough.
         proof: The weakest proof of those reads that did not fail.
         requests: Requests it sent, retries included.
         server_time: What time it was at its end by the server's clock.
-        fatal: What ends the whole run; nothing else is set then.
+        fatal: What ends the whole run. Only ``record`` may be set beside it: what
+            was read before.
     """
 
     record: Record | None = None
+    done: int = 0
     failures: Mapping[str, CanopyError] = attrs.field(factory=dict[str, CanopyError])
     rests: Mapping[str, Rest] = attrs.field(factory=dict[str, Rest])
     left: tuple[str, ...] = ()

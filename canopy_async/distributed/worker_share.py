@@ -67,7 +67,7 @@ def waiting(job: Job, client: Any = None) -> Any:
 
 
 class Budget:
-    """What one task may send, renegotiated at each beat.
+    """The share of one task in the requests of all, renegotiated at each beat.
 
     To be made, entered and left in the task's own thread.
 
@@ -123,12 +123,12 @@ class Budget:
 
     @property
     def requests(self) -> int:
-        """How many requests may be in flight now."""
+        """Requests that may be in flight now."""
         return min(self._held, self._fair)
 
     @property
     def rate(self) -> float | None:
-        """How many may be started per second."""
+        """Requests that may be started per second."""
         if self._job.max_rate is None:
             return None
         return self._job.max_rate * self.requests / self._job.concurrency

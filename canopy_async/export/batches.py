@@ -79,7 +79,7 @@ class Row(msgspec.Struct, gc=False):
 
 
 class Line(msgspec.Struct, gc=False):
-    """The same, as a line of JSON has it."""
+    """The rows of a file of JSON lines."""
 
     identity_id: str
     id: str

@@ -1,4 +1,4 @@
-"""Which events are in a data file, whose, and when they were: no more is read."""
+"""The keys of a data file: identity, id and instant of each event, no more."""
 
 import csv
 import gzip

@@ -45,7 +45,7 @@ _LONGEST_CELL: Final = 1 << 28
 
 
 class _Stream(Protocol):
-    """What lines of JSON are read from."""
+    """A stream that lines of JSON are read from."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -114,7 +114,7 @@ def _read_zstandard(path: Path) -> Iterator[Batch]:
 
 
 class _Frame:
-    """What a file of one Zstandard frame holds; its own reader misses an early end."""
+    """The contents of a file of one Zstandard frame, whose early end is noticed."""
 
     def __init__(self, file: _Stream, frame: Any) -> None:
         self._file: Final = file

@@ -82,7 +82,7 @@ class ExportDirectory:
 
     Args:
         path: The directory; it is made where there is none.
-        header: What the export is of; one that is there must be of the same.
+        header: What the export is of; an export that is there must have an equal one.
         written_as: The format of the data files.
         max_file_bytes: The size that a file is closed at.
         umask: The permissions that what is made is not to have.

@@ -33,7 +33,7 @@ _Place = tuple[int, str]
 
 
 class Problems:
-    """What is wrong with an export, a sentence each.
+    """The problems of an export, a sentence each.
 
     Attributes:
         sentences: The first `MAX_PROBLEMS`.

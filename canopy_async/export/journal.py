@@ -1,4 +1,4 @@
-"""What the records of a run say: its begin, what was committed in it, its end."""
+"""The journal of a run: its begin, its commits and its end, as records."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet

@@ -53,7 +53,7 @@ class Clock:
 
 @attrs.frozen(kw_only=True)
 class ReadLimits:
-    """How logs are read, and when what was read becomes final.
+    """The limits of reading: how logs are read, and when rows become final.
 
     Attributes:
         look_back: How long before its newest event a log is read again.
@@ -152,7 +152,7 @@ class LogReader:
                 since_each=self._since,
                 on_end=self._ended,
                 limit=self._limits.events_each,
-                **self._query.named,
+                **self._query.options,
             )
             async with fan_out:
                 await self._read_all(fan_out)
@@ -160,7 +160,7 @@ class LogReader:
 
     @property
     def skipped(self) -> int:
-        """How many identities were done already, and can't get anything new."""
+        """The number of identities that were done already and get nothing new."""
         return self._skipped
 
     async def _wanted(self, ids: AsyncGenerator[str]) -> AsyncGenerator[str]:

@@ -1,4 +1,4 @@
-"""What is new in a log that was read before, and what the next read has to know.
+"""The look-back: new rows of a log that was read before, late ones among them.
 
 An event may be committed a little after its ``created_at``, behind rows that were
 read already. So a read that goes on begins a while before the newest event that
@@ -14,7 +14,13 @@ from typing import Final, Protocol, TypeVar
 
 import attrs
 
-from canopy_async._follow.follow_checkpoint import MAX_IDS, FollowCheckpoint, Gap
+from canopy_async._follow.follow_checkpoint import (
+    MAX_IDS,
+    FollowCheckpoint,
+    Gap,
+    before,
+    later,
+)
 
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 
@@ -26,7 +32,7 @@ _TICK: Final = timedelta.resolution
 
 
 class _Event(Protocol):
-    """What is needed of an event."""
+    """The fields of an event that the look-back needs."""
 
     @property
     def id(self) -> str: ...
@@ -134,7 +140,7 @@ class LookBack:
 
     @property
     def gap_so_far(self) -> Gap | None:
-        """Where events are surely missing, in the middle of a read oldest first."""
+        """The gap that is certain so far, in the middle of a read oldest first."""
         newest = self._base.newest
         if newest is None or self._top is None or self._top <= newest:
             return None  # what was known may be yet to come
@@ -142,7 +148,7 @@ class LookBack:
 
     @property
     def gap(self) -> Gap | None:
-        """Where events may be missing, once the log was read from the look-back on.
+        """The gap that is possible once the log was read from the look-back on.
 
         The server deletes the oldest events first. Where none of the known ones
         is left, it may have deleted newer ones, too, that were never read. One that
@@ -160,10 +166,10 @@ class LookBack:
         """Note the newest row, but for those that are dated ahead of their time."""
         top = max(events[0].created_at, events[-1].created_at)
         if self.began is None or top <= self.began:
-            self._top = _latest(self._top, top)
+            self._top = later(self._top, top)
             return
         due = [e.created_at for e in events if e.created_at <= self.began]
-        self._top = _latest(self._top, max(due, default=None))
+        self._top = later(self._top, max(due, default=None))
 
     def _is_witness(self, event: _Event) -> bool:
         """Tell whether an event was known, and newer ones would be deleted after it."""
@@ -195,7 +201,7 @@ class LookBack:
             self._oldest_new = earliest
         if self._covered is not None and earliest < self._covered:
             self.late += sum(key < self._covered for key in keys)
-        self._newest = _latest(self._newest, latest)
+        self._newest = later(self._newest, latest)
         floor = self._floor()
         if floor is not None and latest < floor:
             return
@@ -213,7 +219,7 @@ class LookBack:
                 parts.popleft() if parts[0].latest < parts[-1].latest else parts.pop()
             )
             self._rows -= len(oldest.ids)
-            self._dropped = _latest(self._dropped, oldest.latest)
+            self._dropped = later(self._dropped, oldest.latest)
 
     def _floor(self) -> datetime | None:
         """Return where the look-back begins; None is before all time.
@@ -228,15 +234,12 @@ class LookBack:
             return known_from
         if self.began is not None:
             top = min(top, self.began)
-        try:
-            return _latest(known_from, top - self._span)
-        except OverflowError:
-            return known_from
+        return later(known_from, before(top, self._span))
 
     def _complete_from(self) -> datetime | None:
         """Return from where on all ids are known that this read has come to."""
         above = None if self._dropped is None else self._dropped + _TICK
-        return _latest(self._floor(), above)
+        return later(self._floor(), above)
 
     def _grown(self) -> FollowCheckpoint:
         ids = dict(self._base.ids)
@@ -256,9 +259,9 @@ def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:
         The ids of both, from where both know all: `MOST_KEPT` at most.
     """
     both = attrs.evolve(
-        one, newest=_latest(one.newest, other.newest), ids={**one.ids, **other.ids}
+        one, newest=later(one.newest, other.newest), ids={**one.ids, **other.ids}
     )
-    floor = _latest(one.floor, other.floor)
+    floor = later(one.floor, other.floor)
     return _narrowed(both if floor is None else both.without_older(floor))
 
 
@@ -268,9 +271,3 @@ def _narrowed(known: FollowCheckpoint) -> FollowCheckpoint:
         return known
     keys = sorted(known.ids.values(), reverse=True)
     return known.without_older(keys[MOST_KEPT] + _TICK)
-
-
-def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
-    if one is None or other is None:
-        return one or other
-    return max(one, other)

@@ -97,7 +97,7 @@ class Manifest:
 
     @property
     def as_of(self) -> datetime | None:
-        """How far the logs of all identities are covered, at least.
+        """The instant up to which the logs of all identities are covered, at least.
 
         Those that the account lists no more don't count. None where there is no
         other, or one whose log was never read to its end.

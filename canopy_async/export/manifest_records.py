@@ -53,6 +53,9 @@ class Header:
     """The first line of a manifest: what the files of an export hold.
 
     Attributes:
+        kind: Always ``header``.
+        n: The number of its line, 1.
+        prev: The sha256 of the line before it: empty, as there is none.
         version: The version of the manifest's format.
         account: The account's slug.
         base_url: Where the API is.
@@ -85,7 +88,7 @@ class Header:
 
     @property
     def query(self) -> EventsQuery:
-        """Which events of each identity are exported."""
+        """The query that is read of each identity."""
         return EventsQuery(
             q=self.q, order=self.order, since=self.since, until=self.until
         )
@@ -93,7 +96,7 @@ class Header:
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """Which identities a run was asked to export.
+    """The identities that a run was asked to export.
 
     Attributes:
         kind: ``all``: all identities of the account, as it lists them.
@@ -111,6 +114,7 @@ class Begin:
     """The begin of a run. It is on the disk before the run's first request.
 
     Attributes:
+        kind: Always ``begin``.
         n: The number of its line.
         prev: The sha256 of the line before it.
         run: The number of the run, from 1.
@@ -137,6 +141,7 @@ class Listed:
     """The identities that a run was given, once all of them are known.
 
     Attributes:
+        kind: Always ``listed``.
         n: The number of its line.
         prev: The sha256 of the line before it.
         at: When the last of them was known, by the server's clock where an
@@ -165,7 +170,12 @@ class Listed:
 
 @attrs.frozen(kw_only=True)
 class EventMark:
-    """Which event, and when it happened."""
+    """The id of an event, and its instant.
+
+    Attributes:
+        id: The event's id.
+        created_at: When it happened: a datetime with an offset.
+    """
 
     id: str
     created_at: AwareDatetime
@@ -173,7 +183,12 @@ class EventMark:
 
 @attrs.frozen(kw_only=True)
 class Failure:
-    """Why an identity could not be read: the error's class and its text."""
+    """Why an identity could not be read.
+
+    Attributes:
+        type: The name of the error's class.
+        message: The error's text, cut where it is very long.
+    """
 
     type: str
     message: str
@@ -186,7 +201,14 @@ class Failure:
 
 @attrs.frozen(kw_only=True)
 class FileEntry:
-    """A data file: its name, rows, size in bytes, and sha256 in hexadecimal."""
+    """A data file of an export.
+
+    Attributes:
+        name: The file's name in the directory.
+        rows: How many rows it holds.
+        bytes: Its size in bytes.
+        sha256: The sha256 of its contents, in hexadecimal.
+    """
 
     name: Annotated[str, msgspec.Meta(pattern=FILE_NAME)]
     rows: _Count
@@ -196,7 +218,7 @@ class FileEntry:
 
 @attrs.frozen(kw_only=True)
 class IdentityEntry:
-    """What is known of one identity: by one commit, or by all of them.
+    """The state of one identity: by one commit, or by all of them.
 
     Attributes:
         id: The identity.
@@ -261,9 +283,10 @@ class IdentityEntry:
 
 @attrs.frozen(kw_only=True)
 class Commit:
-    """What became final together.
+    """A commit: files and identities that became final together.
 
     Attributes:
+        kind: Always ``commit``.
         n: The number of its line.
         prev: The sha256 of the line before it.
         at: When it was committed, by the server's clock where an answer has told
@@ -290,6 +313,7 @@ class End:
     """The end of a run. A run that was killed has none.
 
     Attributes:
+        kind: Always ``end``.
         n: The number of its line.
         prev: The sha256 of the line before it.
         run: The number of the run.

@@ -91,7 +91,7 @@ def migrate(
 
 
 class _Known:
-    """What the data files tell of each identity."""
+    """The rows of each identity, as the data files have them."""
 
     def __init__(self, header: Header, entries: dict[str, IdentityEntry]) -> None:
         self._header: Final = header
@@ -128,7 +128,7 @@ class _Known:
 
 
 class _OldCheckpoint(msgspec.Struct):
-    """What a checkpoint said when manifests were of version 1."""
+    """The checkpoint of the time when manifests were of version 1."""
 
     order: Literal["asc", "desc"] | None
     key: AwareDatetime | None

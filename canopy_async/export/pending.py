@@ -1,4 +1,4 @@
-"""What was handed out and is not committed yet, identity by identity."""
+"""Pending rows: handed out and not committed yet, identity by identity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta

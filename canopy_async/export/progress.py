@@ -1,4 +1,4 @@
-"""How far an export is, and what a run of it did."""
+"""The progress of an export, and the result of a run."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ __all__ = ["ExportProgress", "ExportResult", "RunResult"]
 
 @attrs.frozen(kw_only=True)
 class ExportProgress:
-    """How far a run of an export is.
+    """The progress of a run of an export.
 
     Attributes:
         total: Identities that there are; None where that is not known yet.
@@ -47,7 +47,7 @@ class ExportProgress:
 
 @attrs.frozen(kw_only=True)
 class RunResult:
-    """What one run of an export did, however it was carried out.
+    """The result of one run of an export, in one process or on a cluster.
 
     Attributes:
         run: The number of the run, from 1.
@@ -88,13 +88,13 @@ class RunResult:
 
     @property
     def failed(self) -> int:
-        """How many identities could not be read."""
+        """The number of identities that could not be read."""
         return len(self.failures)
 
 
 @attrs.frozen(kw_only=True)
 class ExportResult(RunResult):
-    """What one run of an export did; `read_manifest` tells of all of them.
+    """The result of one run of an export; `read_manifest` tells of all runs.
 
     It has all that `RunResult` has, and:
 

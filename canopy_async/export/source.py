@@ -85,7 +85,7 @@ class IdentitySource:
 
     @property
     def total(self) -> int | None:
-        """How many identities there are, as far as is known; else None."""
+        """The number of identities where it is known, else None."""
         return len(self.seen) if self._is_exhausted else self._counted
 
     @property

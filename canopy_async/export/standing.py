@@ -1,4 +1,4 @@
-"""Where each identity of an export stands, by what its manifest says."""
+"""The standing of each identity of an export, by its manifest."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _FINGERPRINT: Final = 16
 
 @attrs.frozen(kw_only=True)
 class Standing:
-    """Where one identity stands.
+    """The standing of one identity.
 
     Attributes:
         state: What became of its last read.

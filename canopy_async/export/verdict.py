@@ -1,4 +1,4 @@
-"""What may be said of an export as a whole: finished, unfinished or damaged."""
+"""The verdict on an export as a whole: finished, unfinished or damaged."""
 
 import shlex
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ _NO_END: Final = {
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What may be said of an export as a whole.
+    """The verdict on an export as a whole.
 
     Attributes:
         status: Whether it is finished, unfinished or damaged.
@@ -100,12 +100,12 @@ class Verdict:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What is not finished or not proven, a sentence each."""
+        """The sentences on what is not finished or not proven."""
         return self.left_of_run + self.left_of_identities
 
     @property
     def scope(self) -> str:
-        """Which identities it is of, in words."""
+        """The identities that the export is of, in words."""
         if self.asked is None:
             return "identities that version 1 kept no count of"
         number = "" if self.identities is None else f"{self.identities:,} "

@@ -38,7 +38,7 @@ KeyReader = Callable[[Mirror, FileEntry, str], Iterable[Key]]
 
 @attrs.frozen(kw_only=True)
 class VerifyResult:
-    """What an export was found to be.
+    """The result of verifying an export.
 
     Attributes:
         status: ``finished``: whole, proven and as it was written. ``unfinished``:

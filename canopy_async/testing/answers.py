@@ -58,7 +58,7 @@ def answer(
 
 
 def proxy_page(failure: Failure, headers: dict[str, str]) -> web.Response:
-    """What a proxy says in place of the server: HTML, or nothing."""
+    """The answer of a proxy in place of the server: HTML, or nothing."""
     if failure.kind == "empty":
         return web.Response(status=failure.status, headers=headers)
     return web.Response(

@@ -94,7 +94,7 @@ class Content:
     ) -> int:
         """Appends realistic events to a log, and creates the identity when new.
 
-        The same seed, identity and calls give the same events.
+        Equal seeds, identities and calls give equal events.
 
         Args:
             identity: The identity's id.
@@ -317,7 +317,7 @@ class Content:
 
     @synchronized
     def count(self, identity: str) -> int:
-        """How many events a log has now."""
+        """The number of events that a log has now."""
         return len(self.store.order(log_of(identity)))
 
     @synchronized

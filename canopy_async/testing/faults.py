@@ -1,4 +1,4 @@
-"""What can be ordered to go wrong on a local server."""
+"""The faults that can be ordered of a local server."""
 
 from collections.abc import Callable, Mapping
 from random import Random
@@ -63,7 +63,7 @@ def _positive(_: object, field: "attrs.Attribute[Any]", value: float | None) -> 
 
 @attrs.frozen(kw_only=True)
 class Faults:
-    """How a local server misbehaves; every field is off by default.
+    """The misbehaviour of a local server; every field is off by default.
 
     Rates are probabilities of one request. The failure rates share one roll, so
     each is exact and their sum may be at most 1.

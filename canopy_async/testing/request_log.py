@@ -1,4 +1,4 @@
-"""What a local server remembers of the requests it was sent."""
+"""The request log of a local server, for tests to look at."""
 
 import time
 from collections import Counter, deque

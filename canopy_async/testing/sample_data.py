@@ -1,4 +1,4 @@
-"""Events and identities that look like real ones, the same for the same seed."""
+"""Events and identities that look like real ones; equal seeds give equal ones."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta

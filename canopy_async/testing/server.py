@@ -134,7 +134,7 @@ class LocalCanopy(Content):
 
     @property
     def base_url(self) -> str:
-        """Where the server listens, without a slash at the end.
+        """The URL at which the server listens, without a slash at the end.
 
         Raises:
             RuntimeError: If it has not been started.
@@ -151,7 +151,7 @@ class LocalCanopy(Content):
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being answered."""
+        """The number of requests that are being answered."""
         return self._log.in_flight
 
     @property
@@ -161,7 +161,7 @@ class LocalCanopy(Content):
 
     @property
     def open_connections(self) -> int:
-        """How many connections clients hold open."""
+        """The number of connections that clients hold open."""
         server = self._runner.server if self._runner is not None else None
         return 0 if server is None else len(server.connections)
 
@@ -191,7 +191,7 @@ class LocalCanopy(Content):
             self._end()
 
     def outage(self) -> "Outage":
-        """Refuses connections for a while, then listens on the same port again.
+        """Refuses connections for a while, then listens on its port again.
 
         Returns:
             For ``with`` or ``async with``; the server is down inside the block.
@@ -209,7 +209,7 @@ class LocalCanopy(Content):
         self._wait_for(self._stop_listening())
 
     def come_back(self) -> None:
-        """Listens again, on the same port."""
+        """Listens again, on its port."""
         self._wait_for(self._listen())
 
     @synchronized

@@ -1,4 +1,4 @@
-"""Which rows a query asks for: validation, windows, page metadata."""
+"""The window of rows that a query asks for: validation, rows, page metadata."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence

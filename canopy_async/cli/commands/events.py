@@ -29,7 +29,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """Which account to read, and with what.
+    """The account to read, and the session's options.
 
     Attributes:
         slug: The account.
@@ -65,30 +65,13 @@ class Account:
                 self.slug,
                 self.token,
                 retry=RetryPolicy(deadline=self.patience),
-                proxy=self._proxy(),
+                proxy=self.proxy_to_use(),
                 ssl=self._trusted(),
                 allow_http=self.allow_http,
                 **options,
             )
 
-    def check_for_cluster(self) -> None:
-        """Refuse what does not reach the workers of a cluster.
-
-        Raises:
-            typer.BadParameter: Such an option was given.
-        """
-        given = {
-            "--proxy": self.proxy,
-            "--ca-file": self.ca_file,
-            "--allow-http": self.allow_http,
-        }
-        for flag, value in given.items():
-            if value:
-                raise typer.BadParameter(
-                    "is not for --dask and --workers", param_hint=flag
-                )
-
-    def _proxy(self) -> str | None:
+    def proxy_to_use(self) -> str | None:
         """Return the proxy to use: the one that was named, or the environment's."""
         if self.proxy is not None:
             return self.proxy

@@ -27,7 +27,7 @@ _MEGABYTE: Final = 1_000_000
 
 
 class Options(TypedDict):
-    """What both ways to export take."""
+    """The options of an export, in one process or on a cluster."""
 
     format: str
     since: str | None
@@ -37,11 +37,12 @@ class Options(TypedDict):
     concurrency: int
     max_rate: float | None
     max_file_bytes: int
+    umask: int
 
 
 @attrs.frozen(kw_only=True)
 class Cluster:
-    """Where the workers of an export are.
+    """The workers of an export: a scheduler's address, or a number of processes.
 
     Attributes:
         address: That of a scheduler, None to start workers here.

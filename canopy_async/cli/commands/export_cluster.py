@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -19,11 +19,13 @@ from canopy_async.cli.terminal.exit import (
     INTERRUPTED,
     argument_checks,
     complain,
+    end_at_once,
 )
 
 __all__ = ["export_on_cluster"]
 
 _VARIABLE: Final = "CANOPY_TOKEN"
+_PROXY: Final = "CANOPY_PROXY"
 _callbacks: Final = logging.getLogger("tornado.application")
 _EVERY: Final = 5.0
 """Seconds between lines of progress."""
@@ -58,8 +60,12 @@ def export_on_cluster(
     options["retry"] = RetryPolicy(deadline=account.patience)
     if account.base_url is not None:
         options["base_url"] = account.base_url
-    if cluster.workers is not None and account.token:
-        os.environ[_VARIABLE] = account.token  # the processes inherit it
+    options["ca_file"], options["allow_http"] = account.ca_file, account.allow_http
+    options["proxy"] = account.proxy
+    secrets: dict[str, str] = {}
+    if cluster.workers is not None:
+        secrets = _secrets_of(account)
+        options["proxy"] = f"env:{_PROXY}" if _PROXY in secrets else None
     try:
         from canopy_async.distributed import export  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
@@ -70,7 +76,7 @@ def export_on_cluster(
             _interruptible() as interrupts,
             argument_checks(),
             notes_shown(account.token),
-            _client(cluster) as client,
+            _client(cluster, secrets) as client,
         ):
             result = export(
                 client,
@@ -98,15 +104,26 @@ def export_on_cluster(
     )
 
 
+def _secrets_of(account: Account) -> dict[str, str]:
+    """Return the environment variables that worker processes alone get.
+
+    No other process inherits them: Dask starts some that have no use for a token.
+    """
+    found = {_VARIABLE: account.token, _PROXY: account.proxy_to_use()}
+    for variable in found:
+        os.environ.pop(variable, None)
+    return {variable: value for variable, value in found.items() if value}
+
+
 @contextmanager
-def _client(cluster: Cluster) -> Generator[Any]:
+def _client(cluster: Cluster, secrets: Mapping[str, str]) -> Generator[Any]:
     from canopy_async.distributed import (  # noqa: PLC0415 - an extra
         connected,
         local_cluster,
     )
 
     if cluster.workers is not None:
-        with local_cluster(cluster.workers) as client:
+        with local_cluster(cluster.workers, env=secrets) as client:
             yield client
     elif cluster.address is not None:
         with connected(cluster.address) as client:
@@ -124,7 +141,9 @@ class _Interrupts:
         self._reason: BaseException | None = None
 
     def __call__(self, number: int, _: object) -> None:
-        """Handle a signal."""
+        """Handle a signal; a second one ends the process at once."""
+        if self._reason is not None:
+            end_at_once(number, None)
         is_ctrl_c = number == signal.SIGINT
         self._reason = KeyboardInterrupt() if is_ctrl_c else SystemExit(128 + number)
         raise self._reason

@@ -33,6 +33,7 @@ async def follow_events(
     *,
     is_all: bool,
     checkpoint: Path | None,
+    umask: int,
     as_json: bool | None,
     start: str,
     **options: Any,
@@ -46,6 +47,7 @@ async def follow_events(
         identity_ids: The identities.
         is_all: Whether to follow every other identity of the account as well.
         checkpoint: The file to go on from, None to keep none.
+        umask: The permissions that a new one is not to have.
         as_json: Whether to write JSON lines; None is unless on a terminal.
         start: Where to begin: ``now``, ``beginning``, or the text of an instant.
         **options: As `CanopySession.follow` takes them.
@@ -60,7 +62,9 @@ async def follow_events(
         raise typer.BadParameter("name one, or pass --all", param_hint="IDENTITY")
     async with AsyncExitStack() as stack:
         canopy = await stack.enter_async_context(account.session())
-        store = None if checkpoint is None else CheckpointStore(checkpoint)
+        store = None
+        if checkpoint is not None:
+            store = CheckpointStore(checkpoint, umask=umask)
         with argument_checks():
             for identity_id in identity_ids:
                 canopy.events(identity_id)  # which refuses what can't be one
@@ -70,13 +74,13 @@ async def follow_events(
                 start=_start_of(start),
                 **options,
             )
-        _tell_of_warnings(follower)
+        _tell_of_warnings(follower, secret=account.token)
         if store is not None:
             await stack.enter_async_context(store)
         await stack.enter_async_context(follower)
         await _write(follower, store, _renderer(as_json=as_json))
     for identity_id, error in follower.failures.items():
-        complain(f"{identity_id} could not be read: {error}")
+        complain(f"{identity_id} could not be read: {error}", secret=account.token)
     if follower.failures:
         raise typer.Exit(INCOMPLETE)
 
@@ -134,15 +138,17 @@ async def _write(
 class _Complaints(logging.Handler):
     """Writes what the library warns of to standard error, a line each."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, *, secret: str) -> None:
         super().__init__(logging.WARNING)
         self._follower = follower
+        self._secret = secret
 
     def emit(self, record: logging.LogRecord) -> None:
         # A log names no URL, which has the id and the search term; this may.
         error = self._error_of(record)
         message = record.getMessage()
-        complain(message if error is None else f"{message}: {error}")
+        text = message if error is None else f"{message}: {error}"
+        complain(text, secret=self._secret)
 
     def _error_of(self, record: logging.LogRecord) -> CanopyError | None:
         """Return the error that a record tells of, None where it is good news."""
@@ -155,9 +161,9 @@ class _Complaints(logging.Handler):
         return self._follower.listing_failure
 
 
-def _tell_of_warnings(follower: Follower) -> None:
+def _tell_of_warnings(follower: Follower, *, secret: str) -> None:
     logger = logging.getLogger("canopy_async")
-    logger.addHandler(_Complaints(follower))
+    logger.addHandler(_Complaints(follower, secret=secret))
     logger.propagate = False
 
 

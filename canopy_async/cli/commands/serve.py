@@ -24,7 +24,7 @@ _BEAT: Final = 0.05
 
 @attrs.frozen(kw_only=True)
 class ServeOptions:
-    """What to serve.
+    """The options of the local server.
 
     Attributes:
         host: The address to listen on.
@@ -51,7 +51,7 @@ async def serve(options: ServeOptions) -> None:
     """Serve until cancelled.
 
     Args:
-        options: What to serve.
+        options: The options of the local server.
 
     Raises:
         OSError: The port is taken.

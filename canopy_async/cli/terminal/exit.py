@@ -1,4 +1,4 @@
-"""How a command ends: signals, one line for an error, the exit status."""
+"""The end of a command: signals, one line for an error, the exit status."""
 
 import asyncio
 import os
@@ -13,12 +13,14 @@ from typing import Any, Final, TextIO
 import typer
 
 from canopy_async import CanopyError
+from canopy_async._util.redaction import redacted
 from canopy_async.cli.terminal.render import one_line
 
 __all__ = [
     "argument_checks",
     "complain",
     "end_at_closed_pipe",
+    "end_at_once",
     "guarded",
     "run",
     "umask_of",
@@ -32,6 +34,9 @@ INTERRUPTED: Final = 130
 CLOSED_PIPE: Final = 141
 """What a shell says of a program that SIGPIPE ended: the output is not whole."""
 
+_MOST_READ: Final = 10_000
+"""Characters of a message that are looked at: more than a line shows."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 _ALL_PERMISSIONS: Final = 0o777
@@ -39,7 +44,6 @@ _ALL_PERMISSIONS: Final = 0o777
 _FLAGS: Final = {
     "account": "--account",
     "token": "--token",
-    "base_url": "--base-url",
     "identity_id": "IDENTITY",
     "identities": "IDENTITY",
     "q": "--q",
@@ -51,6 +55,9 @@ _FLAGS: Final = {
     "concurrency": "--concurrency",
     "deadline": "--patience",
     "proxy": "--proxy",
+    "ca_file": "--ca-file",
+    "base_url": "--base-url",
+    "umask": "--umask",
     "max_rate": "--max-rate",
     "width": "--width",
     "format": "--format",
@@ -101,6 +108,7 @@ def run(
         typer.Exit: It did not end well; standard error says why.
     """
     watched = _until_signal(main)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         received = asyncio.run(watched)
     except BrokenPipeError:
@@ -112,6 +120,8 @@ def run(
         if received and not ends_by_signal:
             raise typer.Exit(128 + received)
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         # An interrupt may come before the loop is there to begin them.
         watched.close()
         main.close()
@@ -128,9 +138,14 @@ def end_at_closed_pipe() -> None:
 
 
 def complain(message: str, *, secret: str = "") -> None:
-    """Write one line to standard error, whatever ``message`` holds."""
+    """Write one line to standard error, whatever ``message`` holds.
+
+    Args:
+        message: What to say; what is beyond a line's length is cut off.
+        secret: A token that is not shown, however it is escaped.
+    """
     if secret:
-        message = message.replace(secret, "<redacted>")
+        message = redacted(message, secret, _MOST_READ)
     with suppress(OSError):
         typer.echo(f"canopy-async: {one_line(message)}", err=True)
 
@@ -160,19 +175,24 @@ def argument_checks() -> Generator[None, None, None]:
 
 
 async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
-    """Return the number of the signal that ended ``main``, if one did."""
+    """Return the number of the signal that ended ``main``, if one did.
+
+    From then on, another signal ends the process at once: also while the loop waits
+    for its threads, which is after this.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)
     received: list[int] = []
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    watched = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+    watched = [
+        number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+    ]
 
     def stop(number: int) -> None:
         received.append(number)
         task.cancel()
         for each in watched:
             loop.remove_signal_handler(each)
-            signal.signal(each, _end_at_once)
+            signal.signal(each, end_at_once)
 
     for number in watched:  # a shell's background jobs ignore SIGINT
         # Windows has no such handlers; asyncio.run itself cancels on Ctrl-C.
@@ -183,13 +203,10 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
     except (asyncio.CancelledError, Exception):
         if not received:
             raise
-    finally:
-        for number in watched if received else ():
-            signal.signal(number, before[number])
     return received[0] if received else None
 
 
-def _end_at_once(number: int, _frame: object) -> None:
+def end_at_once(number: int, _frame: object) -> None:
     """End the process on a second signal: cleaning up must not trap anyone.
 
     An exception would be raised wherever the process is, in the middle of what must

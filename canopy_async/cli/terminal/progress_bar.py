@@ -1,4 +1,4 @@
-"""How far an export is: a bar on a terminal, lines elsewhere, on standard error."""
+"""The progress of an export: a bar on a terminal, lines elsewhere."""
 
 import asyncio
 import sys
@@ -29,7 +29,7 @@ _WIDE: Final = 110
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """What there is to show of an export.
+    """The figures of an export that are shown.
 
     Attributes:
         ended: Identities that are read, skipped or given up.

@@ -1,4 +1,4 @@
-"""What a row looks like: a line of JSON, or a line of a table.
+"""Rows as text: a line of JSON, or a line of a table.
 
 Everything a server sent passes `visible` or `json_lines` on its way out, so
 that no control character of it reaches a terminal.
@@ -53,7 +53,7 @@ def json_lines(rows: Iterable[AuditEvent | Identity]) -> bytes:
     """Return the wire form of each row as a line of JSON, in UTF-8.
 
     What JSON allows raw and a terminal obeys (DEL, C1, bidirectional
-    overrides, line separators) is escaped as well: it parses to the same.
+    overrides, line separators) is escaped as well: it parses to the value that it had.
     """
     return b"".join(map(_json_line, rows))
 

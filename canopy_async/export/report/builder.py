@@ -73,8 +73,7 @@ def write_report(
     Events are read once, in memory that does not grow with their number: some
     300 000 a second of Parquet, and a quarter of that of the other formats.
     Where an event loop runs, call it in a thread:
-    ``await asyncio.to_thread(write_report, ...)``. It needs the extra
-    ``canopy-async[report]``.
+    ``await asyncio.to_thread(write_report, ...)``. It needs the extra ``report``.
 
     Args:
         directory: Where an export is, a path or a URL of fsspec; one that is being

@@ -66,7 +66,7 @@ class Chart:
 
     Attributes:
         title: What it shows.
-        description: The same in words, for those who don't see it.
+        description: The chart in words, for those who don't see it.
         spec: The chart in Vega-Lite, without a width.
         margin: Pixels of its width that are not for bars, but for names of rows.
         columns: The heads of the table with its numbers.
@@ -117,7 +117,7 @@ class _Series:
         values: The values, in the order of a legend.
         shown: How many events each bucket has of the values that a chart tells
             apart; the rest of them are one.
-        totals: The same of all buckets.
+        totals: The sums over all buckets.
     """
 
     timeline: Timeline

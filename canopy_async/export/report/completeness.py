@@ -1,4 +1,4 @@
-"""What an export proves, in words."""
+"""The completeness of an export, in words."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ _REASONS: Final = {
 
 @attrs.frozen(kw_only=True)
 class Group:
-    """Identities of which the same is known.
+    """Identities of which one thing is known.
 
     Attributes:
         name: The state that they are in.
@@ -112,7 +112,7 @@ class Box:
 
 @attrs.frozen(kw_only=True)
 class Completeness:
-    """What is proven of an export.
+    """The proof of an export: what is complete, and what is not.
 
     Attributes:
         boxes: What is to be said first. One of them is ``good`` only where the

@@ -57,7 +57,7 @@ _FILTERS: Final = ("outcome", "severity", "category")
 
 
 class Page:
-    """What turns a summary into HTML.
+    """The page of a report, made of its summary.
 
     Raises:
         ExportError: The extra that it needs is not installed.
@@ -70,8 +70,8 @@ class Page:
             from vl_convert import javascript_bundle  # noqa: PLC0415 - an extra
         except ModuleNotFoundError:
             raise ExportError(
-                "a report needs jinja2 and vl-convert-python:"
-                " pip install 'canopy-async[report]'"
+                "a report needs the packages jinja2 and vl-convert-python: install"
+                " this library with its extra 'report'"
             ) from None
         self._vega: Final = _vega(javascript_bundle)
         self._safe: Final = markupsafe.Markup

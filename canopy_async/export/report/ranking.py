@@ -1,4 +1,4 @@
-"""Who or what occurs most, counted in bounded memory."""
+"""Rankings: what occurs most, counted in bounded memory."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -35,7 +35,7 @@ class Ranked(Generic[K_co]):
 
     @property
     def trouble(self) -> int:
-        """How many events failed or were denied."""
+        """The number of events that failed or were denied."""
         return self.failures + self.denials
 
 
@@ -57,7 +57,7 @@ class Ranking(Generic[K_co]):
     shortfall: int
 
     def renamed(self, name: Callable[[K_co], L]) -> "Ranking[L]":
-        """Return the same ranking of what ``name`` makes of each."""
+        """Return the ranking with each entry renamed by ``name``."""
         entries = [
             Ranked(
                 what=name(entry.what),
@@ -114,7 +114,7 @@ class HeavyHitters(Generic[K]):
 
 @attrs.frozen
 class Standings(Generic[K]):
-    """How often each of many occurs, fails and is denied.
+    """Counts of each name: how often it occurs, fails and is denied.
 
     Attributes:
         events: Counts of all events.
@@ -163,7 +163,7 @@ class Standings(Generic[K]):
 
         Args:
             top: How many entries at most.
-            of: How many events failed or were denied.
+            of: The number of events that failed or were denied.
         """
         counts = self.failures.counts + self.denials.counts
         entries = [self._ranked(key) for key in _most_common(counts, top)]

@@ -1,4 +1,4 @@
-"""What an export's events add up to, in one pass and bounded memory."""
+"""The summary of an export's events, in one pass and bounded memory."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -38,7 +38,7 @@ class Actor:
 
 @attrs.frozen(kw_only=True)
 class Summary:
-    """What the events of an export add up to.
+    """The summary of the events of an export.
 
     Attributes:
         events: How many there are.

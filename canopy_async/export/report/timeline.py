@@ -1,4 +1,4 @@
-"""How many events there were when, in steps that suit how long that was."""
+"""The timeline: counts of events in steps that suit the span."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ _Counts: TypeAlias = Mapping[str, Counter[tuple[int, str]]]
 
 @attrs.frozen(kw_only=True)
 class Bucket:
-    """What happened from one instant to another.
+    """The counts of one step of the timeline.
 
     Attributes:
         start: Its beginning, in UTC.

@@ -1,4 +1,4 @@
-"""The columns of an exported row, the same in every format."""
+"""The columns of an exported row, in every format."""
 
 from collections.abc import Sequence
 from operator import attrgetter

@@ -49,6 +49,7 @@ def import_zstandard() -> Any:
         import zstandard  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise ExportError(
-            "Zstandard needs the package zstandard: pip install 'canopy-async[zstd]'"
+            "Zstandard needs the package zstandard: install this library with its"
+            " extra 'zstd'"
         ) from None
     return zstandard

@@ -1,4 +1,4 @@
-"""What a format is: how rows become bytes, and how these become a file."""
+"""The protocol of a format: rows become bytes, and bytes a file."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ __all__ = ["Format", "Sink", "Writer"]
 
 
 class Sink(Protocol):
-    """Where a writer puts its bytes."""
+    """The sink that a writer puts its bytes into."""
 
     def write(self, data: bytes, /) -> int:
         """Write all of ``data``; return its length."""

@@ -1,5 +1,6 @@
 """JSON lines: each event as the API has it, with ``identity_id`` before."""
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ __all__ = ["encode"]
 # A struct is written in the order of its fields, an attrs class by the alphabet.
 _Line: Any = msgspec.defstruct("_Line", [IDENTITY_ID, *FIELDS], gc=False)
 _ENCODER: Final = msgspec.json.Encoder()
+_SECONDS: Final = len("2026-01-01T00:00:00")
 
 
 def encode(page: IdentityBatch) -> bytes:
@@ -23,17 +25,23 @@ def encode(page: IdentityBatch) -> bytes:
     One that is called ``identity_id`` gets an underscore before its name.
     """
     identity_id, events = page
-    instants = texts_of([event.created_at for event in events])
     lines: list[Any] = [
-        _with_extra(identity_id, event, instant)
-        if event.extra
-        else _line(identity_id, event, instant)
-        for event, instant in zip(events, instants, strict=True)
+        _with_extra(identity_id, event) if event.extra else _line(identity_id, event)
+        for event in events
     ]
     return _ENCODER.encode_lines(lines)
 
 
-def _line(identity_id: str, event: AuditEvent, created_at: str) -> Any:
+def _instant_of(event: AuditEvent) -> datetime | str:
+    """Return ``created_at``, as text where msgspec would write it otherwise."""
+    at = event.created_at
+    if at.tzinfo is not UTC:
+        return texts_of([at])[0]
+    # msgspec writes no microseconds where they are 0.
+    return at if at.microsecond else f"{at.isoformat()[:_SECONDS]}.000000Z"
+
+
+def _line(identity_id: str, event: AuditEvent) -> Any:
     # Written out: `fields_of` takes three times as long.
     return _Line(
         identity_id,
@@ -47,7 +55,7 @@ def _line(identity_id: str, event: AuditEvent, created_at: str) -> Any:
         event.resource_type,
         event.resource_id,
         event.metadata,
-        created_at,
+        _instant_of(event),
         event.actor_label,
         event.resource_label,
         event.correlation_id,
@@ -59,10 +67,10 @@ def _line(identity_id: str, event: AuditEvent, created_at: str) -> Any:
     )
 
 
-def _with_extra(identity_id: str, event: AuditEvent, created_at: str) -> dict[str, Any]:
+def _with_extra(identity_id: str, event: AuditEvent) -> dict[str, Any]:
     line: dict[str, Any] = {IDENTITY_ID: identity_id}
     line |= zip(FIELDS, fields_of(event), strict=True)
-    line["created_at"] = created_at
+    line["created_at"] = _instant_of(event)
     for name, value in event.extra.items():
         while name in line:
             name = f"_{name}"  # noqa: PLW2901 - the one that is free

@@ -1,0 +1,132 @@
+"""`FollowOptions`: how identities are followed, checked once."""
+
+import random
+from datetime import datetime
+from typing import Any, Final, Literal, Self, TypeAlias, cast
+
+import attrs
+
+from canopy_async._follow.lateness import LatenessOptions
+from canopy_async._util.arguments import (
+    check_choice,
+    check_flag,
+    check_instant,
+    check_integer,
+    check_seconds,
+)
+
+__all__ = ["BEGINNING", "NOW", "FollowOptions", "Pace", "Start", "check_start"]
+
+BEGINNING: Final = "beginning"
+NOW: Final = "now"
+
+Start: TypeAlias = Literal["now", "beginning"] | datetime
+"""Where to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
+
+_SLOWER: Final = 1.5
+"""After a poll that found nothing, the next interval is so many times as long."""
+
+_JITTER: Final = 0.1
+"""Waits differ from their interval by up to this part of it."""
+
+
+@attrs.frozen(kw_only=True)
+class Pace:
+    """How often a log is polled.
+
+    Attributes:
+        every: Seconds between polls of a log that gets events.
+        idle_every: Seconds between polls, at most, of a log that gets no events.
+    """
+
+    every: float
+    idle_every: float
+
+    def after_idle(self, interval: float) -> float:
+        """Return the next interval after a poll that found nothing."""
+        return min(max(self.idle_every, self.every), interval * _SLOWER)
+
+    def after_failures(self, failures: int) -> float:
+        """Return the next interval after so many failed polls in a row."""
+        return min(max(self.idle_every, self.every), self.every * 2.0**failures)
+
+    def spread(self, interval: float) -> float:
+        """Return about ``interval``: many logs must not stay in step."""
+        return interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+
+
+@attrs.frozen(kw_only=True)
+class FollowOptions:
+    """How identities are followed.
+
+    Attributes:
+        start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
+            first instant whose events are wanted.
+        discover_every: Seconds between looks for new identities.
+        until_caught_up: Whether following ends once all logs were polled to their end.
+        lateness: How far back a log is read again, and what is held back.
+        pace: How often it is polled.
+        width: Identities polled at a time at most.
+    """
+
+    start: Start
+    discover_every: float
+    until_caught_up: bool
+    lateness: LatenessOptions
+    pace: Pace
+    width: int
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        start: Start,
+        discover_every: float,
+        until_caught_up: bool,
+        every: float,
+        idle_every: float,
+        overlap: float,
+        deep_overlap: float | None,
+        deep_every: float | None,
+        settle: float,
+        width: int,
+    ) -> Self:
+        """Return the options of `CanopySession.follow`.
+
+        Raises:
+            TypeError: One has the wrong type; names it.
+            ValueError: One is out of bounds; names it and what is allowed.
+        """
+        return cls(
+            start=check_start(start),
+            discover_every=check_seconds("discover_every", discover_every),
+            until_caught_up=check_flag("until_caught_up", until_caught_up),
+            lateness=LatenessOptions.checked(
+                overlap=overlap,
+                deep_overlap=deep_overlap,
+                deep_every=deep_every,
+                settle=settle,
+            ),
+            pace=Pace(
+                every=check_seconds("every", every),
+                idle_every=check_seconds("idle_every", idle_every),
+            ),
+            width=check_integer("width", width, minimum=1),
+        )
+
+
+def check_start(start: Any) -> Start:
+    """Return where to begin if it is a place to begin.
+
+    Raises:
+        TypeError: It is neither a str nor a datetime.
+        ValueError: It is another word than ``now`` and ``beginning``, or naive.
+    """
+    if isinstance(start, datetime):
+        return check_instant("start", start)
+    if not isinstance(start, str):
+        raise TypeError(
+            "start must be 'now', 'beginning' or a datetime,"
+            f" not {type(start).__name__}"
+        )
+    return cast("Start", check_choice("start", start, (NOW, BEGINNING)))
