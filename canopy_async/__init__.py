@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         IdentityOutcome,
     )
     from canopy_async._follow import (
+        AccountFollower,
         Batch,
         CheckpointStore,
         FollowCheckpoint,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from canopy_async.session import CanopySession
 
 __all__ = [
+    "AccountFollower",
     "AccountReport",
     "AccountRun",
     "AccountStream",
@@ -156,6 +158,7 @@ __all__ = [
 ]
 
 _LATE: Final = {
+    "AccountFollower": "_follow",
     "AccountReport": "report",
     "AccountRun": "_account.account_run",
     "AccountStream": "_account.account_stream",

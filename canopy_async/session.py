@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from canopy_async._fanout.fanout import FanOut
     from canopy_async._fanout.results import EventsOptions, IdentityOutcome
     from canopy_async._follow import (
+        AccountFollower,
         CheckpointSource,
         Follower,
         FollowOutcome,
@@ -854,6 +855,124 @@ class CanopySession:
             options=options,
             checkpoints=checkpoints,
             on_end=on_end,
+        )
+
+    def follow_account(
+        self,
+        *,
+        start: "Start" = "now",
+        until_caught_up: bool = False,
+        checkpoint: "SavedCheckpoint" = None,
+        checkpoints: "CheckpointSource | None" = None,
+        every: float = 60.0,
+        overlap: float = 120.0,
+        deep_overlap: float | None = 3600.0,
+        deep_every: float | None = 1800.0,
+        settle: float = 0.0,
+        action: str | Iterable[str] = (),
+        category: str | None = None,
+        severity: str | None = None,
+        outcome: str | None = None,
+        actor_id: str | None = None,
+        actor_type: str | None = None,
+        resource_type: str | None = None,
+        resource_id: str | None = None,
+        correlation_id: str | None = None,
+        application_id: str | None = None,
+        environment_id: str | None = None,
+        q: str | None = None,
+    ) -> "AccountFollower":
+        """Return the new events of the whole account, each once, as they come.
+
+        Each poll is one request as a rule, and may write one row into the log of the
+        account: with the default, 1 440 rows a day. Nothing is sent before it is
+        iterated.
+
+        Args:
+            start: Where to begin on the first run: ``now`` for what comes from the
+                first poll on, ``beginning`` for the whole log first, or an aware
+                datetime for the events that are no older.
+            until_caught_up: Whether to end once the log was polled to its end.
+            checkpoint: Where to go on: the checkpoint of an earlier batch, or its text.
+            checkpoints: Where to go on: a `CheckpointStore` to which batches are saved.
+            every: Seconds between polls.
+            overlap: Seconds that an event may be committed late, up to a day: so far
+                before the newest one does each poll read the log again.
+            deep_overlap: Seconds that are read again now and then, up to a day, for
+                events that are committed later; None or 0 for never.
+            deep_every: Seconds between such polls, up to a day; None or 0 for never.
+            settle: Hold events back for so many seconds, up to a day, so that what is
+                committed late meanwhile comes in its order.
+            action: An action or several, any of which may match; all by default.
+            category: A `Category`, also one that this library does not know.
+            severity: A `Severity`, exactly: not those above it.
+            outcome: An `Outcome`.
+            actor_id: The id of the actor.
+            actor_type: The type of the actor.
+            resource_type: The type of the resource.
+            resource_id: The id of the resource.
+            correlation_id: The id that the events of one request share.
+            application_id: The application.
+            environment_id: The environment.
+            q: Search term.
+
+        Raises:
+            TypeError: At the call: an argument has the wrong type.
+            ValueError: At the call: an argument is out of bounds.
+            CheckpointError: At the call for ``checkpoint``, else while iterating: it is
+                damaged or of another log, or a store can't be read.
+            SessionClosedError: At the call, or while iterating when the session is
+                closed meanwhile.
+            UnauthorizedError: While iterating.
+            NotFoundError: While iterating: this account has no such log.
+            ForbiddenError: While iterating: this token may not read it.
+            CanopyError: While iterating, with ``until_caught_up``: an outage that
+                outlasts the retry policy.
+
+        Example:
+            >>> async for batch in canopy.follow_account(severity="critical"):
+            ...     await post(batch.events)
+        """
+        query = AccountQuery(
+            action=action,
+            category=category,
+            severity=severity,
+            outcome=outcome,
+            actor_id=actor_id,
+            actor_type=actor_type,
+            resource_type=resource_type,
+            resource_id=resource_id,
+            correlation_id=correlation_id,
+            application_id=application_id,
+            environment_id=environment_id,
+            q=q,
+        )
+        if checkpoint is not None and checkpoints is not None:
+            raise ValueError("pass checkpoint or checkpoints, not both")
+        # Imported when it is used, as most sessions don't: imports take time.
+        from canopy_async._follow import (  # noqa: PLC0415
+            AccountFollower,
+            FollowOptions,
+        )
+
+        options = FollowOptions.checked(
+            start=start,
+            discover_every=60.0,
+            until_caught_up=until_caught_up,
+            every=every,
+            idle_every=every,
+            overlap=overlap,
+            deep_overlap=deep_overlap,
+            deep_every=deep_every,
+            settle=settle,
+            width=1,
+        )
+        return AccountFollower(
+            self._account_log(query),
+            transport=self._transport,
+            options=options,
+            checkpoint=checkpoint,
+            checkpoints=checkpoints,
         )
 
     def _options(

@@ -1,16 +1,19 @@
 """`AccountLog`: the log of an account, and what is wanted of it."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
 import attrs
 
 from canopy_async._account.account_query import AccountQuery
+from canopy_async._account.account_run import AccountRun
 from canopy_async._account.account_stream import AccountStream
 from canopy_async._api.log_requests import account_log_endpoint
 from canopy_async._api.requests import MAX_TAKE, Endpoint, Query
 from canopy_async._read.run import ReadOptions
+from canopy_async._transport.lanes import Lanes
 from canopy_async._transport.transport import Transport
 from canopy_async._walk import Span
 from canopy_async.checkpoint import Checkpoint, scope_of_read
@@ -65,6 +68,35 @@ class AccountLog:
             transport=transport,
             query=query,
             options=options,
+        )
+
+    def part(
+        self,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        lanes: Lanes | None,
+        concurrency: int | None,
+        limit: int | None,
+    ) -> AccountRun:
+        """Return a pass over a part of the log's time, which may not be over.
+
+        Args:
+            since: The earliest instant that is wanted, None for no bound.
+            until: The first instant that is not wanted, None for no bound.
+            lanes: Where its turns are, None for the session's own round.
+            concurrency: Slices that are read at a time; None is as for the log.
+            limit: Events at most, None for all.
+        """
+        options = attrs.evolve(
+            self.options,
+            limit=limit,
+            concurrency=concurrency or self.options.concurrency,
+        )
+        query = attrs.evolve(self.query, since=since, until=until)
+        stream = attrs.evolve(self, query=query, options=options).stream()
+        return stream.open_over(
+            self.transport if lanes is None else lanes, checks_until=False
         )
 
     @property

@@ -46,6 +46,7 @@ class AccountRun(Run[AuditEvent]):
         span: The part of the log that is read.
         scope: Returns the hash of the read.
         concurrency: Requests in flight at most.
+        checks_until: Whether a time that is not over is refused.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class AccountRun(Run[AuditEvent]):
         span: Span,
         scope: Callable[[], str],
         concurrency: int,
+        checks_until: bool,
     ) -> None:
         super().__init__(
             endpoint=endpoint,
@@ -70,6 +72,8 @@ class AccountRun(Run[AuditEvent]):
         )
         self._filters: Final = filters
         self._by_time: Final = walk
+        if not checks_until:
+            self._unchecked_until = None
 
     @property
     def report(self) -> AccountReport:

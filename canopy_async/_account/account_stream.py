@@ -39,8 +39,13 @@ class AccountStream(Stream[AuditEvent]):
         """Return a new pass, to be used with ``async with``."""
         return self.open_over(self._transport)
 
-    def open_over(self, lanes: Lanes) -> AccountRun:
-        """Return a new pass that takes its turns in another round."""
+    def open_over(self, lanes: Lanes, *, checks_until: bool = True) -> AccountRun:
+        """Return a new pass that takes its turns in another round.
+
+        Args:
+            lanes: The round.
+            checks_until: Whether a time that is not over is refused.
+        """
         now = self._transport.server_time or datetime.now(UTC)
         span, options = self._span, self._options
         walk = AccountWalk(
@@ -60,6 +65,7 @@ class AccountStream(Stream[AuditEvent]):
             span=span,
             scope=self._scope,
             concurrency=options.concurrency,
+            checks_until=checks_until,
         )
 
     def pages(self) -> AsyncIterator[Page[AuditEvent]]:
