@@ -19,7 +19,7 @@ LAYERS = (
     ("_walk",),
     ("_transport",),
     ("_read",),
-    ("_fanout", "_follow"),
+    ("_account", "_fanout", "_follow"),
     ("session",),
     ("export",),
     ("distributed", "testing"),
@@ -29,6 +29,7 @@ LAYERS = (
 
 LAYER_OF = {name: n for n, layer in enumerate(LAYERS) for name in layer}
 LAZY = {
+    ("_api.log_responses", "_api.conversion"),
     ("_api.responses", "_api.conversion"),
     ("session", "_fanout.fanout"),
     ("session", "_follow"),
@@ -48,7 +49,7 @@ ONLY = {
     "distributed": {"distributed"},
     "pytest": {"testing"},
 }
-SANS_IO = {"models", "report", "errors", "checkpoint", "_api", "_walk"}
+SANS_IO = {"models", "report", "errors", "checkpoint", "_api", "_walk", "_account"}
 IO = {"asyncio", "aiohttp", "socket", "ssl", "threading", "time", "random", "sqlite3"}
 OPTIONAL = {"export", "distributed", "testing", "cli"}
 """Packages that import what they need when they need it: not all of it is installed."""
