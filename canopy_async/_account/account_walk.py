@@ -56,7 +56,7 @@ class AccountWalk:
 
     It decides what is asked for and what an answer adds; it sends nothing. Answers
     are shown to it twice: `learn`, in the order of arrival, says which request comes
-    after an answer, and `take`, in the order of `windows`, hands out its rows.
+    after an answer, and `accept_page`, in the order of `windows`, hands out its rows.
 
     Args:
         now: What time it is, about: a read without ``until`` looks a day ahead.
@@ -338,7 +338,7 @@ class AccountWalk:
 
     # What an answer adds, in list order.
 
-    def take(self, page: CursorPage[AuditEvent]) -> Sequence[AuditEvent]:
+    def accept_page(self, page: CursorPage[AuditEvent]) -> Sequence[AuditEvent]:
         """Take the answer of the first of `windows`; return the rows to hand out.
 
         Raises:
@@ -581,7 +581,7 @@ class AccountWalk:
 
     # What else may come of a request.
 
-    def take_missing(self) -> Sequence[AuditEvent]:
+    def accept_missing(self) -> Sequence[AuditEvent]:
         """Take it that the cursor of the first of `windows` is not known any more."""
         if not self.cursor_died("the server knows its cursor no more (404)"):
             raise AssertionError("a request without a cursor has none to forget")
@@ -608,7 +608,7 @@ class AccountWalk:
         self._begin_crowd_again(part, crowd)
         return True
 
-    def refused(self) -> bool:
+    def retry_without_sort(self) -> bool:
         """Take it that the first of `windows` was a 400 or 422.
 
         Returns:
@@ -639,7 +639,7 @@ class AccountWalk:
         spans = [None, WIDE - 1] if is_wide else [None]
         return [(span, rows) for rows in takes for span in spans][1:]
 
-    def take_oversized(self) -> Sequence[AuditEvent] | None:
+    def accept_oversized(self) -> Sequence[AuditEvent] | None:
         """Take it that the answer of the first of `windows` was too large to be read.
 
         Returns:

@@ -296,15 +296,15 @@ class Run(Generic[T]):
                 note=partial(self._note, window.page),
             )
             self._note_page(window, page)
-            return self._walk.take(page)
+            return self._walk.accept_page(page)
         if isinstance(outcome, NotFoundError) and window.page > 1:
-            return self._walk.take_missing()
+            return self._walk.accept_missing()
         if isinstance(outcome, ProtocolError) and outcome.too_large:
-            rows = self._walk.take_oversized()
+            rows = self._walk.accept_oversized()
             if rows is not None:
                 self._ahead.failing = False
                 return rows
-        if isinstance(outcome, BadRequestError) and self._walk.refused():
+        if isinstance(outcome, BadRequestError) and self._walk.retry_without_sort():
             self._ahead.failing = False
             return ()
         raise outcome

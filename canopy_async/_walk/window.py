@@ -1,4 +1,4 @@
-"""Which page and take cover a place in the list."""
+"""A window: the rows that one request asks for, as a page number and a page size."""
 
 from typing import Final
 
@@ -51,6 +51,11 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
     divides the bound. Taking the furthest end each time is optimal: whatever
     window may follow a nearer end may follow a further one too. Of the windows
     that end there, the smallest repeats the fewest rows.
+
+    Example:
+        After page 1 of 100 rows, the next window must begin at 98 or before. Of pages
+        of 100, it is page 1, which ends at 100; of pages of 98, page 2, which ends at
+        196, further than with any other take.
 
     Args:
         bound: The position, from 0, that the window must not start after.
