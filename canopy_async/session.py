@@ -926,8 +926,8 @@ class CanopySession:
             UnauthorizedError: While iterating.
             NotFoundError: While iterating: this account has no such log.
             ForbiddenError: While iterating: this token may not read it.
-            CanopyError: While iterating, with ``until_caught_up``: an outage that
-                outlasts the retry policy.
+            CanopyError: While iterating, with ``until_caught_up``: the log could not be
+                read to its end.
 
         Example:
             >>> async for batch in canopy.follow_account(severity="critical"):
