@@ -17,6 +17,7 @@ LAYERS = (
     ("hooks", "auth", "retry"),
     ("_api",),
     ("_walk",),
+    ("_tables",),
     ("_transport",),
     ("_read",),
     ("_fanout", "_follow"),
@@ -41,14 +42,14 @@ ONLY = {
     "yarl": {"_api", "_transport", "testing"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "pyarrow": {"export", "distributed"},
+    "pyarrow": {"_tables", "export", "distributed"},
     "jinja2": {"export"},
     "vl_convert": {"export"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
     "pytest": {"testing"},
 }
-SANS_IO = {"models", "report", "errors", "checkpoint", "_api", "_walk"}
+SANS_IO = {"models", "report", "errors", "checkpoint", "_api", "_walk", "_tables"}
 IO = {"asyncio", "aiohttp", "socket", "ssl", "threading", "time", "random", "sqlite3"}
 OPTIONAL = {"export", "distributed", "testing", "cli"}
 """Packages that import what they need when they need it: not all of it is installed."""

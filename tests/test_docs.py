@@ -53,7 +53,7 @@ PYTHON = [block for block in BLOCKS if block.language == "python"]
 PYTEST = [block for block in PYTHON if "\nasync def test_" in block.code]
 CLUSTER = [block for block in PYTHON if "tcp://" in block.code]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
-MAY_BE_MISSING = {"opentelemetry"}
+MAY_BE_MISSING = {"altair", "opentelemetry"}
 """Packages that a block needs and that are no part of an older set-up."""
 
 PROGRAM = "canopy-async "
@@ -103,7 +103,7 @@ def variables(server):
 async def run_block(block):
     """Run a block as its reader would; return its names and its output."""
     for package in MAY_BE_MISSING:
-        if re.search(rf"^from {package}\b", block.code, re.MULTILINE):
+        if re.search(rf"^(from|import) {package}\b", block.code, re.MULTILINE):
             pytest.importorskip(package)
     padded = "\n" * (block.line - 1) + block.code  # tracebacks say the page's line
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
