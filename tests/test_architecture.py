@@ -188,11 +188,11 @@ def test_the_command_line_and_the_test_server_use_what_is_public(path):
 
 
 def test_no_two_files_share_a_name():
-    # A command's module is named as the command is.
+    # A command's modules are named as the command is.
     names = Counter(
         path.name
         for path in FILES
-        if path.name != "__init__.py" and path.parent.name != "commands"
+        if path.name != "__init__.py" and path.parent.name not in ("commands", "usage")
     )
     assert not [name for name, count in names.items() if count > 1]
 

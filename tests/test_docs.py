@@ -58,6 +58,7 @@ MAY_BE_MISSING = {"altair", "opentelemetry"}
 
 PROGRAM = "canopy-async "
 ON_A_CLUSTER = "--dask "
+OF_THE_PROGRAM = {"--help", "--install-completion", "--show-completion", "--version"}
 OF_DEVELOPMENT = (
     "python3 -m venv .venv && ",
     ".venv/bin/pre-commit ",
@@ -309,7 +310,7 @@ def test_the_page_of_the_command_line_names_each_command_and_option():
     assert {row[0].strip("`") for row in rows} == options.keys()
     every = {it for found in options.values() for it in found if it.startswith("--")}
     named = set(re.findall(r"`(--[a-z-]+)`", page.prose))
-    assert named - {"--version", "--help"} == every
+    assert named - OF_THE_PROGRAM == every
 
 
 @pytest.mark.parametrize("line", lines_with(".venv/bin/nox -s "))
@@ -371,7 +372,7 @@ def test_the_variables_named_are_those_that_are_read():
         for page in PAGES.values()
         for name in re.findall(r"\bCANOPY_[A-Z_]+\b", page.prose)
     }
-    ours = {"CANOPY_ACCOUNT", "CANOPY_BASE_URL", "CANOPY_TOKEN"}
+    ours = {"CANOPY_ACCOUNT", "CANOPY_BASE_URL", "CANOPY_PROFILE", "CANOPY_TOKEN"}
     assert named == ours | {"CANOPY_CI_BROWSER"}
     assert "CANOPY_CI_BROWSER" in PAGES["CONTRIBUTING.md"].prose
 
