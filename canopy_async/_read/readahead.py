@@ -125,6 +125,11 @@ class ReadAhead:
             return False
         raise SessionClosedError("the request was cancelled from outside")
 
+    def answer_of(self, window: Window) -> Response | None:
+        """Return the answer of a window if it is held ready, else None."""
+        outcome = self._outcomes.get(window)
+        return outcome if isinstance(outcome, Response) else None
+
     def take(self, window: Window) -> Outcome:
         """Let go of the answer of a window that has arrived, and return it."""
         outcome = self._outcomes.pop(window)

@@ -151,10 +151,10 @@ class Run(Generic[T]):
         """The counts that the server sent with the latest page.
 
         Raises:
-            RuntimeError: None was taken yet.
+            RuntimeError: None was taken yet, or the list has no numbered pages.
         """
         if self._pagination is None:
-            raise RuntimeError("no page was taken yet")
+            raise RuntimeError("no numbered page was taken yet")
         return self._pagination
 
     async def __aenter__(self) -> Self:
@@ -295,17 +295,16 @@ class Run(Generic[T]):
                 page=window.page,
                 note=partial(self._note, window.page),
             )
-            self._pagination = page.pagination
-            self._tell_received(window, page)
-            return self._walk.take(page)
+            self._note_page(window, page)
+            return self._walk.accept_page(page)
         if isinstance(outcome, NotFoundError) and window.page > 1:
-            return self._walk.take_missing()
+            return self._walk.accept_missing()
         if isinstance(outcome, ProtocolError) and outcome.too_large:
-            rows = self._walk.take_oversized()
+            rows = self._walk.accept_oversized()
             if rows is not None:
                 self._ahead.failing = False
                 return rows
-        if isinstance(outcome, BadRequestError) and self._walk.refused():
+        if isinstance(outcome, BadRequestError) and self._walk.retry_without_sort():
             self._ahead.failing = False
             return ()
         raise outcome
@@ -345,12 +344,15 @@ class Run(Generic[T]):
             self._start(window, urgent=False)
 
     def _start(self, window: Window, *, urgent: bool) -> None:
+        self._ahead.start(window, self._request_for(window, urgent=urgent))
+
+    def _request_for(self, window: Window, *, urgent: bool) -> PageRequest:
         query = self._query
         if not self._walk.sends_sort_by:
             query = attrs.evolve(query, sort_by=None)
         if window.newest_first:
             query = attrs.evolve(query, order="desc")
-        request = PageRequest(
+        return PageRequest(
             endpoint=self._endpoint,
             query=query,
             page=window.page,
@@ -358,9 +360,14 @@ class Run(Generic[T]):
             urgent=urgent,
             on_sent=self._ahead.sent,
         )
-        self._ahead.start(window, request)
 
-    def _tell_received(self, window: Window, page: Page[T]) -> None:
+    def _note_page(self, window: Window, page: Page[T]) -> None:
+        self._pagination = page.pagination
+        self._tell_received(window, page, page.pagination.item_count)
+
+    def _tell_received(
+        self, window: Window, page: Page[T], item_count: int | None
+    ) -> None:
         if not self._lane.hooks:
             return
         self._lane.hooks(
@@ -369,7 +376,7 @@ class Run(Generic[T]):
                 page=window.page,
                 take=window.take,
                 rows=len(page.items),
-                item_count=page.pagination.item_count,
+                item_count=item_count,
             )
         )
 

@@ -1,4 +1,8 @@
-"""Where to look for the cover when a seam did not hold."""
+"""A seek: where to look for the end of the cover once a seam did not hold.
+
+The list has moved, so the cover no longer ends where it did. Counts and shared rows
+hint at the new place; each window that is fetched corrects the estimate.
+"""
 
 from typing import Final, TypeVar
 
@@ -23,18 +27,24 @@ class Seek:
         latest: What the server counted last.
         take: Rows per page at most.
         slack: Rows that the list is likely to move before an answer.
+
+    Attributes:
+        probes: How many windows were asked for.
+        fills: How many of them the run of rows at the cover has filled to the end.
+        is_amid_run: Whether the latest of them began or ended in that run.
     """
 
     def __init__(self, cover: Cover[R], latest: int, *, take: int, slack: int) -> None:
-        self._take = take
-        grown = latest - cover.track.count
+        self._page_size = take
+        grown = latest - cover.position.count
         self._drift: Final = min(0, grown) if cover.order == "asc" else max(0, grown)
-        self._estimate = cover.track.position + self._drift
+        self._estimate = cover.position.place + self._drift
         # Ascending, rows move towards the head: what comes is further on.
         self._bound = self._estimate - (slack if cover.order == "asc" else 1)
         self._step = max(1, take // 4)
         self.probes = 0
         self.fills = 0
+        self.is_amid_run = False
 
     def next_window(self, take: int) -> Window:
         """Return the next window to ask for.
@@ -42,24 +52,26 @@ class Seek:
         Args:
             take: Rows per page at most, by what is known now.
         """
-        self._take = take
+        self._page_size = take
         self._bound = max(0, self._bound)
         self.probes += 1
-        return plan_window(self._bound, self._take)
+        return plan_window(self._bound, self._page_size)
 
     def look_inside(self, position: int) -> None:
         """Look from ``position`` on, where no window can start before the cover."""
         self._bound = position + self._drift
-        self._step = max(1, self._take // 4)
+        self._step = max(1, self._page_size // 4)
 
     def began_past(self, cover: Cover[R], view: View[R]) -> None:
         """Learn from a view that begins at the cover or after it."""
+        self.is_amid_run = cover.touches(view)
         if not self._aim(cover, view) or self._bound >= view.start:
             self._bound = min(self._bound, view.start) - self._step
             self._step *= 2
 
     def ended_before(self, cover: Cover[R], view: View[R]) -> None:
         """Learn from a view that added nothing to the cover."""
+        self.is_amid_run = cover.stops_at(view)
         before = self._bound
         aimed = self._aim(cover, view)
         if aimed and self._bound > before:
@@ -71,14 +83,15 @@ class Seek:
 
     def found_nothing(self, latest: int) -> None:
         """Learn that the list ends before the place that was looked at."""
-        self._bound = min(self._bound, latest) - max(self._step, self._take // 2)
+        self.is_amid_run = False
+        self._bound = min(self._bound, latest) - max(self._step, self._page_size // 2)
         self._step *= 2
 
     def _aim(self, cover: Cover[R], view: View[R]) -> bool:
-        estimate = cover.track.locate(view)
+        estimate = cover.position.locate(view)
         if estimate is None:
             return False
         pace = estimate - self._estimate
         self._estimate = estimate
-        self._bound = estimate - 1 + (pace if abs(pace) < self._take else 0)
+        self._bound = estimate - 1 + (pace if abs(pace) < self._page_size else 0)
         return True

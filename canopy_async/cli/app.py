@@ -15,8 +15,10 @@ from canopy_async.cli.usage import (
     export,
     follow,
     identities,
+    log,
     report,
     serve,
+    show,
     verify,
 )
 
@@ -24,7 +26,7 @@ __all__ = ["app"]
 
 _PANELS: Final = {
     "Without an account": (demo, serve),
-    "Look at an account": (identities, events, follow),
+    "Look at an account": (identities, events, follow, log, show),
     "Keep its log": (export, verify, report),
 }
 """The modules of the commands, by the panel of the help that they are in."""

@@ -151,7 +151,7 @@ class Run:
             directory=self._target.path,
             run=journal.run,
             done=fan_out.progress.done,
-            complete=fan_out.progress.complete,
+            complete=self._reader.complete,
             skipped=self._reader.skipped,
             new_identities=journal.new_identities,
             gone=journal.gone,

@@ -89,6 +89,8 @@ class LogReader:
 
     Attributes:
         clock: The server's clock.
+        complete: How many logs are proven: by this read, and by those that it
+            goes on from.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class LogReader:
         self._events = 0
         self._late = 0
         self._skipped = 0
+        self.complete = 0
         self.clock: Final = Clock(session)
         self._pending: Final = Pending(goes_on=header.until is None, at=self.clock.at)
 
@@ -193,6 +196,7 @@ class LogReader:
         log.note_begin(self.clock.at(log.began))
         log.left = self._left(outcome)
         self._pending.end(log, outcome)
+        self.complete += log.is_proven_by(outcome)
         if self._on_end is not None:
             self._on_end(log, outcome)
 
@@ -317,7 +321,7 @@ class LogReader:
         self._on_progress(
             ExportProgress(
                 done=progress.done,
-                complete=progress.complete,
+                complete=self.complete,
                 failed=progress.failed,
                 skipped=self._skipped,
                 open=progress.open,

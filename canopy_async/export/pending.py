@@ -177,13 +177,20 @@ class OpenLog:
         return attrs.evolve(
             self._counted(),
             state="done",
-            complete=is_complete and proof is not Proof.NONE,
+            complete=self.is_proven_by(outcome),
             proof=said_proof,
             as_of=self.look_back.began,
             counted=None if report is None else report.expected,
             known=self._known_at_end() if goes_on else None,
             gap=self._gap(self.look_back.gap),
         )
+
+    def is_proven_by(self, outcome: IdentityOutcome) -> bool:
+        """Tell whether all of the log is proven, by a read and by those before it."""
+        report = outcome.report
+        if outcome.error is not None or report is None or not report.complete:
+            return False
+        return self.before.proof_with(report.proof) is not Proof.NONE
 
     def is_unchanged(self, entry: IdentityEntry) -> bool:
         """Tell whether a last entry says nothing but that the log was read again."""

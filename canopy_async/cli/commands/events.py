@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,12 +15,11 @@ import typer
 from canopy_async import AuditEvent, CanopySession, Identity, RetryPolicy, Stream
 from canopy_async.cli.terminal.exit import argument_checks, complain
 from canopy_async.cli.terminal.output import Output
-from canopy_async.cli.terminal.render import identity_table
 from canopy_async.cli.terminal.request_lines import say_record
 from canopy_async.cli.terminal.row_style import RowStyle
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
@@ -29,7 +28,6 @@ __all__ = [
     "Wanted",
     "read_events",
     "read_identities",
-    "row_renderer",
     "write_rows",
 ]
 
@@ -246,26 +244,6 @@ async def write_rows(
                 break
     for warning in run.report.warnings:
         complain(warning)
-
-
-class _MakeTable(Protocol[T_contra]):
-    def __call__(
-        self, rows: Sequence[T_contra], /, *, width: int, header: bool
-    ) -> "Table": ...
-
-
-def row_renderer(
-    make_table: _MakeTable[T], *, as_json: bool | None
-) -> Callable[[Sequence[T]], bytes]:
-    """Return what makes JSON lines or a table of rows, batch by batch.
-
-    Args:
-        make_table: Makes a table.
-        as_json: Whether to make JSON lines; None is unless on a terminal.
-    """
-    made_by: Any = make_table
-    row = Identity if made_by is identity_table else AuditEvent
-    return _style(None, as_json=as_json).renderer(row)
 
 
 def _style(style: RowStyle | None, *, as_json: bool | None) -> RowStyle:

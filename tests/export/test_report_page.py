@@ -1,0 +1,360 @@
+"""The page of a report in a browser: drawn, searched, used by keyboard, printed."""
+
+import re
+import shutil
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+
+from canopy_async import CanopySession
+from canopy_async.export import export, write_report
+from canopy_async.testing import LocalCanopy
+
+playwright = pytest.importorskip("playwright.async_api")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+]
+
+DRAWN = "html[data-charts=drawn]"
+HOSTILE = "</script><script>stolen = 1</script><img src=x onerror='stolen = 1'>\u202e"
+OUTCOMES = ("success", "success", "success", "failure", "denied")
+SEVERITIES = ("info", "critical", "notice", "warning")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(tmp_path_factory):
+    """Where a report is, of 200 events, some of which mean harm."""
+    directory = tmp_path_factory.mktemp("report")
+    async with LocalCanopy() as server:
+        server.add_events(
+            "idn_1",
+            [
+                {
+                    "created_at": f"2026-03-{1 + n // 24:02}T{n % 24:02}:00:00.000Z",
+                    "action": f"role.number{n}",
+                    "actor_label": HOSTILE if n == 7 else f"Ada {n % 10}",
+                    "category": HOSTILE if n % 50 == 7 else "rbac",
+                    "outcome": OUTCOMES[n % 5],
+                    "severity": SEVERITIES[n % 4],
+                }
+                for n in range(200)
+            ],
+        )
+        async with CanopySession(
+            server.account, server.token, base_url=server.base_url
+        ) as canopy:
+            await export(canopy, ["idn_1", "idn_gone"], directory / "out")
+    path = directory / "report.html"
+    write_report(directory / "out", path)
+    return path.as_uri()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser():
+    """A headless browser."""
+    async with playwright.async_playwright() as started:
+        running = await started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        yield running
+        await running.close()
+
+
+@asynccontextmanager
+async def opened(browser, url, *, ready=DRAWN, **options):
+    """The report in a window of its own, which keeps to itself and never complains."""
+    context = await browser.new_context(**options)
+    page = await context.new_page()
+    heard = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("request", lambda request: heard.append(request.url))
+    await page.goto(url)
+    if ready:
+        await page.wait_for_selector(ready, state="attached")
+    yield page
+    assert heard == [url]
+    await context.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(browser, url):
+    """The report in a window for several tests, since opening one takes time."""
+    async with opened(browser, url, color_scheme="light") as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(shared):
+    """The report as it is after opening it."""
+    await shared.get_by_role("button", name="Clear").click()
+    time = shared.get_by_role("columnheader", name="Time (UTC)")
+    while await time.get_attribute("aria-sort") != "descending":
+        await time.get_by_role("button").click()
+    await matches(shared, "200")
+    return shared
+
+
+def status(page):
+    return page.get_by_role("status")
+
+
+async def rows(page):
+    return await page.locator("#events tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+
+
+async def matches(page, text):
+    await playwright.expect(status(page)).to_contain_text(f"{text} of 200 events match")
+
+
+async def test_charts_are_drawn_and_nothing_is_loaded_or_complained_of(page):
+    for name in ("outcome", "severity", "category", "trouble"):
+        bars = page.locator(f"#chart-{name} svg .mark-rect.role-mark path")
+        assert await bars.count() > 8, name
+        box = await page.locator(f"#chart-{name} svg").bounding_box()
+        assert box["width"] > 300, name
+        assert box["height"] > 100, name
+    fills = await page.locator("#chart-outcome .mark-rect.role-mark path").evaluate_all(
+        "paths => [...new Set(paths.map(path => getComputedStyle(path).fill))]"
+    )
+    assert len(fills) == 3
+
+
+async def test_nothing_of_the_log_is_run(page):
+    assert await page.evaluate("typeof stolen") == "undefined"
+    assert await page.locator("img").count() == 0
+    await page.get_by_role("searchbox").fill("onerror role.number7")
+    await matches(page, "1")
+    ((_, action, *_, actor, _, category, _, _),) = await rows(page)
+    shown = HOSTILE.replace("\u202e", "\\u202e")
+    assert action == "role.number7"
+    assert category == shown
+    assert actor.startswith(shown)
+
+
+async def test_searching_narrows_the_rows_and_says_how_many(page):
+    await matches(page, "200")
+    assert len(await rows(page)) == 50
+    await page.get_by_role("searchbox").fill("NUMBER19 ada")
+    await matches(page, "11")
+    found = await rows(page)
+    assert {row[1] for row in found} == {
+        f"role.number{n}" for n in (19, *range(190, 200))
+    }
+    await page.get_by_role("searchbox").fill("no such thing")
+    await matches(page, "0")
+    assert await page.get_by_text("No event matches.").is_visible()
+    await page.get_by_role("button", name="Clear").click()
+    await matches(page, "200")
+
+
+async def test_filters_can_be_combined(page):
+    outcome = page.get_by_role("combobox", name="Outcome")
+    await outcome.select_option(label="denied (40)")
+    await matches(page, "40")
+    severity = page.get_by_role("combobox", name="Severity")
+    await severity.select_option(label="critical (50)")
+    await matches(page, "10")
+    found = await rows(page)
+    assert {(row[2], row[3]) for row in found} == {("denied", "critical")}
+    assert await page.locator("#events tbody tr.denied").count() == 10
+
+
+async def test_heads_sort_by_their_column(page):
+    time = page.get_by_role("columnheader", name="Time (UTC)")
+    severity = page.get_by_role("columnheader", name="Severity")
+    assert await time.get_attribute("aria-sort") == "descending"
+    assert (await rows(page))[0][0] == "2026-03-09 07:00:00.000"
+    await time.get_by_role("button").click()
+    assert await time.get_attribute("aria-sort") == "ascending"
+    assert (await rows(page))[0][0] == "2026-03-01 00:00:00.000"
+    for button, expected in (("ascending", "info"), ("descending", "critical")):
+        await severity.get_by_role("button").click()
+        assert await severity.get_attribute("aria-sort") == button
+        assert await time.get_attribute("aria-sort") is None
+        assert {row[3] for row in await rows(page)} == {expected}
+
+
+async def test_all_rows_can_be_reached(page):
+    back = page.get_by_role("button", name="Previous rows")
+    on = page.get_by_role("button", name="Next rows")
+    seen = {row[1] for row in await rows(page)}
+    assert await back.is_disabled()
+    for number in range(1, 4):
+        await on.click()
+        await playwright.expect(status(page)).to_contain_text(
+            f"rows {number * 50 + 1} to {number * 50 + 50} shown"
+        )
+        seen |= {row[1] for row in await rows(page)}
+    assert len(seen) == 200
+    assert await on.is_disabled()
+    assert not await back.is_disabled()
+
+
+async def test_it_can_be_used_by_keyboard(browser, url):
+    async with opened(browser, url, ready=None) as page:
+        focused = "document.activeElement"
+        await page.keyboard.press("Tab")
+        assert await page.evaluate(f"{focused}.textContent") == "Skip to the report"
+        assert (
+            await page.locator(".skip").evaluate("e => e.getBoundingClientRect().top")
+            >= 0
+        )
+        await page.keyboard.press("Enter")
+        assert await page.evaluate(f"{focused}.id") == "main"
+        await page.keyboard.press("Tab")
+        assert await page.evaluate(f"{focused}.tagName") == "SUMMARY"
+        await page.keyboard.press("Enter")
+        assert await page.locator("details[open] table").first.is_visible()
+        outline = f"getComputedStyle({focused}).outlineStyle"
+        assert await page.evaluate(outline) == "solid"
+        await page.get_by_role("searchbox").focus()
+        await page.keyboard.type("number199")
+        await matches(page, "1")
+        action = page.get_by_role("columnheader", name="Action", exact=True).last
+        await action.get_by_role("button").focus()
+        await page.keyboard.press("Space")
+        assert await action.get_attribute("aria-sort") == "ascending"
+
+
+async def test_its_colours_are_the_systems_until_switched(browser, url):
+    """Colours follow a switch in a later frame, so that each look waits for them."""
+    brightness = """getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g)
+        .slice(0, 3).reduce((sum, n) => sum + Number(n), 0)"""
+
+    async def looks(dark, *, fill=None, other_than=None):
+        await page.wait_for_function(f"({brightness}) {'<' if dark else '>'} 380")
+        await playwright.expect(switch).to_have_attribute(
+            "aria-pressed", str(dark).lower()
+        )
+        if fill is not None:
+            await playwright.expect(mark).to_have_css("fill", fill)
+        if other_than is not None:
+            await playwright.expect(mark).not_to_have_css("fill", other_than)
+        return await mark.evaluate("e => getComputedStyle(e).fill")
+
+    async with opened(browser, url, color_scheme="dark") as page:
+        switch = page.get_by_role("button", name="Dark")
+        mark = page.locator("#chart-outcome .mark-rect.role-mark path").first
+        dark = await looks(dark=True)
+        await page.emulate_media(color_scheme="light")
+        light = await looks(dark=False, other_than=dark)
+        await switch.click()
+        await looks(dark=True, fill=dark)
+        await page.emulate_media(media="print")
+        await page.wait_for_function(f"({brightness}) === 3 * 255")
+        await playwright.expect(page.get_by_role("navigation").first).to_be_hidden()
+        await page.emulate_media(media="screen")
+        await switch.click()
+        await looks(dark=False, fill=light)
+
+
+# Ratios of the Web Content Accessibility Guidelines, of everything that is text.
+CONTRAST = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {
+    willReadFrequently: true,
+  });
+  const rgb = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((n) => n / 255)
+    .map((n) => (n <= 0.04045 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, n, place) => sum + n * [0.2126, 0.7152, 0.0722][place], 0);
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = rgb(getComputedStyle(e).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  const poor = new Set();
+  for (const element of document.body.querySelectorAll("*")) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    const style = getComputedStyle(element);
+    if (!own || !element.checkVisibility()) continue;
+    if (element.matches(":disabled, script")) continue;
+    const svg = element instanceof SVGElement;
+    const pair = [rgb(svg ? style.fill : style.color), ground(element)].map(luminance);
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    if (ratio < 4.5) poor.add(`${element.tagName} ${element.className} ${ratio}`);
+  }
+  return [...poor];
+}"""
+
+FAULTS = """() => {
+  const faults = [];
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const say = (fault, e) => faults.push(`${fault}: ${e.outerHTML.slice(0, 90)}`);
+  const named = (e) => e.ariaLabel || e.labels?.[0]?.innerText || e.innerText
+    || e.getAttribute("aria-labelledby");
+  if (!document.documentElement.lang) faults.push("no language");
+  if (!document.title) faults.push("no title");
+  for (const role of ["main", "header", "footer", "nav"])
+    if (!document.querySelector(role)) faults.push(`no ${role}`);
+  const toName = "a, button, input, select, summary, [role=img], [role=region], nav";
+  for (const e of all(`${toName}, form:not([role=img] *)`))
+    if (!named(e)?.trim()) say("no name", e);
+  let level = 0;
+  for (const e of all("h1, h2, h3, h4")) {
+    const here = Number(e.tagName[1]);
+    if (here > level + 1) say("a level left out", e);
+    level = here;
+  }
+  if (all("h1").length !== 1) faults.push("not one h1");
+  for (const e of all("table")) {
+    if (!e.caption?.innerText) say("no caption", e);
+    for (const head of e.querySelectorAll("th")) if (!head.scope) say("no scope", head);
+    const heads = e.tHead.rows[0].cells.length;
+    for (const row of e.tBodies[0].rows)
+      if (row.cells.length !== heads) say("not one cell for each head", row);
+  }
+  for (const e of all("[aria-labelledby], [href^='#']")) {
+    const id = e.getAttribute("aria-labelledby") ?? e.getAttribute("href").slice(1);
+    if (!document.getElementById(id)) say("refers to nothing", e);
+  }
+  const ids = all("[id]").map((e) => e.id);
+  if (new Set(ids).size !== ids.length) faults.push("an id is there twice");
+  for (const e of all(".scroll, .events"))
+    if (e.tabIndex !== 0 || !e.role) say("scrolls by mouse alone", e);
+  for (const e of all("figure svg"))
+    if (!e.closest("[role=img], [aria-hidden]")) say("no text alternative", e);
+  return faults;
+}"""
+
+
+async def test_everybody_can_read_it(page):
+    await page.locator("details").evaluate_all("all => all.map(e => e.open = true)")
+    assert await page.evaluate(FAULTS) == []
+    assert await page.evaluate(CONTRAST) == []
+    await page.emulate_media(color_scheme="dark")
+    assert await page.evaluate(CONTRAST) == []
+    await page.emulate_media(color_scheme="light")
+
+
+async def test_it_fits_a_narrow_screen(browser, url):
+    async with opened(browser, url, viewport={"width": 360, "height": 700}) as page:
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        (chart,) = await page.locator("#chart-outcome svg").all()
+        assert (await chart.bounding_box())["width"] <= 340
+        await page.set_viewport_size({"width": 1400, "height": 700})
+        chart = page.locator("#chart-outcome svg")
+        await playwright.expect(chart).to_have_attribute("width", re.compile("^1...$"))
+
+
+async def test_without_scripts_the_numbers_are_there(browser, url):
+    async with opened(browser, url, ready=None, java_script_enabled=False) as page:
+        assert await page.get_by_text("The charts need JavaScript").is_visible()
+        assert not await page.get_by_role("searchbox").is_visible()
+        await page.get_by_text("The numbers: events by day and outcome").click()
+        table = page.get_by_role("table", name=re.compile("Events by day and outcome"))
+        assert await table.get_by_role("rowheader").count() == 9
