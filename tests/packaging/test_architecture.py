@@ -18,6 +18,7 @@ LAYERS = (
     ("hooks", "auth", "retry"),
     ("_api",),
     ("_walk",),
+    ("_tables",),
     ("_transport",),
     ("_read",),
     ("_account", "_fanout", "_follow"),
@@ -43,14 +44,23 @@ ONLY = {
     "yarl": {"_api", "_transport", "testing"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "pyarrow": {"export", "distributed"},
+    "pyarrow": {"_tables", "export", "distributed"},
     "jinja2": {"export"},
     "vl_convert": {"export"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
     "pytest": {"testing"},
 }
-SANS_IO = {"models", "report", "errors", "checkpoint", "_api", "_walk", "_account"}
+SANS_IO = {
+    "models",
+    "report",
+    "errors",
+    "checkpoint",
+    "_api",
+    "_walk",
+    "_account",
+    "_tables",
+}
 IO = {"asyncio", "aiohttp", "socket", "ssl", "threading", "time", "random", "sqlite3"}
 OPTIONAL = {"export", "distributed", "testing", "cli"}
 """Packages that import what they need when they need it: not all of it is installed."""
@@ -190,11 +200,11 @@ def test_the_command_line_and_the_test_server_use_what_is_public(path):
 
 
 def test_no_two_files_share_a_name():
-    # A command's module is named as the command is.
+    # A command's modules are named as the command is.
     names = Counter(
         path.name
         for path in FILES
-        if path.name != "__init__.py" and path.parent.name != "commands"
+        if path.name != "__init__.py" and path.parent.name not in ("commands", "usage")
     )
     assert not [name for name, count in names.items() if count > 1]
 
