@@ -19,8 +19,12 @@ from canopy_async._walk.seek import Seek
 from canopy_async._walk.state import ChainState
 from canopy_async._walk.ties import TieRun
 from canopy_async._walk.view import Row, View
-from canopy_async._walk.window import OVERLAP, Window, plan_window
-from canopy_async.errors import DriftTooFastError, UnorderedListError
+from canopy_async._walk.window import OVERLAP, Window, can_be_crossed, plan_window
+from canopy_async.errors import (
+    DriftTooFastError,
+    IncompleteReadError,
+    UnorderedListError,
+)
 
 __all__ = ["FindingEnd", "SamplingTies", "Seeking", "accept", "bridge_gap"]
 
@@ -224,10 +228,29 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     tied, place = len(cover.ids_at_key), cover.position.place
     window = plan_window(place - 1, plan.max_take)
     is_filled = window.end <= place + tied and state.ledger.steady
+    if is_filled and not can_be_crossed(place + tied, plan.max_take):
+        _pass_page_ends(state, place + tied)
+        return None
     if not (is_filled or tied >= plan.max_take or fills >= _MAX_FILLS):
         return None
     state.gap.ties = TieRun(cover, plan.max_take)
     return state.gap.ties
+
+
+def _pass_page_ends(state: ChainState[R], position: int) -> None:
+    """Ask for larger pages where pages of all smaller sizes end.
+
+    Raises:
+        IncompleteReadError: Larger ones can't be read.
+    """
+    if state.plan.try_larger(position):
+        return
+    most = state.plan.max_take
+    raise IncompleteReadError(
+        f"no page of up to {most} rows holds both row {position} of the list and the"
+        " next one, and larger pages can't be read: nothing proves that no row is"
+        " between them. lossless=False reads on, and proves nothing"
+    )
 
 
 def _accept_tied(state: ChainState[R], ties: TieRun[R], view: View[R]) -> Step[R]:

@@ -37,6 +37,10 @@ _PAGES_TO_INFER: Final = 3
 _PAGES_THAT_CLAIM_MORE: Final = 2
 """Short pages of one length that suffice where the server says that more follow."""
 
+_CALM_PAGES: Final = 4
+"""Pages read after one that was too large, before larger ones are tried again; twice as
+many after each further one."""
+
 _MOST_BARREN: Final = 8
 """Answers in a row without a new row after which an inferred page size is dropped."""
 
@@ -72,6 +76,11 @@ class Planner:
         self.longest = 0
         self.suspect: int | None = None
         self._inferred: int | None = None
+        self._readable: int | None = None
+        self._trial: int | None = None
+        self._calm, self._calm_needed = 0, _CALM_PAGES
+        self._tried_at: int | None = None
+        self._smallest = self.take
         self._suspected = 0
         self._agreeing = 0
         self._spare_pages = 0
@@ -138,8 +147,9 @@ class Planner:
         return window
 
     def _check_budget(self) -> None:
-        # Smaller pages are learnt of, never larger ones: no more are allowed before.
-        self._allowed = _SPARE_REQUESTS + int(2 * self._rows / _mean_advance(self.take))
+        # As many as pages of the smallest size take: there may have been such pages.
+        advance = _mean_advance(self._smallest)
+        self._allowed = _SPARE_REQUESTS + int(2 * self._rows / advance)
         if self._asked > self._allowed:
             raise RequestBudgetError(
                 f"the read would take more than {self._allowed} requests for a list of"
@@ -249,18 +259,60 @@ class Planner:
         self._inferred = rows
         return self._resize()
 
+    def note_oversized(self, asked: int, *, least: int) -> None:
+        """Ask for fewer rows: a page was too large to be read.
+
+        Rows are not all of one size, so larger pages are tried again some pages later.
+
+        Args:
+            asked: How many rows the page was asked for.
+            least: Rows of the smallest pages that are asked for.
+        """
+        if self._trial is not None:
+            self._trial = None
+            self._calm_needed *= 2
+        elif self._readable is None or asked <= self._readable:
+            self._readable = max(least, asked // 2)
+        self._calm = 0
+        self._resize()
+
+    def try_larger(self, position: int) -> bool:
+        """Ask for larger pages again where smaller ones do not cross a position.
+
+        Returns:
+            Whether there are larger ones, and they were not tried here.
+        """
+        if self._readable is None or self._tried_at == position:
+            return False
+        self._tried_at = position
+        self._readable = self._trial = None
+        self._resize()
+        return True
+
     def note_progress(self, rows: int, *, asked: int) -> None:
-        """Take back what was inferred where the read does not get on with it.
+        """Take back what was learnt of the size of pages where it holds no longer.
 
         Args:
             rows: How many rows the latest page added.
             asked: How many it was asked for.
         """
+        if self._readable is not None and rows:
+            self._note_readable(self._readable, asked)
         if self._inferred is None or asked > self._inferred:
             return
         self._barren = 0 if rows else self._barren + 1
         if self._barren > _MOST_BARREN:
             self._take_back()
+
+    def _note_readable(self, readable: int, asked: int) -> None:
+        """Try larger pages again, once enough of those were read that are no larger."""
+        self._calm += 1
+        if asked > readable:
+            self._readable = asked if asked < self._said_take else None
+            self._trial, self._calm = None, 0
+        elif self._calm >= self._calm_needed and self._trial is None:
+            self._trial = 2 * readable
+        self._resize()
 
     def _take_back(self) -> None:
         """Forget what was inferred, and be slower to infer it again."""
@@ -283,9 +335,11 @@ class Planner:
         What the server says holds for good, what was inferred until it is taken back.
         """
         before = self.take
-        most = self._said_max_take if self._inferred is None else self._inferred
-        self.max_take = min(self._said_max_take, most)
-        self.take = min(self._said_take, most)
+        known = (self._said_max_take, self._inferred, self._readable)
+        self.max_take = min(size for size in known if size is not None)
+        known = (self._said_take, self._inferred, self._trial or self._readable)
+        self.take = min(size for size in known if size is not None)
+        self._smallest = min(self._smallest, self.take)
         return self.take < before
 
 

@@ -58,15 +58,14 @@ class ProvingPhase(Generic[R]):
     def accept_oversized(self) -> Step[R] | None:
         """Ask for fewer rows: the page of the first window is too large to be read.
 
-        From here on it is as with a server that sends no more than half of its rows.
+        Larger pages are asked for again some pages later.
         """
         plan = self._state.plan
         window = plan.windows[0]
         if window.take <= LEAST_ROWS:
             plan.forget_all()
             return Step((), NamingRow(window))
-        if window.take <= plan.max_take:
-            plan.learn_take(window.take, max(LEAST_ROWS, window.take // 2))
+        plan.note_oversized(window.take, least=LEAST_ROWS)
         self._state.ledger.warn(
             f"a page of {window.take} rows is larger than can be read"
         )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["OVERLAP", "Window", "plan_window"]
+__all__ = ["OVERLAP", "Window", "can_be_crossed", "plan_window"]
 
 OVERLAP: Final = 2
 """Rows that planned windows share: one to be strictly before the cover."""
@@ -77,3 +77,16 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
     nearest = min(end for end in ends if end >= reach)
     size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
     return Window(bound // size + 1, size)
+
+
+def can_be_crossed(position: int, take: int) -> bool:
+    """Tell whether a page can hold the rows before and after a position.
+
+    Pages of n rows end at each multiple of n. At a multiple of all n up to ``take``,
+    all pages end: those of up to 8 rows at 840, of up to 20 at 232 792 560.
+
+    Args:
+        position: From 0; a page that begins here does not cross it.
+        take: Rows per page at most.
+    """
+    return any(position % size for size in range(2, take + 1))

@@ -1,6 +1,6 @@
 """Identities that appear, in virtual time: a follower of them all, killed at random.
 
-    python accountsim.py RUNS
+    PYTHONPATH=tests python tests/simulation/accountsim.py RUNS
 
 Each identity appears at some instant, and gets events from then on. The follower's
 checkpoints are saved together with what it hands out, or neither is.

@@ -196,7 +196,9 @@ async def test_retention_that_overtakes_a_long_catching_up_is_said(server, sessi
         gaps, seen = [], ids(batch)
         while server.event_ids("idn_1")[-1] not in seen:
             batch = await reader.next()
-            gaps += [batch.gap] if batch.gap else []
+            if batch.gap:
+                gaps.append(batch.gap)
+                assert batch.gap.older_than == batch.events[0].created_at
             seen += ids(batch)
     assert len(gaps) <= 1
     assert set(server.event_ids("idn_1")) <= set(seen)

@@ -8,7 +8,13 @@ import pytest
 from support.exports import ids_of
 from walksim import Scenario, SimList
 
-from canopy_async import CanopyError, ProtocolError, RetryPolicy
+from canopy_async import (
+    CanopyError,
+    IncompleteReadError,
+    ProtocolError,
+    RetryPolicy,
+    UnprovenTiesError,
+)
 from canopy_async._transport import body
 from canopy_async._walk import PlainWalk
 from canopy_async._walk.chain import OverlapChain
@@ -211,3 +217,34 @@ def test_a_plain_read_of_a_list_that_holds_still_has_each_row_once(take):
         owed, read = read_with_limit(number, walk, scenario)
         assert len(read) == len(set(read))
         assert set(read) == owed
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_pages_grow_again_behind_a_place_of_large_rows(server, session, order):
+    """Pages of at most 8 rows never overlap at row 840, nor those of 10 at 2 520."""
+    for n in range(3_000):
+        size = 6_500 if 700 <= n < 720 else 100
+        at = BEGIN + timedelta(seconds=n)
+        server.add_event("idn_1", created_at=at, metadata={"text": "x" * size})
+    async with session.events("idn_1", order=order).open() as run:
+        events = [event async for event in run]
+    assert ids(events) == server.event_ids("idn_1", order=order)
+    assert run.report.complete
+    assert run.report.requests < 200
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_place_that_no_page_crosses_is_said_to_be_that(server, session, order):
+    seed_large(server, "idn_1", 1_700)
+    with pytest.raises(IncompleteReadError, match="no page of up to 8 rows") as caught:
+        await session.events("idn_1", order=order).collect()
+    assert not isinstance(caught.value, UnprovenTiesError)
+    assert caught.value.report.delivered == 840
+    assert not caught.value.report.complete
+
+
+def seed_large(server, identity, rows):
+    """A log of which never more than eight rows fit into an answer."""
+    for n in range(rows):
+        at = BEGIN + timedelta(seconds=n)
+        server.add_event(identity, created_at=at, metadata={"text": "x" * 6_500})
