@@ -65,7 +65,7 @@ def docs(session: nox.Session) -> None:
     session.install("-e", ".", *_group("docs"))
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run("mkdocs", "build", "--strict", *session.posargs, env=quiet)
-    session.run("python", "tests/check_site.py", "build/site")
+    session.run("python", "tests/support/check_site.py", "build/site")
 
 
 @nox.session
@@ -130,21 +130,22 @@ def simulation(session: nox.Session) -> None:
     """Read simulated moving lists, for long, and print how that went."""
     session.install("-e", ".")
     options = session.posargs or ("--runs", "1000", "--hard-runs", "400")
-    session.run("python", "tests/walksim.py", *options)
+    session.run("python", "tests/simulation/walksim.py", *options)
 
 
 @nox.session(python=OLDEST)
 def small_world(session: nox.Session) -> None:
     """Read small lists through every schedule that there is, and print how many."""
     session.install("-e", ".")
-    session.run("python", "tests/smallworld.py", *session.posargs)
+    session.run("python", "tests/simulation/smallworld.py", *session.posargs)
 
 
 @nox.session(python=OLDEST)
 def injection(session: nox.Session) -> None:
     """End reads in every step of the event loop, in every way, and go on with them."""
     session.install("-e", ".[all]", *_group("tests"))
-    session.run("python", "tests/injection.py", *session.posargs)
+    helpers = {"PYTHONPATH": "tests"}
+    session.run("python", "tests/crash/injection.py", *session.posargs, env=helpers)
 
 
 @nox.session(python=OLDEST)

@@ -59,7 +59,7 @@ def walk(events: int) -> dict[str, float]:
         began = time.perf_counter()
         page = decode_page(_ENDPOINT, body, page=window.page)
         decoded = time.perf_counter()
-        seen += len(chain.take(page))
+        seen += len(chain.accept_page(page))
         _plan(chain)
         walked = time.perf_counter()
         _look_at(page.items)

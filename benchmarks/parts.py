@@ -85,7 +85,7 @@ def _timed() -> Iterator[Counter[str]]:
     for owner, name, part in (
         (run, "decode_page", "decoding"),
         (bare, "decode", "decoding"),
-        (OverlapChain, "take", "proof"),
+        (OverlapChain, "accept_page", "proof"),
         (OverlapChain, "plan", "proof"),
     ):
         replaced.append((owner, name, getattr(owner, name)))

@@ -12,6 +12,7 @@ from canopy_async._version import __version__ as __version__
 from canopy_async.errors import (
     ApiError,
     BadRequestError,
+    BrokenCursorError,
     CanopyError,
     CheckpointError,
     DriftTooFastError,
@@ -20,6 +21,7 @@ from canopy_async.errors import (
     ForbiddenError,
     FutureRangeError,
     IncompleteReadError,
+    InconsistentLogError,
     NotFoundError,
     ProtocolError,
     RateLimitedError,
@@ -35,6 +37,8 @@ from canopy_async.errors import (
 )
 
 if TYPE_CHECKING:
+    from canopy_async._account.account_run import AccountRun
+    from canopy_async._account.account_stream import AccountStream
     from canopy_async._api.conversion import converter
     from canopy_async._fanout.fanout import FanOut
     from canopy_async._fanout.results import (
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
         IdentityOutcome,
     )
     from canopy_async._follow import (
+        AccountFollower,
         Batch,
         CheckpointStore,
         FollowCheckpoint,
@@ -69,22 +74,28 @@ if TYPE_CHECKING:
         ActorType,
         AuditEvent,
         Category,
+        EventDetail,
         Identity,
         Outcome,
         Page,
         PageMeta,
         Severity,
     )
-    from canopy_async.report import Progress, Proof, ReadReport
+    from canopy_async.report import AccountReport, Progress, Proof, ReadReport
     from canopy_async.retry import RetryPolicy
     from canopy_async.session import CanopySession
 
 __all__ = [
+    "AccountFollower",
+    "AccountReport",
+    "AccountRun",
+    "AccountStream",
     "ActorType",
     "ApiError",
     "AuditEvent",
     "BadRequestError",
     "Batch",
+    "BrokenCursorError",
     "CanopyError",
     "CanopySession",
     "Category",
@@ -93,6 +104,7 @@ __all__ = [
     "CheckpointStore",
     "CooldownStarted",
     "DriftTooFastError",
+    "EventDetail",
     "EventStream",
     "ExportError",
     "FanOut",
@@ -111,6 +123,7 @@ __all__ = [
     "IdentityEvent",
     "IdentityOutcome",
     "IncompleteReadError",
+    "InconsistentLogError",
     "LoggingHook",
     "NotFoundError",
     "Outcome",
@@ -145,6 +158,10 @@ __all__ = [
 ]
 
 _LATE: Final = {
+    "AccountFollower": "_follow",
+    "AccountReport": "report",
+    "AccountRun": "_account.account_run",
+    "AccountStream": "_account.account_stream",
     "ActorType": "models",
     "AuditEvent": "models",
     "Batch": "_follow",
@@ -153,6 +170,7 @@ _LATE: Final = {
     "Checkpoint": "checkpoint",
     "CheckpointStore": "_follow",
     "CooldownStarted": "hooks",
+    "EventDetail": "models",
     "EventStream": "_read.stream",
     "FanOut": "_fanout.fanout",
     "FanOutProgress": "_fanout.results",

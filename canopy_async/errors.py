@@ -15,7 +15,9 @@ CanopyError
 │  ├─ DriftTooFastError
 │  ├─ UnprovenTiesError
 │  ├─ UnorderedListError
-│  └─ RequestBudgetError
+│  ├─ RequestBudgetError
+│  ├─ BrokenCursorError
+│  └─ InconsistentLogError
 ├─ FutureRangeError
 ├─ CheckpointError
 ├─ FanOutError
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApiError",
     "BadRequestError",
+    "BrokenCursorError",
     "CanopyError",
     "CheckpointError",
     "DriftTooFastError",
@@ -50,6 +53,7 @@ __all__ = [
     "ForbiddenError",
     "FutureRangeError",
     "IncompleteReadError",
+    "InconsistentLogError",
     "NotFoundError",
     "ProtocolError",
     "RateLimitedError",
@@ -306,6 +310,14 @@ class RequestBudgetError(IncompleteReadError):
     """The read would send more requests than it may."""
 
 
+class BrokenCursorError(IncompleteReadError):
+    """The cursor of the account's log leads nowhere: repeated, endless or refused."""
+
+
+class InconsistentLogError(IncompleteReadError):
+    """Answers about the account's log contradict the request, or each other."""
+
+
 class FutureRangeError(CanopyError, ValueError):
     """``until`` is in the future: of what is to come, nothing can be proven.
 
@@ -370,6 +382,7 @@ publish(
     "canopy_async",
     ApiError,
     BadRequestError,
+    BrokenCursorError,
     CanopyError,
     CheckpointError,
     DriftTooFastError,
@@ -378,6 +391,7 @@ publish(
     ForbiddenError,
     FutureRangeError,
     IncompleteReadError,
+    InconsistentLogError,
     NotFoundError,
     ProtocolError,
     RateLimitedError,

@@ -92,14 +92,15 @@ class PageReceived:
         page: The page's number.
         take: Rows per page asked for.
         rows: Rows it held.
-        item_count: Rows that the server counted in the whole list.
+        item_count: Rows that the server counted in the whole list, None where it does
+            not count them, as in the log of a whole account.
     """
 
     path: str
     page: int
     take: int
     rows: int
-    item_count: int
+    item_count: int | None
 
 
 HookRecord: TypeAlias = (
@@ -191,11 +192,11 @@ class LoggingHook:
                 )
             case PageReceived():
                 self._log.debug(
-                    "page %d of %s: %d rows of %d",
+                    "page %d of %s: %d rows of %s",
                     record.page,
                     record.path,
                     record.rows,
-                    record.item_count,
+                    "?" if record.item_count is None else record.item_count,
                 )
 
 

@@ -26,6 +26,9 @@ __all__ = [
     "ActorType",
     "AuditEvent",
     "Category",
+    "CursorMeta",
+    "CursorPage",
+    "EventDetail",
     "Identity",
     "Outcome",
     "Page",
@@ -303,11 +306,51 @@ class Page(Generic[T_co]):
     pagination: PageMeta
 
 
+@attrs.frozen(kw_only=True)
+class CursorMeta:
+    """What the server says about a page of the account's log.
+
+    Attributes:
+        next_cursor: Where the log goes on, None at its end.
+    """
+
+    next_cursor: str | None
+
+
+@attrs.frozen(kw_only=True)
+class CursorPage(Generic[T_co]):
+    """One answer of the account's log, which has a cursor and no numbered pages."""
+
+    items: tuple[T_co, ...]
+    pagination: CursorMeta
+
+
+@attrs.frozen(kw_only=True)
+class EventDetail:
+    """One event of the account's log, with the events that it belongs to.
+
+    Both lists have only what the account may see in this log, and are cut by the
+    server: `CanopySession.chain` reads a chain of events to its end.
+
+    Attributes:
+        event: The event.
+        related_by_correlation: The other events of the same ``correlation_id``, the
+            oldest first, up to 50.
+        related_by_actor: The last events of the same actor within an hour, the newest
+            first, up to 10.
+    """
+
+    event: AuditEvent
+    related_by_correlation: tuple[AuditEvent, ...] = ()
+    related_by_actor: tuple[AuditEvent, ...] = ()
+
+
 publish(
     "canopy_async",
     ActorType,
     AuditEvent,
     Category,
+    EventDetail,
     Identity,
     Outcome,
     Page,

@@ -1,13 +1,14 @@
 """Reports: what a read has read, and what it can prove."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 
 import attrs
 
 from canopy_async._util.public import publish
 
-__all__ = ["Progress", "Proof", "ReadReport", "weakest"]
+__all__ = ["AccountReport", "Progress", "Proof", "ReadReport", "weakest"]
 
 
 class Proof(StrEnum):
@@ -17,6 +18,7 @@ class Proof(StrEnum):
     SHARED_ID = "shared-id"
     COUNT = "count"
     FENCE = "fence"
+    CURSOR = "cursor"
     NONE = "none"
 
 
@@ -81,4 +83,28 @@ class ReadReport:
     warnings: tuple[str, ...] = ()
 
 
-publish("canopy_async", Progress, Proof, ReadReport)
+@attrs.frozen(kw_only=True)
+class AccountReport(ReadReport):
+    """What one pass over the log of an account read, and what it can prove.
+
+    Its ``proof`` is ``cursor``. It rests on what the server does, and each answer is
+    checked against it: rows come in the order of their time, and a request shows all
+    rows between its bounds. Two requests after one another share a millisecond, and
+    must show the rows in it alike. The server does not count this log, so ``expected``
+    is None.
+
+    Attributes:
+        since: From when on events were asked for.
+        until: Up to when events were asked for; without an ``until`` of the read, a
+            day ahead.
+        slices: Parts of that time that were read side by side.
+        seams: Milliseconds with events that two requests showed alike.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    slices: int = 0
+    seams: int = 0
+
+
+publish("canopy_async", AccountReport, Progress, Proof, ReadReport)

@@ -18,13 +18,16 @@ from canopy_async.errors import ProtocolError
 from canopy_async.models import (
     AuditEvent,
     AwareDatetime,
+    CursorMeta,
+    CursorPage,
+    EventDetail,
     Identity,
     OpenEnum,
     Page,
     PageMeta,
 )
 
-__all__ = ["converter", "make_converter", "structure_page"]
+__all__ = ["converter", "make_converter", "structure_detail", "structure_page"]
 
 T = TypeVar("T")
 
@@ -51,7 +54,12 @@ def make_converter() -> cattrs.Converter:
 
 
 def structure_page(
-    row: type[T], body: bytes, *, page: int, content_type: str | None = None
+    row: type[T],
+    body: bytes,
+    *,
+    page: int,
+    content_type: str | None = None,
+    envelope: type[Any] = Page,
 ) -> Page[T]:
     """Return the page in ``body``, or explain what is wrong with it.
 
@@ -60,9 +68,62 @@ def structure_page(
         body: UTF-8 JSON.
         page: The page that was asked for, named in errors.
         content_type: What the server calls the body, named where it is no JSON.
+        envelope: The class of the page.
 
     Raises:
         ProtocolError: Names the page, the row and the field.
+    """
+    fields = _object_in(body, page=page, content_type=content_type)
+    items = fields.get("items")
+    if not isinstance(items, list):
+        raise ProtocolError("expected an array", page=page, path="items")
+    meta_type: type[Any] = CursorMeta if envelope is CursorPage else PageMeta
+    meta: Any = _structure(meta_type, fields.get("pagination"), "pagination", page)
+    made: Any = cast("Any", envelope)(
+        items=tuple(
+            _structure(row, item, f"items[{index}]", page)
+            for index, item in enumerate(cast("list[object]", items))
+        ),
+        pagination=meta,
+    )
+    return cast("Page[T]", made)
+
+
+def structure_detail(body: bytes, *, content_type: str | None = None) -> EventDetail:
+    """Return the event in ``body`` with its relations, wrapped in ``data`` or bare.
+
+    Args:
+        body: UTF-8 JSON.
+        content_type: What the server calls the body, named where it is no JSON.
+
+    Raises:
+        ProtocolError: Names the row and the field.
+    """
+    fields = _object_in(body, page=None, content_type=content_type)
+    data = fields.get("data")
+    prefix = ""
+    if isinstance(data, dict):
+        fields, prefix = cast("dict[str, Any]", data), "data."
+    lists: dict[str, tuple[AuditEvent, ...]] = {}
+    for name in ("related_by_correlation", "related_by_actor"):
+        found = fields.pop(name, None)
+        if found is not None and not isinstance(found, list):
+            raise ProtocolError("expected an array", path=prefix + name)
+        lists[name] = tuple(
+            _structure(AuditEvent, item, f"{prefix}{name}[{index}]", None)
+            for index, item in enumerate(cast("list[object]", found or []))
+        )
+    event = _structure(AuditEvent, fields, prefix.rstrip("."), None)
+    return EventDetail(event=event, **lists)
+
+
+def _object_in(
+    body: bytes, *, page: int | None, content_type: str | None
+) -> dict[str, Any]:
+    """Return the JSON object that an answer holds.
+
+    Raises:
+        ProtocolError: It holds none.
     """
     try:
         envelope = parse(body)
@@ -74,21 +135,10 @@ def structure_page(
         raise ProtocolError("nested too deeply", page=page) from None
     if not isinstance(envelope, dict):
         raise ProtocolError("expected an object", page=page)
-    fields = cast("dict[str, Any]", envelope)
-    items = fields.get("items")
-    if not isinstance(items, list):
-        raise ProtocolError("expected an array", page=page, path="items")
-    meta = _structure(PageMeta, fields.get("pagination"), "pagination", page)
-    return Page(
-        items=tuple(
-            _structure(row, item, f"items[{index}]", page)
-            for index, item in enumerate(cast("list[object]", items))
-        ),
-        pagination=meta,
-    )
+    return cast("dict[str, Any]", envelope)
 
 
-def _structure(cls: type[T], value: Any, path: str, page: int) -> T:
+def _structure(cls: type[T], value: Any, path: str, page: int | None) -> T:
     if not isinstance(value, dict):
         raise ProtocolError("expected an object", page=page, path=path)
     try:

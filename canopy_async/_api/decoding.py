@@ -105,12 +105,13 @@ class Codec(Generic[T]):
     Args:
         row: A class of `canopy_async._util.structs.decoded_strictly` that has a field
             ``extra``.
+        envelope: The class of its pages.
     """
 
-    def __init__(self, row: type[T]) -> None:
+    def __init__(self, row: type[T], envelope: Any = Page) -> None:
         names = attrs.fields_dict(cast("type[attrs.AttrsInstance]", row))
         self._known: Final = frozenset(names) - {"extra"}
-        self._page: Final[Any] = Page[row]  # type: ignore[valid-type]
+        self._page: Final[Any] = envelope[row]
         self._decoder: Final[msgspec.json.Decoder[Page[T]]] = msgspec.json.Decoder(
             self._page
         )
@@ -177,12 +178,12 @@ def _set(row: Any, name: str, value: Any) -> None:
     msgspec.structs.force_setattr(row, name, value)
 
 
-_CODECS: Final[dict[type, Codec[Any]]] = {}
+_CODECS: Final[dict[tuple[type, type], Codec[Any]]] = {}
 
 
-def codec_of(row: type[T]) -> Codec[T]:
-    """Return the codec of a row class, one for all who ask."""
-    codec = _CODECS.get(row)
+def codec_of(row: type[T], envelope: Any = Page) -> Codec[T]:
+    """Return the codec of a row class and its pages, one for all who ask."""
+    codec = _CODECS.get((row, envelope))
     if codec is None:
-        codec = _CODECS[row] = Codec(row)
+        codec = _CODECS[row, envelope] = Codec(row, envelope)
     return codec

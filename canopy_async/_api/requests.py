@@ -1,18 +1,19 @@
 """Requests of the API, without I/O: endpoints, queries, and the URLs of pages."""
 
 from functools import lru_cache
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 import attrs
 
 from canopy_async._util.arguments import check_choice, check_segment, check_text
-from canopy_async.models import AuditEvent, Identity
+from canopy_async.models import AuditEvent, Identity, Page
 
 __all__ = [
     "MAX_TAKE",
     "ORDERS",
     "Endpoint",
+    "PageQuery",
     "Query",
     "audit_endpoint",
     "build_url",
@@ -36,12 +37,22 @@ class Endpoint(Generic[T]):
         template: The path with placeholders, which is what may be logged.
         path: The percent-encoded path.
         identity: The id of the identity that it is of, if any, as it was given.
+        envelope: The class of its pages.
     """
 
     row: type[T]
     template: str
     path: str
     identity: str | None = None
+    envelope: type[Any] = Page
+
+
+class PageQuery(Protocol):
+    """What is asked of a list."""
+
+    def text(self, *, page: int, take: int) -> str:
+        """Return what is in the URL of one page after the question mark."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -68,6 +79,10 @@ class Query:
         if self.status is not None:
             check_choice("status", self.status, ("active", "inactive"))
         object.__setattr__(self, "encoded", _encoded(**self.named))
+
+    def text(self, *, page: int, take: int) -> str:
+        """Return what is in the URL of one page after the question mark."""
+        return f"page={page}&take={take}{self.encoded}"
 
     @property
     def named(self) -> dict[str, str | None]:
@@ -97,10 +112,11 @@ def identities_endpoint(account: str) -> Endpoint[Identity]:
 
 
 def build_url(
-    base_url: str, endpoint: Endpoint[Any], query: Query, *, page: int, take: int
+    base_url: str, endpoint: Endpoint[Any], query: PageQuery, *, page: int, take: int
 ) -> str:
     """Return the URL of one page, percent-encoded once and for all."""
-    return f"{base_url}{endpoint.path}?page={page}&take={take}{query.encoded}"
+    text = query.text(page=page, take=take)
+    return f"{base_url}{endpoint.path}{'?' if text else ''}{text}"
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(Query) if field.init)

@@ -11,7 +11,7 @@ from canopy_async._api.requests import MAX_TAKE, Endpoint
 from canopy_async._util.display import printable
 from canopy_async._util.redaction import clip
 from canopy_async.errors import ProtocolError
-from canopy_async.models import Page
+from canopy_async.models import CursorPage, Page
 
 __all__ = [
     "MAX_MESSAGE",
@@ -19,10 +19,12 @@ __all__ = [
     "Redact",
     "Response",
     "decode_page",
+    "decoded_by",
     "page_from",
     "request_id_of",
 ]
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 Redact: TypeAlias = Callable[[str, int], str]
@@ -78,8 +80,7 @@ def page_from(
         if note is not None:
             note(printable(redact(sentence, MAX_MESSAGE)))
 
-    kind = redact(response.headers.get("Content-Type", "none"), MAX_NAME)
-    try:
+    def decode(kind: str) -> Page[T]:
         return decode_page(
             endpoint,
             response.body,
@@ -87,6 +88,25 @@ def page_from(
             note=note_redacted,
             content_type=kind,
         )
+
+    return decoded_by(decode, response)
+
+
+def decoded_by(decode: Callable[[str], A], response: Response) -> A:
+    """Return what an answer holds.
+
+    Args:
+        decode: Returns it, given what the server calls the body.
+        response: The answer, which was a 200.
+
+    Raises:
+        ProtocolError: The answer breaks the contract; names where it is from and the
+            request, and holds nothing else of the answer.
+    """
+    redact = response.redact
+    kind = redact(response.headers.get("Content-Type", "none"), MAX_NAME)
+    try:
+        return decode(kind)
     except ProtocolError as error:
         error.html = _is_html(kind, response.body)
         # What breaks the contract may be named as the token is.
@@ -127,7 +147,8 @@ def decode_page(
     if not is_large(body):
         return _decode(endpoint, body, page, note, content_type)
     rows, said = rows_in(body)
-    if rows > max(MAX_TAKE, min(said, _MOST_ROWS)):
+    most = _MOST_ROWS if endpoint.envelope is CursorPage else min(said, _MOST_ROWS)
+    if rows > max(MAX_TAKE, most):
         raise ProtocolError("more rows than were asked for", page=page, path="items")
     with collecting_later():
         return _decode(endpoint, body, page, note, content_type)
@@ -140,13 +161,19 @@ def _decode(
     note: Note | None,
     content_type: str | None,
 ) -> Page[T]:
-    decoded = codec_of(endpoint.row).decode(body, note)
+    decoded = codec_of(endpoint.row, endpoint.envelope).decode(body, note)
     if decoded is not None:
         return decoded
     # Imported where it is needed: cattrs doubles the time of an import.
     from canopy_async._api.conversion import structure_page  # noqa: PLC0415
 
-    return structure_page(endpoint.row, body, page=page, content_type=content_type)
+    return structure_page(
+        endpoint.row,
+        body,
+        page=page,
+        content_type=content_type,
+        envelope=endpoint.envelope,
+    )
 
 
 def request_id_of(response: Response) -> str | None:

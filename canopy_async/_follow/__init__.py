@@ -5,6 +5,7 @@ poll reads the tail of a log by the overlap chain, and the watermark knows what 
 it was handed out before. A `CheckpointStore` keeps watermarks over restarts.
 """
 
+from canopy_async._follow.account_follower import AccountFollower
 from canopy_async._follow.checkpoint_store import CheckpointStore
 from canopy_async._follow.discovery import Identities
 from canopy_async._follow.follow_checkpoint import (
@@ -20,6 +21,7 @@ from canopy_async._follow.follower import Follower
 from canopy_async._follow.options import FollowOptions, Start
 
 __all__ = [
+    "AccountFollower",
     "Batch",
     "CheckpointSource",
     "CheckpointStore",

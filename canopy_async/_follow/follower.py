@@ -12,6 +12,7 @@ from typing import Any, Final, Self, cast
 
 import attrs
 
+from canopy_async._account.account_log import AccountLog
 from canopy_async._api.identity_ids import ListedId, check_listed_id
 from canopy_async._follow.beginning import Beginnings
 from canopy_async._follow.discovery import IdentitySource
@@ -129,7 +130,7 @@ class Follower:
         self,
         identities: Any,
         *,
-        log_of: Callable[[str], AuditLog],
+        log_of: Callable[[str], AuditLog | AccountLog],
         transport: Transport,
         options: FollowOptions,
         checkpoints: Any,
@@ -479,7 +480,7 @@ class Follower:
     def _begin(self, identity_id: str, start: Start | None) -> None:
         """Let an identity have its turns from now on."""
         log = self._log_of(identity_id)
-        poller = Poller(
+        poller = self._new_poller(
             identity_id=identity_id,
             log=log,
             start=start or self._beginnings.start_of(identity_id),
@@ -494,6 +495,9 @@ class Follower:
         )
         self._pollers[identity_id] = poller
         self._schedule.add(poller)
+
+    def _new_poller(self, **options: Any) -> Poller:
+        return Poller(**options)
 
     def _check_session(self) -> None:
         if self._transport.closed:

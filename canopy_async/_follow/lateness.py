@@ -7,13 +7,14 @@ differences between two of them count.
 
 import math
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 import attrs
 
 from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async._util.arguments import check_seconds
+from canopy_async._util.instants import EARLIEST, moved
 
 __all__ = ["CountAudit", "DeepPollTimer", "LatenessOptions", "ServerTime", "moved"]
 
@@ -210,7 +211,7 @@ class ServerTime:
             began: An instant before it was.
         """
         dates = [date for date in (newest, self._at(began)) if date is not None]
-        return moved(max(dates), -settle) if dates else _EARLIEST
+        return moved(max(dates), -settle) if dates else EARLIEST
 
     def wait_for(self, date: datetime, settle: timedelta, now: float) -> float:
         """Return in how many seconds a date will have settled."""
@@ -223,18 +224,6 @@ class ServerTime:
         if self._date is None:
             return None
         return moved(self._date, timedelta(seconds=now - self._seen_at))
-
-
-_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-_LATEST: Final = datetime.max.replace(tzinfo=UTC)
-
-
-def moved(instant: datetime, span: timedelta) -> datetime:
-    """Return an instant so much later, or as late or early as there is one."""
-    try:
-        return instant + span
-    except OverflowError:
-        return _EARLIEST if span < timedelta(0) else _LATEST
 
 
 def _or_off(name: str, seconds: Any) -> float:

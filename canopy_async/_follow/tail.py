@@ -1,4 +1,4 @@
-"""One read of a poll: the overlap chain, and what a follower notes of it."""
+"""One read of a poll: an overlap chain, and what a follower notes of its pages."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ import attrs
 
 from canopy_async._api.requests import MAX_TAKE
 from canopy_async._read.audit_log import AuditLog
-from canopy_async._read.run import Run
+from canopy_async._read.reader import PageReader
 from canopy_async._transport.lanes import Lanes
 from canopy_async._util.arguments import Order
 from canopy_async._walk import OverlapChain, Span
@@ -22,21 +22,17 @@ from canopy_async.models import AuditEvent, Page
 __all__ = ["Tail", "open_tail"]
 
 
-class Tail(OverlapChain[AuditEvent]):
-    """An overlap chain that notes how far back it came, and what it saw.
+class Tail:
+    """Notes how far back the read of a poll came, and what it saw.
 
     Args:
-        take: Rows per page at most.
-        order: ``asc`` or ``desc``.
         floor: The earliest instant that is wanted.
+        keeps: Whether the events from ``floor`` on are kept in `seen`.
     """
 
-    def __init__(self, *, take: int, order: str, floor: datetime | None) -> None:
-        super().__init__(
-            take=take, max_take=MAX_TAKE, order=order, span=Span(since=floor)
-        )
+    def __init__(self, *, floor: datetime | None, keeps: bool) -> None:
         self._floor: Final = floor
-        self._keeps: Final = order == "desc"
+        self._keeps: Final = keeps
         self.seen: Final[dict[str, AuditEvent]] = {}
         """What came from ``floor`` on, when reading newest first."""
         self.passed = False
@@ -46,14 +42,13 @@ class Tail(OverlapChain[AuditEvent]):
         self.oldest_first_row: datetime | None = None
         """Where the list began, the last time that its first page was read."""
 
-    def take(self, page: Page[AuditEvent]) -> Sequence[AuditEvent]:
-        """Take the page of the first window; return the rows to hand out."""
+    def see(self, page: Page[AuditEvent]) -> None:
+        """Look at a page as it passes, before the walk takes it."""
         if page.items and page.pagination.page == 1:
             self.oldest_first_row = page.items[0].created_at
         if not (page.items and page.pagination.has_next_page):
             self.ended = True
         self._note(page.items)
-        return super().take(page)
 
     def _note(self, rows: Sequence[AuditEvent]) -> None:
         floor = self._floor
@@ -83,8 +78,8 @@ def open_tail(
     take: int,
     concurrency: int | None = None,
     lanes: Lanes | None = None,
-) -> tuple[Tail, Run[AuditEvent]]:
-    """Return a pass over a log, and the walk that steers it.
+) -> tuple[Tail, PageReader[AuditEvent]]:
+    """Return a pass over a log, and what watches its pages.
 
     Args:
         log: The log of an identity.
@@ -94,10 +89,17 @@ def open_tail(
         concurrency: Requests in flight at most; None is the session's own limit.
         lanes: Where its turns are, None for the session's own round.
     """
-    tail = Tail(take=take, order=order, floor=floor)
+    tail = Tail(floor=floor, keeps=order == "desc")
+    walk: OverlapChain[AuditEvent] = OverlapChain(
+        take=take,
+        max_take=MAX_TAKE,
+        order=order,
+        span=Span(since=floor),
+        on_page=tail.see,
+    )
     options = attrs.evolve(
         log.options, take=take, concurrency=concurrency or log.options.concurrency
     )
     query = attrs.evolve(log.query, order=order, since=floor)
     stream = attrs.evolve(log, query=query, options=options).stream()
-    return tail, stream.open_walk(tail, lanes)
+    return tail, stream.reader(lanes, walk)

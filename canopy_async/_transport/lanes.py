@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from canopy_async._api.requests import Endpoint, Query
+from canopy_async._api.requests import Endpoint, PageQuery
 from canopy_async._api.responses import Response
 from canopy_async._transport.turns import ReadQueue, RoundRobin, Ticket
 from canopy_async.hooks import Hooks
@@ -24,7 +24,7 @@ class PageRequest(NamedTuple):
     """
 
     endpoint: Endpoint[Any]
-    query: Query
+    query: PageQuery
     page: int
     take: int
     urgent: bool = False

@@ -6,7 +6,10 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["in_utc", "is_unusual", "parse_instant", "text_of"]
+__all__ = ["EARLIEST", "in_utc", "is_unusual", "moved", "parse_instant", "text_of"]
+
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 _TOO_FINE: Final = re.compile(r"\.[0-9]{6}([0-9]+)")
 _LEAP_SECOND: Final = re.compile(r"(:[0-5][0-9]):60(?:\.[0-9]+)?(?=[Zz+-])")
@@ -58,6 +61,14 @@ def in_utc(instant: datetime) -> datetime:
 def text_of(instant: datetime) -> str:
     """Return an instant as text that is always of one form: UTC, microseconds."""
     return in_utc(instant).isoformat(timespec="microseconds")
+
+
+def moved(instant: datetime, span: timedelta) -> datetime:
+    """Return an instant so much later, or as late or early as there is one."""
+    try:
+        return instant + span
+    except OverflowError:
+        return EARLIEST if span < timedelta(0) else _LATEST
 
 
 def _next_second(instant: datetime) -> datetime:

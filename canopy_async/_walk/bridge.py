@@ -1,276 +1,302 @@
-"""Closing the gap before a window whose seam does not hold.
+"""Bridging: the phases that look for what the plan has missed.
 
-Windows are fetched for it and taken before all that is planned; those that are
-under way stay valid evidence. Where the gap lies in a run of ties that no window
-can bridge, the run is read by shared rows (`canopy_async._walk.ties`).
+Where the seam of a window does not hold, that window is held, and others are fetched
+to close the gap before it. They are taken before all that is planned; the planned ones
+that are under way stay valid evidence. Then the held window is looked at again.
+
+Where the gap lies in a run of ties that no window can bridge, the run is read by rows
+that windows share (`canopy_async._walk.ties`). Where the end of the list moves on while
+it is read, it is looked for in the same way.
 """
 
-import weakref
-from collections.abc import Callable
-from functools import partial
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, TypeVar
 
-from canopy_async._walk.cover import Accepted, Cover
+from canopy_async._walk.closing import conclude, unproven_ties
 from canopy_async._walk.key_cover import KeyCover
-from canopy_async._walk.ledger import Ledger
-from canopy_async._walk.planner import Planner
+from canopy_async._walk.phase import Step
+from canopy_async._walk.proving import OpenPhase
 from canopy_async._walk.seek import Seek
+from canopy_async._walk.state import ChainState
 from canopy_async._walk.ties import TieRun
 from canopy_async._walk.view import Row, View
-from canopy_async._walk.window import Window, plan_window
-from canopy_async.errors import DriftTooFastError, UnorderedListError, UnprovenTiesError
+from canopy_async._walk.window import OVERLAP, Window, can_be_crossed, plan_window
+from canopy_async.errors import (
+    DriftTooFastError,
+    IncompleteReadError,
+    UnorderedListError,
+)
 
-__all__ = ["Bridge", "unproven_ties"]
+__all__ = ["FindingEnd", "SamplingTies", "Seeking", "accept", "bridge_gap"]
 
 R = TypeVar("R", bound=Row)
 
 _MAX_PROBES: Final = 40
+"""Windows that are fetched to close one gap, at most."""
+
 _MAX_FILLS: Final = 3
+"""Windows filled by one run of ties, after which no window is taken to bridge it."""
+
+_END_PROBES: Final = 4
+"""Windows that look for the end of a list that grows: each aims at where the end will
+be, by the pace since the one before."""
 
 
-class Reader(Protocol[R]):
-    """What a bridge needs of the walk that it is for."""
-
-    def accept(self, view: View[R]) -> list[R]:
-        """Hand out what a window adds that continues the cover."""
-        ...
-
-    def shows_end(self, view: View[R]) -> bool:
-        """Tell whether a certified view shows that nothing is left to read."""
-        ...
-
-    def hand_out(self, accepted: Accepted[R]) -> list[R]:
-        """Hand out rows, as far as they are wanted."""
-        ...
-
-    def finish(self) -> None:
-        """End: nothing is left to read."""
-        ...
+def accept(state: ChainState[R], view: View[R]) -> Step[R]:
+    """Accept a certified view; tell what follows."""
+    rows = state.accept(view)
+    if state.ends_with(view):
+        return Step(rows, conclude(state))
+    if state.is_chasing:
+        return Step(rows, FindingEnd(state))
+    return Step(rows)
 
 
-class Bridge(Generic[R]):
-    """The windows of one walk that are not of its plan.
+def bridge_gap(state: ChainState[R], view: View[R] | None) -> Step[R]:
+    """Begin to bridge the gap before a planned window, unless ties do.
 
     Args:
-        cover: What is covered.
-        plan: Where windows are asked for.
-        ledger: What is counted.
-        reader: The walk, which owns the bridge and is not owned by it.
-
-    Attributes:
-        leans_on_ties: Whether rows were taken by the rows that they share with
-            others at their key, which alone proves nothing.
-        has_sampled: Whether rows were taken out of the middle of a run of ties, so
-            that not each window shares a row with the one before it.
+        state: What the phases share.
+        view: The window's view, None where its page is not there.
     """
+    gap = state.gap
+    if view is not None and view.rows:
+        ties = _ties_here(state, fills=0)
+        if ties is not None and ties.continues_in(view):
+            return _accept_tied(state, ties, view)
+        gap.held = view
+    if view is None or not state.cover.touches(view):
+        state.plan.loosen()
+    state.ledger.repairs += 1
+    return Step((), Seeking(state))
 
-    def __init__(
-        self,
-        cover: Cover[R],
-        plan: Planner,
-        ledger: Ledger,
-        reader: "Reader[R]",
-    ) -> None:
-        self._cover: Final = cover
-        self._keys: Final = cover if isinstance(cover, KeyCover) else None
-        self._plan: Final = plan
-        self._ledger: Final = ledger
-        # Not a reference: the two would be a cycle, which only a collection frees.
-        self._reader: Final[Reader[R]] = weakref.proxy(reader)
-        # What the first window is for, where it is not one of the plan.
-        self._errand: Callable[[View[R] | None], list[R]] | None = None
-        # Whether that is to look for where the cover ends.
-        self._seeks = False
-        self._held: View[R] | None = None
-        self._ties: TieRun[R] | None = None
-        self.leans_on_ties = False
-        self.has_sampled = False
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether the first window is not one of the plan."""
-        return self._errand is not None
+class _Bridging(OpenPhase[R]):
+    """A phase whose window was asked for before all that is planned."""
 
-    def send(self, window: Window, errand: Callable[[View[R] | None], list[R]]) -> None:
-        """Ask for a window before all that is planned."""
-        self._errand = errand
-        self._seeks = False
-        self._plan.ask_first(window)
+    def _ask(self, window: Window) -> None:
+        self._state.plan.ask_first(window)
 
-    def take(self, view: View[R] | None) -> list[R]:
-        """Take the first window, which is not of the plan or continues no cover.
+    def _ask_for_fewer(self, take: int) -> Step[R] | None:
+        """Do without the first window, whose page is too large to be read."""
+        self._state.plan.pop()
+        if self._state.gap.ties is not None:
+            self._state.gap.ties.limit(take)
+        return self._do_without()
 
-        Args:
-            view: What it holds, None where its page is not there.
-        """
-        errand, self._errand = self._errand, None
-        return errand(view) if errand is not None else self._settle(view)
+    def _do_without(self) -> Step[R]:
+        return self._step(None)
 
-    def ask_for_fewer(self) -> list[R]:
-        """Take it that the first window's page was too large: ask for fewer rows."""
-        self._plan.windows.popleft()
-        if self._ties is not None:
-            self._ties.limit(self._plan.max_take)
-        if not self._seeks:
-            return self.take(None)
-        self._errand = None
-        self.seek()
-        return []
 
-    def clear(self) -> None:
-        """Want nothing more."""
-        self._held = None
-        self._errand = None
+class Seeking(_Bridging[R]):
+    """Looks for a window that continues the cover where the cover ends now."""
 
-    def _settle(self, view: View[R] | None) -> list[R]:
-        """Begin to bridge the gap before a planned window, unless ties do."""
-        if view is not None and view.rows:
-            ties = self._ties_here(fills=0)
-            if ties is not None and ties.continues_in(view):
-                return self._accept_tied(ties, view)
-            self._held = view
-        if view is None or not self._cover.touches(view):
-            self._plan.loosen()
-        self._ledger.repairs += 1
-        self.seek()
-        return []
-
-    def seek(self) -> None:
-        """Begin to look for where the cover ends."""
-        seek = Seek(
-            self._cover,
-            self._ledger.latest,
-            take=self._plan.max_take,
-            slack=self._plan.overlap,
+    def __init__(self, state: ChainState[R]) -> None:
+        super().__init__(state)
+        self._seek: Final = Seek(
+            state.cover,
+            state.ledger.latest,
+            take=state.plan.max_take,
+            slack=state.plan.overlap,
         )
-        self._look_inside_ties(seek)
-        self._ask_next(seek)
+        self._look_inside_ties()
+        self._ask_next()
 
-    def _ask_next(self, seek: Seek) -> None:
-        if seek.probes >= _MAX_PROBES:
-            raise self._lost(seek)
-        window = seek.next_window(self._plan.max_take)
-        self.send(window, partial(self._probe, seek))
-        self._seeks = True
-
-    def _probe(self, seek: Seek, view: View[R] | None) -> list[R]:
-        """Take a window that was fetched to bridge a gap."""
-        cover = self._cover
+    def _step(self, view: View[R] | None) -> Step[R]:
+        state, seek, cover = self._state, self._seek, self._state.cover
+        ties = state.gap.ties
         if view is None or not view.rows:
             if view is not None and view.is_first and view.is_end:
-                self._reader.finish()  # all that was left is gone
-                return []
-            seek.found_nothing(self._ledger.latest)
+                return Step((), conclude(state))  # all that was left is gone
+            seek.found_nothing(state.ledger.latest)
         elif cover.certifies(view):
-            if cover.has_new(view) or self._reader.shows_end(view):
-                return self._reader.accept(view) + self.reconsider()
+            longest = state.plan.longest
+            if cover.has_new(view) or state.end.is_shown_by(view, longest=longest):
+                return _reconsider(state, accept(state, view))
             cover.revisit(view)
             seek.ended_before(cover, view)
-            self._look_inside_ties(seek)
-        elif self._ties and self._ties.continues_in(view):
-            return self._accept_tied(self._ties, view) + self.reconsider()
+            self._look_inside_ties()
+        elif ties is not None and ties.continues_in(view):
+            return _reconsider(state, _accept_tied(state, ties, view))
         else:
             seek.began_past(cover, view)
-        self._ask_next(seek)
-        return []
+        self._ask_next()
+        return Step((), self)
 
-    def reconsider(self) -> list[R]:
-        """Look again at the window whose seam did not hold.
+    def _do_without(self) -> Step[R]:
+        return Step((), Seeking(self._state))
 
-        Raises:
-            ProtocolError: A row of it came with another key since.
-        """
-        held = self._held
-        if held is None or self._errand is not None:
-            return []
-        self._held = None
-        held.shared = 0  # with what was accepted since, that is unknown
-        self._cover.track.check_keys(held)
-        if self._cover.certifies(held):
-            rows = self._reader.accept(held)
-        elif not self._cover.has_new(held):
-            return []
-        elif self._ties and self._ties.continues_in(held):
-            rows = self._accept_tied(self._ties, held)
-        else:
-            self._held = held
-            self._ledger.repairs += 1
-            self.seek()
-            return []
-        return rows
+    def _ask_next(self) -> None:
+        if self._seek.probes >= _MAX_PROBES:
+            raise _lost(self._state, self._seek)
+        self._ask(self._seek.next_window(self._state.plan.max_take))
 
-    def _ties_here(self, fills: int) -> TieRun[R] | None:
-        """Return the run at the cover if no window can bridge it.
-
-        Args:
-            fills: How many probes the run has filled to the end.
-        """
-        keys = self._keys
-        if keys is None:
-            return None
-        if self._ties is not None and self._ties.key == keys.key:
-            return self._ties
-        bridge = plan_window(keys.track.position - 1, self._plan.max_take)
-        filled = bridge.end <= keys.track.position + len(keys.at)
-        too_long = len(keys.at) >= self._plan.max_take or (
-            filled and self._ledger.steady
-        )
-        if too_long or fills >= _MAX_FILLS:
-            self._ties = TieRun(keys, self._plan.max_take)
-            return self._ties
-        return None
-
-    def _look_inside_ties(self, seek: Seek) -> None:
+    def _look_inside_ties(self) -> None:
         """Give up starting before a run that no window can bridge."""
-        if self._ties_here(seek.fills) is not None:
-            seek.look_inside(self._cover.track.end - self._plan.overlap)
-
-    def _accept_tied(self, ties: TieRun[R], view: View[R]) -> list[R]:
-        """Accept a window inside a run of ties by the rows that it shares."""
-        self.leans_on_ties = True
-        if self._ledger.steady and ties.closes_in(view):
-            ties.closing = view
-            return self._complete_ties(ties, view)
-        return self._reader.accept(view)
-
-    def _complete_ties(self, ties: TieRun[R], view: View[R] | None) -> list[R]:
-        """Sample a run again until no row of it is missing."""
-        closing = ties.closing
-        if closing is None:
-            return []
-        rows: list[R] = []
-        if view is not None:
-            rows = self._reader.hand_out(ties.accept(view))
-            self.has_sampled |= bool(rows) and view is not closing
-        if self._ledger.steady and ties.missing_after(closing) > 0:
-            sample = ties.next_sample()
-            if sample is not None:
-                self.send(sample, partial(self._complete_ties, ties))
-                return rows
-        ties.closing = None
-        return rows + self._reader.accept(closing) + self.reconsider()
-
-    def _lost(self, seek: Seek) -> Exception:
-        ties, keys = self._ties, self._keys
-        if keys is not None:
-            is_read_by_ties = ties is not None and ties.key == keys.key
-            if is_read_by_ties or (seek.is_amid_run and len(keys.at) > 1):
-                return unproven_ties()
-            if keys.order is None:
-                return UnorderedListError(
-                    "the rows that were read are gone, and had one created_at: nothing"
-                    " shows in which order the list is, and so what comes next"
-                )
-        return DriftTooFastError(
-            "the list moves by a page or more per round trip, or the server sends the"
-            " rows of one page for others: the place where the read stood was not found"
-            f" again in {_MAX_PROBES} requests"
-        )
+        state = self._state
+        if _ties_here(state, self._seek.fills) is not None:
+            self._seek.look_inside(state.cover.position.end - state.plan.overlap)
 
 
-def unproven_ties() -> UnprovenTiesError:
-    """Return the error of a run of ties that can't be proven."""
-    return UnprovenTiesError(
-        "more rows share one created_at than a page shows together with what comes"
-        " before and after them, and the list moved while they were read"
+class SamplingTies(_Bridging[R]):
+    """Samples a run of ties again until no row of it is missing.
+
+    Args:
+        state: What the phases share.
+        ties: The run, whose end was seen.
+        sample: The first window into the run.
+    """
+
+    def __init__(self, state: ChainState[R], ties: TieRun[R], sample: Window) -> None:
+        super().__init__(state)
+        self._ties: Final = ties
+        self._ask(sample)
+
+    def _step(self, view: View[R] | None) -> Step[R]:
+        return _complete_ties(self._state, self._ties, view)
+
+
+class FindingEnd(_Bridging[R]):
+    """Looks for the end of a list that grows at its end faster than it is read.
+
+    Once the end was seen, what is added after it is not wanted: it was not there when
+    the read began. A window that aims at the end may be behind it when it is served;
+    so the next one aims further, by the pace of the list.
+    """
+
+    def __init__(self, state: ChainState[R]) -> None:
+        super().__init__(state)
+        state.probe_end_at = state.ledger.handed_out + state.plan.take
+        self._tries_left = _END_PROBES
+        self._counted = 0
+        self._look(pace=0)
+
+    def _look(self, pace: int) -> None:
+        """Ask for the window where the list should end by the time it is served."""
+        plan = self._state.plan
+        self._tries_left -= 1
+        self._counted = self._state.ledger.latest
+        self._ask(plan_window(self._counted + pace - OVERLAP, plan.take))
+
+    def _step(self, view: View[R] | None) -> Step[R]:
+        del view  # what it shows of the end is noted in the cover
+        state = self._state
+        if state.cover.is_past_bound:
+            return Step((), conclude(state))
+        if not state.cover.is_bounded and self._tries_left:
+            self._look(pace=max(0, state.ledger.latest - self._counted))
+            return Step((), self)
+        return _reconsider(state, Step[R]())
+
+
+def _reconsider(state: ChainState[R], step: Step[R]) -> Step[R]:
+    """Look again at the window whose seam did not hold, after a step that may help.
+
+    Raises:
+        ProtocolError: A row of it came with another key since.
+    """
+    gap, held = state.gap, state.gap.held
+    if held is None or step.phase is not None:
+        return step
+    gap.held = None
+    state.cover.recent.check_keys(held)
+    following: Step[R]
+    if state.cover.certifies(held):
+        following = accept(state, held)
+    elif not state.cover.has_new(held):
+        return step
+    elif gap.ties is not None and gap.ties.continues_in(held):
+        following = _accept_tied(state, gap.ties, held)
+    else:
+        gap.held = held
+        state.ledger.repairs += 1
+        following = Step((), Seeking(state))
+    return Step([*step.rows, *following.rows], following.phase)
+
+
+def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
+    """Return the run at the cover if no window can bridge it.
+
+    Args:
+        state: What the phases share.
+        fills: How many probes the run has filled to the end.
+    """
+    cover, plan = state.cover, state.plan
+    if not isinstance(cover, KeyCover):
+        return None
+    if state.gap.ties is not None and state.gap.ties.key == cover.key:
+        return state.gap.ties
+    tied, place = len(cover.ids_at_key), cover.position.place
+    window = plan_window(place - 1, plan.max_take)
+    is_filled = window.end <= place + tied and state.ledger.steady
+    is_page_end = not can_be_crossed(place + tied, plan.max_take)
+    if is_filled and is_page_end and plan.is_size_certain:
+        _pass_page_ends(state, place + tied)
+        return None
+    if not (is_filled or tied >= plan.max_take or fills >= _MAX_FILLS):
+        return None
+    state.gap.ties = TieRun(cover, plan.max_take)
+    return state.gap.ties
+
+
+def _pass_page_ends(state: ChainState[R], position: int) -> None:
+    """Ask for larger pages where pages of all smaller sizes end.
+
+    Raises:
+        IncompleteReadError: Larger ones can't be read.
+    """
+    if state.plan.try_larger(position):
+        return
+    most = state.plan.max_take
+    raise IncompleteReadError(
+        f"no page of up to {most} rows holds both row {position} of the list and the"
+        " next one, and larger pages can't be read: nothing proves that no row is"
+        " between them. lossless=False reads on, and proves nothing"
+    )
+
+
+def _accept_tied(state: ChainState[R], ties: TieRun[R], view: View[R]) -> Step[R]:
+    """Accept a window inside a run of ties by the rows that it shares."""
+    state.gap.leans_on_ties = True
+    if state.ledger.steady and ties.closes_in(view):
+        ties.closing = view
+        return _complete_ties(state, ties, view)
+    return accept(state, view)
+
+
+def _complete_ties(
+    state: ChainState[R], ties: TieRun[R], view: View[R] | None
+) -> Step[R]:
+    """Take a window into a run of ties; go past the run once no row is missing."""
+    closing = ties.closing
+    if closing is None:
+        return Step()
+    rows: list[R] = []
+    if view is not None:
+        rows = state.hand_out(ties.accept(view))
+        state.gap.has_sampled |= bool(rows) and view is not closing
+    if state.ledger.steady and ties.missing_after(closing) > 0:
+        sample = ties.next_sample()
+        if sample is not None:
+            return Step(rows, SamplingTies(state, ties, sample))
+    ties.closing = None
+    step = accept(state, closing)
+    return _reconsider(state, Step([*rows, *step.rows], step.phase))
+
+
+def _lost(state: ChainState[R], seek: Seek) -> Exception:
+    """Return the error of a read that has not found its place again."""
+    ties, cover = state.gap.ties, state.cover
+    if isinstance(cover, KeyCover):
+        is_read_by_ties = ties is not None and ties.key == cover.key
+        if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):
+            return unproven_ties()
+        if cover.order is None:
+            return UnorderedListError(
+                "the rows that were read are gone, and had one created_at: nothing"
+                " shows in which order the list is, and so what comes next"
+            )
+    return DriftTooFastError(
+        "the list moves by a page or more per round trip, or the server sends the"
+        " rows of one page for others: the place where the read stood was not found"
+        f" again in {_MAX_PROBES} requests"
     )

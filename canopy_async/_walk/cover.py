@@ -1,8 +1,13 @@
-"""What of a list is covered, and which views continue it without a gap."""
+"""The cover: what of a list was handed out, and which views continue it.
+
+There are two kinds, by the certificate that they rest on: `KeyCover` compares keys, and
+`IdCover` looks for shared rows.
+"""
 
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from canopy_async._walk.track import Track
+from canopy_async._walk.position import Position
+from canopy_async._walk.recent import Recent
 from canopy_async._walk.view import Row, View
 from canopy_async.report import Proof
 
@@ -26,7 +31,7 @@ class Accepted(NamedTuple, Generic[R]):
 
 
 class Cover(Protocol[R]):
-    """What is covered, by one certificate or another."""
+    """A cover, by one certificate or another."""
 
     @property
     def proof(self) -> Proof:
@@ -34,8 +39,13 @@ class Cover(Protocol[R]):
         ...
 
     @property
-    def track(self) -> Track[R]:
-        """Where the cover was last seen."""
+    def recent(self) -> Recent[R]:
+        """The rows accepted so far: evidence."""
+        ...
+
+    @property
+    def position(self) -> Position[R]:
+        """Where in the list the cover ends: a hint."""
         ...
 
     @property

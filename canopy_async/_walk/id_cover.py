@@ -1,10 +1,17 @@
-"""What of a list is covered by its rows themselves: the shared-id certificate."""
+"""A cover by shared rows: the shared-id certificate.
+
+It is for lists that are not sorted by ``created_at``. Where the server keeps one fixed
+order, ties included, a view that holds a row which was accepted last continues the
+cover after that row, whatever moved meanwhile. Whether the server keeps one order can't
+be proven; where two views show two orders, the walk raises.
+"""
 
 from itertools import pairwise
 from typing import Final, Generic, TypeVar
 
 from canopy_async._walk.cover import Accepted
-from canopy_async._walk.track import Track
+from canopy_async._walk.position import Position
+from canopy_async._walk.recent import Recent
 from canopy_async._walk.view import Row, View
 from canopy_async.errors import UnorderedListError
 from canopy_async.report import Proof
@@ -14,17 +21,16 @@ __all__ = ["IdCover"]
 R = TypeVar("R", bound=Row)
 
 _VIEWS_OF_IDS: Final = 4
+"""Views that are remembered. A row that was inserted behind the cover may lead back,
+once or twice, in windows that were under way; their rows must be known again."""
 
 
 class IdCover(Generic[R]):
     """A cover by the rows themselves: the shared-id certificate.
 
-    For lists in an order that the rows don't show. It holds where the server
-    keeps one fixed order, ties included: a view that shares a row with what
-    was accepted last then continues it, whatever moved meanwhile.
-
     Args:
-        track: What was accepted until now, each view sharing a row with the last.
+        recent: The rows accepted so far, each view sharing a row with the one before.
+        position: Where the last of them was seen.
     """
 
     proof = Proof.SHARED_ID
@@ -32,11 +38,13 @@ class IdCover(Generic[R]):
     is_bounded = False
     is_past_bound = False
 
-    def __init__(self, track: Track[R] | None = None) -> None:
-        self.track: Track[R] = track or Track()
-        # A row put in behind the cover may lead back, once or twice, in windows
-        # that were under way; what they hold again has to be known.
-        self.track.remember(_VIEWS_OF_IDS)
+    def __init__(
+        self, recent: Recent[R] | None = None, position: Position[R] | None = None
+    ) -> None:
+        self.recent: Final[Recent[R]] = recent or Recent()
+        self.position: Final[Position[R]] = position or Position()
+        self.recent.remember(_VIEWS_OF_IDS)
+        self.position.remember(_VIEWS_OF_IDS)
 
     def check(self, view: View[R]) -> None:
         """Raise where rows seen before come in another order.
@@ -45,19 +53,19 @@ class IdCover(Generic[R]):
             UnorderedListError: The server has no fixed order.
             ProtocolError: A row changed its key.
         """
-        self.track.check_keys(view)
+        self.recent.check_keys(view)
         for (number, at), (next_number, next_at) in pairwise(
-            sorted(self.track.places_of(view), key=lambda place: place[0])
+            sorted(self.recent.places_of(view), key=lambda place: place[0])
         ):
             if number == next_number and at > next_at:
                 raise UnorderedListError("the list has no fixed order")
 
     def bound_growth(self, view: View[R]) -> None:
-        """Learn nothing: rows don't show where new ones come."""
+        """Learn nothing: these rows don't show where new rows are added."""
 
     def certifies(self, view: View[R]) -> bool:
         """Tell whether a view shares a row with those accepted last."""
-        if not self.track.accepted:
+        if not self.recent.accepted:
             return view.is_first and bool(view.rows)
         return self._last_shared(view) is not None
 
@@ -89,15 +97,19 @@ class IdCover(Generic[R]):
         """Hand out the rows after the last shared one."""
         last = self._last_shared(view)
         begin = 0 if last is None else last + 1
-        known = begin - len(self.track.unknown(view.ids[:begin]))
+        known = begin - len(self.recent.unknown(view.ids[:begin]))
         rows = list(view.rows[begin:])
         if rows:  # or it may end before the cover does, which is remembered
             place = len(view.rows) - 1
-            self.track.add(view, rows=len(rows), place=place, is_new=True)
+            accepted = self.recent.accepted
+            seen = self.recent.add(view, rows=len(rows))
+            self.position.move(
+                view, seen, rows=len(rows), accepted=accepted, place=place, is_new=True
+            )
         return Accepted(rows, known, begin - known)
 
     def _last_shared(self, view: View[R]) -> int | None:
         for at in range(len(view.ids) - 1, -1, -1):
-            if self.track.knows(view.ids[at]):
+            if self.recent.knows(view.ids[at]):
                 return at
         return None

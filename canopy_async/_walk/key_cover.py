@@ -1,4 +1,4 @@
-"""What of a list is covered by the keys of its rows: the strict-key certificate.
+"""A cover by keys: the strict-key certificate, which is the theorem of the walk.
 
 Write a < b for "a comes earlier in the list". A cover is a place c such that
 every row before c that was there during the whole read has been handed out
@@ -17,7 +17,8 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from canopy_async._walk.cover import Accepted
-from canopy_async._walk.track import Track
+from canopy_async._walk.position import Position
+from canopy_async._walk.recent import Recent
 from canopy_async._walk.view import Row, View
 from canopy_async.errors import UnorderedListError
 from canopy_async.report import Proof
@@ -27,6 +28,7 @@ __all__ = ["KeyCover"]
 R = TypeVar("R", bound=Row)
 
 _FEW_KEYS: Final = 2
+"""Keys from which on the pace of a list can be told."""
 
 
 class KeyCover(Generic[R]):
@@ -34,15 +36,15 @@ class KeyCover(Generic[R]):
 
     Args:
         key: The key up to which rows are covered, None at the start.
-        at: The rows at ``key`` that were handed out.
+        ids_at_key: The ids of the rows at ``key`` that were handed out.
         order: ``asc`` or ``desc`` where it is known.
-        is_assumed: Whether it only is taken for that.
+        is_assumed: Whether ``order`` was not seen in the rows, and is only likely.
         bound: The last key that is wanted, None for no bound.
 
     Attributes:
         key: The key up to which rows are covered.
-        at: The rows at ``key`` that were handed out.
-        run_start: Position of the first row at ``key`` in the view that led
+        ids_at_key: The ids of the rows at ``key`` that were handed out.
+        tie_start: Position of the first row at ``key`` in the view that led
             there: as exact as that view is recent.
     """
 
@@ -52,15 +54,16 @@ class KeyCover(Generic[R]):
         self,
         *,
         key: datetime | None = None,
-        at: frozenset[str] = frozenset(),
+        ids_at_key: frozenset[str] = frozenset(),
         order: str | None = None,
         is_assumed: bool = False,
         bound: datetime | None = None,
     ) -> None:
         self.key: Any = key
-        self.at: set[str] = set(at)
-        self.run_start = 0
-        self.track: Track[R] = Track()
+        self.ids_at_key: set[str] = set(ids_at_key)
+        self.tie_start = 0
+        self.recent: Final[Recent[R]] = Recent()
+        self.position: Final[Position[R]] = Position()
         self._order = order
         self._is_assumed = is_assumed
         self._bound = bound
@@ -136,7 +139,7 @@ class KeyCover(Generic[R]):
             raise UnorderedListError("the list is not sorted by created_at")
         if self._is_assumed and keys[:1] != keys[-1:]:
             self._is_assumed = False
-        self.track.check_keys(view)
+        self.recent.check_keys(view)
 
     def _sorted(self, keys: list[Any]) -> list[Any]:
         return sorted(keys, reverse=self._order == "desc")
@@ -164,7 +167,7 @@ class KeyCover(Generic[R]):
 
     def shares_run(self, view: View[R]) -> bool:
         """Tell whether a view holds a row handed out at the cover itself."""
-        return not self.at.isdisjoint(view.members)
+        return not self.ids_at_key.isdisjoint(view.members)
 
     def rows_before(self, view: View[R]) -> int:
         """Return how many of a view's rows come strictly before the cover."""
@@ -188,63 +191,68 @@ class KeyCover(Generic[R]):
 
     def revisit(self, view: View[R]) -> None:
         """Learn where the run at the cover begins from a view that ends in it."""
-        if self.stops_at(view):
-            self.track.saw(view, view.keys.index(self.key))
+        if self.stops_at(view) and not self.recent.has_accepted:
+            place = view.keys.index(self.key)
+            self.position.saw(view, self.recent.see(view), place)
 
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out what a certified view adds, and move to its last key."""
-        keys, length = view.keys, len(view.rows)
-        tied, late = view.shared, 0
-        if tied and self._ends_before(view, tied):  # as a rule
-            rows = list(view.rows[tied:])
-        else:
-            rows, tied, late = self._sift(view)
-        place: int | None = None
-        is_new = tied < length
-        if is_new:
-            self.key = keys[-1]
-            place = length - 1
-            while place > tied and keys[place - 1] == self.key:
-                place -= 1
-            self.at = set(view.ids[place:])
-        else:
-            begin = self._first_not_before(view)
-            self.at.update(view.ids[begin:tied])
-            if begin < tied and (begin > 0 or view.is_first):
-                place = begin
+        rows, tied, late = self._sift(view)
+        is_new = tied < len(view.rows)
+        place = self._move_to_end(view, tied) if is_new else self._stay(view, tied)
         if place is not None:
-            self.run_start = view.start + place
-        self.track.add(view, rows=len(rows), place=place, is_new=is_new)
-        return Accepted(rows, length - len(rows) - late, late)
+            self.tie_start = view.start + place
+        accepted = self.recent.accepted
+        seen = self.recent.add(view, rows=len(rows))
+        self.position.move(
+            view, seen, rows=len(rows), accepted=accepted, place=place, is_new=is_new
+        )
+        return Accepted(rows, len(view.rows) - len(rows) - late, late)
 
-    def _ends_before(self, view: View[R], at: int) -> bool:
-        """Tell whether the last row at the cover is the one before there."""
+    def _move_to_end(self, view: View[R], tied: int) -> int:
+        """Move to the last key of a view; return where its first row there is.
+
+        Args:
+            view: The view.
+            tied: Index of the first row after the cover.
+        """
         keys = view.keys
-        if keys[at - 1] != self.key:
-            return False
-        return at == len(keys) or keys[at] != self.key
+        self.key = keys[-1]
+        place = len(keys) - 1
+        while place > tied and keys[place - 1] == self.key:
+            place -= 1
+        self.ids_at_key = set(view.ids[place:])
+        return place
+
+    def _stay(self, view: View[R], tied: int) -> int | None:
+        """Stay at the key; return where its first row is, None if that is not shown."""
+        begin = self._first_not_before(view)
+        self.ids_at_key.update(view.ids[begin:tied])
+        if begin < tied and (begin > 0 or view.is_first):
+            return begin
+        return None
 
     def _sift(self, view: View[R]) -> tuple[list[R], int, int]:
         """Return the rows to hand out, where those after the cover begin, late ones."""
         begin = tied = self._first_not_before(view)
         while tied < len(view.keys) and view.keys[tied] == self.key:
             tied += 1
-        rows = [row for row in view.rows[begin:tied] if row.id not in self.at]
+        rows = [row for row in view.rows[begin:tied] if row.id not in self.ids_at_key]
         rows += view.rows[tied:]
         return rows, tied, self._count_late(view, begin) if begin else 0
 
     def accept_run(self, view: View[R]) -> Accepted[R]:
         """Hand out a view's rows at the cover's own key, and nothing else."""
         rows = self._unseen_ties(view)
-        self.at.update(row.id for row in rows)
-        self.track.accepted += len(rows)
+        self.ids_at_key.update(row.id for row in rows)
+        self.recent.accepted += len(rows)
         return Accepted(rows)
 
     def _unseen_ties(self, view: View[R]) -> list[R]:
         return [
             row
             for row, key in zip(view.rows, view.keys, strict=True)
-            if key == self.key and row.id not in self.at
+            if key == self.key and row.id not in self.ids_at_key
         ]
 
     def _first_not_before(self, view: View[R]) -> int:
@@ -257,9 +265,9 @@ class KeyCover(Generic[R]):
 
     def _count_late(self, view: View[R], begin: int) -> int:
         """Count unseen rows before the cover, as far back as is remembered."""
-        oldest = self.track.oldest_key()
-        unknown = self.track.unknown(view.ids[:begin])
-        if oldest is None or not unknown:
+        unknown = self.recent.unknown(view.ids[:begin])
+        oldest = self.recent.oldest_key() if unknown else None
+        if oldest is None:
             return 0
         return sum(
             id_ in unknown and self.precedes(oldest, key)

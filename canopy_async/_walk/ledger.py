@@ -1,6 +1,5 @@
-"""What a walk counts while it reads, for its report."""
+"""The counts of one walk, for its report."""
 
-from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from canopy_async._walk.view import View
@@ -11,10 +10,10 @@ from canopy_async.report import Proof, ReadReport
 
 __all__ = ["Ledger"]
 
-A = TypeVar("A")
 T = TypeVar("T")
 
 _MAX_SAME: Final = 8
+"""How often one short page may come again before the walk ends with an error."""
 
 
 class Ledger:
@@ -26,6 +25,9 @@ class Ledger:
     Attributes:
         expected: Rows that page 1 counted.
         latest: Rows that the latest page counted, or fewer where a page was missing.
+        handed_out: Rows handed out so far, with those of the step that is being taken:
+            should the step fail, they are not delivered.
+        delivered: Rows handed out by the steps that are over.
         steady: Whether every page counted the same, and none of them was missing.
     """
 
@@ -34,7 +36,7 @@ class Ledger:
         self.expected: int | None = None
         self.latest = 0
         self.steady = True
-        self.delivered = 0
+        self.handed_out = self.delivered = 0
         self.duplicates = 0
         self.late = 0
         self.repairs = 0
@@ -80,14 +82,9 @@ class Ledger:
             " no page proves to be the last"
         )
 
-    def handing_out(self, step: Callable[[A], T], argument: A) -> T:
-        """Take a step that hands out rows; where it raises, none got out."""
-        before = self.delivered
-        try:
-            return step(argument)
-        except BaseException:
-            self.delivered = before
-            raise
+    def commit(self) -> None:
+        """Note that the rows of a step were handed out: the step did not fail."""
+        self.delivered = self.handed_out
 
     def warn(self, sentence: str) -> None:
         """Note something worth knowing, once."""

@@ -1,4 +1,4 @@
-"""The newest page first: it alone may be all that is wanted of the end of a log.
+"""The newest page: it alone may be all that is wanted of the end of a log.
 
 Theorem. Let page 1 of a list that is sorted newest first end in a row that is
 strictly older than an instant. Then it holds every row of the list at its own
@@ -13,127 +13,74 @@ nothing is concluded from it, and the rows are read oldest first as if it had no
 asked for; only where to look for them is then better known.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
-import attrs
-
 from canopy_async._walk.chain import OverlapChain
+from canopy_async._walk.key_cover import KeyCover
+from canopy_async._walk.opening import Opening
+from canopy_async._walk.phase import Done, Step
+from canopy_async._walk.planner import SURE_TAKE
 from canopy_async._walk.span import WHOLE, Span
+from canopy_async._walk.state import ChainState
 from canopy_async._walk.view import Row, View, check_page
 from canopy_async._walk.walk import Walk
 from canopy_async._walk.window import Window
 from canopy_async.models import Page
-from canopy_async.report import Proof, ReadReport
 
-__all__ = ["NewestFirst", "proven_walk"]
+__all__ = ["NewestPage", "proven_walk"]
 
 R = TypeVar("R", bound=Row)
 
-_SURE_TAKE: Final = 20
-"""Rows per page that any server allows, as they are the API's default."""
 
+class NewestPage(Generic[R]):
+    """The phase before `Opening` in a read of a part, oldest first.
 
-class NewestFirst(Generic[R]):
-    """A read of a part, oldest first, that looks at the newest page before.
+    It looks at the newest page, which may hold all of the part.
 
     Args:
-        chain: Reads the part, where the newest page does not hold all of it.
-        span: The part; it has a ``since``, or goes on from a checkpoint.
-        take: Rows per page at most.
-        limit: Rows to hand out at most.
+        state: What the phases share; what is wanted has a ``since``, or goes on from a
+            checkpoint.
     """
 
-    def __init__(
-        self, chain: OverlapChain[R], *, span: Span, take: int, limit: int | None
-    ) -> None:
-        self._chain: Final = chain
-        self._span: Final = span
-        self._first_key: Final[Any] = span.first_key("asc")
-        self._take: Final = max(take, _SURE_TAKE)
-        self._limit: Final = limit
-        self._windows: deque[Window] = deque()
-        self._looks = not chain.done
-        self._report: ReadReport | None = None
-        self._position = 0
+    def __init__(self, state: ChainState[R]) -> None:
+        self._state: Final = state
+        self._span: Final = state.wanted.span
+        self._first_key: Final[Any] = self._span.first_key("asc")
 
     @property
     def windows(self) -> Sequence[Window]:
-        """The windows whose pages are still wanted, in the order of taking."""
-        return self._windows if self._looks else self._chain.windows
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more is wanted."""
-        return self._report is not None or self._chain.done
-
-    @property
-    def total(self) -> int | None:
-        """None: how many rows a range holds is not known before the end."""
-        return self._chain.total
-
-    @property
-    def sends_sort_by(self) -> bool:
-        """Whether the server has not refused ``sort_by``."""
-        return self._chain.sends_sort_by
-
-    @property
-    def position(self) -> int:
-        """About where in the list the rows handed out end, oldest first."""
-        return self._position if self._report else self._chain.position
-
-    def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
-        """Return what is known so far."""
-        if self._report is None:
-            return self._chain.report(requests=requests, retries=retries)
-        return attrs.evolve(self._report, requests=requests, retries=retries)
+        """The windows whose answers are still wanted, in the order of taking."""
+        return self._state.plan.windows
 
     def plan(self) -> Window | None:
-        """Append the next window, and return it; the newest page comes alone."""
-        if not self._looks:
-            return self._chain.plan()
-        if self._windows:
+        """Ask for the newest page, alone."""
+        plan = self._state.plan
+        if plan.windows:
             return None
-        window = Window(1, self._take, newest_first=True)
-        self._windows.append(window)
-        return window
+        return plan.ask(Window(1, max(self._state.take, SURE_TAKE), newest_first=True))
 
-    def take(self, page: Page[R]) -> Sequence[R]:
-        """Take the page of the first window; return the rows to hand out."""
-        if not self._looks:
-            return self._chain.take(page)
-        window = self._windows.popleft()
+    def accept_page(self, page: Page[R]) -> Step[R]:
+        """Hand out the newest page's rows if they are all that is wanted."""
+        window = self._state.plan.pop()
         check_page(page, window)
         view = View(page, window, longest=0)
         view.check_ids()
-        self._looks = False
-        if (rows := self._newest_last(view)) is None:
-            if _is_newest_first(view):
-                self._chain.expect_newest(len(view.keys), view.keys[-1])
-            return ()
-        return self._conclude(view, rows)
+        if (rows := self._newest_last(view)) is not None:
+            return Step(self._conclude(view, rows), Done[R]())
+        if _is_newest_first(view):
+            self._state.newest = len(view.keys), view.keys[-1]
+        return Step((), Opening(self._state))
 
-    def take_missing(self) -> Sequence[R]:
-        """Take the first window, a 404 past page 1, as an empty page."""
-        return self._chain.take_missing()
+    def accept_missing(self) -> Step[R]:
+        """Read oldest first, as if the newest page had not been asked for."""
+        self._state.plan.forget_all()
+        return Step((), Opening(self._state))
 
-    def take_oversized(self) -> Sequence[R] | None:
-        """Take the first window, whose page was too large to be read.
-
-        The newest page is not asked for again: the rows are read oldest first.
-        """
-        if not self._looks:
-            return self._chain.take_oversized()
-        self._windows.clear()
-        self._looks = False
-        return ()
-
-    def refused(self) -> bool:
-        """Go on without ``sort_by``, once, if that may be what was refused."""
-        self._windows.clear()
-        return self._chain.refused()
+    def accept_oversized(self) -> Step[R] | None:
+        """Read oldest first: the newest page is not asked for again."""
+        return self.accept_missing()
 
     def _newest_last(self, view: View[R]) -> Sequence[R] | None:
         """Return the rows oldest first, None where they are not all of the range."""
@@ -151,19 +98,15 @@ class NewestFirst(Generic[R]):
             UnprovenTiesError: What was read before can't be proven.
         """
         self._span.check_past()
-        wanted = [row for row in rows if self._is_wanted(row)][: self._limit]
-        until = self._span.until
+        state, span = self._state, self._span
+        until = span.until
         newer = 0 if until is None else sum(key >= until for key in view.keys)
-        self._position = max(0, view.count - newer)
-        shows_order = self._span.resume is not None or view.keys[:1] != view.keys[-1:]
-        proof = self._span.past_proof
-        self._report = ReadReport(
-            complete=proof is not Proof.NONE,
-            proof=proof,
-            delivered=len(wanted),
-            order_observed="asc" if shows_order else None,
-            warnings=self._chain.report().warnings,
-        )
+        shows_order = span.resume is not None or view.keys[:1] != view.keys[-1:]
+        state.cover = KeyCover(order="asc" if shows_order else None)
+        state.cover.position.found(max(0, view.count - newer), view.count)
+        wanted = [row for row in rows if self._is_wanted(row)][: state.wanted.limit]
+        state.ledger.handed_out = len(wanted)
+        state.ledger.complete = True
         return wanted
 
     def _is_wanted(self, row: R) -> bool:
@@ -187,7 +130,15 @@ def proven_walk(
 
     The arguments are those of `OverlapChain`.
     """
-    chain: OverlapChain[Any] = OverlapChain(
+    # Newest first, page 1 is the newest page already.
+    is_oldest_first = order == "asc" and sort_by in {None, "created_at"}
+    # With another order in its checkpoint, the server has not kept the one asked for.
+    may_turn = span.resume is None or span.resume.order == "asc"
+    has_start = span.first_key("asc") is not None
+    opens_with: type[Opening[Any] | NewestPage[Any]] = Opening
+    if is_oldest_first and may_turn and has_start:
+        opens_with = NewestPage
+    return OverlapChain(
         take=take,
         max_take=max_take,
         limit=limit,
@@ -195,15 +146,8 @@ def proven_walk(
         sort_by=sort_by,
         span=span,
         accept_unordered=accept_unordered,
+        opens_with=opens_with,
     )
-    # Newest first, page 1 is the newest page already.
-    if order != "asc" or sort_by not in {None, "created_at"}:
-        return chain
-    if span.resume is not None and span.resume.order != "asc":
-        return chain  # the server kept another order, or has not shown any
-    if span.first_key("asc") is None:
-        return chain
-    return NewestFirst(chain, span=span, take=take, limit=limit)
 
 
 def _is_newest_first(view: View[Any]) -> bool:

@@ -1,176 +1,165 @@
-"""What a read starts from: page 1 decides which certificate it can have."""
+"""Opening: page 1, and what it leaves to be found before rows can be read."""
 
-from collections.abc import Sequence
-from typing import Any, Final, Generic, TypeVar
+from operator import eq
+from typing import Final, TypeVar
 
-from canopy_async._walk.cover import Cover
-from canopy_async._walk.id_cover import IdCover
+from canopy_async._walk.bridge import accept
+from canopy_async._walk.certificate import open_cover
+from canopy_async._walk.closing import conclude
+from canopy_async._walk.fence import Fenced
 from canopy_async._walk.key_cover import KeyCover
-from canopy_async._walk.span import Span
+from canopy_async._walk.order import OrderProbe, is_undirected
+from canopy_async._walk.phase import Done, Step
+from canopy_async._walk.proving import ProvingPhase
+from canopy_async._walk.search import FindingStart
+from canopy_async._walk.state import ChainState
+from canopy_async._walk.unproven import Unproven
 from canopy_async._walk.view import Row, View
-from canopy_async._walk.window import Window, plan_window
-from canopy_async.errors import CheckpointError, UnorderedListError
+from canopy_async._walk.window import Window
+from canopy_async.errors import ProtocolError, UnorderedListError
 
-__all__ = ["Direction", "is_undirected", "open_cover"]
+__all__ = ["Opening"]
 
 R = TypeVar("R", bound=Row)
 
-_MAX_PROBES: Final = 40
+_EMPTY_FIRST_PAGES: Final = 3
+"""Empty pages 1 in a row that may come though rows are counted: COUNT and SELECT of a
+server may be of two instants, but not again and again."""
+
+_STRAY_TIES: Final = 1
+"""Neighbours on page 1 with one key that may be chance; more of them mean that ties are
+to be expected all over the list."""
 
 
-class Direction(Generic[R]):
-    """Looks for the order of a list whose page 1 has one key all along.
+class Opening(ProvingPhase[R]):
+    """Asks for page 1, which tells how long the list is, and in which order."""
 
-    Where a part begins and ends depends on it. The last rows show it, unless
-    they have that key too; then so does all of the list, and either order is as
-    good as any.
+    def __init__(self, state: ChainState[R]) -> None:
+        super().__init__(state)
+        self._empty_pages = 0
+
+    def plan(self) -> Window | None:
+        """Ask for page 1."""
+        plan = self._state.plan
+        return None if plan.windows else plan.ask(Window(1, self._state.first_take))
+
+    def _on_view(self, view: View[R] | None) -> Step[R]:
+        return Step((), self) if view is None else self._begin(view)
+
+    def _on_fixed_size(self, view: View[R]) -> Step[R]:
+        return self._begin(view, fixed_size=view.take)
+
+    def _ask_for_fewer(self, take: int) -> Step[R] | None:
+        self._state.first_take = min(self._state.first_take, take)
+        return super()._ask_for_fewer(take)
+
+    def _begin(self, view: View[R], *, fixed_size: int | None = None) -> Step[R]:
+        state = self._state
+        if not view.rows and not view.is_end:
+            return self._ask_again(view)
+        if None in view.keys:
+            return self._go_on_unproven(view)
+        state.begin_with(view)
+        if sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES:
+            state.plan.expect_ties()
+        may_be_by_key = state.sort_by in {None, "created_at"}
+        if may_be_by_key and is_undirected(view, state.wanted.span):
+            return Step((), FindingOrder(state, view, fixed_size=fixed_size))
+        return _open(state, view, fixed_size=fixed_size)
+
+    def _ask_again(self, view: View[R]) -> Step[R]:
+        self._empty_pages += 1
+        if self._empty_pages > _EMPTY_FIRST_PAGES:
+            raise ProtocolError(
+                f"no rows, though {view.count} are counted", page=1, path="items"
+            )
+        return Step((), self)
+
+    def _go_on_unproven(self, view: View[R]) -> Step[R]:
+        if not self._state.wanted.span.is_whole:
+            raise UnorderedListError("rows without created_at have no place in time")
+        return Unproven(self._state).begin_with(view.answer)
+
+
+class FindingOrder(ProvingPhase[R]):
+    """Looks for a row with another key than those of page 1, which all have one.
 
     Args:
-        first: Page 1.
-        take: Rows per page at most.
-        fixed_size: Rows per page of a server that ignores ``take``.
-
-    Attributes:
+        state: What the phases share.
         first: Page 1.
         fixed_size: Rows per page of a server that ignores ``take``, or None.
-        order: What was found, None where nothing shows it.
-        is_over: Whether nothing is left to look for.
     """
 
     def __init__(
-        self, first: View[R], *, take: int, fixed_size: int | None = None
+        self, state: ChainState[R], first: View[R], *, fixed_size: int | None
     ) -> None:
-        self.first: Final = first
-        self.fixed_size: Final = fixed_size
-        self.order: str | None = None
-        self.is_over = False
-        self._take = fixed_size or take
-        self._low = first.end
-        self._high: int | None = None  # nothing was seen from there on
-        self._at = max(self._low, first.count - self._take // 2)
-        self._probes = 0
+        super().__init__(state)
+        self._first: Final = first
+        self._fixed_size: Final = fixed_size
+        take = state.plan.max_take
+        self._probe: Final = OrderProbe(first, take=take, fixed_size=fixed_size)
 
-    def next_window(self) -> Window:
-        """Return the window to ask for.
+    def plan(self) -> Window | None:
+        """Ask for the next window that may show the order."""
+        plan = self._state.plan
+        return None if plan.windows else plan.ask(self._probe.next_window())
 
-        Raises:
-            UnorderedListError: Too many showed nothing.
-        """
-        self._probes += 1
-        if self._probes > _MAX_PROBES:
-            raise UnorderedListError("nothing shows in which order the list is")
-        if self.fixed_size is not None:
-            return Window(self._at // self.fixed_size + 1, self.fixed_size)
-        return plan_window(self._at, self._take)
+    def accept_oversized(self) -> Step[R] | None:
+        """Ask for fewer rows, if the server sends fewer."""
+        return None if self._fixed_size is not None else super().accept_oversized()
 
-    def limit(self, take: int) -> None:
-        """Ask for no more than so many rows per page from now on."""
-        self._take = min(self._take, take)
+    def _on_view(self, view: View[R] | None) -> Step[R]:
+        if view is not None and view.rows:
+            self._state.cover.check(view)
+        self._probe.learn(view)
+        if not self._probe.is_over:
+            return Step((), self)
+        order = self._probe.order
+        return _open(self._state, self._first, order=order, fixed_size=self._fixed_size)
 
-    def learn(self, view: View[R] | None) -> None:
-        """Take the answer, None for a missing page."""
-        if view is None or not view.rows:
-            self._high = self._at
-        elif order := _shown_by(view.keys) or _shown_by(
-            (self.first.keys[0], view.keys[0])
-        ):
-            self.order, self.is_over = order, True
-            return
-        elif view.end >= view.count and not view.claims_more:
-            self.is_over = True
-            return
-        else:
-            self._low = max(self._low, view.end)
-        if self._high is None:
-            self._at = 2 * self._low
-        elif self._high > self._low:
-            self._at = (self._low + self._high) // 2
-        else:
-            self.is_over = True
+    def _on_fixed_size(self, view: View[R]) -> Step[R]:
+        """Learn nothing from a page of more rows than were asked for."""
+        del view
+        return Step((), self)
+
+    def _ask_for_fewer(self, take: int) -> Step[R] | None:
+        self._probe.limit(take)
+        return super()._ask_for_fewer(take)
 
 
-def is_undirected(first: View[R], span: Span) -> bool:
-    """Tell whether a part is wanted, and nothing shows the order of the list."""
-    if span.is_whole or (span.resume is not None and span.resume.order is not None):
-        return False
-    return not first.is_end and _shown_by(first.keys) is None
-
-
-def _shown_by(keys: Sequence[Any]) -> str | None:
-    """Return the order of keys that are sorted, None where all are one."""
-    if keys[0] == keys[-1]:
-        return None
-    return "asc" if keys[0] < keys[-1] else "desc"
-
-
-def open_cover(
+def _open(
+    state: ChainState[R],
     first: View[R],
     *,
-    span: Span,
-    sort_by: str | None,
-    asked_order: str | None,
-    accept_unordered: bool,
     order: str | None = None,
-) -> Cover[R]:
-    """Return the cover that a read starts from.
+    fixed_size: int | None = None,
+) -> Step[R]:
+    """Begin to read, knowing page 1.
 
     Args:
+        state: What the phases share.
         first: Page 1.
-        span: The part of the list that is wanted; what comes before it counts
-            as covered.
-        sort_by: The column that the server was asked for, and did not refuse.
-        asked_order: The order that it was asked for.
-        accept_unordered: Whether a list that is not sorted by ``created_at``
-            is read by the shared-id certificate.
-        order: What other pages have shown, where page 1 did not.
-
-    Raises:
-        UnorderedListError: The list has no certificate, or no parts.
-        CheckpointError: The list is in another order than it was.
+        order: What other pages have shown of the order, where page 1 did not.
+        fixed_size: Rows per page of a server that ignores ``take``, or None.
     """
-    if sort_by in {None, "created_at"}:
-        whole: KeyCover[R] = KeyCover()
-        try:
-            whole.check(first)
-        except UnorderedListError:
-            if not accept_unordered:
-                raise
-        else:
-            if span.is_whole:
-                return whole
-            return _at(span, first, whole.order or order, asked_order)
-    if not span.is_whole:
-        raise UnorderedListError(
-            f"a part of a list can only be read by created_at, not by {sort_by!r}"
-        )
-    return IdCover()
-
-
-def _at(
-    span: Span, first: View[R], seen: str | None, asked_order: str | None
-) -> KeyCover[R]:
-    resume = span.resume
-    if resume is not None and resume.order is not None:
-        if seen not in {None, resume.order}:
-            raise CheckpointError(
-                f"the list is in {seen} order now; it was in {resume.order} order"
-            )
-        seen = resume.order
-    order = seen or _order_to_assume(span, first) or asked_order or "asc"
-    cover: KeyCover[R] = KeyCover(
-        key=span.first_key(order),
-        at=resume.ids if resume is not None else frozenset(),
+    cover = open_cover(
+        first,
+        span=state.wanted.span,
+        sort_by=state.sort_by,
+        asked_order=state.ledger.asked_order,
+        accept_unordered=state.wanted.accept_unordered,
         order=order,
-        is_assumed=seen is None,
-        bound=span.last_key(order),
     )
-    cover.check(first)
-    return cover
-
-
-def _order_to_assume(span: Span, first: View[R]) -> str | None:
-    """Return the order in which a list of one key comes after what was read."""
-    place = None if span.resume is None else span.resume.key
-    if place is None or not first.keys:
-        return None
-    return _shown_by((place, first.keys[0]))
+    state.choose(cover)
+    step: Step[R]
+    if not first.rows:
+        step = Step((), conclude(state))
+    elif cover.has_new(first) or first.is_end:
+        step = accept(state, first)
+    elif isinstance(cover, KeyCover):
+        step = Step((), FindingStart(state, cover, first))
+    else:
+        step = Step()
+    if fixed_size is None or isinstance(step.phase, Done):
+        return step
+    return Step(step.rows, Fenced(state, fixed_size))

@@ -1,4 +1,8 @@
-"""The pages that the first one counts, each read once."""
+"""The plain walk: the pages that page 1 counts, each asked for once.
+
+It proves nothing. It is what ``lossless=False`` reads, and what is left where rows have
+no ``created_at``.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +18,7 @@ __all__ = ["PlainWalk"]
 T = TypeVar("T")
 
 _MOST_REPEATS: Final = 8
+"""Pages in a row that may be missing, or repeat the page before them."""
 
 
 class PlainWalk(Generic[T]):
@@ -34,14 +39,14 @@ class PlainWalk(Generic[T]):
         limit: int | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        self._take = take if limit is None else min(take, max(limit, 1))
+        self._page_size = take if limit is None else min(take, max(limit, 1))
         self._limit: Final = limit
         self._warnings: Final = warnings
         self._windows: deque[Window] = deque()
         self._planned_end = 0
         self._taken_end = 0
         self._last_end: int | None = None
-        self._most = self._take
+        self._most = self._page_size
         self._expected: int | None = None
         self._delivered = 0
         self._latest: set[str] = set()
@@ -75,13 +80,13 @@ class PlainWalk(Generic[T]):
         last_end = 1 if self._last_end is None else self._last_end
         if self._ended or self._planned_end >= last_end:
             return None
-        rows = min(self._take, self._most)
-        window = Window(self._planned_end // rows + 1, self._take)
+        rows = min(self._page_size, self._most)
+        window = Window(self._planned_end // rows + 1, self._page_size)
         self._planned_end = self._end_of(window)
         self._windows.append(window)
         return window
 
-    def take(self, page: Page[T]) -> Sequence[T]:
+    def accept_page(self, page: Page[T]) -> Sequence[T]:
         """Hand out the page's rows as they are.
 
         Raises:
@@ -89,7 +94,8 @@ class PlainWalk(Generic[T]):
         """
         window = self._windows.popleft()
         if self._last_end is None:
-            self._most = max(1, min(self._take, page.pagination.take))  # it may be cut
+            said = page.pagination.take  # the server may send fewer than asked for
+            self._most = max(1, min(self._page_size, said))
             self._planned_end = self._end_of(window)
             self._last_end = self._last_page(page) * self._most
             self._expected = page.pagination.item_count
@@ -121,7 +127,7 @@ class PlainWalk(Generic[T]):
                 f" server counts {page.pagination.page_count} pages"
             )
 
-    def take_missing(self) -> Sequence[T]:
+    def accept_missing(self) -> Sequence[T]:
         """Take a page past the end as an empty one, and several as the end."""
         self._taken_end = self._end_of(self._windows.popleft())
         self._missing += 1
@@ -131,14 +137,14 @@ class PlainWalk(Generic[T]):
             self._windows.clear()
         return ()
 
-    def take_oversized(self) -> Sequence[T] | None:
+    def accept_oversized(self) -> Sequence[T] | None:
         """Ask for the rows of a page that was too large in several smaller ones."""
         window = self._windows[0]
         rows = min(window.take, self._most)
         part = _largest_part(rows)
         if part is None:
             return None
-        self._take = min(self._take, part)
+        self._page_size = min(self._page_size, part)
         self._windows.popleft()
         if self._last_end is None:
             self._planned_end, self._most = 0, part
@@ -148,7 +154,7 @@ class PlainWalk(Generic[T]):
         self._windows.extendleft(Window(n, part) for n in range(last, first - 1, -1))
         return ()
 
-    def refused(self) -> bool:
+    def retry_without_sort(self) -> bool:
         """Never go on: there is nothing to ask differently."""
         return False
 

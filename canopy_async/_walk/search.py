@@ -1,13 +1,21 @@
-"""Finding where in a list a key begins: by interpolation, else by division."""
+"""Finding the start: where in the list the wanted part begins.
+
+The place is looked for by interpolation, as if rows were spread evenly over time, and
+by division where that does not help.
+"""
 
 from collections import deque
 from typing import Any, Final, Generic, TypeVar
 
+from canopy_async._walk.bridge import Seeking, accept
 from canopy_async._walk.key_cover import KeyCover
+from canopy_async._walk.phase import Step
+from canopy_async._walk.proving import OpenPhase
+from canopy_async._walk.state import ChainState
 from canopy_async._walk.view import Row, View
 from canopy_async._walk.window import OVERLAP, Window, plan_window
 
-__all__ = ["Search"]
+__all__ = ["FindingStart", "Search"]
 
 R = TypeVar("R", bound=Row)
 
@@ -15,6 +23,62 @@ PROBES: Final = 3
 """Probes that are under way together: each round quarters what is left."""
 
 _MARGIN: Final = 16
+
+
+class FindingStart(OpenPhase[R]):
+    """Looks for where the wanted part begins, which is not in page 1.
+
+    Args:
+        state: What the phases share.
+        cover: The cover that the part begins at.
+        first: Page 1.
+    """
+
+    def __init__(
+        self, state: ChainState[R], cover: KeyCover[R], first: View[R]
+    ) -> None:
+        super().__init__(state)
+        resume = state.wanted.span.resume
+        # Page 1 may end amid the ties that the wanted part begins with.
+        low = cover.rows_before(first)
+        high, high_key = state.ledger.latest, None
+        guess = None if resume is None else resume.position
+        if guess is None and cover.order == "asc":
+            if state.newest is None:
+                guess = high  # a range that ends the log is the likeliest one
+            else:
+                rows, high_key = state.newest
+                high -= rows
+        self._search: Final = Search(
+            cover,
+            low=low,
+            high=high,
+            low_key=first.keys[low - 1] if low else None,
+            high_key=high_key,
+            take=state.plan.max_take,
+            guess=guess,
+        )
+
+    def plan(self) -> Window | None:
+        """Ask for the next probe, None while answers are awaited."""
+        probe = self._search.next_window()
+        return None if probe is None else self._state.plan.ask(probe)
+
+    def _step(self, view: View[R] | None) -> Step[R]:
+        state, search = self._state, self._search
+        search.learn(view)
+        is_found = view is not None and state.cover.certifies(view)
+        if is_found and view is not None and state.cover.has_new(view):
+            state.plan.forget_all()
+            return accept(state, view)
+        if search.is_over:
+            state.cover.position.found(search.place, state.ledger.latest)
+            return Step((), Seeking(state))
+        return Step((), self)
+
+    def _ask_for_fewer(self, take: int) -> Step[R] | None:
+        self._search.limit(take)
+        return super()._ask_for_fewer(take)
 
 
 class Search(Generic[R]):
@@ -47,7 +111,7 @@ class Search(Generic[R]):
         self._cover: Final = cover
         self._low = low
         self._high = max(low, high)
-        self._take = take
+        self._page_size = take
         self._pending: deque[Window] = deque()
         self._under_way: deque[Window] = deque()
         self._low_key = low_key
@@ -80,7 +144,7 @@ class Search(Generic[R]):
 
     def limit(self, take: int) -> None:
         """Forget the probes, and ask for others of no more than so many rows."""
-        self._take = min(self._take, take)
+        self._page_size = min(self._page_size, take)
         self._pending.clear()
         self._under_way.clear()
         self._divide()
@@ -97,7 +161,7 @@ class Search(Generic[R]):
         else:
             self._narrow(view)
         width = self._high - self._low
-        if not self.is_over or width <= self._take // 2:
+        if not self.is_over or width <= self._page_size // 2:
             return
         # Where rows are not spread evenly over time, division is the faster.
         self._interpolates = width * (PROBES + 1) <= self._width
@@ -121,15 +185,15 @@ class Search(Generic[R]):
 
     def _divide(self) -> None:
         width = self._high - self._low
-        if width <= self._take:  # one window is about all that is left
-            self._ask(plan_window(self._low - OVERLAP, self._take))
+        if width <= self._page_size:  # one window is about all that is left
+            self._ask(plan_window(self._low - OVERLAP, self._page_size))
             return
         guess = self._interpolate() if self._interpolates else None
         if guess is None:
             for part in range(1, PROBES + 1):
                 self._add(self._low + width * part // (PROBES + 1))
             return
-        margin = max(self._take, width // _MARGIN)
+        margin = max(self._page_size, width // _MARGIN)
         for position in (guess - margin, guess, guess + margin):
             self._add(min(max(position, self._low), self._high))
 
@@ -144,7 +208,7 @@ class Search(Generic[R]):
         return self._low + int(part * (self._high - self._low))
 
     def _add(self, position: int) -> None:
-        self._ask(plan_window(max(0, position - self._take // 2), self._take))
+        self._ask(plan_window(max(0, position - self._page_size // 2), self._page_size))
 
     def _ask(self, window: Window) -> None:
         asked = {(other.page, other.take) for other in self._pending}

@@ -1,4 +1,8 @@
-"""Where to look for the cover when a seam did not hold."""
+"""A seek: where to look for the end of the cover once a seam did not hold.
+
+The list has moved, so the cover no longer ends where it did. Counts and shared rows
+hint at the new place; each window that is fetched corrects the estimate.
+"""
 
 from typing import Final, TypeVar
 
@@ -31,10 +35,10 @@ class Seek:
     """
 
     def __init__(self, cover: Cover[R], latest: int, *, take: int, slack: int) -> None:
-        self._take = take
-        grown = latest - cover.track.count
+        self._page_size = take
+        grown = latest - cover.position.count
         self._drift: Final = min(0, grown) if cover.order == "asc" else max(0, grown)
-        self._estimate = cover.track.position + self._drift
+        self._estimate = cover.position.place + self._drift
         # Ascending, rows move towards the head: what comes is further on.
         self._bound = self._estimate - (slack if cover.order == "asc" else 1)
         self._step = max(1, take // 4)
@@ -48,15 +52,15 @@ class Seek:
         Args:
             take: Rows per page at most, by what is known now.
         """
-        self._take = take
+        self._page_size = take
         self._bound = max(0, self._bound)
         self.probes += 1
-        return plan_window(self._bound, self._take)
+        return plan_window(self._bound, self._page_size)
 
     def look_inside(self, position: int) -> None:
         """Look from ``position`` on, where no window can start before the cover."""
         self._bound = position + self._drift
-        self._step = max(1, self._take // 4)
+        self._step = max(1, self._page_size // 4)
 
     def began_past(self, cover: Cover[R], view: View[R]) -> None:
         """Learn from a view that begins at the cover or after it."""
@@ -80,14 +84,14 @@ class Seek:
     def found_nothing(self, latest: int) -> None:
         """Learn that the list ends before the place that was looked at."""
         self.is_amid_run = False
-        self._bound = min(self._bound, latest) - max(self._step, self._take // 2)
+        self._bound = min(self._bound, latest) - max(self._step, self._page_size // 2)
         self._step *= 2
 
     def _aim(self, cover: Cover[R], view: View[R]) -> bool:
-        estimate = cover.track.locate(view)
+        estimate = cover.position.locate(view)
         if estimate is None:
             return False
         pace = estimate - self._estimate
         self._estimate = estimate
-        self._bound = estimate - 1 + (pace if abs(pace) < self._take else 0)
+        self._bound = estimate - 1 + (pace if abs(pace) < self._page_size else 0)
         return True

@@ -1,4 +1,4 @@
-"""Which part of a list is read: from a time, to a time, after a place."""
+"""A span: the part of a list that is read, from a time, to a time, after a place."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final

@@ -1,11 +1,11 @@
-"""A run of rows with one key that is too long for any window to bridge.
+"""A run of ties: rows of one key, more of them than any window can bridge.
 
-Inside such a run no window begins strictly before the cover. A window that
-shares a row with the part handed out continues it if the server keeps ties in
-a fixed order; if the list holds still, counting tells whether that was so. The
-places of the first row and of the one after the last give the run's length,
-and where rows are missing, the run is sampled again: a server that orders ties
-anew for each request shows others each time.
+Inside such a run no window begins strictly before the cover. A window that shares a row
+with the part that was handed out continues it, if the server keeps ties in a fixed
+order; if the list holds still, counting tells whether it does. The places of the first
+row of the run and of the row after it give the run's length. Where rows are missing,
+the run is sampled again: a server that orders ties anew for each request shows others
+each time.
 """
 
 from typing import Final, Generic, TypeVar
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Row)
 
 
 class TieRun(Generic[R]):
-    """The run at a cover, read by shared rows.
+    """The run of ties at a cover, read by shared rows.
 
     Args:
         cover: What is covered; the run is the one at its key.
@@ -32,7 +32,7 @@ class TieRun(Generic[R]):
 
     def __init__(self, cover: KeyCover[R], take: int) -> None:
         self._cover: Final = cover
-        self._take = take
+        self._page_size = take
         self._samples = 0
         self.key: Final = cover.key
         self.closing: View[R] | None = None
@@ -57,17 +57,17 @@ class TieRun(Generic[R]):
         ]
         first = view.keys.index(self.key) if run else 0
         end = view.start + first + len(run)
-        return end - self._cover.run_start - len(self._cover.at.union(run))
+        return end - self._cover.tie_start - len(self._cover.ids_at_key.union(run))
 
     def limit(self, take: int) -> None:
         """Ask for no more than so many rows per page from now on."""
-        self._take = min(self._take, take)
+        self._page_size = min(self._page_size, take)
 
     def next_sample(self) -> Window | None:
         """Return the next window into the run, or None after enough of them."""
         if self._samples >= self.MAX_SAMPLES or self.closing is None:
             return None
-        length = max(1, self.closing.end - self._cover.run_start)
-        offset = self._samples * max(1, self._take // 2) % length
+        length = max(1, self.closing.end - self._cover.tie_start)
+        offset = self._samples * max(1, self._page_size // 2) % length
         self._samples += 1
-        return plan_window(self._cover.run_start + offset, self._take)
+        return plan_window(self._cover.tie_start + offset, self._page_size)

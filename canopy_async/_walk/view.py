@@ -1,4 +1,4 @@
-"""One answer as evidence: its rows, and where in the list they stood."""
+"""A view: one answer as evidence, with its rows and where in the list they stood."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from canopy_async._walk.window import Window
 from canopy_async.errors import ProtocolError
 from canopy_async.models import Page
 
-__all__ = ["DoubtfulEnd", "Row", "View", "check_page"]
+__all__ = ["Row", "View", "check_page"]
 
 
 class Row(Protocol):
@@ -34,13 +34,15 @@ class View(Generic[R]):
     Attributes:
         rows: The rows.
         ids: Their ids.
+        members: Their ids as a set.
         keys: Their ``created_at``.
-        shared: How many rows it is known to begin with that were accepted last,
-            while no other was seen lately, nor any twice; 0 where that is unknown.
         start: Position of the first row.
         end: Position after the last row.
         count: How many rows the server counted, about then.
+        answer: The page as it was decoded.
         page: The page's number.
+        asked: Rows per page that were asked for.
+        take: Rows per page that the server says it sends.
         number: How many windows were asked for before it.
         claims_more: Whether the server says that another page follows.
         is_first: Whether it begins at the head of the list.
@@ -66,7 +68,8 @@ class View(Generic[R]):
     """
 
     __slots__ = (
-        "_members",
+        "answer",
+        "asked",
         "claims_more",
         "count",
         "end",
@@ -76,11 +79,12 @@ class View(Generic[R]):
         "is_placed",
         "is_short",
         "keys",
+        "members",
         "number",
         "page",
         "rows",
-        "shared",
         "start",
+        "take",
     )
 
     def __init__(
@@ -93,11 +97,13 @@ class View(Generic[R]):
     ) -> None:
         meta = page.pagination
         rows = page.items
+        self.answer: Final = page
+        self.asked: Final = window.take
+        self.take: Final = meta.take
         take = meta.take
         self.rows: Final[Sequence[R]] = rows
-        self.shared = 0
-        self._members: set[str] | None = None
         self.ids: Final = [row.id for row in rows]
+        self.members: Final = frozenset(self.ids)
         self.keys: Final[list[Any]] = [row.created_at for row in rows]
         self.start: Final = (window.page - 1) * take
         self.end: Final = self.start + len(rows)
@@ -118,59 +124,17 @@ class View(Generic[R]):
         )
         self.is_short: Final = not (is_full or self.is_end)
 
-    @property
-    def members(self) -> set[str]:
-        """The ids as a set."""
-        if self._members is None:  # lists that hold still never ask
-            self._members = set(self.ids)
-        return self._members
-
     def check_ids(self) -> None:
         """Raise where a row comes twice.
 
         Raises:
             ProtocolError: Names the page and the row.
         """
-        if self.shared or len(self.members) == len(self.ids):
+        if len(self.members) == len(self.ids):
             return
         at = next(at for at, id_ in enumerate(self.ids) if id_ in self.ids[:at])
         raise ProtocolError(
             "the id occurs twice in one page", page=self.page, path=f"items[{at}].id"
-        )
-
-
-class DoubtfulEnd:
-    """A view that may be the end of the list, though more rows were counted.
-
-    Either the list grew after the view was selected and before the rows were
-    counted, or the server kept rows back. A later view tells which, where it holds
-    the last row of the doubtful one and reaches as far as was counted: what was
-    counted is there to be seen. Where any page held more rows, no limit on the
-    size of pages had cut the doubtful one, so that the list ended with it.
-
-    Args:
-        view: The view, which was accepted.
-    """
-
-    __slots__ = ("_count", "_last", "_rows")
-
-    def __init__(self, view: View[Any]) -> None:
-        self._last: Final = view.ids[-1]
-        self._rows: Final = len(view.ids)
-        self._count: Final = view.count
-
-    def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
-        """Tell whether a view that was accepted later shows that it was the end.
-
-        Args:
-            view: The later view.
-            longest: How many rows any page had so far.
-        """
-        return (
-            self._rows < longest
-            and view.is_placed
-            and view.end >= self._count
-            and self._last in view.members
         )
 
 

@@ -1,4 +1,4 @@
-"""What every way to read a list has in common."""
+"""The interface of a walk: what each way to read a list has in common."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 
 class Walk(Protocol[T]):
-    """What drives and is driven by `canopy_async._read.run.Run`."""
+    """A way to read a list: it asks for windows, and takes their answers in order.
+
+    `canopy_async._read.run.Run` drives it.
+    """
 
     @property
     def windows(self) -> Sequence[Window]:
@@ -44,19 +47,19 @@ class Walk(Protocol[T]):
         """
         ...
 
-    def take(self, page: Page[T]) -> Sequence[T]:
+    def accept_page(self, page: Page[T]) -> Sequence[T]:
         """Take the page of the first of `windows`; return the rows to hand out.
 
         Windows may leave `windows` here, or new ones come first.
         """
         ...
 
-    def take_missing(self) -> Sequence[T]:
-        """Take it that the first of `windows`, not page 1, was a 404."""
+    def accept_missing(self) -> Sequence[T]:
+        """Take a 404 as the answer of the first of `windows`, which is not page 1."""
         ...
 
-    def take_oversized(self) -> Sequence[T] | None:
-        """Take it that the page of the first of `windows` was too large to be read.
+    def accept_oversized(self) -> Sequence[T] | None:
+        """Ask for fewer rows: the page of the first of `windows` is too large to read.
 
         Returns:
             The rows to hand out, where the walk goes on and asks for fewer rows at a
@@ -64,8 +67,8 @@ class Walk(Protocol[T]):
         """
         ...
 
-    def refused(self) -> bool:
-        """Take it that the first of `windows` was a 400 or 422.
+    def retry_without_sort(self) -> bool:
+        """Ask without ``sort_by`` after the first of `windows` was a 400 or 422.
 
         Returns:
             Whether the walk goes on all the same, asking differently.

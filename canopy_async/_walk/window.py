@@ -1,8 +1,8 @@
-"""Which page and take cover a place in the list."""
+"""A window: the rows that one request asks for, as a page number and a page size."""
 
 from typing import Final
 
-__all__ = ["OVERLAP", "Window", "plan_window"]
+__all__ = ["OVERLAP", "Window", "can_be_crossed", "plan_window"]
 
 OVERLAP: Final = 2
 """Rows that planned windows share: one to be strictly before the cover."""
@@ -52,6 +52,11 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
     window may follow a nearer end may follow a further one too. Of the windows
     that end there, the smallest repeats the fewest rows.
 
+    Example:
+        After page 1 of 100 rows, the next window must begin at 98 or before. Of pages
+        of 100, it is page 1, which ends at 100; of pages of 98, page 2, which ends at
+        196, further than with any other take.
+
     Args:
         bound: The position, from 0, that the window must not start after.
         take: Rows per page at most.
@@ -72,3 +77,16 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
     nearest = min(end for end in ends if end >= reach)
     size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
     return Window(bound // size + 1, size)
+
+
+def can_be_crossed(position: int, take: int) -> bool:
+    """Tell whether a page can hold the rows before and after a position.
+
+    Pages of n rows end at each multiple of n. At a multiple of all n up to ``take``,
+    all pages end: those of up to 8 rows at 840, of up to 20 at 232 792 560.
+
+    Args:
+        position: From 0; a page that begins here does not cross it.
+        take: Rows per page at most.
+    """
+    return any(position % size for size in range(2, take + 1))

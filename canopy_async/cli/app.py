@@ -25,6 +25,7 @@ app = typer.Typer(
 
 _CONNECTION = "Connection"
 _CLUSTER = "More processes"
+_FOLLOWING = "Following"
 
 AccountOption = Annotated[
     str,
@@ -273,6 +274,212 @@ def follow(
         q=q,
     )
     run(follow_on, secret=token, ends_by_signal=True)
+
+
+@app.command()
+def log(
+    *,
+    account: AccountOption,
+    token: TokenOption,
+    base_url: BaseUrlOption = None,
+    patience: PatienceOption = 60.0,
+    proxy: ProxyOption = None,
+    ca_file: CaFileOption = None,
+    allow_http: AllowHttpOption = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            help="The earliest date or instant, in UTC if it does not say.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", help="The first that is not wanted.", show_default=False
+        ),
+    ] = None,
+    action: Annotated[
+        list[str] | None,
+        typer.Option("--action", help="An action; may be given several times."),
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option("--category", help="The category.")
+    ] = None,
+    severity: Annotated[
+        str | None, typer.Option("--severity", help="The severity, exactly.")
+    ] = None,
+    outcome: Annotated[
+        str | None, typer.Option("--outcome", help="success, failure or denied.")
+    ] = None,
+    actor_id: Annotated[
+        str | None, typer.Option("--actor-id", help="The actor.")
+    ] = None,
+    actor_type: Annotated[
+        str | None, typer.Option("--actor-type", help="The kind of actor.")
+    ] = None,
+    resource_type: Annotated[
+        str | None, typer.Option("--resource-type", help="The kind of resource.")
+    ] = None,
+    resource_id: Annotated[
+        str | None, typer.Option("--resource-id", help="The resource.")
+    ] = None,
+    correlation_id: Annotated[
+        str | None,
+        typer.Option("--correlation-id", help="What the events of one request share."),
+    ] = None,
+    application_id: Annotated[
+        str | None, typer.Option("--application-id", help="The application.")
+    ] = None,
+    environment_id: Annotated[
+        str | None, typer.Option("--environment-id", help="The environment.")
+    ] = None,
+    q: SearchOption = None,
+    limit: LimitOption = None,
+    concurrency: ConcurrencyOption = 8,
+    is_followed: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Write new events as they come until Ctrl-C.",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            help="A file that remembers what was written.",
+            show_default=False,
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            help="On the first run: now, beginning, or a date or instant.",
+            show_default="now",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            "--every",
+            help="Seconds between looks, each of which may write a row into the log.",
+            show_default="60",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = None,
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(
+            "--until-caught-up",
+            help="End once all that there is was written.",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = False,
+    umask: UmaskOption = "077",
+    as_json: JsonOption = None,
+) -> None:
+    """Read the log of the whole account, newest first; or follow it.
+
+    Each request may write one row into that log.
+    """
+    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import log as logs  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands.export import instant_of  # noqa: PLC0415 - as above
+
+    of_reads = {"--since": since, "--until": until, "--limit": limit}
+    of_following = {
+        "--checkpoint": checkpoint,
+        "--start": start,
+        "--every": every,
+        "--until-caught-up": until_caught_up or None,
+    }
+    for name, value in (of_reads if is_followed else of_following).items():
+        if value is not None:
+            said = "can't be used with --follow" if is_followed else "needs --follow"
+            raise typer.BadParameter(said, param_hint=name)
+    where = reading.Account(
+        slug=account,
+        token=token,
+        base_url=base_url,
+        patience=patience,
+        proxy=proxy,
+        ca_file=ca_file,
+        allow_http=allow_http,
+    )
+    filters = {
+        "action": action or (),
+        "category": category,
+        "severity": severity,
+        "outcome": outcome,
+        "actor_id": actor_id,
+        "actor_type": actor_type,
+        "resource_type": resource_type,
+        "resource_id": resource_id,
+        "correlation_id": correlation_id,
+        "application_id": application_id,
+        "environment_id": environment_id,
+        "q": q,
+    }
+    if not is_followed:
+        read = logs.read_log(
+            where,
+            as_json=as_json,
+            since=instant_of(since, "--since"),
+            until=instant_of(until, "--until"),
+            limit=limit,
+            concurrency=concurrency,
+            **filters,
+        )
+        run(read, secret=token)
+        return
+    how = logs.Following(
+        checkpoint=checkpoint,
+        umask=umask_of(umask),
+        start="now" if start is None else start,
+        every=60.0 if every is None else every,
+        until_caught_up=until_caught_up,
+    )
+    following = logs.follow_log(where, how, as_json=as_json, **filters)
+    run(following, secret=token, ends_by_signal=True)
+
+
+@app.command()
+def show(
+    event: Annotated[str, typer.Argument(metavar="EVENT_ID", help="Its id.")],
+    *,
+    account: AccountOption,
+    token: TokenOption,
+    base_url: BaseUrlOption = None,
+    patience: PatienceOption = 60.0,
+    proxy: ProxyOption = None,
+    ca_file: CaFileOption = None,
+    allow_http: AllowHttpOption = False,
+    as_json: JsonOption = None,
+) -> None:
+    """Show one event of the account's log, with those of its request and actor."""
+    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands.log import show_event  # noqa: PLC0415 - as above
+
+    shown = show_event(
+        reading.Account(
+            slug=account,
+            token=token,
+            base_url=base_url,
+            patience=patience,
+            proxy=proxy,
+            ca_file=ca_file,
+            allow_http=allow_http,
+        ),
+        event,
+        as_json=as_json,
+    )
+    run(shown, secret=token)
 
 
 @app.command()

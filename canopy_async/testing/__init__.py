@@ -15,17 +15,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from canopy_async.testing.account_rules import LogRules
     from canopy_async.testing.event_maker import make_event
     from canopy_async.testing.faults import Failure, Faults
     from canopy_async.testing.request_log import RecordedRequest
     from canopy_async.testing.server import LocalCanopy
 
-__all__ = ["Failure", "Faults", "LocalCanopy", "RecordedRequest", "make_event"]
+__all__ = [
+    "Failure",
+    "Faults",
+    "LocalCanopy",
+    "LogRules",
+    "RecordedRequest",
+    "make_event",
+]
 
 _HOMES = {
     "Failure": "canopy_async.testing.faults",
     "Faults": "canopy_async.testing.faults",
     "LocalCanopy": "canopy_async.testing.server",
+    "LogRules": "canopy_async.testing.account_rules",
     "RecordedRequest": "canopy_async.testing.request_log",
     "make_event": "canopy_async.testing.event_maker",
 }

@@ -16,7 +16,14 @@ from canopy_async.testing.api_instants import (
 from canopy_async.testing.faults import Dice
 from canopy_async.testing.sample_data import EventMaker, make_identity
 from canopy_async.testing.server_thread import synchronized
-from canopy_async.testing.store import Item, Row, Store, as_json, plain_as_json
+from canopy_async.testing.store import (
+    UNION,
+    Item,
+    Row,
+    Store,
+    as_json,
+    plain_as_json,
+)
 
 IDENTITIES = "identities"
 SEARCHED = ("action", "actor_label", "resource_label", "category")
@@ -24,6 +31,9 @@ SEARCHED_IDENTITY = ("email", "first_name", "last_name", "external_id", "id")
 SEED_START = datetime(2026, 1, 1, tzinfo=UTC)
 
 _TICK = timedelta(milliseconds=1)
+_OF_NO_IDENTITY = ""
+_HIDDEN = "hidden"
+"""The list of what the account does not see; no list of events has this name."""
 
 
 def log_of(identity: str) -> str:
@@ -219,6 +229,39 @@ class Content:
         made = list(self._given_items(identity, rows))
         self.store.add(log_of(identity), [item for _, item in made])
         return [row for row, _ in made]
+
+    @synchronized
+    def add_account_event(self, *, hidden: bool = False, **fields: object) -> Row:
+        """Adds one event that belongs to the account, and to no identity.
+
+        Args:
+            hidden: Whether the log of the account does not show it.
+            **fields: As in `add_event`.
+
+        Returns:
+            The row as it is served.
+        """
+        ((row, item),) = self._given_items(_OF_NO_IDENTITY, [fields])
+        self.store.add(_HIDDEN if hidden else log_of(_OF_NO_IDENTITY), [item])
+        return row
+
+    @synchronized
+    def account_events(self, *, order: Literal["asc", "desc"] = "desc") -> list[Row]:
+        """The events of the log of the account as they are now.
+
+        They are those of all identities, and those that belong to no identity, such as
+        the rows that reading this log writes.
+
+        Args:
+            order: By ``created_at``; ties by insertion, or the other way round.
+
+        Returns:
+            The rows as they are served.
+        """
+        numbers = [number for _, number in self.store.order(UNION)]
+        if order == "desc":
+            numbers.reverse()
+        return [json.loads(row) for row in self.store.rows(numbers)]
 
     @synchronized
     def delete_oldest(self, identity: str, n: int = 1) -> list[str]:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from canopy_async.testing import answers
+from canopy_async.testing.account_portal import AccountPortal, LogRequest
 from canopy_async.testing.api_instants import Clock
 from canopy_async.testing.content import IDENTITIES, log_of, merged
 from canopy_async.testing.faults import Dice, Failure, Faults, RetryAfter
 from canopy_async.testing.request_log import (
+    ACCOUNT_LOG_PATH,
     AUDIT_PATH,
+    EVENT_PATH,
     RecordedRequest,
     RequestLog,
     SlidingWindow,
@@ -62,6 +65,7 @@ class Portal:
         self._dice = dice
         self._clock = clock
         self._page_limit = page_limit
+        self._of_account = AccountPortal(server, dice=dice, clock=clock)
         self._window = SlidingWindow()
         self._counts: defaultdict[tuple[str, View], deque[int]] = defaultdict(deque)
         self._inserts = _Share()
@@ -198,7 +202,7 @@ class Portal:
 
     def _admit(
         self, request: web.BaseRequest, record: RecordedRequest, faults: Faults
-    ) -> PageQuery:
+    ) -> PageQuery | LogRequest | None:
         if record.path_template is None:
             raise RefusedError(404, f"Cannot {record.method} {record.path}")
         if record.method != "GET":
@@ -206,6 +210,12 @@ class Portal:
         self._tokens.check(request.headers.get("Authorization"))
         if record.account != self._server.account:
             raise RefusedError(404, "Account not found", code="account.not_found")
+        if record.path_template == ACCOUNT_LOG_PATH:
+            self._of_account.check_available()
+            return self._of_account.admit(request)
+        if record.path_template == EVENT_PATH:
+            self._of_account.check_available()
+            return None
         refuse_repeated(request)
         is_log = record.path_template == AUDIT_PATH
         return parse_query(
@@ -215,7 +225,26 @@ class Portal:
             faults=faults,
         )
 
-    def _read(self, record: RecordedRequest, query: PageQuery, faults: Faults) -> bytes:
+    def _read(
+        self,
+        record: RecordedRequest,
+        query: PageQuery | LogRequest | None,
+        faults: Faults,
+    ) -> bytes:
+        if isinstance(query, PageQuery):
+            return self._read_page(record, query, faults)
+        self._write("before", record, faults)
+        if query is None:
+            body = _changed(self._of_account.event(record.event or ""), faults)
+        else:
+            rows, meta = self._of_account.read(query)
+            body = _rendered(rows, meta, faults)
+        self._write("after", record, faults)
+        return body
+
+    def _read_page(
+        self, record: RecordedRequest, query: PageQuery, faults: Faults
+    ) -> bytes:
         name = IDENTITIES if record.identity is None else log_of(record.identity)
         store = self._server.store
         self._write("before", record, faults)
@@ -285,6 +314,15 @@ def _rendered(rows: list[str], meta: Row, faults: Faults) -> bytes:
         page["items"][-1] = merged(page["items"][-1], faults.bad_row)
     served = page if faults.tamper is None else faults.tamper(page)
     return as_json(served).encode()
+
+
+def _changed(text: str, faults: Faults) -> bytes:
+    """One event as it is served."""
+    if faults.body is not None:
+        return faults.body
+    if faults.tamper is None:
+        return text.encode()
+    return as_json(faults.tamper(json.loads(text))).encode()
 
 
 async def _pause(seconds: float) -> None:

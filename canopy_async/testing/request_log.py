@@ -12,6 +12,8 @@ from canopy_async._util.public import publish
 
 AUDIT_PATH = "/portal/v1/accounts/{accountSlug}/identities/{id}/audit"
 IDENTITIES_PATH = "/portal/v1/accounts/{accountSlug}/identities"
+ACCOUNT_LOG_PATH = "/portal/v1/accounts/{accountSlug}/audit-log/identities"
+EVENT_PATH = "/portal/v1/accounts/{accountSlug}/audit-log/identities/{id}"
 REDACTED = "<redacted>"
 
 
@@ -26,6 +28,7 @@ class RecordedRequest:
         path_template: The endpoint's path in the reference; None if unknown.
         account: The account slug of the path, decoded.
         identity: The identity's id of the path, decoded; None for other endpoints.
+        event: The event's id of the path, decoded; None for other endpoints.
         query: The query parameters, decoded; the last one of a name.
         page: ``page`` as a number, None if missing or no number.
         take: ``take``, likewise.
@@ -44,6 +47,7 @@ class RecordedRequest:
     path_template: str | None
     account: str | None
     identity: str | None
+    event: str | None = None
     query: dict[str, str]
     page: int | None
     take: int | None
@@ -78,7 +82,8 @@ class RequestLog:
             path=path,
             path_template=template,
             account=account,
-            identity=identity,
+            identity=None if template == EVENT_PATH else identity,
+            event=identity if template == EVENT_PATH else None,
             query=query,
             page=parse_int(query.get("page")),
             take=parse_int(query.get("take")),
@@ -137,13 +142,27 @@ def route(path: str) -> tuple[str | None, str | None, str | None]:
         path: The path as it was sent.
 
     Returns:
-        The path template, the account and the identity; None for each unknown.
+        The path template, the account, and the identity or the event; None for each
+        unknown.
     """
     match path.split("/"):
         case ["", "portal", "v1", "accounts", account, "identities"]:
             return IDENTITIES_PATH, unquote(account), None
         case ["", "portal", "v1", "accounts", account, "identities", identity, "audit"]:
             return AUDIT_PATH, unquote(account), unquote(identity)
+        case ["", "portal", "v1", "accounts", account, "audit-log", "identities"]:
+            return ACCOUNT_LOG_PATH, unquote(account), None
+        case [
+            "",
+            "portal",
+            "v1",
+            "accounts",
+            account,
+            "audit-log",
+            "identities",
+            event,
+        ]:
+            return EVENT_PATH, unquote(account), unquote(event)
         case _:
             return None, None, None
 

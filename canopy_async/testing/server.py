@@ -8,6 +8,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from canopy_async._util.public import publish
+from canopy_async.testing.account_rules import DOCUMENTED, LogRules
 from canopy_async.testing.api_instants import Clock, utc_now
 from canopy_async.testing.content import Content
 from canopy_async.testing.faults import (
@@ -31,8 +32,9 @@ _PATIENCE = 0.05
 class LocalCanopy(Content):
     """A server of the audit API, real HTTP over SQLite, with faults to order.
 
-    It knows the two page-based endpoints: the audit log of an identity and the
-    list of identities. Everything random comes from ``seed``.
+    It knows the two page-based endpoints, the audit log of an identity and the list
+    of identities, and the log of the account with its single events, which holds the
+    events of all identities. Everything random comes from ``seed``.
 
     The server runs in a thread with an event loop of its own, so that no test can
     hang it by blocking: start it with ``with`` in any test, or with ``async with``. Its
@@ -41,6 +43,7 @@ class LocalCanopy(Content):
 
     Attributes:
         faults: What goes wrong from now on; may be set at any time.
+        log_rules: What the log of the account is like; may be set at any time.
         token: An admin's bearer token that does not expire.
 
     Args:
@@ -49,6 +52,7 @@ class LocalCanopy(Content):
         path: The SQLite database; a file keeps its rows between servers.
         seed: Where data, faults and tokens are derived from.
         page_limit: The largest ``take`` that is allowed.
+        log_rules: What the log of the account is like.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         clock: The wall clock, for new events, for the expiry of tokens and for the
@@ -75,12 +79,14 @@ class LocalCanopy(Content):
         path: str = ":memory:",
         seed: int = 0,
         page_limit: int = 100,
+        log_rules: LogRules = DOCUMENTED,
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Clock = utc_now,
     ) -> None:
         super().__init__(account=account, path=path, seed=seed, clock=clock)
         self.faults = faults
+        self.log_rules = log_rules
         self._host = host
         self._port = port
         self._log = RequestLog()

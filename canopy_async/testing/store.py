@@ -14,6 +14,10 @@ Row = dict[str, Any]
 Entry = tuple[str, int]
 """The sort key of a row and its number, which grows with every insert."""
 
+UNION = "audit/*"
+"""The name of all lists of events together: what an account sees."""
+
+_OF_UNION = "audit/"
 _VIEWS = 16
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PLAIN_ENCODER = msgspec.json.Encoder()
@@ -30,6 +34,7 @@ CREATE TABLE IF NOT EXISTS items (
 );
 CREATE INDEX IF NOT EXISTS items_in_order ON items (list, sort_key, number);
 CREATE INDEX IF NOT EXISTS items_by_id ON items (list, id);
+CREATE INDEX IF NOT EXISTS items_by_id_alone ON items (id);
 """
 _INSERT = """
 INSERT INTO items (number, list, id, sort_key, haystack, tags, row)
@@ -37,6 +42,27 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _TIMELINE = """
 SELECT sort_key, number FROM items WHERE list = ? ORDER BY sort_key, number
+"""
+_UNION_TIMELINE = """
+SELECT sort_key, number FROM items WHERE list GLOB 'audit/*' ORDER BY sort_key, number
+"""
+_UNION_VIEW = """
+SELECT sort_key, number FROM items
+WHERE list GLOB 'audit/*' AND instr(haystack, ?) > 0
+    AND (? = '[]' OR json_extract(row, '$.action') IN (SELECT value FROM json_each(?)))
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?) AS wanted
+        WHERE json_extract(items.row, '$.' || wanted.key) IS NOT wanted.value
+    )
+ORDER BY sort_key, number
+"""
+_UNION_ROWS = """
+SELECT row FROM items
+WHERE list GLOB 'audit/*' AND json_extract(row, '$.' || ?) = ?
+ORDER BY sort_key, number
+"""
+_UNION_ROWS_BY_ID = """
+SELECT row FROM items WHERE list GLOB 'audit/*' AND id = ? ORDER BY number
 """
 _ROWS = """
 SELECT number, row FROM items WHERE number IN (SELECT value FROM json_each(?))
@@ -94,7 +120,23 @@ class View:
     without_tag: str | None = None
 
 
+@attrs.frozen(kw_only=True)
+class LogView:
+    """A selection of the rows of an account.
+
+    Attributes:
+        term: What is looked for in the text of rows.
+        actions: The actions, any of which may match; none for all.
+        fields: Fields that must have a value, by name.
+    """
+
+    term: str = ""
+    actions: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+
+
 WHOLE_LIST = View()
+WHOLE_LOG = LogView()
 
 
 class Store:
@@ -113,7 +155,9 @@ class Store:
         (newest,) = self._db.execute("SELECT max(number) FROM items").fetchone()
         self._number: int = newest or 0
         self._timelines: dict[str, list[Entry]] = {}
-        self._views: OrderedDict[tuple[str, View], list[Entry]] = OrderedDict()
+        self._views: OrderedDict[tuple[str, View | LogView], list[Entry]] = (
+            OrderedDict()
+        )
 
     def close(self) -> None:
         """Closes the database; the rows of a file stay in it."""
@@ -132,15 +176,17 @@ class Store:
         """
         added: list[Entry] = []
         # An order that is read while rows are on their way must not be kept.
-        timeline = self._timelines.pop(name, None)
+        names = _lists_with(name)
+        timelines = {one: self._timelines.pop(one, None) for one in names}
         try:
             with self._db:
                 self._db.executemany(_INSERT, self._numbered(name, items, added))
         finally:
-            self._timelines.pop(name, None)
-            self._forget_views(name)
-        if timeline is not None:
-            self._timelines[name] = _extended(timeline, added)
+            for one in names:
+                self._forget(one)
+        for one, timeline in timelines.items():
+            if timeline is not None:
+                self._timelines[one] = _extended(timeline, added)
         return len(added)
 
     def remove(self, name: str, numbers: Iterable[int]) -> None:
@@ -150,8 +196,8 @@ class Store:
                 "DELETE FROM items WHERE list = ? AND number = ?",
                 [(name, number) for number in numbers],
             )
-        self._timelines.pop(name, None)
-        self._forget_views(name)
+        for one in _lists_with(name):
+            self._forget(one)
 
     def remove_oldest(self, name: str, count: int) -> list[str]:
         """Deletes the first rows of a list.
@@ -174,8 +220,8 @@ class Store:
         """Deletes every row of a list."""
         with self._db:
             self._db.execute("DELETE FROM items WHERE list = ?", (name,))
-        self._timelines.pop(name, None)
-        self._forget_views(name)
+        for one in _lists_with(name):
+            self._forget(one)
 
     def numbers(self, name: str, item_id: str) -> list[int]:
         """The numbers of the rows with this id."""
@@ -184,7 +230,20 @@ class Store:
         )
         return [number for (number,) in found]
 
-    def order(self, name: str, view: View = WHOLE_LIST) -> Sequence[Entry]:
+    def union_rows(self, field: str, value: str) -> list[str]:
+        """The rows of all lists of events with a value, as JSON, oldest first.
+
+        Args:
+            field: The name of a field.
+            value: Its value.
+        """
+        if field == "id":
+            found = self._db.execute(_UNION_ROWS_BY_ID, (value,))
+        else:
+            found = self._db.execute(_UNION_ROWS, (field, value))
+        return [row for (row,) in found]
+
+    def order(self, name: str, view: View | LogView = WHOLE_LIST) -> Sequence[Entry]:
         """The order of a list, ascending, ties by insertion.
 
         Args:
@@ -194,11 +253,15 @@ class Store:
         Returns:
             The entries. They are live: slice them before the next write.
         """
-        if view == WHOLE_LIST:
+        if view in (WHOLE_LIST, WHOLE_LOG):
             return self._timeline(name)
         key = (name, view)
         if key not in self._views:
-            self._views[key] = self._select_view(name, view)
+            self._views[key] = (
+                self._select_view(name, view)
+                if isinstance(view, View)
+                else self._select_log(view)
+            )
             if len(self._views) > _VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(key)
@@ -232,14 +295,25 @@ class Store:
 
     def _timeline(self, name: str) -> list[Entry]:
         if name not in self._timelines:
-            self._timelines[name] = self._db.execute(_TIMELINE, (name,)).fetchall()
+            self._timelines[name] = (
+                self._db.execute(_UNION_TIMELINE).fetchall()
+                if name == UNION
+                else self._db.execute(_TIMELINE, (name,)).fetchall()
+            )
         return self._timelines[name]
 
     def _select_view(self, name: str, view: View) -> list[Entry]:
         parameters = attrs.asdict(view) | {"list": name, "term": view.term.casefold()}
         return self._db.execute(_VIEW, parameters).fetchall()
 
-    def _forget_views(self, name: str) -> None:
+    def _select_log(self, view: LogView) -> list[Entry]:
+        actions = json.dumps(view.actions)
+        fields = json.dumps(dict(view.fields))
+        asked = (view.term.casefold(), actions, actions, fields)
+        return self._db.execute(_UNION_VIEW, asked).fetchall()
+
+    def _forget(self, name: str) -> None:
+        self._timelines.pop(name, None)
         for key in [key for key in self._views if key[0] == name]:
             del self._views[key]
 
@@ -266,6 +340,11 @@ def plain_as_json(row: Row) -> str:
         return _PLAIN_ENCODER.encode(row).decode()
     except UnicodeEncodeError:
         return as_json(row)
+
+
+def _lists_with(name: str) -> tuple[str, ...]:
+    """Names the lists that a row of a list is in."""
+    return (name, UNION) if name.startswith(_OF_UNION) else (name,)
 
 
 def _extended(timeline: list[Entry], added: list[Entry]) -> list[Entry]:

@@ -76,11 +76,11 @@ class Reader:
 
     def _take(self, page):
         if page is None:
-            return self.walk.take_missing()
+            return self.walk.accept_missing()
         if page is DENIED:
-            assert self.walk.refused()
+            assert self.walk.retry_without_sort()
             return ()
-        return self.walk.take(page)
+        return self.walk.accept_page(page)
 
     def fails(self, error, match=None):
         with pytest.raises(error, match=match):

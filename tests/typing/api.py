@@ -79,7 +79,7 @@ def watch(record: HookRecord) -> None:
         case CooldownStarted():
             assert_type(record.seconds, float)
         case PageReceived():
-            assert_type(record.item_count, int)
+            assert_type(record.item_count, int | None)
 
 
 async def sessions(http: aiohttp.ClientSession) -> None:

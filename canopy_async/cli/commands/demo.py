@@ -29,6 +29,7 @@ __all__ = ["run_demo"]
 
 _IDENTITY: Final = "idn_demo"
 _SHOWN: Final = 5
+_DENIED: Final = 20
 
 
 @attrs.frozen
@@ -36,6 +37,8 @@ class _Result:
     last: list[AuditEvent]
     report: ReadReport
     seconds: float
+    denied: int = 0
+    denied_requests: int = 0
 
 
 async def run_demo(*, events: int, concurrency: int, latency_ms: float) -> None:
@@ -64,6 +67,7 @@ async def run_demo(*, events: int, concurrency: int, latency_ms: float) -> None:
             with _bars(console) as bars:
                 await _seed(server, events, bars)
                 result = await _read(session, events, bars)
+            result = await _newest_denied(session, result)
     _print(result, console)
 
 
@@ -87,6 +91,15 @@ async def _read(session: CanopySession, events: int, bars: Progress) -> _Result:
             bars.update(bar, completed=progress.seen, total=progress.total)
     _say(bars, f"Read {run.progress.seen:,} events", started)
     return _Result(list(last), run.report, time.perf_counter() - started)
+
+
+async def _newest_denied(session: CanopySession, result: _Result) -> _Result:
+    """Add what one look at the log of the whole account has found."""
+    newest = session.account_events(outcome="denied", limit=_DENIED)
+    async with newest.open() as run:
+        found = [event async for event in run]
+        requests = run.progress.requests
+    return attrs.evolve(result, denied=len(found), denied_requests=requests)
 
 
 def _bars(console: "Console") -> Progress:
@@ -118,6 +131,11 @@ def _print(result: _Result, console: "Console") -> None:
         "seconds": f"{seconds:.2f}",
         "events/s": f"{report.delivered / seconds:,.0f}",
         "report": in_words(report),
+        "account's log": (
+            f"the newest {result.denied} denied events of the whole account took"
+            f" {result.denied_requests} request"
+            f"{'' if result.denied_requests == 1 else 's'}"
+        ),
     }
     summary = Table.grid(padding=(0, 2))
     summary.add_column(style="bold", no_wrap=True)

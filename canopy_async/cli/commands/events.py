@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
-__all__ = ["Account", "read_events", "read_identities"]
+__all__ = [
+    "Account",
+    "read_events",
+    "read_identities",
+    "row_renderer",
+    "write_rows",
+]
 
 T = TypeVar("T", AuditEvent, Identity)
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -111,7 +117,7 @@ async def read_events(
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.events(identity_id, **options)
-        await _write(stream, _renderer(event_table, as_json=as_json))
+        await write_rows(stream, row_renderer(event_table, as_json=as_json))
 
 
 async def read_identities(
@@ -132,10 +138,11 @@ async def read_identities(
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.identities(**options)
-        await _write(stream, _renderer(identity_table, as_json=as_json))
+        await write_rows(stream, row_renderer(identity_table, as_json=as_json))
 
 
-async def _write(stream: Stream[T], render: Callable[[Sequence[T]], bytes]) -> None:
+async def write_rows(stream: Stream[T], render: Callable[[Sequence[T]], bytes]) -> None:
+    """Write the rows of a stream to standard output, and complain of its warnings."""
     output = Output(sys.stdout)
     async with stream.open() as run:
         while (rows := await run.next_batch()) is not None:
@@ -150,9 +157,15 @@ class _MakeTable(Protocol[T_contra]):
     ) -> "Table": ...
 
 
-def _renderer(
+def row_renderer(
     make_table: _MakeTable[T], *, as_json: bool | None
 ) -> Callable[[Sequence[T]], bytes]:
+    """Return what makes JSON lines or a table of rows, batch by batch.
+
+    Args:
+        make_table: Makes a table.
+        as_json: Whether to make JSON lines; None is unless on a terminal.
+    """
     if as_json is None:
         as_json = sys.stdout is None or not sys.stdout.isatty()
     return json_lines if as_json else _table_lines(make_table)

@@ -24,7 +24,7 @@ from canopy_async.cli.terminal.exit import INCOMPLETE, argument_checks, complain
 from canopy_async.cli.terminal.output import Output
 from canopy_async.cli.terminal.render import event_table, json_lines, visible
 
-__all__ = ["follow_events"]
+__all__ = ["follow_events", "start_of", "tell_of_warnings", "write_batches"]
 
 
 async def follow_events(
@@ -71,14 +71,14 @@ async def follow_events(
             follower = canopy.follow(
                 _Account(canopy, identity_ids) if is_all else identity_ids,
                 checkpoints=store,
-                start=_start_of(start),
+                start=start_of(start),
                 **options,
             )
-        _tell_of_warnings(follower, secret=account.token)
+        tell_of_warnings(follower, secret=account.token)
         if store is not None:
             await stack.enter_async_context(store)
         await stack.enter_async_context(follower)
-        await _write(follower, store, _renderer(as_json=as_json))
+        await write_batches(follower, store, _renderer(as_json=as_json))
     for identity_id, error in follower.failures.items():
         complain(f"{identity_id} could not be read: {error}", secret=account.token)
     if follower.failures:
@@ -102,7 +102,7 @@ class _Account:
             yield identity
 
 
-def _start_of(text: str) -> Literal["now", "beginning"] | datetime:
+def start_of(text: str) -> Literal["now", "beginning"] | datetime:
     """Return the instant that a text names, in UTC where it does not say."""
     try:
         instant = datetime.fromisoformat(text)
@@ -112,11 +112,12 @@ def _start_of(text: str) -> Literal["now", "beginning"] | datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-async def _write(
+async def write_batches(
     follower: Follower,
     store: CheckpointStore | None,
     render: Callable[[Batch], bytes],
 ) -> None:
+    """Write batches to standard output, and save the checkpoint of each after it."""
     output = Output(sys.stdout)
     async for batch in follower:
         if batch.gap is not None:
@@ -161,7 +162,8 @@ class _Complaints(logging.Handler):
         return self._follower.listing_failure
 
 
-def _tell_of_warnings(follower: Follower, *, secret: str) -> None:
+def tell_of_warnings(follower: Follower, *, secret: str) -> None:
+    """Write what the library warns of to standard error from now on."""
     logger = logging.getLogger("canopy_async")
     logger.addHandler(_Complaints(follower, secret=secret))
     logger.propagate = False

@@ -91,6 +91,10 @@ _PROOFS: Final = {
     Proof.SHARED_ID: "every page shares an event with the one before it",
     Proof.COUNT: "as many different events as the server counted, all through",
     Proof.FENCE: "the first page read again at the end was still the same",
+    Proof.CURSOR: (
+        "the log was read by time, and every two requests after one another showed the"
+        " events between them alike"
+    ),
     Proof.NONE: "nothing to lean on",
 }
 

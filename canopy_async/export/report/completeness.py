@@ -50,6 +50,7 @@ _PROOFS: Final = {
     Proof.SHARED_ID: "every page shares an event with the one before it",
     Proof.COUNT: "as many different events as the server counted, all through",
     Proof.FENCE: "the first page, read again at the end, was still the same",
+    Proof.CURSOR: "requests that follow one another in time share their events",
     Proof.NONE: "nothing",
 }
 _REASONS: Final = {

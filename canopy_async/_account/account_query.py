@@ -1,0 +1,130 @@
+"""`AccountQuery`: which events of an account's log are wanted."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final, cast
+
+import attrs
+
+from canopy_async._api.log_requests import encoded_filters
+from canopy_async._util.arguments import check_text
+from canopy_async._walk import Span
+
+__all__ = ["AccountQuery"]
+
+
+def _actions(value: Any) -> tuple[str, ...]:
+    """Return one action or several as a tuple.
+
+    Raises:
+        TypeError: One of them is not a str.
+        ValueError: One of them is empty, or holds a comma, which divides two.
+    """
+    if isinstance(value, str):
+        value = (value,)
+    if not hasattr(value, "__iter__"):
+        raise TypeError(f"action must be a str or several, not {type(value).__name__}")
+    actions = tuple(cast("Iterable[Any]", value))
+    for action in actions:
+        _check_filled("action", action)
+        if "," in action:
+            raise ValueError(
+                f"action must not hold a comma, got {action!r}: pass several actions"
+                " as a list"
+            )
+    return actions
+
+
+def _check_filled(name: str, value: Any) -> None:
+    if not check_text(name, value):
+        raise ValueError(f"{name} must not be empty: leave it out for any")
+
+
+@attrs.frozen(kw_only=True)
+class AccountQuery:
+    """The events of an account's log that are wanted.
+
+    It checks itself when it is made, and is passed on whole. An event is wanted where
+    all that is given holds.
+
+    Attributes:
+        since: The earliest ``created_at``, inclusive; aware.
+        until: The first ``created_at`` that is not wanted; aware.
+        action: The actions, any of which may match; none for all.
+        category: The category, also one that this library does not know.
+        severity: The severity, exactly: not those above it.
+        outcome: The outcome.
+        actor_id: The id of the actor.
+        actor_type: The type of the actor.
+        resource_type: The type of the resource.
+        resource_id: The id of the resource.
+        correlation_id: The id that the events of one request share.
+        application_id: The application.
+        environment_id: The environment.
+        q: Search term.
+        span: The bounds in time.
+        filters: Everything else, as it is sent with each request.
+
+    Raises:
+        TypeError: A field has the wrong type.
+        ValueError: A field is out of bounds; the message names it.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    action: tuple[str, ...] = attrs.field(default=(), converter=_actions)
+    category: str | None = None
+    severity: str | None = None
+    outcome: str | None = None
+    actor_id: str | None = None
+    actor_type: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+    correlation_id: str | None = None
+    application_id: str | None = None
+    environment_id: str | None = None
+    q: str | None = None
+    span: Span = attrs.field(init=False, repr=False, eq=False)
+    filters: str = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Check each field, by name."""
+        given = [("action", action) for action in self.action]
+        for name in _TEXTS:
+            value = getattr(self, name)
+            if value is not None:
+                _check_filled(name, value)
+                given.append((name, str(value)))
+        set_field = object.__setattr__
+        set_field(self, "span", Span(since=self.since, until=self.until))
+        set_field(self, "filters", encoded_filters(given))
+
+    @property
+    def named(self) -> dict[str, str | datetime | None]:
+        """The fields by name: what a scope is made of."""
+        fields: dict[str, str | datetime | None] = {
+            name: None if getattr(self, name) is None else str(getattr(self, name))
+            for name in _TEXTS
+        }
+        actions = ",".join(sorted(set(self.action))) or None
+        return {
+            **fields,
+            "action": actions,
+            "since": self.since,
+            "until": self.until,
+        }
+
+
+_TEXTS: Final = (
+    "category",
+    "severity",
+    "outcome",
+    "actor_id",
+    "actor_type",
+    "resource_type",
+    "resource_id",
+    "correlation_id",
+    "application_id",
+    "environment_id",
+    "q",
+)

@@ -1,0 +1,99 @@
+"""`AccountStream`: the log of an account, to be read with ``async for``."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import attrs
+
+from canopy_async._account.account_run import AccountReader, AccountRun
+from canopy_async._account.account_walk import AccountWalk
+from canopy_async._api.log_requests import MAX_LIMIT
+from canopy_async._read.stream import Stream
+from canopy_async._transport.lanes import Lanes
+from canopy_async._util.public import publish
+from canopy_async.models import AuditEvent, Page
+
+__all__ = ["AccountStream"]
+
+
+@attrs.frozen(eq=False, repr=False)
+class AccountStream(Stream[AuditEvent]):
+    """The log of an account to be read: a description, which sends nothing by itself.
+
+    Each iteration is a pass of its own, from the newest event on. It is a `Stream` in
+    all but two things: this log has no numbered pages, and the server does not count
+    it, so that `count` has to read it.
+
+    Example:
+        >>> async for event in canopy.account_events(outcome="denied", limit=20):
+        ...     print(event.created_at, event.action)
+    """
+
+    _filters: str = attrs.field(alias="filters")
+
+    def __repr__(self) -> str:
+        """Show what is read, in one short line."""
+        return f"<AccountStream: {self._endpoint.path}>"
+
+    def open(self) -> AccountRun:
+        """Return a new pass, to be used with ``async with``."""
+        return self.open_over(self._transport)
+
+    def open_over(self, lanes: Lanes, *, checks_until: bool = True) -> AccountRun:
+        """Return a new pass that takes its turns in another round.
+
+        Args:
+            lanes: The round.
+            checks_until: Whether a time that is not over is refused.
+        """
+        now = self._transport.server_time or datetime.now(UTC)
+        span, options = self._span, self._options
+        walk = AccountWalk(
+            now=now,
+            since=span.since,
+            until=span.until,
+            resume=span.resume,
+            limit=options.limit,
+            take=MAX_LIMIT,
+            concurrency=options.concurrency,
+        )
+        return AccountRun(
+            AccountReader(
+                endpoint=self._endpoint,
+                filters=self._filters,
+                walk=walk,
+                lane=lanes.open_lane(),
+                span=span,
+                scope=self._scope,
+                concurrency=options.concurrency,
+                checks_until=checks_until,
+            )
+        )
+
+    def pages(self) -> AsyncIterator[Page[AuditEvent]]:
+        """Refuse: this log has no numbered pages.
+
+        Raises:
+            TypeError: At the call.
+        """
+        raise TypeError(
+            "the account's log has no numbered pages: iterate over its events, or over"
+            " the batches of open().next_batch()"
+        )
+
+    async def count(self) -> int:
+        """Return how many events there are now, by reading them all.
+
+        The server does not count this log.
+
+        Raises:
+            CanopyError: The read failed; carries ``checkpoint``.
+        """
+        found = 0
+        async with self.open() as run:
+            while (batch := await run.next_batch()) is not None:
+                found += len(batch)
+        return found
+
+
+publish("canopy_async", AccountStream)

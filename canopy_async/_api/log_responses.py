@@ -1,0 +1,63 @@
+"""Answers of the account's log, without I/O."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from canopy_async._api.responses import Response, decoded_by
+from canopy_async.models import EventDetail
+
+__all__ = ["detail_from", "ends_of"]
+
+
+class _Instant(msgspec.Struct, gc=False):
+    created_at: datetime
+
+
+class _Cursor(msgspec.Struct, gc=False):
+    next_cursor: str | None
+
+
+class _Shape(msgspec.Struct, gc=False):
+    """A page of which only the instants are read."""
+
+    items: list[_Instant]
+    pagination: _Cursor
+
+
+_shape_of: Final = msgspec.json.Decoder(_Shape).decode
+
+
+def ends_of(body: bytes) -> tuple[list[datetime], str | None] | None:
+    """Return the instants of the rows of a page, and its cursor.
+
+    It takes a fraction of the time that the rows take.
+
+    Returns:
+        None where the body is no page, or holds an instant that has to be read with
+        care: what is in it, the decoder says.
+    """
+    try:
+        shape = _shape_of(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    instants = [row.created_at for row in shape.items]
+    if any(instant.tzinfo is None for instant in instants):
+        return None
+    return instants, shape.pagination.next_cursor
+
+
+def detail_from(response: Response) -> EventDetail:
+    """Return the event that an answer holds, which was a 200.
+
+    Raises:
+        ProtocolError: The answer breaks the contract; names the field.
+    """
+    # Imported where it is needed: cattrs doubles the time of an import.
+    from canopy_async._api.conversion import structure_detail  # noqa: PLC0415
+
+    def decode(kind: str) -> EventDetail:
+        return structure_detail(response.body, content_type=kind)
+
+    return decoded_by(decode, response)

@@ -1,0 +1,129 @@
+"""`AccountFollower`: new events of a whole account, each once."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from canopy_async._account.account_log import AccountLog
+from canopy_async._account.account_run import advise
+from canopy_async._follow.account_poller import AccountPoller
+from canopy_async._follow.follow_checkpoint import (
+    CheckpointSource,
+    FollowCheckpoint,
+    SavedCheckpoint,
+)
+from canopy_async._follow.follower import Follower
+from canopy_async._follow.options import FollowOptions, Start
+from canopy_async._follow.poller import Poller
+from canopy_async._transport.transport import Transport
+from canopy_async._util.public import publish
+from canopy_async.errors import CanopyError, ForbiddenError, NotFoundError
+
+__all__ = ["AccountFollower"]
+
+_PREFIX: Final = "account:"
+
+
+class AccountFollower(Follower):
+    """New events of a whole account, each once, as long as it is read.
+
+    It is a `Follower` of one log, read with ``async for``, which yields a `Batch` at a
+    time. Its checkpoints can be kept in the store of another follower: they stand there
+    under `key`, which is the ``identity_id`` of its batches.
+
+    An account that has no such log ends it with the 404 or 403 that the server sends.
+    With ``until_caught_up``, so does any other poll that fails, with its error.
+
+    Example:
+        >>> async with CheckpointStore("bot.db") as store:
+        ...     following = canopy.follow_account(checkpoints=store, outcome="denied")
+        ...     async for batch in following:
+        ...         await post(batch.events)
+        ...         await store.save(batch)
+    """
+
+    def __init__(
+        self,
+        log: AccountLog,
+        *,
+        transport: Transport,
+        options: FollowOptions,
+        checkpoint: SavedCheckpoint,
+        checkpoints: CheckpointSource | None,
+    ) -> None:
+        self._key: Final = _PREFIX + log.account
+        saved: Any = {self._key: checkpoint} if checkpoint is not None else None
+        if checkpoints is not None:
+            saved = _OfAccount(checkpoints, self._key)
+        super().__init__(
+            self._key,
+            log_of=lambda _: log,
+            transport=transport,
+            options=options,
+            checkpoints=saved,
+        )
+
+    @property
+    def key(self) -> str:
+        """The account's name in stores of checkpoints, such as ``account:acme``."""
+        return self._key
+
+    @property
+    def checkpoint(self) -> FollowCheckpoint | None:
+        """What was handed out of the log, to the event; None before the first poll."""
+        return self.checkpoints.get(self._key)
+
+    def __repr__(self) -> str:
+        """Show which account is followed, in one short line."""
+        return f"<AccountFollower of {self._key.removeprefix(_PREFIX)}>"
+
+    def add(self, identity_id: str, *, start: Start | None = None) -> None:
+        """Refuse: the log of an account is followed as a whole.
+
+        Raises:
+            TypeError: At the call.
+        """
+        if identity_id != self._key:
+            self._refuse()
+        super().add(identity_id, start=start)
+
+    def remove(self, identity_id: str) -> None:  # noqa: ARG002 - none can be
+        """Refuse: the log of an account is followed as a whole.
+
+        Raises:
+            TypeError: At the call.
+        """
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(
+            "an AccountFollower follows one log: use follow() for identities"
+        )
+
+    def _new_poller(self, **options: Any) -> Poller:
+        return AccountPoller(**options)
+
+    def _failed(self, poller: Poller, error: CanopyError) -> float | None:
+        advise(error)
+        is_refused = isinstance(error, (ForbiddenError, NotFoundError))
+        if is_refused or self._options.until_caught_up:
+            self._stop(error)
+            return None
+        return super()._failed(poller, error)
+
+
+class _OfAccount:
+    """The checkpoint of one account among those that a source has."""
+
+    def __init__(self, source: CheckpointSource, key: str) -> None:
+        if not hasattr(source, "load"):
+            raise TypeError("checkpoints must have load(), as a CheckpointStore has")
+        self._source: Final = source
+        self._key: Final = key
+
+    async def load(self) -> Mapping[str, FollowCheckpoint]:
+        """Return the checkpoint under the account's key, if there is one."""
+        saved = await self._source.load()
+        return {self._key: saved[self._key]} if self._key in saved else {}
+
+
+publish("canopy_async", AccountFollower)

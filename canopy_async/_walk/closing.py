@@ -1,0 +1,76 @@
+"""Closing: the end of a walk, where nothing is left to read.
+
+As a rule the proof holds and the walk is done. Where rows were accepted inside of a
+run of ties that no window bridges, only a list that held still makes that good: as
+many rows were read as the list has places, each page counted as many rows as page 1
+did, and page 1, asked for again, begins the list as it did.
+"""
+
+from typing import TypeVar
+
+from canopy_async._walk.phase import Done, Phase, Step
+from canopy_async._walk.proving import OpenPhase
+from canopy_async._walk.state import ChainState
+from canopy_async._walk.view import Row, View
+from canopy_async._walk.window import Window
+from canopy_async.errors import UnorderedListError, UnprovenTiesError
+
+__all__ = ["Closing", "conclude", "unproven_ties"]
+
+R = TypeVar("R", bound=Row)
+
+
+def conclude(state: ChainState[R]) -> Phase[R]:
+    """Return the phase that follows where nothing is left to read.
+
+    Raises:
+        UnprovenTiesError: The walk accepted rows by ties, and the list moved.
+        UnorderedListError: Rows are missing in a list that seems to hold still.
+    """
+    state.plan.forget_all()
+    state.gap.held = None
+    state.wanted.span.check_past()
+    if not state.is_by_key and state.ledger.steady and not state.adds_up:
+        raise UnorderedListError("rows are missing: the list has no fixed order")
+    if not state.gap.leans_on_ties:
+        return _completed(state)
+    if not state.ledger.steady or not state.adds_up:
+        raise unproven_ties()
+    return Closing(state)
+
+
+class Closing(OpenPhase[R]):
+    """Page 1 is asked for again, to see whether the head of the list held still."""
+
+    def __init__(self, state: ChainState[R]) -> None:
+        super().__init__(state)
+        state.plan.ask_first(Window(1, state.first_take))
+
+    def plan(self) -> Window | None:
+        """Ask for nothing but page 1."""
+        return None
+
+    def _step(self, view: View[R] | None) -> Step[R]:
+        state = self._state
+        if view is None or not state.ledger.steady or not state.head.is_still(view):
+            raise unproven_ties()
+        state.plan.forget_all()
+        return Step((), _completed(state))
+
+    def _ask_for_fewer(self, take: int) -> Step[R] | None:
+        """Give up: fewer rows than page 1 had don't show that page 1 held still."""
+        del take
+        raise unproven_ties()
+
+
+def _completed(state: ChainState[R]) -> Phase[R]:
+    state.ledger.complete = True
+    return Done[R]()
+
+
+def unproven_ties() -> UnprovenTiesError:
+    """Return the error of a run of ties that can't be proven."""
+    return UnprovenTiesError(
+        "more rows share one created_at than a page shows together with what comes"
+        " before and after them, and the list moved while they were read"
+    )

@@ -1,0 +1,351 @@
+"""The state of an overlap chain: what its phases share."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from canopy_async._walk.cover import Accepted, Cover
+from canopy_async._walk.id_cover import IdCover
+from canopy_async._walk.key_cover import KeyCover
+from canopy_async._walk.ledger import Ledger
+from canopy_async._walk.list_end import ListEnd
+from canopy_async._walk.planner import SURE_TAKE, Planner
+from canopy_async._walk.span import WHOLE, Span
+from canopy_async._walk.ties import TieRun
+from canopy_async._walk.view import Row, View, check_page
+from canopy_async._walk.window import Window
+from canopy_async.errors import RequestBudgetError, UnorderedListError
+from canopy_async.models import Page
+from canopy_async.report import Proof, ReadReport, weakest
+
+__all__ = ["ChainState", "Wanted"]
+
+R = TypeVar("R", bound=Row)
+
+_MOST_BARREN: Final = 8
+"""Windows of the plan in a row that bring nothing new, before the cover is sought."""
+
+_MOST_BARREN_AT_ALL: Final = 160
+"""Answers in a row that bring nothing new: to search, to seek and to sample a run of
+ties takes 40 each at most."""
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """The rows that are wanted of a list, and how the server was asked to sort it.
+
+    Attributes:
+        limit: Rows to hand out at most.
+        order: The order that is asked for.
+        sort_by: The column that is asked for.
+        span: The part of the list that is wanted.
+        accept_unordered: Whether a list that is not sorted by ``created_at`` is read
+            by the shared-id certificate instead of raising.
+    """
+
+    limit: int | None = None
+    order: str | None = None
+    sort_by: str | None = None
+    span: Span = WHOLE
+    accept_unordered: bool = False
+
+
+@attrs.define(eq=False)
+class Gap(Generic[R]):
+    """The gap at a seam that does not hold, and the run of ties that it may lie in.
+
+    Attributes:
+        held: The view after the gap. It is looked at again once the gap is closed.
+        ties: The run of ties at the cover, where no window can bridge it.
+        leans_on_ties: Whether rows were accepted because their window shares a tied
+            row with the cover, which alone proves nothing.
+        has_sampled: Whether rows were taken out of the middle of a run of ties. From
+            then on, not each window shares a row with the one before it.
+    """
+
+    held: View[R] | None = None
+    ties: TieRun[R] | None = None
+    leans_on_ties: bool = False
+    has_sampled: bool = False
+
+
+@attrs.define(eq=False)
+class Patience:
+    """The count of answers in a row that brought nothing new.
+
+    Attributes:
+        is_lost: Whether the plan was left because its windows brought nothing new.
+            Until some row is new, one window is asked for at a time.
+    """
+
+    is_lost: bool = False
+    _barren: int = 0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether so many answers brought nothing new that the plan leads nowhere."""
+        return self._barren >= _MOST_BARREN
+
+    def renew(self) -> None:
+        """Begin to count anew: an answer brought rows."""
+        self._barren, self.is_lost = 0, False
+
+    def note_barren(self, *, is_done: bool, counted: int) -> None:
+        """Count an answer that brought nothing new.
+
+        Args:
+            is_done: Whether the walk is done with it.
+            counted: How many rows the server counts.
+
+        Raises:
+            RequestBudgetError: There are too many of them, and the walk is not done.
+        """
+        self._barren += 1
+        if self._barren > _MOST_BARREN_AT_ALL and not is_done:
+            raise RequestBudgetError(
+                f"{self._barren} answers in a row brought nothing new, though the"
+                f" server counts {counted} rows"
+            )
+
+
+@attrs.frozen
+class Head:
+    """The keys and ids of page 1.
+
+    The rows themselves are let go of: those of many reads at once would take the
+    processor's cache from each other.
+    """
+
+    keys: Sequence[Any] = ()
+    ids: Sequence[str] = ()
+
+    def is_still(self, view: View[Any]) -> bool:
+        """Tell whether page 1, asked for again, shows that nothing moved there."""
+        if not view.keys or view.keys != self.keys:
+            return False
+        # Where all rows have one key, rows may have come or gone without a trace.
+        return view.keys[0] != view.keys[-1] or view.members == frozenset(self.ids)
+
+
+class ChainState(Generic[R]):
+    """What the phases of one overlap chain share.
+
+    Args:
+        wanted: The rows that are wanted.
+        take: Rows per page at most, for the windows that are planned.
+        max_take: Rows per page at most of windows that bridge a gap, where more rows
+            help; None for ``take``, or for as many as suffice.
+
+    Attributes:
+        wanted: The rows that are wanted.
+        take: Rows per page that the walk was made with.
+        first_take: Rows per page of page 1.
+        plan: The windows that are asked for.
+        ledger: The counts for the report.
+        cover: What is covered so far: the evidence.
+        end: What was seen of the end of the list.
+        gap: The gap that is bridged.
+        patience: The answers in a row that brought nothing new.
+        head: Page 1.
+        best_proof: The strongest proof that the walk can still reach.
+        is_sort_refused: Whether the server has refused ``sort_by``.
+        newest: A hint where the list ends, if it is read oldest first: how many of its
+            newest rows have this ``created_at`` or a later one.
+        begin: Position of the first accepted row, None before any was accepted.
+        probe_end_at: How many rows are handed out before the end of a list that grows
+            at its end is looked for.
+    """
+
+    def __init__(self, wanted: Wanted, *, take: int, max_take: int | None) -> None:
+        # Where a part begins depends on the order, which one row can't show.
+        fewest = 1 if wanted.span.is_whole else 2
+        rows = take if wanted.limit is None else max(wanted.limit, fewest)
+        self.wanted: Final = wanted
+        self.take: Final = take
+        self.first_take = min(take, rows)
+        self.plan: Final = Planner(take, max_take or max(take, SURE_TAKE))
+        self.ledger: Final = Ledger(wanted.order)
+        self.cover: Cover[R] = KeyCover()
+        self.end: Final = ListEnd()
+        self.gap: Gap[R] = Gap()
+        self.patience: Final = Patience()
+        self.head = Head()
+        self.best_proof = Proof.STRICT_KEY
+        self.is_sort_refused = False
+        self.newest: tuple[int, Any] | None = None
+        self.begin: int | None = None
+        self._accepted_end = 0
+        self.probe_end_at = 0
+        self._rows_to_bound: int | None = None
+        self._shares_rows = wanted.accept_unordered
+
+    # What is asked for
+
+    @property
+    def sort_by(self) -> str | None:
+        """The column that the server was asked for, and did not refuse."""
+        return None if self.is_sort_refused else self.wanted.sort_by
+
+    @property
+    def is_by_key(self) -> bool:
+        """Whether the cover is one of keys; it is one of shared rows otherwise."""
+        return self.cover.proof is Proof.STRICT_KEY
+
+    def plan_ahead(self) -> Window | None:
+        """Ask for the next window of the plan, None if none is wanted for now."""
+        if self.plan.windows and (self.begin is None or self.patience.is_lost):
+            return None  # all depends on the answer that is under way
+        return self.plan.plan(
+            covered=self.cover.position.end,
+            horizon=self._horizon(),
+            reach=self._limit_end(),
+        )
+
+    def _horizon(self) -> int:
+        """Return the position that planned windows must reach to prove the end."""
+        end = self.ledger.latest + 1
+        if (limit_end := self._limit_end()) is not None:
+            end = min(end, limit_end)
+        if self._rows_to_bound is not None:
+            # An estimate: a quarter more, so as to be past it more often.
+            margin = self._rows_to_bound // 4 + self.plan.overlap
+            end = min(end, self.cover.position.end + self._rows_to_bound + margin)
+        return end
+
+    def _limit_end(self) -> int | None:
+        if self.wanted.limit is None:
+            return None
+        return self.cover.position.end + self.wanted.limit - self.ledger.handed_out
+
+    # What comes
+
+    def view_of(self, page: Page[R], window: Window) -> View[R]:
+        """Check a page, and return what it shows of the list.
+
+        Raises:
+            ProtocolError: The page contradicts what was asked, or itself.
+        """
+        check_page(page, window)
+        self.ledger.learn(page, window)
+        longest, suspect = self.plan.longest, self.plan.suspect
+        view = View(page, window, longest=longest, suspect=suspect)
+        view.check_ids()
+        return view
+
+    def begin_with(self, view: View[R]) -> None:
+        """Note page 1: it says how long the list is."""
+        limit, count = self.wanted.limit, view.count
+        self.ledger.expected = count
+        self.head = Head(view.keys, view.ids)
+        rows = count
+        if limit is not None and self.wanted.span.is_whole:
+            rows = min(count, limit)
+        self.plan.begin(end=view.end, rows=rows)
+        self.probe_end_at = count + self.plan.take
+
+    def choose(self, cover: Cover[R]) -> None:
+        """Read by a certificate, which page 1 decides on."""
+        self.cover = cover
+        if not self.is_by_key:
+            self._warn_unordered()
+
+    def check(self, view: View[R], *, may_fall_back: bool) -> None:
+        """Raise where a view breaks what the proof rests on, and no other is left.
+
+        A list whose first pages are in order of time by chance is read by the rows
+        that its windows share, as if that had been chosen on page 1.
+
+        Raises:
+            UnorderedListError: The list is in no order that proves anything.
+            ProtocolError: A row changed its key.
+        """
+        try:
+            self.cover.check(view)
+        except UnorderedListError:
+            shares_rows = self._shares_rows and not self.gap.has_sampled
+            if not (may_fall_back and self.is_by_key and shares_rows):
+                raise
+            self.choose(IdCover(self.cover.recent, self.cover.position))
+            self.gap = Gap()
+            self.cover.check(view)
+
+    def _warn_unordered(self) -> None:
+        self.ledger.warn(
+            "not read by created_at: complete if the server keeps one fixed order"
+        )
+
+    # What is handed out
+
+    def accept(self, view: View[R]) -> list[R]:
+        """Move the cover to the end of a certified view; return rows to hand out."""
+        if self._shares_rows and self.begin is not None:
+            self._shares_rows = any(map(self.cover.recent.knows, view.ids))
+        accepted = self.cover.accept(view)
+        self._shares_rows = self._shares_rows and not accepted.late
+        if self.begin is None:
+            self.begin = view.end - len(accepted.rows)
+            self.probe_end_at -= self.begin
+        self._accepted_end = view.end
+        self._rows_to_bound = self.cover.rows_to_bound(view)
+        return self.hand_out(accepted)
+
+    def hand_out(self, accepted: Accepted[R]) -> list[R]:
+        """Return rows as far as they are wanted, and count them."""
+        self.ledger.duplicates += accepted.duplicates
+        self.ledger.late += accepted.late
+        rows = self.cover.wanted(accepted.rows)
+        if self.wanted.limit is not None:
+            rows = rows[: self.wanted.limit - self.ledger.handed_out]
+        self.ledger.handed_out += len(rows)
+        return rows
+
+    @property
+    def is_limit_reached(self) -> bool:
+        """Whether as many rows were handed out as are wanted."""
+        return self.ledger.handed_out == self.wanted.limit
+
+    def ends_with(self, view: View[R]) -> bool:
+        """Tell whether nothing is left to read after a view that was accepted."""
+        at_end = self.end.is_shown_by(view, longest=self.plan.longest)
+        if not (at_end or self.is_limit_reached or self.cover.is_past_bound):
+            return False
+        is_whole = self.wanted.span.is_whole and not self.is_limit_reached
+        # Where a count was ahead of its rows, that of page 1 may have been, too.
+        is_counted = view.is_end and self.end.counts_hold
+        self.ledger.to_the_end = is_whole and is_counted
+        return True
+
+    @property
+    def is_chasing(self) -> bool:
+        """Whether the end of the list has moved on by more than a page meanwhile."""
+        return (
+            self.ledger.handed_out >= self.probe_end_at
+            and self.cover.order == "asc"
+            and not self.cover.is_bounded
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether as many rows were accepted as there are places from first to last."""
+        places = self._accepted_end - (self.begin or 0)
+        return self.cover.recent.accepted == places
+
+    # What can be said
+
+    def report(self, *, requests: int, retries: int) -> ReadReport:
+        """Return what is known so far."""
+        report = self.ledger.report(
+            proof=self._proof(),
+            order=self.cover.order,
+            requests=requests,
+            retries=retries,
+        )
+        is_whole = self.wanted.span.is_whole
+        return report if is_whole else attrs.evolve(report, expected=None)
+
+    def _proof(self) -> Proof:
+        own = self.cover.proof
+        if self.gap.leans_on_ties:
+            own = Proof.COUNT if self.ledger.complete else Proof.SHARED_ID
+        return weakest((own, self.best_proof, self.wanted.span.past_proof))
