@@ -29,7 +29,7 @@ from canopy_async._api.requests import (
 from canopy_async._api.responses import page_from
 from canopy_async._read.audit_log import AuditLog, check_provable
 from canopy_async._read.events_query import EventsQuery, left_of
-from canopy_async._read.run import ReadOptions
+from canopy_async._read.reader import ReadOptions
 from canopy_async._read.stream import EventStream, Stream
 from canopy_async._transport.gate import Gate, SessionStats
 from canopy_async._transport.lanes import PageRequest
