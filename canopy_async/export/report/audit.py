@@ -47,6 +47,10 @@ _MOST_CHANGES: Final = 500
 _LEAST_RUN: Final = 3
 _MOST_RUNS: Final = 50
 _TROUBLE: Final = frozenset(("failure", "denied"))
+_OUTCOME_WORD: Final = re.compile(
+    r"[._:-](failed|failure|denied|rejected|refused|succeeded|success|successful)$"
+)
+"""The end of an action that says how it went."""
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 
 _Key: TypeAlias = tuple[str, str | None, str | None, str]
@@ -174,6 +178,9 @@ def is_privilege_change(action: str) -> bool:
 def failure_runs(rows: Iterable[Row]) -> list[FailureRun]:
     """Return the longest runs of failures, each of one actor and one action.
 
+    ``auth.login.failed`` and ``auth.login.succeeded`` are one action here. Events whose
+    actor has neither an id nor a label are left out.
+
     Args:
         rows: Events in any order.
 
@@ -183,8 +190,10 @@ def failure_runs(rows: Iterable[Row]) -> list[FailureRun]:
     open_runs: dict[_Key, tuple[int, int, Row]] = {}
     found: list[FailureRun] = []
     for row in sorted(rows, key=_created_at):
+        if not (row.actor_id or row.actor_label):
+            continue  # who these are can't be told apart
         name = row.actor_label if row.actor_id is None else None
-        key = row.actor_type, row.actor_id, name, row.action
+        key = row.actor_type, row.actor_id, name, _OUTCOME_WORD.sub("", row.action)
         run = open_runs.get(key)
         if row.outcome in _TROUBLE:
             count, began = (0, row.created_at) if run is None else run[:2]

@@ -76,6 +76,17 @@ def test_a_run_without_a_success_is_one_too_and_the_longest_is_first():
     assert {run.succeeded for run in runs} == {None}
 
 
+def test_an_action_that_names_its_outcome_is_one_action():
+    rows = [row(at, "failure", action="auth.login.failed") for at in range(3)]
+    rows += [row(9, "success", action="auth.login.succeeded")]
+    (run,) = failure_runs(rows)
+    assert (run.failures, run.succeeded) == (3, 9)
+
+
+def test_actors_that_cannot_be_told_apart_make_no_run():
+    assert failure_runs([row(at, "failure", actor=None) for at in range(9)]) == []
+
+
 def test_two_failures_are_no_run():
     assert failure_runs([row(1, "failure"), row(2, "failure"), row(3, "success")]) == []
 
