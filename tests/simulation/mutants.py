@@ -97,6 +97,25 @@ def load_mutant(module, number):
     sys.meta_path.insert(0, _Finder(module, number))
 
 
+def spread(items, most):
+    """Return the tests of pytest with so many parameters each, the first and others.
+
+    Args:
+        items: Tests as pytest has collected them.
+        most: Parameters of one test at most; 0 is all of them.
+    """
+    if most == 0:
+        return items
+    functions = {}
+    for item in items:
+        functions.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return [
+        item
+        for all_ in functions.values()
+        for item in all_[:: max(1, -(-len(all_) // most))]
+    ]
+
+
 class _Finder(MetaPathFinder, Loader):
     def __init__(self, module, number):
         self._module = module

@@ -4,7 +4,8 @@
 
 The tests run once, while it is measured which of them reach which line. Then each
 mutant is run against the tests that reach it, the fastest first, up to the first that
-fails. A sample of 60 takes minutes, all of them (`--sample 0`) a night.
+fails. A sample of 60 takes minutes, with some parameters of each test; all mutants and
+all parameters (`--sample 0 --parameters 0 --seconds 600`) a night.
 
 The mutants are made here, as those of cosmic-ray are of annotations for the most part
 in this code (``str | None``), and as mutmut takes no samples. The source is never
@@ -23,7 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mutants import mutants_of, path_of
+import attrs
+from mutants import mutants_of, path_of, spread
 
 ROOT = Path(__file__).parents[2]
 CORE = (
@@ -41,13 +43,11 @@ CORE = (
 
 TESTS = ("tests/unit", "tests/simulation/test_walk_simulation.py")
 OPTIONS = ("-q", "-n0", "--randomly-dont-reorganize", "-p", "no:cacheprovider")
-SECONDS = 30
-"""Seconds of one test at most, and those that a run may take beside its tests."""
-
-SLOWER = 4
-"""How much longer a run may take than the measured one."""
+LONGEST_TEST = 40
+"""Seconds of one test at most, as a mutant may loop without end."""
 
 PASSED, FAILED = 0, 1
+ALIVE = ("survived", "not reached", "out of time")
 
 
 def modules():
@@ -86,7 +86,7 @@ class Reached:
         return sorted(found - {""}, key=self.seconds.get)
 
 
-def measure(target):
+def measure(target, parameters):
     """Run all tests, and write down which lines each of them reaches."""
     import coverage  # noqa: PLC0415 - mutants are run without it
     import pytest  # noqa: PLC0415
@@ -95,7 +95,7 @@ def measure(target):
         data_file=None, include=[f"{ROOT}/canopy_async/*"], config_file=False
     )
     measuring.start()
-    watcher = _Watcher(measuring)
+    watcher = _Watcher(measuring, parameters)
     status = pytest.main([*OPTIONS, *TESTS], plugins=[watcher])
     measuring.stop()
     if status != PASSED:
@@ -109,9 +109,13 @@ def measure(target):
 class _Watcher:
     """A plugin of pytest that tells the measuring which test runs."""
 
-    def __init__(self, measuring):
+    def __init__(self, measuring, parameters):
         self._measuring = measuring
+        self._parameters = parameters
         self.seconds = defaultdict(float)
+
+    def pytest_collection_modifyitems(self, items):
+        items[:] = spread(items, self._parameters)
 
     def pytest_runtest_logstart(self, nodeid):
         self._measuring.switch_context(_function(nodeid))
@@ -127,72 +131,85 @@ def _function(nodeid):
     return nodeid.partition("[")[0]
 
 
-def run(module, number, tests, seconds):
-    """Run tests against one mutant; return ``killed`` and by what, or ``survived``."""
-    env = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parent),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MUTANT_MODULE": module,
-        "MUTANT_NUMBER": str(number),
-    }
-    command = (sys.executable, "-m", "pytest", "-p", "mutant_plugin", *OPTIONS, "-x")
-    limits = ("--timeout", str(SECONDS), "--tb", "line")
-    try:
-        done = subprocess.run(  # noqa: S603 - it starts this interpreter
-            (*command, *limits, *tests),
-            env=env,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS + SLOWER * seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "timed out", ""
-    if done.returncode == PASSED:
-        return "survived", ""
-    reasons = [
-        it for it in done.stdout.splitlines() if it.startswith(("FAILED", "ERR"))
-    ]
-    reason = (reasons or done.stderr.splitlines()[-1:] or [""])[0]
-    return ("killed" if done.returncode == FAILED else "not loaded"), reason
+@attrs.frozen
+class Runner:
+    """Runs tests against mutants.
+
+    Attributes:
+        reached: Which tests reach which mutant.
+        parameters: Parameters of one test at most; 0 is all of them.
+        seconds: Seconds for one mutant at most.
+    """
+
+    reached: Reached
+    parameters: int
+    seconds: float
+
+    def check(self):
+        """Run all tests with a module that is loaded as a mutant is, but unchanged."""
+        tests = sorted(self.reached.seconds)
+        verdict, reason = self._run("canopy_async._walk.planner", -1, tests, None)
+        if verdict != "survived":
+            sys.exit(f"the tests fail with a mutant that changes nothing: {reason}")
+
+    def judge(self, mutant):
+        """Return a mutant, its verdict, and the test that has noticed it."""
+        tests = self.reached.by(mutant)
+        if not tests:
+            return mutant, "not reached", ""
+        return mutant, *self._run(mutant.module, mutant.number, tests, self.seconds)
+
+    def _run(self, module, number, tests, seconds):
+        env = os.environ | {
+            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MUTANT_MODULE": module,
+            "MUTANT_NUMBER": str(number),
+            "MUTANT_PARAMETERS": str(self.parameters),
+        }
+        command = (sys.executable, "-m", "pytest", "-p", "mutant_plugin", *OPTIONS)
+        limits = ("-x", "--timeout", str(LONGEST_TEST), "--tb", "line")
+        try:
+            done = subprocess.run(  # noqa: S603 - it starts this interpreter
+                (*command, *limits, *tests),
+                env=env,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "out of time", ""
+        if done.returncode == PASSED:
+            return "survived", ""
+        lines = (*done.stdout.splitlines(), *done.stderr.splitlines()[-1:], "")
+        reason = next((it for it in lines if it.startswith(("FAILED", "ERROR"))), "")
+        return ("killed" if done.returncode == FAILED else "not loaded"), reason
 
 
-def check_runner(reached):
-    """Run all tests with a module that is loaded as a mutant is, but not changed."""
-    tests = sorted(reached.seconds)
-    verdict, reason = run(
-        "canopy_async._walk.planner", -1, tests, sum(reached.seconds.values())
-    )
-    if verdict != "survived":
-        sys.exit(f"the tests fail with a mutant that changes nothing: {reason}")
-
-
-def judged(mutant, reached):
-    tests = reached.by(mutant)
-    if not tests:
-        return mutant, "not reached", ""
-    seconds = sum(reached.seconds[it] for it in tests)
-    return mutant, *run(mutant.module, mutant.number, tests, seconds)
-
-
-def measured(path):
+def measured(path, parameters):
     """Return which tests reach which lines, measured now if that is in no file yet."""
     if not path.exists():
         command = (sys.executable, __file__, "--measure", str(path))
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        subprocess.run(  # noqa: S603 - it starts this interpreter
+            (*command, "--parameters", str(parameters)),
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return Reached(json.loads(path.read_text(encoding="utf-8")))
 
 
 def show(found, seconds):
     verdicts = Counter(verdict for _, verdict, _ in found)
     for mutant, verdict, _ in found:
-        if verdict in {"survived", "not reached"}:
+        if verdict in ALIVE:
             print(f"{verdict}: {mutant}")
     print("\n| mutants | |\n|---|---|")
     for verdict, count in sorted(verdicts.items()):
         print(f"| {verdict} | {count} |")
-    alive = verdicts["survived"] + verdicts["not reached"]
+    alive = sum(verdicts[verdict] for verdict in ALIVE)
     share = 100 * (len(found) - alive) / len(found)
     print(f"| share killed | {share:.1f} % of {len(found)}, in {seconds:.0f} s |")
 
@@ -202,12 +219,14 @@ def main():
     parser.add_argument("--sample", type=int, default=60, help="0 is all of them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--parameters", type=int, default=4, help="of a test; 0: all")
+    parser.add_argument("--seconds", type=float, default=120, help="for one mutant")
     parser.add_argument("--match", default="", help="only mutants whose line has this")
     parser.add_argument("--map", type=Path, help="keeps what was measured")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.measure is not None:
-        measure(chosen.measure)
+        measure(chosen.measure, chosen.parameters)
         return
     began = time.monotonic()
     mutants = [it for name in modules() for it in mutants_of(name)]
@@ -216,12 +235,14 @@ def main():
     if 0 < chosen.sample < len(mutants):
         mutants = random.Random(chosen.seed).sample(mutants, chosen.sample)
     with TemporaryDirectory() as directory:
-        reached = measured(chosen.map or Path(directory) / "reached.json")
+        path = chosen.map or Path(directory) / "reached.json"
+        reached = measured(path, chosen.parameters)
     print(f"measured after {time.monotonic() - began:.0f} s", flush=True)
-    check_runner(reached)
+    runner = Runner(reached, chosen.parameters, chosen.seconds)
+    runner.check()
     found = []
     with ThreadPoolExecutor(chosen.jobs) as pool:
-        for it in pool.map(lambda mutant: judged(mutant, reached), mutants):
+        for it in pool.map(runner.judge, mutants):
             print(f"{it[1]}: {it[0]}  {it[2][:120]}", flush=True)
             found.append(it)
     show(found, time.monotonic() - began)
