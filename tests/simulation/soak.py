@@ -391,9 +391,9 @@ async def end(*tasks):
 
 
 async def sample(memory):
-    """Write down how much memory the process has, twice a second."""
+    """Write down what the process holds, twice a second: MB, and Python's blocks."""
     while True:
-        memory.append(resident())
+        memory.append((resident(), sys.getallocatedblocks()))
         await asyncio.sleep(0.5)
 
 
@@ -438,8 +438,8 @@ def judge(run, before, after, memory):
     followed = lines_of(run.followed)
     files = Counter(i for log in ids_of(run.exported).values() for i in log)
     verified = verify(run.exported)
-    third = len(memory) // 3
-    middle, last = median(memory[third : 2 * third]), median(memory[2 * third :])
+    middle, last = thirds([size for size, _ in memory])
+    blocks = " and ".join(f"{it:.0f}" for it in thirds([it for _, it in memory]))
     rows = [
         ("events committed, the history among them", made.total(), True),
         ("events deleted meanwhile", counts.deleted, True),
@@ -462,6 +462,7 @@ def judge(run, before, after, memory):
         ),
         ("MB in the middle third", f"{middle:.1f}", True),
         ("MB in the last third", f"{last:.1f}", last - middle < MOST_GROWTH),
+        ("Python's blocks of memory in these thirds", blocks, True),
         ("tasks left", after.tasks - before.tasks, after.tasks <= before.tasks),
         ("threads left", after.threads - before.threads, after.threads == 1),
         ("sockets left", after.sockets - before.sockets, after == before),
@@ -472,6 +473,12 @@ def judge(run, before, after, memory):
     for sentence in counts.wrong[:10]:
         print(sentence)
     return all(is_good for _, _, is_good in rows)
+
+
+def thirds(values):
+    """Return what is usual in the middle third, and what is in the last."""
+    third = len(values) // 3
+    return median(values[third : 2 * third]), median(values[2 * third :])
 
 
 def differences(what, made, found):
