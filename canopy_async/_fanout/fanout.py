@@ -28,7 +28,13 @@ from canopy_async._fanout.results import (
 )
 from canopy_async._fanout.suspects import Suspects
 from canopy_async._read.audit_log import AuditLog
-from canopy_async._read.run import Run
+from canopy_async._read.reader import PageReader
+from canopy_async._tables.arrow import (
+    BATCH_ROWS,
+    BatchBuilder,
+    check_arrow,
+    table_of,
+)
 from canopy_async._transport.transport import Transport
 from canopy_async._util.arguments import (
     OnError,
@@ -74,7 +80,7 @@ class _Reading:
 
     identity_id: str
     resume: Checkpoint | str | None
-    run: Run[AuditEvent] | None = None
+    run: PageReader[AuditEvent] | None = None
     events: Sequence[AuditEvent] = ()
     handed: int = 0
 
@@ -168,6 +174,7 @@ class FanOut:
         self._failed_ids = 0
         self._events = 0
         self._requests = 0
+        self._builder: BatchBuilder | None = None
         self._iterated = False
         self._entered = False
         self._started = False
@@ -194,7 +201,16 @@ class FanOut:
         was left; None stands for the start. Given as ``resume`` to a later
         fan-out over these ids and those that were not begun, it makes it read
         what is left, and nothing twice.
+
+        Raises:
+            RuntimeError: `iter_arrow` holds rows that it has not yielded, so that no
+                checkpoint would be right: between two batches it holds none.
         """
+        if self._builder is not None and self._builder.held:
+            raise RuntimeError(
+                "iter_arrow() has read rows that it has not yielded: look at the"
+                " checkpoints between two batches"
+            )
         return self._cut_short | {
             reading.identity_id: reading.checkpoint for reading in self._open
         }
@@ -278,14 +294,101 @@ class FanOut:
                 pairs += reading.pairs()
         finally:
             await self.aclose()
-        if self.failures:
-            count = len(self.failures)
-            raise FanOutError(
-                f"{count} identities could not be read,"
-                f" {shown_id(next(iter(self.failures)))} first",
-                failures=self.failures,
-            )
+        self._check_nothing_failed()
         return pairs
+
+    async def to_arrow(self) -> Any:
+        """Return all events as a table of Arrow.
+
+        Its schema is that of the Parquet files of an export, and ``identity_id`` says
+        whose log a row is from. The rows of one identity are in their order; those of
+        different identities alternate. It needs the extra ``arrow``.
+
+        Returns:
+            A ``pyarrow.Table``.
+
+        Raises:
+            ModuleNotFoundError: The package pyarrow is not installed.
+            FanOutError: Some identities failed and ``on_error`` is ``"collect"``: a
+                part is never returned as if it were all. Use `iter_arrow` to have
+                what could be read.
+            CanopyError: As `__aiter__` says.
+
+        Example:
+            >>> async with canopy.fan_out(ids) as fan_out:
+            ...     table = await fan_out.to_arrow()
+        """
+        check_arrow(BATCH_ROWS)
+        self._begin()
+        batches = [batch async for batch in self._arrow_batches(BATCH_ROWS)]
+        self._check_nothing_failed()
+        return table_of(batches)
+
+    def iter_arrow(self, *, rows: int = BATCH_ROWS) -> AsyncIterator[Any]:
+        """Yield the events as record batches of Arrow, in bounded memory.
+
+        Their schema is that of `to_arrow`. With ``on_error="collect"``, look at
+        `failures` at the end: the events of these identities are not all there.
+        Between two batches, `checkpoints` are right after the rows that were yielded.
+        It needs the extra ``arrow``.
+
+        Args:
+            rows: Rows of a batch at most, 100 or more. Batches are made of whole pages
+                of the server, and a batch of large rows has fewer.
+
+        Yields:
+            ``pyarrow.RecordBatch``, each with at least one row.
+
+        Raises:
+            ModuleNotFoundError: At the call: the package pyarrow is not installed.
+            TypeError: At the call: ``rows`` is not an int.
+            ValueError: At the call: ``rows`` is less than 100, or the fan-out has
+                ``on_end``, which would be told of an end before its rows are yielded.
+            RuntimeError: At the call: it was iterated before.
+            CanopyError: While iterating: as `__aiter__` says. All events that were
+                read before it were yielded.
+
+        Example:
+            >>> async with canopy.fan_out(ids) as fan_out:
+            ...     async for batch in fan_out.iter_arrow():
+            ...         print(batch.num_rows)
+        """
+        check_arrow(rows)
+        if self._on_end is not None:
+            raise ValueError(
+                "on_end is not for iter_arrow(): it would be told of the end of an"
+                " identity before its last rows are yielded"
+            )
+        self._begin()
+        return self._arrow_batches(rows)
+
+    async def _arrow_batches(self, rows: int) -> AsyncIterator[Any]:
+        builder = self._builder = BatchBuilder(rows)
+        try:
+            while (reading := await self._next_reading()) is not None:
+                # Not taken before there is room for it: a checkpoint of between two
+                # batches is never after rows that were not yielded.
+                if not builder.has_room(len(reading.events)):
+                    yield builder.take()
+                builder.add((reading.identity_id, reading.take_all()))
+        except CanopyError:
+            if builder.held:
+                yield builder.take()
+            raise
+        finally:
+            await self.aclose()
+        if builder.held:
+            yield builder.take()
+
+    def _check_nothing_failed(self) -> None:
+        """Raise where some identities could not be read."""
+        if not self.failures:
+            return
+        raise FanOutError(
+            f"{len(self.failures)} identities could not be read,"
+            f" {shown_id(next(iter(self.failures)))} first",
+            failures=self.failures,
+        )
 
     async def aclose(self) -> None:
         """Cancel the reads that are still running, and await them."""
@@ -337,7 +440,7 @@ class FanOut:
         if reading.run is None:
             return False
         try:
-            reading.begin(reading.run.take_answer())
+            reading.begin(reading.run.decode())
             if reading.events:
                 self._was_answered()
         except Exception as error:  # noqa: BLE001 - raised where it is read
@@ -403,16 +506,16 @@ class FanOut:
             if listed:
                 check_listed_id(identity_id)
             stream = self._log_of(identity_id).stream(reading.resume)
-            async with stream.open_over(self._lanes) as run:
+            async with stream.reader(self._lanes) as run:
                 reading.run = run
-                while await run.answered():
+                while await run.wait():
                     await self._mailbox.put(reading)
         except CanopyError as error:
             self._failed(reading, error)
         else:
             self._ended(reading, run)
 
-    def _ended(self, reading: _Reading, run: Run[AuditEvent]) -> None:
+    def _ended(self, reading: _Reading, run: PageReader[AuditEvent]) -> None:
         self._was_answered()
         report, checkpoint = run.report, run.checkpoint
         outcome = IdentityOutcome(

@@ -445,7 +445,7 @@ class Follower:
             self._begin_outage(error)
         elif is_new:
             _log.warning(
-                "identities could not be listed, the next time is in %.0f s: %s",
+                "identities could not be listed, the next time is in %.1f s: %s",
                 wait,
                 _kind_of(error),
             )
@@ -574,7 +574,7 @@ class Follower:
             self._begin_outage(error)
         elif is_new:
             _log.warning(
-                "a poll failed, the next is in %.0f s: %s",
+                "a poll failed, the next is in %.1f s: %s",
                 wait,
                 _kind_of(error),
                 extra={"identity_id": poller.identity_id},
@@ -603,7 +603,7 @@ class Follower:
             return
         self.outage = None
         _log.warning(
-            "identities can be read again, after %.0f s",
+            "identities can be read again, after %.1f s",
             clock() - self._outage_began,
             extra={"outage": "over"},
         )

@@ -7,11 +7,19 @@ import attrs
 
 from canopy_async._api.requests import Endpoint, Query
 from canopy_async._api.responses import page_from
-from canopy_async._read.run import ReadOptions, Run
+from canopy_async._read.reader import PageReader, ReadOptions
+from canopy_async._read.run import Run
+from canopy_async._tables.arrow import (
+    BATCH_ROWS,
+    BatchBuilder,
+    check_arrow,
+    table_of,
+)
 from canopy_async._transport.lanes import Lanes, PageRequest
 from canopy_async._transport.transport import Transport
 from canopy_async._util.public import publish
 from canopy_async._walk import PlainWalk, Span, Walk, proven_walk
+from canopy_async.errors import CanopyError
 from canopy_async.models import AuditEvent, Identity, Page
 
 __all__ = ["EventStream", "Stream"]
@@ -61,23 +69,21 @@ class Stream(Generic[T]):
 
     def open(self) -> "Run[T]":
         """Return a new pass, to be used with ``async with``."""
-        return self.open_walk(self._new_walk())
+        return Run(self.reader())
 
-    def open_over(self, lanes: Lanes) -> "Run[T]":
-        """Return a new pass that takes its turns in another round."""
-        return self.open_walk(self._new_walk(), lanes)
-
-    def open_walk(self, walk: Walk[T], lanes: Lanes | None = None) -> "Run[T]":
-        """Return a new pass that another walk steers.
+    def reader(
+        self, lanes: Lanes | None = None, walk: Walk[T] | None = None
+    ) -> PageReader[T]:
+        """Return a new pass that is read a page at a time.
 
         Args:
-            walk: The walk.
             lanes: The round in which it takes its turns, None for the session's own.
+            walk: Steers the pass, None for the walk that the options ask for.
         """
-        return Run(
+        return PageReader(
             endpoint=self._endpoint,
             query=self._query,
-            walk=walk,
+            walk=walk or self._new_walk(),
             lane=(self._transport if lanes is None else lanes).open_lane(),
             span=self._span,
             scope=self._scope,
@@ -139,6 +145,79 @@ class Stream(Generic[T]):
             while (batch := await run.next_batch()) is not None:
                 rows.extend(batch)
         return rows
+
+    async def to_arrow(self: "Stream[AuditEvent]") -> Any:
+        """Return all events as a table of Arrow.
+
+        Its schema is that of the Parquet files of an export: ``identity_id`` and the
+        fields of `AuditEvent`. ``created_at`` is a timestamp of microseconds in UTC,
+        the enums are dictionaries, ``metadata`` and ``extra`` are JSON text. It needs
+        the extra ``arrow``.
+
+        Returns:
+            A ``pyarrow.Table``.
+
+        Raises:
+            ModuleNotFoundError: The package pyarrow is not installed.
+            TypeError: This is not the list of an identity's events.
+            CanopyError: The read failed; carries ``checkpoint``. A part of the events
+                is never returned as if it were all.
+
+        Example:
+            >>> table = await session.events("idn_1").to_arrow()
+            >>> frame = table.to_pandas()
+        """
+        return table_of([batch async for batch in self.iter_arrow()])
+
+    def iter_arrow(
+        self: "Stream[AuditEvent]", *, rows: int = BATCH_ROWS
+    ) -> AsyncIterator[Any]:
+        """Yield the events as record batches of Arrow, in bounded memory.
+
+        Their schema is that of `to_arrow`. It needs the extra ``arrow``.
+
+        Args:
+            rows: Rows of a batch at most, 100 or more. Batches are made of whole pages
+                of the server, and a batch of large rows has fewer.
+
+        Yields:
+            ``pyarrow.RecordBatch``, each with at least one row.
+
+        Raises:
+            ModuleNotFoundError: At the call: the package pyarrow is not installed.
+            TypeError: At the call: ``rows`` is not an int, or this is not the list of
+                an identity's events.
+            ValueError: At the call: ``rows`` is less than 100.
+            CanopyError: While iterating: the read failed. All events before its
+                ``checkpoint`` were yielded.
+
+        Example:
+            >>> async for batch in session.events("idn_1").iter_arrow():
+            ...     print(batch.num_rows)
+        """
+        identity_id = self._endpoint.identity
+        if self._endpoint.row is not AuditEvent or identity_id is None:
+            raise TypeError("only a list of an identity's events can be a table")
+        check_arrow(rows)
+        return self._arrow_batches(identity_id, BatchBuilder(rows))
+
+    async def _arrow_batches(
+        self: "Stream[AuditEvent]", identity_id: str, builder: BatchBuilder
+    ) -> AsyncIterator[Any]:
+        async with self.open() as run:
+            try:
+                while (events := await run.next_batch()) is not None:
+                    if not builder.has_room(len(events)):
+                        yield builder.take()
+                    builder.add((identity_id, events))
+                    del events  # as in __aiter__
+            except CanopyError:
+                # The checkpoint of the error is after these rows.
+                if builder.held:
+                    yield builder.take()
+                raise
+        if builder.held:
+            yield builder.take()
 
     async def first(self) -> T | None:
         """Return the first row, or None where there is none.

@@ -14,9 +14,9 @@ from typing import IO, Any, Final, TypeAlias
 
 import msgspec
 
+from canopy_async._tables.columns import COLUMNS, IDENTITY_ID
 from canopy_async._util.plain_files import open_plain
 from canopy_async.errors import ExportError
-from canopy_async.export.writers.columns import COLUMNS, IDENTITY_ID
 from canopy_async.export.writers.compressors import import_zstandard
 from canopy_async.export.writers.csv_ import unguarded
 from canopy_async.export.writers.parquet import import_pyarrow

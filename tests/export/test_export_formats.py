@@ -29,12 +29,12 @@ from canopy_async import (
     IdentityBatch,
     Outcome,
 )
+from canopy_async._tables.columns import FIELDS, columns_of
 from canopy_async._util.instants import parse_instant
 from canopy_async.export import export, verify
 from canopy_async.export.data_keys import microseconds, read_keys
 from canopy_async.export.data_rows import read_batches
 from canopy_async.export.writers import FORMATS as WRITERS
-from canopy_async.export.writers.columns import FIELDS, columns_of
 from canopy_async.export.writers.csv_ import guarded, unguarded
 from canopy_async.export.writers.parquet import ParquetWriter
 

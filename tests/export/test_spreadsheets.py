@@ -15,8 +15,8 @@ from support.samples import event_row, page_body
 from canopy_async._api.requests import audit_endpoint
 from canopy_async._api.responses import decode_page
 from canopy_async._fanout.results import IdentityBatch
+from canopy_async._tables.columns import COLUMNS
 from canopy_async.export.writers import csv_
-from canopy_async.export.writers.columns import COLUMNS
 from canopy_async.export.writers.csv_ import guarded, unguarded
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"

@@ -1,6 +1,7 @@
 """The layers: imports point downwards, and no two files share a name."""
 
 import ast
+import re
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -17,6 +18,7 @@ LAYERS = (
     ("hooks", "auth", "retry"),
     ("_api",),
     ("_walk",),
+    ("_tables",),
     ("_transport",),
     ("_read",),
     ("_account", "_fanout", "_follow"),
@@ -42,19 +44,29 @@ ONLY = {
     "yarl": {"_api", "_transport", "testing"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "pyarrow": {"export", "distributed"},
+    "pyarrow": {"_tables", "export", "distributed"},
     "jinja2": {"export"},
     "vl_convert": {"export"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
     "pytest": {"testing"},
 }
-SANS_IO = {"models", "report", "errors", "checkpoint", "_api", "_walk", "_account"}
+SANS_IO = {
+    "models",
+    "report",
+    "errors",
+    "checkpoint",
+    "_api",
+    "_walk",
+    "_account",
+    "_tables",
+}
 IO = {"asyncio", "aiohttp", "socket", "ssl", "threading", "time", "random", "sqlite3"}
 OPTIONAL = {"export", "distributed", "testing", "cli"}
 """Packages that import what they need when they need it: not all of it is installed."""
 
 FILES = sorted(ROOT.rglob("*.py"))
+PAGE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
 
 
 def module_of(path):
@@ -188,11 +200,11 @@ def test_the_command_line_and_the_test_server_use_what_is_public(path):
 
 
 def test_no_two_files_share_a_name():
-    # A command's module is named as the command is.
+    # A command's modules are named as the command is.
     names = Counter(
         path.name
         for path in FILES
-        if path.name != "__init__.py" and path.parent.name != "commands"
+        if path.name != "__init__.py" and path.parent.name not in ("commands", "usage")
     )
     assert not [name for name, count in names.items() if count > 1]
 
@@ -230,3 +242,18 @@ def test_only_listed_imports_are_late(path):
 def test_the_layers_of_the_design_are_in_their_order():
     order = ["errors", "_api", "_transport", "_read", "session", "testing", "cli"]
     assert all(LAYER_OF[a] < LAYER_OF[b] for a, b in pairwise(order))
+
+
+def test_the_map_in_the_documentation_has_each_module_and_package():
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \|$", PAGE, flags=re.MULTILINE)
+    there = {top_of(module_of(path)) for path in FILES}
+    assert sorted(rows) == sorted(there - {"__init__", "__main__", "_version"})
+
+
+def test_the_layers_in_the_documentation_are_those_of_the_table():
+    (drawn,) = re.findall(
+        r"^```text\n(_version .*?)^```", PAGE, re.DOTALL | re.MULTILINE
+    )
+    layers = [set(line.split()) for line in drawn.splitlines()]
+    hidden = {"__init__", "__main__"}
+    assert layers == [set(layer) - hidden for layer in LAYERS if set(layer) - hidden]

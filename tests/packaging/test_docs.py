@@ -53,11 +53,12 @@ PYTHON = [block for block in BLOCKS if block.language == "python"]
 PYTEST = [block for block in PYTHON if "\nasync def test_" in block.code]
 CLUSTER = [block for block in PYTHON if "tcp://" in block.code]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
-MAY_BE_MISSING = {"opentelemetry"}
+MAY_BE_MISSING = {"altair", "opentelemetry"}
 """Packages that a block needs and that are no part of an older set-up."""
 
 PROGRAM = "canopy-async "
 ON_A_CLUSTER = "--dask "
+OF_THE_PROGRAM = {"--help", "--install-completion", "--show-completion", "--version"}
 OF_DEVELOPMENT = (
     "python3 -m venv .venv && ",
     ".venv/bin/pre-commit ",
@@ -103,7 +104,7 @@ def variables(server):
 async def run_block(block):
     """Run a block as its reader would; return its names and its output."""
     for package in MAY_BE_MISSING:
-        if re.search(rf"^from {package}\b", block.code, re.MULTILINE):
+        if re.search(rf"^(from|import) {package}\b", block.code, re.MULTILINE):
             pytest.importorskip(package)
     padded = "\n" * (block.line - 1) + block.code  # tracebacks say the page's line
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -309,7 +310,7 @@ def test_the_page_of_the_command_line_names_each_command_and_option():
     assert {row[0].strip("`") for row in rows} == options.keys()
     every = {it for found in options.values() for it in found if it.startswith("--")}
     named = set(re.findall(r"`(--[a-z-]+)`", page.prose))
-    assert named - {"--version", "--help"} == every
+    assert named - OF_THE_PROGRAM == every
 
 
 @pytest.mark.parametrize("line", lines_with(".venv/bin/nox -s "))
@@ -371,7 +372,7 @@ def test_the_variables_named_are_those_that_are_read():
         for page in PAGES.values()
         for name in re.findall(r"\bCANOPY_[A-Z_]+\b", page.prose)
     }
-    ours = {"CANOPY_ACCOUNT", "CANOPY_BASE_URL", "CANOPY_TOKEN"}
+    ours = {"CANOPY_ACCOUNT", "CANOPY_BASE_URL", "CANOPY_PROFILE", "CANOPY_TOKEN"}
     assert named == ours | {"CANOPY_CI_BROWSER"}
     assert "CANOPY_CI_BROWSER" in PAGES["CONTRIBUTING.md"].prose
 

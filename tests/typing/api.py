@@ -118,6 +118,12 @@ async def sessions(http: aiohttp.ClientSession) -> None:
     assert_type(await session.aclose(), None)
 
 
+async def tables(canopy: CanopySession) -> None:
+    assert_type(await canopy.events("idn_1").to_arrow(), Any)
+    assert_type(canopy.events("idn_1").iter_arrow(rows=100), AsyncIterator[Any])
+    assert_type(await canopy.fan_out(["idn_1"]).to_arrow(), Any)
+
+
 async def pages(canopy: CanopySession) -> None:
     page = await canopy.page(
         "idn_1", 2, take=50, q="login", sort_by="created_at", order="desc"

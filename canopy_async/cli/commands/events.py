@@ -3,8 +3,9 @@
 import ssl
 import sys
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -14,18 +15,19 @@ import typer
 from canopy_async import AuditEvent, CanopySession, Identity, RetryPolicy, Stream
 from canopy_async.cli.terminal.exit import argument_checks, complain
 from canopy_async.cli.terminal.output import Output
-from canopy_async.cli.terminal.render import event_table, identity_table, json_lines
+from canopy_async.cli.terminal.request_lines import say_record
+from canopy_async.cli.terminal.row_style import RowStyle
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 __all__ = [
     "Account",
+    "Wanted",
     "read_events",
     "read_identities",
-    "row_renderer",
     "write_rows",
 ]
 
@@ -45,6 +47,8 @@ class Account:
         proxy: The URL of a proxy; None for what the environment says.
         ca_file: The authorities to trust, None for the default.
         allow_http: Whether http to other hosts is allowed.
+        quiet: Whether to say nothing of progress.
+        verbose: Whether to say each request as it happens.
     """
 
     slug: str
@@ -54,6 +58,8 @@ class Account:
     proxy: str | None = attrs.field(default=None, repr=False)
     ca_file: Path | None = None
     allow_http: bool = False
+    quiet: bool = False
+    verbose: bool = False
 
     def session(self, **options: Any) -> CanopySession:
         """Return a session on the account.
@@ -66,6 +72,8 @@ class Account:
         """
         if self.base_url is not None:
             options["base_url"] = self.base_url
+        if self.verbose:
+            options["hooks"] = [say_record]
         with argument_checks():
             return CanopySession(
                 self.slug,
@@ -98,8 +106,55 @@ class Account:
             ) from None
 
 
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """Which events are written; the server is not asked for them, and sends all.
+
+    Attributes:
+        actions: Patterns of actions, none for all.
+        outcomes: Outcomes, none for all.
+        severities: Severities, none for all.
+    """
+
+    actions: Sequence[str] = ()
+    outcomes: Sequence[str] = ()
+    severities: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        actions: Sequence[str] | None,
+        outcomes: Sequence[str] | None,
+        severities: Sequence[str] | None,
+    ) -> Self | None:
+        """Return what the options say, None where all events are wanted."""
+        if not (actions or outcomes or severities):
+            return None
+        return cls(
+            actions=actions or (),
+            outcomes=outcomes or (),
+            severities=severities or (),
+        )
+
+    def __call__(self, event: AuditEvent) -> bool:
+        """Tell whether an event is wanted."""
+        if self.outcomes and event.outcome not in self.outcomes:
+            return False
+        if self.severities and event.severity not in self.severities:
+            return False
+        if not self.actions:
+            return True
+        return any(fnmatchcase(event.action, pattern) for pattern in self.actions)
+
+
 async def read_events(
-    account: Account, identity_id: str, *, as_json: bool | None, **options: Any
+    account: Account,
+    identity_id: str,
+    *,
+    as_json: bool | None,
+    style: RowStyle | None = None,
+    wanted: Wanted | None = None,
+    **options: Any,
 ) -> None:
     """Write the events of an identity to standard output.
 
@@ -107,6 +162,8 @@ async def read_events(
         account: Where to read.
         identity_id: The identity.
         as_json: Whether to write JSON lines; None is unless on a terminal.
+        style: How to write them, None for what ``as_json`` says.
+        wanted: Which of them to write, None for all. ``limit`` counts these.
         **options: As `CanopySession.events` takes them.
 
     Raises:
@@ -114,20 +171,30 @@ async def read_events(
         CanopyError: The read failed.
         OSError: Standard output can't be written.
     """
+    render = _style(style, as_json=as_json).renderer(AuditEvent)
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.events(identity_id, **options)
-        await write_rows(stream, row_renderer(event_table, as_json=as_json))
+            most: int | None = None
+            if wanted is not None:  # the limit was checked above, and counts matches
+                most, options["limit"] = options.get("limit"), None
+                stream = canopy.events(identity_id, **options)
+        await write_rows(stream, render, wanted=wanted, most=most, head=render.head())
 
 
 async def read_identities(
-    account: Account, *, as_json: bool | None, **options: Any
+    account: Account,
+    *,
+    as_json: bool | None,
+    style: RowStyle | None = None,
+    **options: Any,
 ) -> None:
     """Write the identities of an account to standard output.
 
     Args:
         account: Where to read.
         as_json: Whether to write JSON lines; None is unless on a terminal.
+        style: How to write them, None for what ``as_json`` says.
         **options: As `CanopySession.identities` takes them.
 
     Raises:
@@ -135,55 +202,49 @@ async def read_identities(
         CanopyError: The read failed.
         OSError: Standard output can't be written.
     """
+    render = _style(style, as_json=as_json).renderer(Identity)
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.identities(**options)
-        await write_rows(stream, row_renderer(identity_table, as_json=as_json))
+        await write_rows(stream, render, head=render.head())
 
 
-async def write_rows(stream: Stream[T], render: Callable[[Sequence[T]], bytes]) -> None:
-    """Write the rows of a stream to standard output, and complain of its warnings."""
+async def write_rows(
+    stream: Stream[T],
+    render: Callable[[Sequence[T]], bytes],
+    *,
+    wanted: Callable[[T], bool] | None = None,
+    most: int | None = None,
+    head: bytes = b"",
+) -> None:
+    """Write the rows of a stream to standard output, and complain of its warnings.
+
+    Args:
+        stream: The rows.
+        render: Makes text of some of them.
+        wanted: Tells whether a row is written; None for all.
+        most: How many to write at most, None for all.
+        head: What to write first.
+    """
     output = Output(sys.stdout)
+    if head:
+        await output.write(head)
+    if most == 0:
+        return
+    written = 0
     async with stream.open() as run:
         while (rows := await run.next_batch()) is not None:
-            await output.write(render(rows))
+            found = rows if wanted is None else list(filter(wanted, rows))
+            if most is not None:
+                found = found[: most - written]
+            if found:
+                await output.write(render(found))
+            written += len(found)
+            if written == most:
+                break
     for warning in run.report.warnings:
         complain(warning)
 
 
-class _MakeTable(Protocol[T_contra]):
-    def __call__(
-        self, rows: Sequence[T_contra], /, *, width: int, header: bool
-    ) -> "Table": ...
-
-
-def row_renderer(
-    make_table: _MakeTable[T], *, as_json: bool | None
-) -> Callable[[Sequence[T]], bytes]:
-    """Return what makes JSON lines or a table of rows, batch by batch.
-
-    Args:
-        make_table: Makes a table.
-        as_json: Whether to make JSON lines; None is unless on a terminal.
-    """
-    if as_json is None:
-        as_json = sys.stdout is None or not sys.stdout.isatty()
-    return json_lines if as_json else _table_lines(make_table)
-
-
-def _table_lines(make_table: _MakeTable[T]) -> Callable[[Sequence[T]], bytes]:
-    """Return what renders a table batch by batch, with one header."""
-    # Not at the top: JSON lines need none of it.
-    from canopy_async.cli.terminal.console import make_console  # noqa: PLC0415
-
-    console = make_console()
-    header = True
-
-    def render(rows: Sequence[T]) -> bytes:
-        nonlocal header
-        with console.capture() as capture:
-            console.print(make_table(rows, width=console.width, header=header))
-        header = False
-        return capture.get().encode(console.encoding, "backslashreplace")
-
-    return render
+def _style(style: RowStyle | None, *, as_json: bool | None) -> RowStyle:
+    return style or RowStyle.of(None, None, as_json=as_json)

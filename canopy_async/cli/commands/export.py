@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypedDict
 
@@ -11,6 +10,7 @@ import typer
 
 from canopy_async.cli.commands.events import Account
 from canopy_async.cli.export_summary import counted, tell_of_result
+from canopy_async.cli.quantities import instant_of
 from canopy_async.cli.terminal.exit import argument_checks, complain
 from canopy_async.cli.terminal.progress_bar import Watch, shown
 from canopy_async.export import export
@@ -119,7 +119,7 @@ async def export_events(
     async with session as canopy:
         watch = Watch(canopy)
         with argument_checks(), notes_shown(account.token):
-            async with shown(watch):
+            async with shown(watch, quiet=account.quiet or account.verbose):
                 result = await export(
                     canopy,
                     identity_ids,
@@ -149,21 +149,3 @@ def notes_shown(secret: str) -> Generator[None]:
         for note in getattr(error, "__notes__", ()):
             complain(note, secret=secret)
         raise
-
-
-def instant_of(text: str | None, flag: str) -> datetime | None:
-    """Return the instant that an option names, in UTC where it does not say.
-
-    Raises:
-        typer.BadParameter: It names none.
-    """
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            "must be a date or an instant, as 2026-01-31 or 2026-01-31T12:00:00Z",
-            param_hint=flag,
-        ) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -12,8 +12,9 @@ import typer
 
 from canopy_async import CanopyError, RetryPolicy
 from canopy_async.cli.commands.events import Account
-from canopy_async.cli.commands.export import Cluster, instant_of, notes_shown
+from canopy_async.cli.commands.export import Cluster, notes_shown
 from canopy_async.cli.export_summary import counted, tell_of_result
+from canopy_async.cli.quantities import instant_of
 from canopy_async.cli.terminal.exit import (
     FAILED,
     INTERRUPTED,
@@ -74,7 +75,7 @@ def export_on_cluster(
     try:
         with (
             _interruptible() as interrupts,
-            argument_checks(),
+            argument_checks(token="--token-from"),  # noqa: S106 - a flag
             notes_shown(account.token),
             _client(cluster, secrets) as client,
         ):
@@ -86,7 +87,7 @@ def export_on_cluster(
                 token=cluster.token_from or f"env:{_VARIABLE}",
                 since=earliest,
                 until=end,
-                on_progress=_Lines(interrupts),
+                on_progress=_Lines(interrupts, quiet=account.quiet),
                 **options,
             )
     except (CanopyError, OSError) as error:
@@ -187,9 +188,14 @@ class _Lines:
     """Says how far it is, now and then."""
 
     def __init__(
-        self, interrupts: _Interrupts, *, clock: Callable[[], float] = time.monotonic
+        self,
+        interrupts: _Interrupts,
+        *,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._interrupts: Final = interrupts
+        self._quiet: Final = quiet
         self._clock: Final = clock
         self._next = clock() + _EVERY
 
@@ -197,7 +203,7 @@ class _Lines:
         """Take what the export tells."""
         self._interrupts.check()
         now = self._clock()
-        if now < self._next:
+        if self._quiet or now < self._next:
             return
         self._next = now + _EVERY
         ended = progress.done + progress.failed + progress.skipped

@@ -4,14 +4,14 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import attrs
 import typer
 
 from canopy_async import (
+    AuditEvent,
     Batch,
     CanopyError,
     CanopySession,
@@ -20,9 +20,11 @@ from canopy_async import (
     Identity,
 )
 from canopy_async.cli.commands.events import Account
+from canopy_async.cli.quantities import instant_or_none
 from canopy_async.cli.terminal.exit import INCOMPLETE, argument_checks, complain
 from canopy_async.cli.terminal.output import Output
-from canopy_async.cli.terminal.render import event_table, json_lines, visible
+from canopy_async.cli.terminal.render import visible
+from canopy_async.cli.terminal.row_style import Renderer, RowStyle
 
 __all__ = ["follow_events", "start_of", "tell_of_warnings", "write_batches"]
 
@@ -35,6 +37,7 @@ async def follow_events(
     checkpoint: Path | None,
     umask: int,
     as_json: bool | None,
+    style: RowStyle | None = None,
     start: str,
     **options: Any,
 ) -> None:
@@ -49,6 +52,7 @@ async def follow_events(
         checkpoint: The file to go on from, None to keep none.
         umask: The permissions that a new one is not to have.
         as_json: Whether to write JSON lines; None is unless on a terminal.
+        style: How to write them, None for what ``as_json`` says.
         start: Where to begin: ``now``, ``beginning``, or the text of an instant.
         **options: As `CanopySession.follow` takes them.
 
@@ -60,6 +64,7 @@ async def follow_events(
     """
     if not identity_ids and not is_all:
         raise typer.BadParameter("name one, or pass --all", param_hint="IDENTITY")
+    render = _renderer(style, as_json=as_json)
     async with AsyncExitStack() as stack:
         canopy = await stack.enter_async_context(account.session())
         store = None
@@ -78,7 +83,9 @@ async def follow_events(
         if store is not None:
             await stack.enter_async_context(store)
         await stack.enter_async_context(follower)
-        await write_batches(follower, store, _renderer(as_json=as_json))
+        if account.verbose or (not account.quiet and _is_watched()):
+            complain(_what_is_awaited(identity_ids, start, is_all=is_all, **options))
+        await write_batches(follower, store, render)
     for identity_id, error in follower.failures.items():
         complain(f"{identity_id} could not be read: {error}", secret=account.token)
     if follower.failures:
@@ -104,12 +111,32 @@ class _Account:
 
 def start_of(text: str) -> Literal["now", "beginning"] | datetime:
     """Return the instant that a text names, in UTC where it does not say."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        # `CanopySession.follow` refuses other words than these.
-        return cast("Literal['now', 'beginning']", text)
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    # `CanopySession.follow` refuses other words than these.
+    return instant_or_none(text) or cast("Literal['now', 'beginning']", text)
+
+
+def _is_watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _what_is_awaited(
+    identity_ids: Sequence[str],
+    start: str,
+    *,
+    is_all: bool,
+    every: float,
+    until_caught_up: bool,
+    **_: Any,
+) -> str:
+    """Say what a follower waits for, and how it ends."""
+    names = ", ".join(identity_ids[:3])
+    more = f" and {len(identity_ids) - 3} more" if len(identity_ids) > 3 else ""  # noqa: PLR2004
+    whose = "every identity of the account" if is_all else f"{names}{more}"
+    end = "ends once all was written" if until_caught_up else "Ctrl-C ends it"
+    return (
+        f"waiting for events of {whose}, from {start} on the first run; a look every"
+        f" {every:g} s or less often; {end}"
+    )
 
 
 async def write_batches(
@@ -169,21 +196,25 @@ def tell_of_warnings(follower: Follower, *, secret: str) -> None:
     logger.propagate = False
 
 
-def _renderer(*, as_json: bool | None) -> Callable[[Batch], bytes]:
-    if as_json is None:
-        as_json = sys.stdout is None or not sys.stdout.isatty()
-    return _as_lines if as_json else _table_rows()
+def _renderer(
+    style: RowStyle | None, *, as_json: bool | None
+) -> Callable[[Batch], bytes]:
+    """Return what makes text of batches, each event with the id of whose it is."""
+    style = style or RowStyle.of(None, None, as_json=as_json)
+    render = style.renderer(AuditEvent, "identity_id")
+    if style.kind == "table" and style.fields is None:
+        return _under_ids(render)
+    begun = False
+
+    def with_id(batch: Batch) -> bytes:
+        nonlocal begun
+        head, begun = (b"" if begun else render.head()), True
+        return head + render(batch.events, {"identity_id": batch.identity_id})
+
+    return with_id
 
 
-def _as_lines(batch: Batch) -> bytes:
-    """Return the wire form of each event, and whose it is."""
-    whose = {"identity_id": batch.identity_id}
-    return json_lines(
-        attrs.evolve(event, extra={**event.extra, **whose}) for event in batch.events
-    )
-
-
-def _table_rows() -> Callable[[Batch], bytes]:
+def _under_ids(render: Renderer) -> Callable[[Batch], bytes]:
     """Return what renders a table batch by batch, under the id they are of."""
     # Not at the top: JSON lines need none of it.
     from canopy_async.cli.terminal.console import make_console  # noqa: PLC0415
@@ -191,14 +222,14 @@ def _table_rows() -> Callable[[Batch], bytes]:
     console = make_console()
     above: str | None = None
 
-    def render(batch: Batch) -> bytes:
+    def under_id(batch: Batch) -> bytes:
         nonlocal above
-        table = event_table(batch.events, width=console.width, header=above is None)
-        with console.capture() as capture:
-            if batch.identity_id != above:
+        title = b""
+        if batch.identity_id != above:
+            with console.capture() as capture:
                 console.print(visible(batch.identity_id), style="bold")
-            console.print(table)
+            title = capture.get().encode(console.encoding, "backslashreplace")
         above = batch.identity_id
-        return capture.get().encode(console.encoding, "backslashreplace")
+        return title + render(batch.events)
 
-    return render
+    return under_id

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
-import typer
 
 from canopy_async import AuditEvent, CheckpointStore, EventDetail
-from canopy_async.cli.commands.events import Account, row_renderer, write_rows
+from canopy_async.cli.commands.events import Account, write_rows
 from canopy_async.cli.commands.follow import (
     start_of,
     tell_of_warnings,
     write_batches,
 )
-from canopy_async.cli.terminal.exit import INCOMPLETE, argument_checks, complain
+from canopy_async.cli.terminal.exit import argument_checks
 from canopy_async.cli.terminal.output import Output
 from canopy_async.cli.terminal.render import event_table, json_lines, visible
+from canopy_async.cli.terminal.row_style import Renderer, RowStyle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,12 +46,19 @@ class Following:
     until_caught_up: bool
 
 
-async def read_log(account: Account, *, as_json: bool | None, **options: Any) -> None:
+async def read_log(
+    account: Account,
+    *,
+    as_json: bool | None,
+    style: RowStyle | None = None,
+    **options: Any,
+) -> None:
     """Write the events of an account to standard output, newest first.
 
     Args:
         account: Where to read.
         as_json: Whether to write JSON lines; None is unless on a terminal.
+        style: How to write them, None for what ``as_json`` says.
         **options: As `CanopySession.account_events` takes them.
 
     Raises:
@@ -59,14 +66,20 @@ async def read_log(account: Account, *, as_json: bool | None, **options: Any) ->
         CanopyError: The read failed.
         OSError: Standard output can't be written.
     """
+    render = _renderer(style, as_json=as_json)
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.account_events(**options)
-        await write_rows(stream, row_renderer(event_table, as_json=as_json))
+        await write_rows(stream, render, head=render.head())
 
 
 async def follow_log(
-    account: Account, how: Following, *, as_json: bool | None, **filters: Any
+    account: Account,
+    how: Following,
+    *,
+    as_json: bool | None,
+    style: RowStyle | None = None,
+    **filters: Any,
 ) -> None:
     """Write new events of an account until cancelled, or caught up.
 
@@ -76,14 +89,15 @@ async def follow_log(
         account: Where to read.
         how: How the log is followed.
         as_json: Whether to write JSON lines; None is unless on a terminal.
+        style: How to write them, None for what ``as_json`` says.
         **filters: As `CanopySession.follow_account` takes them.
 
     Raises:
         typer.BadParameter: An argument can't be used.
         CanopyError: The log can't be read, or the checkpoints can't be used.
         OSError: Standard output can't be written.
-        typer.Exit: The log could not be read to its end.
     """
+    render = _renderer(style, as_json=as_json)
     async with AsyncExitStack() as stack:
         canopy = await stack.enter_async_context(account.session())
         store = None
@@ -101,12 +115,14 @@ async def follow_log(
         if store is not None:
             await stack.enter_async_context(store)
         await stack.enter_async_context(follower)
-        render = row_renderer(event_table, as_json=as_json)
+        if head := render.head():
+            await Output(sys.stdout).write(head)
         await write_batches(follower, store, lambda batch: render(batch.events))
-    for error in follower.failures.values():
-        complain(f"the log could not be read: {error}", secret=account.token)
-    if follower.failures:
-        raise typer.Exit(INCOMPLETE)
+
+
+def _renderer(style: RowStyle | None, *, as_json: bool | None) -> Renderer:
+    style = style or RowStyle.of(None, None, as_json=as_json)
+    return style.renderer(AuditEvent)
 
 
 async def show_event(account: Account, event_id: str, *, as_json: bool | None) -> None:

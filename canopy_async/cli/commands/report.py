@@ -6,7 +6,7 @@ import typer
 
 from canopy_async import CanopyError
 from canopy_async.cli.commands.verify import STATUSES
-from canopy_async.cli.terminal.exit import FAILED, complain
+from canopy_async.cli.terminal.exit import FAILED, complain, ended_by_sigterm
 from canopy_async.cli.terminal.render import one_line, visible
 from canopy_async.export import Status, WrittenReport, write_report
 
@@ -31,7 +31,8 @@ def report_on(directory: str, out: Path, *, latest: int, top: int, umask: int) -
             not be written, and standard error says why.
     """
     try:
-        written = write_report(directory, out, latest=latest, top=top, umask=umask)
+        with ended_by_sigterm():
+            written = write_report(directory, out, latest=latest, top=top, umask=umask)
     except ValueError as error:
         raise typer.BadParameter(one_line(str(error)), param_hint="--out") from None
     except CanopyError as error:

@@ -6,7 +6,13 @@ import typer
 
 from canopy_async import CanopyError
 from canopy_async.cli.export_summary import counted
-from canopy_async.cli.terminal.exit import FAILED, INCOMPLETE, INTERRUPTED, complain
+from canopy_async.cli.terminal.exit import (
+    FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    complain,
+    ended_by_sigterm,
+)
 from canopy_async.cli.terminal.render import visible
 from canopy_async.export import Status, VerifyResult, verify
 
@@ -28,7 +34,8 @@ def verify_files(directory: str, *, digest: str | None, as_json: bool) -> None:
         typer.Exit: It is not finished, or damaged.
     """
     try:
-        found = verify(directory, digest=digest)
+        with ended_by_sigterm():
+            found = verify(directory, digest=digest)
     except (CanopyError, OSError) as error:
         complain(str(error))
         raise typer.Exit(FAILED) from None

@@ -1,10 +1,8 @@
 """The end of a command: signals, one line for an error, the exit status."""
 
-import asyncio
 import os
 import re
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
@@ -14,13 +12,14 @@ import typer
 
 from canopy_async import CanopyError
 from canopy_async._util.redaction import redacted
-from canopy_async.cli.terminal.render import one_line
+from canopy_async.cli.terminal.visible_text import one_line
 
 __all__ = [
     "argument_checks",
     "complain",
     "end_at_closed_pipe",
     "end_at_once",
+    "ended_by_sigterm",
     "guarded",
     "run",
     "umask_of",
@@ -88,6 +87,7 @@ def guarded(app: Callable[[], object]) -> int:
     Args:
         app: Ends with ``SystemExit``, as a typer app does.
     """
+    _forget_impossible_sizes()
     for stream in _standard_streams():
         _escape_what_cannot_be_encoded(stream)
     try:
@@ -119,6 +119,10 @@ def run(
     Raises:
         typer.Exit: It did not end well; standard error says why.
     """
+    # Not at the top: help and wrong usage need neither, and they take time.
+    import asyncio  # noqa: PLC0415
+    import sqlite3  # noqa: PLC0415
+
     watched = _until_signal(main)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
@@ -174,14 +178,39 @@ def umask_of(text: str) -> int:
 
 
 @contextmanager
-def argument_checks() -> Generator[None, None, None]:
-    """Turn what the library says of an argument into wrong usage of its flag."""
+def ended_by_sigterm() -> Generator[None, None, None]:
+    """Let SIGTERM end the block, with status 143 and its ``finally`` clauses.
+
+    By default it ends a process without a word, and does nothing at all where the
+    process is the first one of a container.
+    """
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit_by_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit_by_signal(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def argument_checks(**flags: str) -> Generator[None, None, None]:
+    """Turn what the library says of an argument into wrong usage of its flag.
+
+    Args:
+        **flags: The flag of an argument that is not given by its usual one.
+    """
     try:
         yield
     except (TypeError, ValueError) as error:
         message = str(error)
         name, _, rest = message.partition(" ")
-        flag = _FLAGS.get(name)
+        flag = flags.get(name, _FLAGS.get(name))
         text = one_line(rest if flag else message)
         raise typer.BadParameter(text, param_hint=flag) from None
 
@@ -192,6 +221,8 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
     From then on, another signal ends the process at once: also while the loop waits
     for its threads, which is after this.
     """
+    import asyncio  # noqa: PLC0415 - as above
+
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)
     received: list[int] = []
@@ -228,6 +259,13 @@ def end_at_once(number: int, _frame: object) -> None:
         with suppress(Exception):
             stream.flush()
     os._exit(128 + number)
+
+
+def _forget_impossible_sizes() -> None:
+    """Take a terminal of no columns, as some containers have it, for an unknown one."""
+    for variable in ("COLUMNS", "LINES"):
+        if not os.environ.get(variable, "1").strip("0"):
+            del os.environ[variable]
 
 
 def _status(app: Callable[[], object]) -> int:

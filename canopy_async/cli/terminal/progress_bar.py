@@ -120,8 +120,11 @@ class _Display(Protocol):
 
 
 @asynccontextmanager
-async def shown(watch: Watch) -> AsyncGenerator[None]:
-    """Show what a watch sees, inside the block."""
+async def shown(watch: Watch, *, quiet: bool = False) -> AsyncGenerator[None]:
+    """Show what a watch sees, inside the block; nothing if ``quiet``."""
+    if quiet:
+        yield
+        return
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     display = _Bar() if on_terminal else _Lines()
     showing = asyncio.create_task(_show(display, watch))

@@ -4,8 +4,7 @@ Everything a server sent passes `visible` or `json_lines` on its way out, so
 that no control character of it reaches a terminal.
 """
 
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -14,39 +13,22 @@ import attrs
 import msgspec
 
 from canopy_async import AuditEvent, Identity, Proof, ReadReport
+from canopy_async.cli.terminal.visible_text import one_line, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
     "event_table",
+    "field_table",
+    "fields_line",
     "identity_table",
     "in_words",
     "json_lines",
     "one_line",
     "visible",
+    "wire_of",
 ]
-
-_LONGEST_LINE: Final = 1000
-_JOINERS: Final = "\u200c\u200d"
-"""What some scripts and emoji need between characters; they move nothing."""
-
-
-def visible(text: str) -> str:
-    r"""Return ``text`` with every character that shows as none written out.
-
-    Control characters, bidirectional overrides and line separators become
-    escapes such as ``\x1b``; spaces of any kind become a plain space.
-    """
-    if text.isprintable():
-        return text
-    return "".join(map(_visible, text))
-
-
-def one_line(text: str) -> str:
-    """Return ``text`` as one visible line of bounded length."""
-    line = visible(text)
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
 
 
 def json_lines(rows: Iterable[AuditEvent | Identity]) -> bytes:
@@ -74,6 +56,33 @@ def identity_table(
     return _table(columns, identities, header=header)
 
 
+def field_table(
+    names: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    width: int,
+    header: bool = True,
+) -> "Table":
+    """Return the fields of rows as a table, in columns of equal shares."""
+    del width  # of which each column gets its share
+    columns = [_field_column(name) for name in names]
+    return _table(columns, rows, header=header)
+
+
+def wire_of(row: AuditEvent | Identity) -> dict[str, Any]:
+    """Return the fields of a row by name, unknown ones included.
+
+    As canopy_async.converter unstructures it, at half the price; instants are not text.
+    """
+    names, values = _FIELDS[type(row)]
+    return {**row.extra, **dict(zip(names, values(row), strict=True))}
+
+
+def fields_line(fields: Mapping[str, Any]) -> bytes:
+    """Return fields as a line of JSON, escaped as `json_lines` does it."""
+    return _escaped(msgspec.json.encode(fields))
+
+
 def in_words(report: ReadReport) -> str:
     """Say in a sentence what a read can prove."""
     if report.complete:
@@ -99,19 +108,11 @@ _PROOFS: Final = {
 }
 
 
-def _visible(character: str) -> str:
-    if character.isprintable() or character in _JOINERS:
-        return character
-    if unicodedata.category(character) == "Zs":
-        return " "
-    return character.encode("unicode_escape").decode()
-
-
 def _json_line(row: AuditEvent | Identity) -> bytes:
-    names, values = _FIELDS[type(row)]
-    # As canopy_async.converter unstructures it, at half the price.
-    wire = {**row.extra, **dict(zip(names, values(row), strict=True))}
-    line = msgspec.json.encode(wire)
+    return _escaped(msgspec.json.encode(wire_of(row)))
+
+
+def _escaped(line: bytes) -> bytes:
     if line.isascii() and b"\x7f" not in line:  # the encoder escapes the rest
         return line + b"\n"
     text = line.decode()
@@ -148,10 +149,33 @@ class _Column:
     styles: dict[str, str] = attrs.field(factory=dict[str, str])
 
 
+def _field_column(name: str) -> _Column:
+    fixed = {"created_at": 20, "outcome": 7, "severity": 8}
+    styles = {"outcome": _OUTCOMES, "severity": _SEVERITIES}
+
+    def value(row: Mapping[str, Any]) -> object:
+        found = row[name]
+        if isinstance(found, datetime):
+            return _moment(found)
+        if isinstance(found, dict):
+            return msgspec.json.encode(found).decode()
+        return found
+
+    width = fixed.get(name)
+    return _Column(
+        name,
+        value,
+        width=width,
+        share=None if width else 1,
+        styles=styles.get(name, {}),
+    )
+
+
 def _instant(row: AuditEvent | Identity) -> str | None:
-    moment: datetime | None = row.created_at
-    if moment is None:
-        return None
+    return None if row.created_at is None else _moment(row.created_at)
+
+
+def _moment(moment: datetime) -> str:
     try:
         return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
     except OverflowError:  # the first or last day that there is, in another zone

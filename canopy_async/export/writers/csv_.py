@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from canopy_async._fanout.results import IdentityBatch
-from canopy_async.export.writers.columns import COLUMNS, EXTRA, columns_of
+from canopy_async._tables.columns import COLUMNS, EXTRA, columns_of
 from canopy_async.export.writers.instant_text import texts_of
 
 __all__ = ["BYTE_ORDER_MARK", "HEADER", "encode", "guarded", "unguarded"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from canopy_async._fanout.results import IdentityBatch
-from canopy_async.export.writers.columns import FIELDS, IDENTITY_ID, fields_of
+from canopy_async._tables.columns import FIELDS, IDENTITY_ID, fields_of
 from canopy_async.export.writers.instant_text import texts_of
 from canopy_async.models import AuditEvent
 

@@ -1,15 +1,25 @@
-"""The columns of an exported row, in every format."""
+"""The columns of an event in a table: of an exported file, and of one in memory."""
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from canopy_async._fanout.results import IdentityBatch
 from canopy_async.models import AuditEvent
 
-__all__ = ["COLUMNS", "EXTRA", "FIELDS", "IDENTITY_ID", "columns_of", "fields_of"]
+__all__ = [
+    "COLUMNS",
+    "EXTRA",
+    "FIELDS",
+    "IDENTITY_ID",
+    "EventsOfOne",
+    "columns_of",
+    "fields_of",
+]
+
+EventsOfOne: TypeAlias = tuple[str, Sequence[AuditEvent]]
+"""Events of one log, after the id of its identity; an `IdentityBatch` is one."""
 
 IDENTITY_ID: Final = "identity_id"
 """The first column: whose log a row was read from."""
@@ -26,7 +36,7 @@ fields_of: Final = attrgetter(*FIELDS)
 """Returns the values of an event's `FIELDS`."""
 
 
-def columns_of(batches: Sequence[IdentityBatch]) -> dict[str, Sequence[Any]]:
+def columns_of(batches: Sequence[EventsOfOne]) -> dict[str, Sequence[Any]]:
     """Return the rows of batches column by column, in the order of `COLUMNS`."""
     rows = [event for _, events in batches for event in events]
     # Written out: by names that are looked up, it takes twice as long.

@@ -1,0 +1,1 @@
+"""Events as columns: one schema for Parquet files and for tables in memory."""

@@ -1,0 +1,219 @@
+"""Arrow: the schema of a table of events, and record batches of it.
+
+Parquet files and tables in memory share it. The package pyarrow is imported when a
+function here is called, and not before.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from canopy_async._api.requests import MAX_TAKE
+from canopy_async._tables.columns import (
+    COLUMNS,
+    EXTRA,
+    IDENTITY_ID,
+    EventsOfOne,
+    columns_of,
+)
+from canopy_async._util.arguments import check_integer
+
+__all__ = [
+    "BATCH_ROWS",
+    "ENUMS",
+    "BatchBuilder",
+    "check_arrow",
+    "encode",
+    "import_arrow",
+    "pack",
+    "schema_of_table",
+    "table_of",
+]
+
+Columns: TypeAlias = Mapping[str, Sequence[Any]]
+"""The values of each column, by its name."""
+
+PACKED_ROWS: Final = 1_024
+"""Rows that are Python objects at most, before they become a piece of Arrow."""
+
+BATCH_BYTES: Final = 128 * 1024 * 1024
+"""Bytes of a record batch, about, at which it is done, however few rows it has."""
+
+BATCH_ROWS: Final = 65_536
+"""Rows of a record batch at most, where nobody says otherwise."""
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+ENUMS: Final = frozenset(("actor_type", "outcome", "category", "severity"))
+"""Columns of few different texts."""
+
+_REQUIRED: Final = frozenset(
+    (
+        IDENTITY_ID,
+        "id",
+        "actor_type",
+        "action",
+        "metadata",
+        "created_at",
+        "outcome",
+        "severity",
+        "customer_visible",
+        "identity_visible",
+    )
+)
+
+
+@cache
+def import_arrow() -> Any:
+    """Return the module ``pyarrow``.
+
+    Raises:
+        ModuleNotFoundError: It is not installed; the message names the extra.
+    """
+    try:
+        return import_module("pyarrow")
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "tables need the package pyarrow: install this library with its extra"
+            " 'arrow'",
+            name="pyarrow",
+        ) from None
+
+
+def check_arrow(rows: int) -> None:
+    """Check before anything is read that batches of so many rows can be made.
+
+    Raises:
+        ModuleNotFoundError: The package pyarrow is not installed.
+        TypeError: ``rows`` is not an int.
+        ValueError: ``rows`` is less than a page may have.
+    """
+    check_integer("rows", rows, minimum=MAX_TAKE)
+    import_arrow()
+
+
+def encode(page: EventsOfOne) -> Columns:
+    """Return the events of a page column by column.
+
+    ``metadata`` is JSON text, and so is ``extra``, null where an event has no
+    unknown fields.
+    """
+    columns = columns_of([page])
+    columns["metadata"] = [_ENCODE(value) for value in columns["metadata"]]
+    columns[EXTRA] = [_ENCODE(value) if value else None for value in columns[EXTRA]]
+    return columns
+
+
+def pack(pages: Sequence[Columns]) -> Any:
+    """Return pages, as `encode` has made them, as one record batch of Arrow."""
+    arrow, schema = import_arrow(), _plain_schema()
+    arrays: list[Any] = []
+    for field in schema:
+        column: list[Any] = []
+        for page in pages:
+            column += page[field.name]
+        arrays.append(arrow.array(column, field.type))
+    return arrow.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+class BatchBuilder:
+    """Makes record batches of many rows from pages of few.
+
+    Few rows at a time are held as Python objects; the others are columns of Arrow.
+
+    Args:
+        rows: The rows of a batch at most.
+
+    Attributes:
+        held: The rows that were added and not taken yet.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.held = 0
+        self._rows: Final = rows
+        self._pages: list[Columns] = []
+        self._loose = 0
+        self._packed: list[Any] = []
+        self._bytes = 0
+
+    def has_room(self, rows: int) -> bool:
+        """Tell whether a page of so many rows belongs to the batch begun."""
+        if not self.held:
+            return True
+        return self.held + rows <= self._rows and self._bytes < BATCH_BYTES
+
+    def add(self, page: EventsOfOne) -> None:
+        """Take the events of one log."""
+        count = len(page[1])
+        self._pages.append(encode(page))
+        self._loose += count
+        self.held += count
+        if self._loose >= PACKED_ROWS:
+            self._pack()
+
+    def take(self) -> Any:
+        """Return all rows that are held as one record batch; there is at least one."""
+        self._pack()
+        table = import_arrow().Table.from_batches(self._packed)
+        self._packed, self._bytes, self.held = [], 0, 0
+        (batch,) = table.cast(schema_of_table()).combine_chunks().to_batches()
+        return batch
+
+    def _pack(self) -> None:
+        if not self._pages:
+            return
+        piece = pack(self._pages)
+        self._packed.append(piece)
+        self._bytes += piece.nbytes
+        self._pages, self._loose = [], 0
+
+
+def table_of(batches: Sequence[Any]) -> Any:
+    """Return record batches as one table, whose enums have one dictionary each."""
+    table = import_arrow().Table.from_batches(batches, schema=schema_of_table())
+    return table.unify_dictionaries()
+
+
+@cache
+def schema_of_table() -> Any:
+    """Return the schema of a table, and of a Parquet file.
+
+    ``created_at`` is a timestamp of microseconds in UTC, and the enums are
+    dictionaries.
+
+    Raises:
+        ModuleNotFoundError: The package pyarrow is not installed.
+    """
+    arrow = import_arrow()
+    return _schema(arrow, enums=arrow.dictionary(arrow.int32(), arrow.string()))
+
+
+@cache
+def _plain_schema() -> Any:
+    """Return the schema of a page: that of a table, without dictionaries."""
+    arrow = import_arrow()
+    return _schema(arrow, enums=arrow.string())
+
+
+def _schema(arrow: Any, *, enums: Any) -> Any:
+    """Return the schema of a table.
+
+    Args:
+        arrow: The module ``pyarrow``.
+        enums: The type of columns of few different texts.
+    """
+    text, flag = arrow.string(), arrow.bool_()
+    types = {
+        "created_at": arrow.timestamp("us", tz="UTC"),
+        "customer_visible": flag,
+        "identity_visible": flag,
+    } | dict.fromkeys(ENUMS, enums)
+    return arrow.schema(
+        [
+            arrow.field(name, types.get(name, text), nullable=name not in _REQUIRED)
+            for name in COLUMNS
+        ]
+    )

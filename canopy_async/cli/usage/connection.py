@@ -1,0 +1,168 @@
+"""The options of every command that reads an account, and what they come to."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import typer
+
+from canopy_async.cli.usage.shared import (
+    AccountOption,
+    AllowHttpOption,
+    BaseUrlOption,
+    CaFileOption,
+    PatienceOption,
+    ProfileOption,
+    ProxyOption,
+    QuietOption,
+    TokenFileOption,
+    TokenOption,
+    VerboseOption,
+)
+
+if TYPE_CHECKING:
+    from canopy_async.cli.commands.events import Account
+
+__all__ = ["Connection", "with_connection"]
+
+
+@attrs.frozen(kw_only=True)
+class Connection:
+    """The values of the options of a connection, as they were given.
+
+    Attributes:
+        named: The options that stand on the command line itself; the others come from
+            variables or are defaults.
+    """
+
+    account: str
+    token: str = attrs.field(repr=False)
+    token_file: Path | None
+    profile: str | None
+    base_url: str | None
+    patience: float
+    proxy: str | None = attrs.field(repr=False)
+    ca_file: Path | None
+    allow_http: bool
+    quiet: bool
+    verbose: bool
+    named: frozenset[str]
+
+    def resolve(self, *, needs_token: bool = True) -> "Account":
+        """Return the account to read.
+
+        An option beats a profile, and a profile beats variables: a token of one
+        account is never sent for another one by chance.
+
+        Args:
+            needs_token: Whether to refuse where there is no token.
+
+        Raises:
+            typer.BadParameter: Something is missing, or can't be used.
+        """
+        from canopy_async.cli.commands.events import Account  # noqa: PLC0415 - takes time
+        from canopy_async.cli.profiles import read_profile  # noqa: PLC0415 - as above
+
+        if self.quiet and self.verbose:
+            raise typer.BadParameter("is not for --verbose", param_hint="--quiet")
+        slug, base_url = self.account, self.base_url
+        profile = None
+        if self.profile is not None:
+            profile = read_profile(self.profile)
+            if "account" not in self.named:
+                slug = profile.account or ""
+            if "base_url" not in self.named:
+                base_url = profile.base_url
+        if not slug:
+            raise _missing("--account", "CANOPY_ACCOUNT")
+        token = self._token()
+        if token is None:
+            token = (self.token if profile is None else profile.token()) or ""
+        if not token and needs_token:
+            raise _missing("--token", "CANOPY_TOKEN")
+        return Account(
+            slug=slug,
+            token=token,
+            base_url=base_url,
+            patience=self.patience,
+            proxy=self.proxy,
+            ca_file=self.ca_file,
+            allow_http=self.allow_http,
+            quiet=self.quiet,
+            verbose=self.verbose,
+        )
+
+    def _token(self) -> str | None:
+        """Return the token that the command line itself names, None for none."""
+        from canopy_async.cli.profiles import read_token_file  # noqa: PLC0415 - as above
+
+        if self.token_file is None:
+            return self.token if "token" in self.named else None
+        if "token" in self.named:
+            raise typer.BadParameter("is not for --token", param_hint="--token-file")
+        return read_token_file(self.token_file, "--token-file")
+
+
+def _options(  # noqa: PLR0917 - its signature is all that it is for
+    account: AccountOption = "",
+    token: TokenOption = "",
+    token_file: TokenFileOption = None,
+    profile: ProfileOption = None,
+    base_url: BaseUrlOption = None,
+    patience: PatienceOption = 60.0,
+    proxy: ProxyOption = None,
+    ca_file: CaFileOption = None,
+    allow_http: AllowHttpOption = False,  # noqa: FBT002 - as typer calls it
+    quiet: QuietOption = False,  # noqa: FBT002
+    verbose: VerboseOption = False,  # noqa: FBT002
+) -> None:
+    """Have the options of a connection."""
+
+
+_PARAMETERS: Final = tuple(inspect.signature(_options).parameters.values())
+_NAMES: Final = frozenset(parameter.name for parameter in _PARAMETERS)
+
+
+def with_connection(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a connection, as its argument ``connection``.
+
+    Args:
+        command: Its first parameter is named ``connection``, and gets a `Connection`;
+            the others are options and arguments of typer.
+
+    Returns:
+        What typer makes a command of.
+    """
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    def call(ctx: typer.Context, **given: Any) -> None:
+        values = {name: given.pop(name) for name in _NAMES}
+        named = frozenset(name for name in _NAMES if _is_on_command_line(ctx, name))
+        command(Connection(**values, named=named), **given)
+
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+    )
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in (context, *own, *_PARAMETERS)
+    ]
+    made: Any = call
+    made.__signature__ = inspect.Signature(parameters, return_annotation=None)
+    made.__annotations__ = {it.name: it.annotation for it in parameters}
+    made.__name__, made.__doc__ = command.__name__, command.__doc__
+    made.__module__ = command.__module__
+    return call
+
+
+def _is_on_command_line(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _missing(option: str, variable: str) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"is missing: give it, set {variable}, or name a --profile", param_hint=option
+    )

@@ -1,0 +1,99 @@
+"""Usage of ``canopy-async follow``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from canopy_async.cli.terminal.exit import run, umask_of
+from canopy_async.cli.usage.connection import Connection, with_connection
+from canopy_async.cli.usage.shared import (
+    FieldsOption,
+    JsonOption,
+    OutputOption,
+    SearchOption,
+    UmaskOption,
+)
+
+__all__ = ["EXAMPLES", "follow"]
+
+EXAMPLES = (
+    "canopy-async follow idn_1 --checkpoint seen.db",
+    "canopy-async follow --all --start 24h --until-caught-up",
+)
+
+
+@with_connection
+def follow(
+    connection: Connection,
+    identity: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
+    ] = None,
+    *,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Every identity of the account.")
+    ] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            help="A file that remembers what was written.",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--start",
+            "-s",
+            help="On the first run: now, beginning, or a date or instant, in UTC if it"
+            " does not say; or 24h, 7d, yesterday.",
+        ),
+    ] = "now",
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(
+            "--until-caught-up", help="End once all that there is was written."
+        ),
+    ] = False,
+    discover_every: Annotated[
+        float,
+        typer.Option(
+            "--discover-every", help="Seconds between looks for new identities."
+        ),
+    ] = 60.0,
+    every: Annotated[
+        float, typer.Option("--every", help="Seconds between looks, where much comes.")
+    ] = 5.0,
+    settle: Annotated[
+        float,
+        typer.Option("--settle", help="Seconds to wait for late ones, for order."),
+    ] = 0.0,
+    umask: UmaskOption = "077",
+    q: SearchOption = None,
+    output: OutputOption = None,
+    fields: FieldsOption = None,
+    as_json: JsonOption = None,
+) -> None:
+    """Write new events as they come until Ctrl-C, which ends it with status 0."""
+    from canopy_async.cli.commands import follow as following  # noqa: PLC0415 - takes time
+    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+
+    account = connection.resolve()
+    follow_on = following.follow_events(
+        account,
+        identity or (),
+        is_all=is_all,
+        checkpoint=checkpoint,
+        umask=umask_of(umask),
+        as_json=as_json,
+        style=RowStyle.of(output, fields, as_json=as_json),
+        start=start,
+        until_caught_up=until_caught_up,
+        discover_every=discover_every,
+        every=every,
+        settle=settle,
+        q=q,
+    )
+    run(follow_on, secret=account.token, ends_by_signal=True)

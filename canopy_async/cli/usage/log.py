@@ -1,0 +1,191 @@
+"""Usage of ``canopy-async log``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from canopy_async.cli.terminal.exit import run, umask_of
+from canopy_async.cli.usage.connection import Connection, with_connection
+from canopy_async.cli.usage.shared import (
+    ConcurrencyOption,
+    FieldsOption,
+    JsonOption,
+    LimitOption,
+    OutputOption,
+    SearchOption,
+    UmaskOption,
+)
+
+__all__ = ["EXAMPLES", "log"]
+
+EXAMPLES = (
+    "canopy-async log --outcome denied --limit 20",
+    "canopy-async log --follow --checkpoint seen.db",
+)
+_FOLLOWING = "Following"
+
+
+@with_connection
+def log(
+    connection: Connection,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            "-s",
+            help="The earliest date or instant, in UTC if it does not say; or 24h, 7d,"
+            " yesterday.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", "-u", help="The first that is not wanted.", show_default=False
+        ),
+    ] = None,
+    action: Annotated[
+        list[str] | None,
+        typer.Option("--action", help="An action; may be given several times."),
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option("--category", help="The category.")
+    ] = None,
+    severity: Annotated[
+        str | None, typer.Option("--severity", help="The severity, exactly.")
+    ] = None,
+    outcome: Annotated[
+        str | None, typer.Option("--outcome", help="success, failure or denied.")
+    ] = None,
+    actor_id: Annotated[
+        str | None, typer.Option("--actor-id", help="The actor.")
+    ] = None,
+    actor_type: Annotated[
+        str | None, typer.Option("--actor-type", help="The kind of actor.")
+    ] = None,
+    resource_type: Annotated[
+        str | None, typer.Option("--resource-type", help="The kind of resource.")
+    ] = None,
+    resource_id: Annotated[
+        str | None, typer.Option("--resource-id", help="The resource.")
+    ] = None,
+    correlation_id: Annotated[
+        str | None,
+        typer.Option("--correlation-id", help="What the events of one request share."),
+    ] = None,
+    application_id: Annotated[
+        str | None, typer.Option("--application-id", help="The application.")
+    ] = None,
+    environment_id: Annotated[
+        str | None, typer.Option("--environment-id", help="The environment.")
+    ] = None,
+    q: SearchOption = None,
+    limit: LimitOption = None,
+    concurrency: ConcurrencyOption = 8,
+    is_followed: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Write new events as they come until Ctrl-C.",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            help="A file that remembers what was written.",
+            show_default=False,
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            help="On the first run: now, beginning, or a date or instant.",
+            show_default="now",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            "--every",
+            help="Seconds between looks, each of which may write a row into the log.",
+            show_default="60",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = None,
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(
+            "--until-caught-up",
+            help="End once all that there is was written.",
+            rich_help_panel=_FOLLOWING,
+        ),
+    ] = False,
+    umask: UmaskOption = "077",
+    output: OutputOption = None,
+    fields: FieldsOption = None,
+    as_json: JsonOption = None,
+) -> None:
+    """Read the log of the whole account, newest first; or follow it.
+
+    Each request may write one row into that log.
+    """
+    from canopy_async.cli.commands import log as logs  # noqa: PLC0415 - takes time
+    from canopy_async.cli.quantities import instant_of  # noqa: PLC0415 - as above
+    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+
+    of_reads = {"--since": since, "--until": until, "--limit": limit}
+    of_following = {
+        "--checkpoint": checkpoint,
+        "--start": start,
+        "--every": every,
+        "--until-caught-up": until_caught_up or None,
+    }
+    for name, value in (of_reads if is_followed else of_following).items():
+        if value is not None:
+            said = "can't be used with --follow" if is_followed else "needs --follow"
+            raise typer.BadParameter(said, param_hint=name)
+    where = connection.resolve()
+    style = RowStyle.of(output, fields, as_json=as_json)
+    filters = {
+        "action": action or (),
+        "category": category,
+        "severity": severity,
+        "outcome": outcome,
+        "actor_id": actor_id,
+        "actor_type": actor_type,
+        "resource_type": resource_type,
+        "resource_id": resource_id,
+        "correlation_id": correlation_id,
+        "application_id": application_id,
+        "environment_id": environment_id,
+        "q": q,
+    }
+    if not is_followed:
+        read = logs.read_log(
+            where,
+            as_json=as_json,
+            style=style,
+            since=instant_of(since, "--since"),
+            until=instant_of(until, "--until"),
+            limit=limit,
+            concurrency=concurrency,
+            **filters,
+        )
+        run(read, secret=where.token)
+        return
+    how = logs.Following(
+        checkpoint=checkpoint,
+        umask=umask_of(umask),
+        start="now" if start is None else start,
+        every=60.0 if every is None else every,
+        until_caught_up=until_caught_up,
+    )
+    following = logs.follow_log(where, how, as_json=as_json, style=style, **filters)
+    run(following, secret=where.token, ends_by_signal=True)

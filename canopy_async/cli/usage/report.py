@@ -1,0 +1,40 @@
+"""Usage of ``canopy-async report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from canopy_async.cli.terminal.exit import umask_of
+from canopy_async.cli.usage.shared import UmaskOption
+
+__all__ = ["EXAMPLES", "report"]
+
+EXAMPLES = ("canopy-async report out --out report.html",)
+
+
+def report(
+    directory: Annotated[
+        str,
+        typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path(
+        "report.html"
+    ),
+    latest: Annotated[
+        int,
+        typer.Option(
+            "--latest", min=1, max=20_000, help="Rows in the table of latest events."
+        ),
+    ] = 2_000,
+    top: Annotated[
+        int,
+        typer.Option("--top", min=1, max=100, help="Actors and actions to rank."),
+    ] = 10,
+    umask: UmaskOption = "077",
+) -> None:
+    """Make a page to look at of an export: one HTML file that loads nothing."""
+    from canopy_async.cli.commands.report import report_on  # noqa: PLC0415 - takes time
+
+    report_on(directory, out, latest=latest, top=top, umask=umask_of(umask))
