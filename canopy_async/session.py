@@ -29,7 +29,7 @@ from canopy_async._api.requests import (
 from canopy_async._api.responses import page_from
 from canopy_async._read.audit_log import AuditLog, check_provable
 from canopy_async._read.events_query import EventsQuery, left_of
-from canopy_async._read.run import ReadOptions
+from canopy_async._read.reader import ReadOptions
 from canopy_async._read.stream import EventStream, Stream
 from canopy_async._transport.gate import Gate, SessionStats
 from canopy_async._transport.lanes import PageRequest
@@ -926,8 +926,8 @@ class CanopySession:
             UnauthorizedError: While iterating.
             NotFoundError: While iterating: this account has no such log.
             ForbiddenError: While iterating: this token may not read it.
-            CanopyError: While iterating, with ``until_caught_up``: an outage that
-                outlasts the retry policy.
+            CanopyError: While iterating, with ``until_caught_up``: the log could not be
+                read to its end.
 
         Example:
             >>> async for batch in canopy.follow_account(severity="critical"):

@@ -12,7 +12,7 @@ from canopy_async._account.account_run import AccountRun
 from canopy_async._account.account_stream import AccountStream
 from canopy_async._api.log_requests import account_log_endpoint
 from canopy_async._api.requests import MAX_TAKE, Endpoint, Query
-from canopy_async._read.run import ReadOptions
+from canopy_async._read.reader import ReadOptions
 from canopy_async._transport.lanes import Lanes
 from canopy_async._transport.transport import Transport
 from canopy_async._walk import Span

@@ -1,4 +1,4 @@
-"""`AccountRun`: one pass over the log of an account."""
+"""`AccountReader` and `AccountRun`: one pass over the log of an account."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
@@ -11,6 +11,7 @@ from canopy_async._api.requests import Endpoint, Query
 from canopy_async._api.responses import Response
 from canopy_async._api.retry_after import date_of
 from canopy_async._read.readahead import Outcome
+from canopy_async._read.reader import PageReader
 from canopy_async._read.run import Run
 from canopy_async._transport.lanes import Lane, PageRequest
 from canopy_async._util.public import publish
@@ -24,7 +25,7 @@ from canopy_async.errors import (
 from canopy_async.models import AuditEvent, Page
 from canopy_async.report import AccountReport
 
-__all__ = ["AccountRun", "advise"]
+__all__ = ["AccountReader", "AccountRun", "advise"]
 
 _DEAD: Final = frozenset((400, 404, 410, 422))
 """What a server may answer to a cursor that it does not take any more."""
@@ -35,8 +36,8 @@ _ADVICE: Final = (
 )
 
 
-class AccountRun(Run[AuditEvent]):
-    """One pass over the log of an account, which a walk by time steers.
+class AccountReader(PageReader[AuditEvent]):
+    """One pass over the log of an account, a page at a time, steered by a walk by time.
 
     Args:
         endpoint: Where the log is.
@@ -80,14 +81,14 @@ class AccountRun(Run[AuditEvent]):
         """What this pass read so far, and what it can prove."""
         return cast("AccountReport", super().report)
 
-    def _answered(self) -> None:
+    def _refill(self) -> None:
         """Learn from the answers that came what is to be asked for next."""
         if self._by_time.has_answer:  # the first one tells the time before that
             for window in self._by_time.windows:
                 if not window.learnt:
                     self._learn(window)
         self._plans_more = True
-        super()._answered()
+        super()._refill()
 
     def _learn(self, window: LogWindow) -> None:
         answer = self._ahead.answer_of(window)
@@ -118,7 +119,7 @@ class AccountRun(Run[AuditEvent]):
     def _note_page(self, window: Window, page: Page[AuditEvent]) -> None:
         self._tell_received(window, page, None)
 
-    def _take(self, window: Window, outcome: Outcome) -> Sequence[AuditEvent]:
+    def _absorb(self, window: Window, outcome: Outcome) -> Sequence[AuditEvent]:
         if isinstance(outcome, ApiError) and isinstance(window, LogWindow):
             is_dead = window.cursor is not None and outcome.status in _DEAD
             if is_dead and self._by_time.cursor_died(
@@ -135,7 +136,23 @@ class AccountRun(Run[AuditEvent]):
             if date is not None and self._by_time.note_time(date):
                 self._plans_more = True
                 return ()
-        return super()._take(window, outcome)
+        return super()._absorb(window, outcome)
+
+
+class AccountRun(Run[AuditEvent]):
+    """One pass over the log of an account: an async iterator that can be watched.
+
+    Example:
+        >>> async with canopy.account_events(limit=20).open() as run:
+        ...     async for event in run:
+        ...         print(event.created_at, event.action)
+        ...     print(run.report)
+    """
+
+    @property
+    def report(self) -> AccountReport:
+        """The rows read so far, and what this pass can prove of them."""
+        return cast("AccountReport", super().report)
 
 
 def advise(error: CanopyError) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from canopy_async._account.account_run import AccountRun
+from canopy_async._account.account_run import AccountReader, AccountRun
 from canopy_async._account.account_walk import AccountWalk
 from canopy_async._api.log_requests import MAX_LIMIT
 from canopy_async._read.stream import Stream
@@ -58,14 +58,16 @@ class AccountStream(Stream[AuditEvent]):
             concurrency=options.concurrency,
         )
         return AccountRun(
-            endpoint=self._endpoint,
-            filters=self._filters,
-            walk=walk,
-            lane=lanes.open_lane(),
-            span=span,
-            scope=self._scope,
-            concurrency=options.concurrency,
-            checks_until=checks_until,
+            AccountReader(
+                endpoint=self._endpoint,
+                filters=self._filters,
+                walk=walk,
+                lane=lanes.open_lane(),
+                span=span,
+                scope=self._scope,
+                concurrency=options.concurrency,
+                checks_until=checks_until,
+            )
         )
 
     def pages(self) -> AsyncIterator[Page[AuditEvent]]:

@@ -56,7 +56,7 @@ class AccountWalk:
 
     It decides what is asked for and what an answer adds; it sends nothing. Answers
     are shown to it twice: `learn`, in the order of arrival, says which request comes
-    after an answer, and `take`, in the order of `windows`, hands out its rows.
+    after an answer, and `accept_page`, in the order of `windows`, hands out its rows.
 
     Args:
         now: What time it is, about: a read without ``until`` looks a day ahead.
@@ -207,6 +207,10 @@ class AccountWalk:
         window.learnt, window.rows = True, glance.count
         if window.kind is Kind.PROBE:
             return
+        if window.kind is Kind.ORDER:
+            # Rows that are older, and did not come first: the newest ones do.
+            self._plan.newest_first = True if glance.count else None
+            return
         if window.kind is Kind.CHECK:
             self._learn_check(part, window, glance)
             return
@@ -275,8 +279,31 @@ class AccountWalk:
         if crowd.edge is None:
             crowd.edge, crowd.on_first = last, glance.with_last
         cursor = self._usable(window, glance, crowd, crowd.cursors)
-        if cursor is not None:
-            part.next = self._plan.page_at(part, window, cursor)
+        if cursor is None:
+            return
+        is_first = window.cursor is None and last is not None
+        if is_first and self._limit is not None and self.newest_first is None:
+            part.next = self._look_for_order(part, crowd, cursor)
+            return
+        part.next = self._plan.page_at(part, window, cursor)
+
+    def _look_for_order(
+        self, part: Slice, crowd: Crowd, cursor: str
+    ) -> LogWindow | None:
+        """Return a request that tells whether a crowd comes first as it is the newest.
+
+        Where a few of the newest rows are wanted, all of the crowd need not be read.
+        """
+        if crowd.edge is None or crowd.edge - 2 < part.low:
+            return self._plan.page_at(part, crowd.first, cursor)
+        crowd.cursor = cursor
+        return LogWindow(
+            low=part.low,
+            high=crowd.edge - 2,
+            take=_FEW,
+            kind=Kind.ORDER,
+            crowd=crowd,
+        )
 
     def _usable(
         self, window: LogWindow, glance: Glance, crowd: Crowd, used: set[str]
@@ -365,6 +392,8 @@ class AccountWalk:
                 is_all = cursor is None or self.newest_first is False
                 self._take_probe(part, rows, is_all=is_all)
                 return ()
+            case Kind.ORDER:
+                return self._take_order(part, window)
             case Kind.CHECK:
                 return self._take_check(part, window, rows)
             case Kind.PAGE:
@@ -384,6 +413,17 @@ class AccountWalk:
         if not rows and not part.is_over:
             return ()
         return self._absorb_or_ask(part, window, rows)
+
+    def _take_order(self, part: Slice, window: LogWindow) -> Sequence[AuditEvent]:
+        """Hand out the first rows of a crowd, where they are all that is wanted."""
+        crowd = window.crowd
+        if crowd is None or crowd.cursor is None or self._limit is None:
+            raise AssertionError("the order is looked for in a crowd")
+        wanted = sum(map(self._wants, crowd.rows))
+        if self.newest_first and wanted >= self._limit - self._delivered:
+            return self._handed_out(crowd.rows)
+        part.next = self._plan.page_at(part, crowd.first, crowd.cursor)
+        return ()
 
     def _take_check(
         self, part: Slice, window: LogWindow, rows: list[AuditEvent]

@@ -45,14 +45,14 @@ def join(
     """
     if not known:
         return list(view)
-    shared, others = split_at(view, at)
-    ids = {row.id for row in shared}
+    ids = {row.id for row in view}
     lost = [row for row in known if row.id not in ids]
     missing = frozenset(row.id for row in lost) - gone
     if missing:
         raise DisagreementError(missing, at)
     if not lost:
         return list(view)
+    shared, others = split_at(view, at)
     shared += lost
     shared.sort(key=lambda row: row.created_at, reverse=newest_first)
     return [*shared, *others]

@@ -33,6 +33,8 @@ class Kind(Enum):
     """Rows to hand out."""
     CHECK = auto()
     """A second reading of one crowded millisecond, with other page edges."""
+    ORDER = auto()
+    """A look for rows before those of a page that does not tell the order."""
     PROBE = auto()
     """A look whether rows that a request did not show any more are still there."""
 
@@ -110,6 +112,7 @@ class Crowd:
         rows: What was read of it, and of what follows in its last page.
         after: The request that comes next once it is checked, None at the end.
         checks: How often it was begun to be read again.
+        cursor: The cursor that is followed once the order is known.
         check_cursors: The cursors that were sent for the check.
         check_rows: Its rows that the check has shown.
         deaths: How often its cursor was refused.
@@ -123,6 +126,7 @@ class Crowd:
     rows: list[AuditEvent] = attrs.field(factory=list[AuditEvent])
     after: LogWindow | None = None
     checks: int = 0
+    cursor: str | None = None
     check_cursors: set[str] = attrs.field(factory=set[str])
     check_rows: list[AuditEvent] = attrs.field(factory=list[AuditEvent])
     deaths: int = 0

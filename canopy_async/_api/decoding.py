@@ -13,7 +13,14 @@ from canopy_async._api.careless_json import Note, parse
 from canopy_async._util.instants import is_unusual, parse_instant
 from canopy_async.models import Page
 
-__all__ = ["Codec", "codec_of", "collecting_later", "is_large", "rows_in"]
+__all__ = [
+    "Codec",
+    "codec_of",
+    "collecting_later",
+    "has_fine_instants",
+    "is_large",
+    "rows_in",
+]
 
 T = TypeVar("T")
 
@@ -130,7 +137,7 @@ class Codec(Generic[T]):
                 return self._decode_with_care(parse(body, note))
             except _FAULTS:
                 return None
-        if _SEVEN_DIGITS.search(body) and _TOO_FINE.search(body):
+        if has_fine_instants(body):
             _cut_instants(page, body)
         return page
 
@@ -163,6 +170,11 @@ _FAULTS: Final = (
     RecursionError,
 )
 """What parsing and converting a page raise where it breaks the contract."""
+
+
+def has_fine_instants(body: bytes) -> bool:
+    """Tell whether a page has an instant that msgspec rounds: a finer one."""
+    return bool(_SEVEN_DIGITS.search(body) and _TOO_FINE.search(body))
 
 
 def _cut_instants(page: Page[Any], body: bytes) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from canopy_async._api.decoding import has_fine_instants
 from canopy_async._api.responses import Response, decoded_by
 from canopy_async.models import EventDetail
 
@@ -38,6 +39,8 @@ def ends_of(body: bytes) -> tuple[list[datetime], str | None] | None:
         None where the body is no page, or holds an instant that has to be read with
         care: what is in it, the decoder says.
     """
+    if has_fine_instants(body):
+        return None
     try:
         shape = _shape_of(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -28,7 +28,7 @@ from canopy_async._fanout.results import (
 )
 from canopy_async._fanout.suspects import Suspects
 from canopy_async._read.audit_log import AuditLog
-from canopy_async._read.run import Run
+from canopy_async._read.reader import PageReader
 from canopy_async._tables.arrow import (
     BATCH_ROWS,
     BatchBuilder,
@@ -80,7 +80,7 @@ class _Reading:
 
     identity_id: str
     resume: Checkpoint | str | None
-    run: Run[AuditEvent] | None = None
+    run: PageReader[AuditEvent] | None = None
     events: Sequence[AuditEvent] = ()
     handed: int = 0
 
@@ -440,7 +440,7 @@ class FanOut:
         if reading.run is None:
             return False
         try:
-            reading.begin(reading.run.take_answer())
+            reading.begin(reading.run.decode())
             if reading.events:
                 self._was_answered()
         except Exception as error:  # noqa: BLE001 - raised where it is read
@@ -506,16 +506,16 @@ class FanOut:
             if listed:
                 check_listed_id(identity_id)
             stream = self._log_of(identity_id).stream(reading.resume)
-            async with stream.open_over(self._lanes) as run:
+            async with stream.reader(self._lanes) as run:
                 reading.run = run
-                while await run.answered():
+                while await run.wait():
                     await self._mailbox.put(reading)
         except CanopyError as error:
             self._failed(reading, error)
         else:
             self._ended(reading, run)
 
-    def _ended(self, reading: _Reading, run: Run[AuditEvent]) -> None:
+    def _ended(self, reading: _Reading, run: PageReader[AuditEvent]) -> None:
         self._was_answered()
         report, checkpoint = run.report, run.checkpoint
         outcome = IdentityOutcome(

@@ -31,6 +31,7 @@ class AccountFollower(Follower):
     under `key`, which is the ``identity_id`` of its batches.
 
     An account that has no such log ends it with the 404 or 403 that the server sends.
+    With ``until_caught_up``, so does any other poll that fails, with its error.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -102,8 +103,9 @@ class AccountFollower(Follower):
         return AccountPoller(**options)
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
-        if isinstance(error, (ForbiddenError, NotFoundError)):
-            advise(error)
+        advise(error)
+        is_refused = isinstance(error, (ForbiddenError, NotFoundError))
+        if is_refused or self._options.until_caught_up:
             self._stop(error)
             return None
         return super()._failed(poller, error)

@@ -34,7 +34,7 @@ from canopy_async._follow.lateness import (
 )
 from canopy_async._follow.tail import Tail, open_tail
 from canopy_async._read.audit_log import AuditLog
-from canopy_async._read.run import Run
+from canopy_async._read.reader import PageReader
 from canopy_async._transport.lanes import Lanes
 from canopy_async._util.arguments import Order
 from canopy_async.errors import (
@@ -143,11 +143,13 @@ class Poll:
     until: datetime | None = None
     found: int = 0
     held: Sequence[AuditEvent] = ()
-    _runs: list[Run[AuditEvent]] = attrs.field(factory=list[Run[AuditEvent]])
+    _runs: list[PageReader[AuditEvent]] = attrs.field(
+        factory=list[PageReader[AuditEvent]]
+    )
 
     def open(
         self, take: int, *, concurrency: int | None = None
-    ) -> tuple[Tail, Run[AuditEvent]]:
+    ) -> tuple[Tail, PageReader[AuditEvent]]:
         """Return a pass that reads newest first, back to the floor."""
         return self._open("desc", take, concurrency)
 
@@ -216,7 +218,7 @@ class Poll:
     async def read_newest_first(
         self,
         tail: Tail,
-        run: Run[AuditEvent],
+        run: PageReader[AuditEvent],
         rows: list[AuditEvent],
         *,
         most: int | None,
@@ -266,7 +268,7 @@ class Poll:
         await self.reread_newest_first(most=None)
 
     async def _read_pages_up(
-        self, tail: Tail, run: Run[AuditEvent], *, learns: bool
+        self, tail: Tail, run: PageReader[AuditEvent], *, learns: bool
     ) -> bool:
         """Hand out page by page.
 
@@ -289,11 +291,11 @@ class Poll:
         return after is not _After.OTHER_ORDER
 
     async def _first_page(
-        self, tail: Tail, run: Run[AuditEvent], *, learns: bool
+        self, tail: Tail, run: PageReader[AuditEvent], *, learns: bool
     ) -> _After:
-        while await run.answered():
+        while await run.wait():
             async with self.turn:
-                rows = run.take_answer()
+                rows = run.decode()
                 if not rows:
                     continue
                 if not (learns and self._is_large(run)):
@@ -307,7 +309,7 @@ class Poll:
         await self._hand_out(self._ended(self._rest(run), run))
         return _After.END
 
-    def _is_large(self, run: Run[AuditEvent]) -> bool:
+    def _is_large(self, run: PageReader[AuditEvent]) -> bool:
         """Tell whether its newest events are looked at before a log is read up."""
         if run.report.complete:
             return False
@@ -315,14 +317,14 @@ class Poll:
             self.lateness.settle
         )
 
-    async def _next_page(self, tail: Tail, run: Run[AuditEvent]) -> _After:
-        if not await run.answered():
+    async def _next_page(self, tail: Tail, run: PageReader[AuditEvent]) -> _After:
+        if not await run.wait():
             await self._hand_out(self._ended(self._rest(run), run))
             return _After.END
         # Rows of many logs that wait to be handed out would push each other out of
         # the processor's cache: they are made from an answer when it is their turn.
         async with self.turn:
-            rows = run.take_answer()
+            rows = run.decode()
             if not rows:
                 return _After.MORE
             return await self._hand_out_page(tail, run, rows, is_first=False)
@@ -330,7 +332,7 @@ class Poll:
     async def _hand_out_page(
         self,
         tail: Tail,
-        run: Run[AuditEvent],
+        run: PageReader[AuditEvent],
         rows: Sequence[AuditEvent],
         *,
         is_first: bool,
@@ -354,7 +356,7 @@ class Poll:
         is_over = report.complete or self.held
         return _After.END if is_over else _After.MORE
 
-    def _ended(self, batch: Batch, run: Run[AuditEvent]) -> Batch:
+    def _ended(self, batch: Batch, run: PageReader[AuditEvent]) -> Batch:
         """Return the last batch of a read that was oldest first."""
         if self.front is None:
             self.front = self._front_at_begin(batch.checkpoint)
@@ -380,7 +382,7 @@ class Poll:
             return min(known.ids.values(), default=front)
         return front_of(dates, self.lateness.deep_overlap, now=self.now())
 
-    def report(self, run: Run[AuditEvent]) -> ReadReport:
+    def report(self, run: PageReader[AuditEvent]) -> ReadReport:
         """Return what a run can prove, with the requests of the whole poll."""
         reports = [one.report for one in self._runs if one is not run]
         report = run.report
@@ -392,7 +394,7 @@ class Poll:
 
     def _open(
         self, order: Order, take: int, concurrency: int | None = None
-    ) -> tuple[Tail, Run[AuditEvent]]:
+    ) -> tuple[Tail, PageReader[AuditEvent]]:
         tail, run = open_tail(
             self.log,
             order,
@@ -404,7 +406,7 @@ class Poll:
         self._runs.append(run)
         return tail, run
 
-    def _rest(self, run: Run[AuditEvent]) -> Batch:
+    def _rest(self, run: PageReader[AuditEvent]) -> Batch:
         """Return a batch without events that ends the poll."""
         return Batch(
             identity_id=self.identity_id,

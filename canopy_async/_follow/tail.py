@@ -8,7 +8,7 @@ import attrs
 
 from canopy_async._api.requests import MAX_TAKE
 from canopy_async._read.audit_log import AuditLog
-from canopy_async._read.run import Run
+from canopy_async._read.reader import PageReader
 from canopy_async._transport.lanes import Lanes
 from canopy_async._util.arguments import Order
 from canopy_async._walk import OverlapChain, Span
@@ -78,7 +78,7 @@ def open_tail(
     take: int,
     concurrency: int | None = None,
     lanes: Lanes | None = None,
-) -> tuple[Tail, Run[AuditEvent]]:
+) -> tuple[Tail, PageReader[AuditEvent]]:
     """Return a pass over a log, and what watches its pages.
 
     Args:
@@ -102,4 +102,4 @@ def open_tail(
     )
     query = attrs.evolve(log.query, order=order, since=floor)
     stream = attrs.evolve(log, query=query, options=options).stream()
-    return tail, stream.open_walk(walk, lanes)
+    return tail, stream.reader(lanes, walk)

@@ -7,7 +7,7 @@ import attrs
 
 from canopy_async._api.requests import Endpoint, audit_endpoint
 from canopy_async._read.events_query import EventsQuery
-from canopy_async._read.run import ReadOptions
+from canopy_async._read.reader import ReadOptions
 from canopy_async._read.stream import EventStream, Stream
 from canopy_async._transport.transport import Transport
 from canopy_async.checkpoint import Checkpoint, scope_of_read

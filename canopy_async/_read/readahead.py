@@ -23,7 +23,7 @@ READY_PER_REQUEST: Final = 8
 _DEEPEST: Final = 4
 """How many times as many are held ready where one answer comes late, at most."""
 
-_MOST_BYTES: Final = 2
+_MAX_BYTES_FACTOR: Final = 2
 """The same for their bytes."""
 
 Outcome: TypeAlias = Response | Exception
@@ -95,7 +95,7 @@ class ReadAhead:
         """Hold so many times as much ready as while no answer is late."""
         self._depth = depth
         self._most_ready = READY_PER_REQUEST * self._concurrency * depth
-        self._most_bytes = READY_BYTES * min(depth, _MOST_BYTES)
+        self._most_bytes = READY_BYTES * min(depth, _MAX_BYTES_FACTOR)
 
     def start(self, window: Window, request: PageRequest) -> None:
         """Send the request for a window."""
@@ -130,8 +130,8 @@ class ReadAhead:
         outcome = self._outcomes.get(window)
         return outcome if isinstance(outcome, Response) else None
 
-    def take(self, window: Window) -> Outcome:
-        """Let go of the answer of a window that has arrived, and return it."""
+    def pop(self, window: Window) -> Outcome:
+        """Release the answer of a window that has arrived, and return it."""
         outcome = self._outcomes.pop(window)
         if isinstance(outcome, Response):
             self._let_go(outcome)
@@ -176,7 +176,7 @@ class ReadAhead:
         tasks = [*self._tasks.values(), *self._dropped]
         self._tasks.clear()
         while self._outcomes:
-            self.take(next(iter(self._outcomes)))
+            self.pop(next(iter(self._outcomes)))
         return tasks
 
     def _reader_left(self, _: object) -> None:

@@ -1,72 +1,18 @@
-"""One pass over a list.
+"""`Run`: one pass over a list, as an async iterator that can be watched."""
 
-A `Run` drives a `Walk`: it keeps requests in flight ahead of the reader, and
-lets the walk take their answers in its order.
-"""
-
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
-import attrs
-
-from canopy_async._api.requests import MAX_TAKE, Endpoint, Query
-from canopy_async._api.responses import Response, page_from
-from canopy_async._api.retry_after import date_of
-from canopy_async._read.readahead import Outcome, ReadAhead
-from canopy_async._transport.lanes import Lane, PageRequest
-from canopy_async._transport.server_clock import check_is_over
-from canopy_async._util.arguments import check_flag, check_integer
+from canopy_async._read.reader import PageReader
 from canopy_async._util.public import publish
-from canopy_async._walk import Span, Walk, Window
-from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
-from canopy_async.errors import (
-    BadRequestError,
-    CanopyError,
-    IncompleteReadError,
-    NotFoundError,
-    ProtocolError,
-)
-from canopy_async.hooks import PageReceived
-from canopy_async.models import Page, PageMeta
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.models import PageMeta
 from canopy_async.report import Progress, ReadReport
 
-__all__ = ["ReadOptions", "Run"]
+__all__ = ["Run"]
 
 T = TypeVar("T")
-
-_MAX_NOTES: Final = 8
-"""Notes on values that were read with care which one report keeps at most."""
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class ReadOptions:
-    """The options of a read that don't choose its rows.
-
-    Attributes:
-        limit: Rows to hand out at most, None for all.
-        take: Rows per page at most.
-        concurrency: Requests in flight at most.
-        lossless: Whether the read is to be proven.
-
-    Raises:
-        TypeError: A field has the wrong type.
-        ValueError: A field is out of bounds; the message names it.
-    """
-
-    limit: int | None
-    take: int
-    concurrency: int
-    lossless: bool
-
-    def __attrs_post_init__(self) -> None:
-        """Check each field, by name."""
-        if self.limit is not None:
-            check_integer("limit", self.limit, minimum=0)
-        check_integer("take", self.take, minimum=1, maximum=MAX_TAKE)
-        check_integer("concurrency", self.concurrency, minimum=1)
-        check_flag("lossless", self.lossless)
 
 
 class Run(Generic[T]):
@@ -81,42 +27,13 @@ class Run(Generic[T]):
         ...     print(run.report)
     """
 
-    def __init__(
-        self,
-        *,
-        endpoint: Endpoint[T],
-        query: Query,
-        walk: Walk[T],
-        lane: Lane,
-        span: Span,
-        scope: Callable[[], str],
-        concurrency: int,
-    ) -> None:
-        self._endpoint: Final = endpoint
-        self._query: Final = query
-        self._walk: Final = walk
-        self._lane: Final = lane
-        self._place: Final = CheckpointBuilder(scope, span.resume)
-        self._ahead: Final = ReadAhead(lane, concurrency, self._answered)
-        self._batch: Sequence[T] = ()
-        self._next = 0
-        self._seen_before = 0
-        self._pagination: PageMeta | None = None
-        self._advancing = False
-        self._arrived: Window | None = None
-        self._plans_more = True
-        self._unchecked_until = span.until
-        self._closed = False
-        self._notes: Final[list[str]] = []
+    def __init__(self, reader: PageReader[T]) -> None:
+        self._reader: Final = reader
 
     @property
     def progress(self) -> Progress:
         """The progress of this pass."""
-        return Progress(
-            seen=self._seen_before + self._next,
-            total=self._walk.total,
-            requests=self._ahead.requests,
-        )
+        return self._reader.progress
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -125,26 +42,12 @@ class Run(Generic[T]):
         Whatever is in flight or held ready, a read with ``resume`` set to it
         begins with the next row, and repeats none.
         """
-        return self.checkpoint_after(self._next)
-
-    def checkpoint_after(self, rows: int) -> Checkpoint:
-        """Return where to go on after the first ``rows`` of the latest batch."""
-        left = len(self._batch) - rows
-        return self._place.checkpoint(
-            self._batch[:rows],
-            self._walk.report(),
-            position=self._walk.position - left,
-        )
+        return self._reader.checkpoint
 
     @property
     def report(self) -> ReadReport:
         """The rows read so far, and what this pass can prove of them."""
-        report = self._walk.report(
-            requests=self._ahead.requests, retries=self._ahead.retries
-        )
-        if not self._notes:
-            return report
-        return attrs.evolve(report, warnings=(*report.warnings, *self._notes))
+        return self._reader.report
 
     @property
     def pagination(self) -> PageMeta:
@@ -153,9 +56,7 @@ class Run(Generic[T]):
         Raises:
             RuntimeError: None was taken yet, or the list has no numbered pages.
         """
-        if self._pagination is None:
-            raise RuntimeError("no numbered page was taken yet")
-        return self._pagination
+        return self._reader.pagination
 
     async def __aenter__(self) -> Self:
         """Return the run itself; nothing is sent before it is iterated."""
@@ -180,20 +81,21 @@ class Run(Generic[T]):
         Raises:
             CanopyError: The read failed; carries ``checkpoint``.
         """
-        if self._closed:
+        reader = self._reader
+        if reader.closed:
             raise StopAsyncIteration
-        if self._next >= len(self._batch):
-            if await self.next_batch() is None:
+        if reader.handed >= len(reader.batch):
+            if await reader.next_batch() is None:
                 raise StopAsyncIteration
-            self._next = 0
-        row = self._batch[self._next]
-        self._next += 1
+            reader.handed = 0
+        row = reader.batch[reader.handed]
+        reader.handed += 1
         return row
 
     async def next_batch(self) -> Sequence[T] | None:
         """Return the next rows in list order, those of one page at most.
 
-        Where some of a page were handed out one by one, these are its others.
+        If part of a page was iterated one by one, this returns the rest of it.
 
         Returns:
             At least one row, or None at the end, and where the run was closed.
@@ -202,194 +104,18 @@ class Run(Generic[T]):
             CanopyError: The read failed; carries ``checkpoint``.
             RuntimeError: Another task is waiting for rows of this run.
         """
-        if self._closed:
+        reader = self._reader
+        if reader.closed:
             return None
-        if self._next < len(self._batch) and not self._advancing:
-            rest, self._next = self._batch[self._next :], len(self._batch)
+        rest = reader.batch[reader.handed :]
+        if rest and not reader.is_waiting:
+            reader.handed = len(reader.batch)
             return rest
-        try:
-            while await self.answered():
-                if batch := self.take_answer():
-                    return batch
-        except CanopyError:
-            await self.aclose()
-            raise
-        return None
-
-    async def answered(self) -> bool:
-        """Wait for the answer that `take_answer` takes; finish the batch before.
-
-        The two are what `next_batch` does, for those who choose when an answer
-        is decoded: until then it takes less memory than its rows.
-
-        Returns:
-            Whether there is one: not at the end, nor where the run was closed.
-
-        Raises:
-            CanopyError: The read failed; carries ``checkpoint``.
-            RuntimeError: Another task is waiting for rows of this run.
-        """
-        if self._advancing:
-            raise RuntimeError("this run is being read by another task")
-        if self._closed:
-            return False
-        self.finish_batch()
-        self._advancing = True
-        try:
-            while not (self._walk.done or self._closed):
-                self._lane.check_open()
-                window = self._ask_for_next()
-                self._plan_ahead()
-                if await self._ahead.arrived(window):
-                    self._arrived = window
-                    return True
-        except CanopyError as error:
-            self._explain(error)
-            raise
-        finally:
-            self._advancing = False
-        await self.aclose()
-        return False
-
-    def take_answer(self) -> Sequence[T]:
-        """Return the rows that the answer adds: maybe none.
-
-        Raises:
-            CanopyError: The read failed; carries ``checkpoint``. What it still
-                asks for goes on until `aclose`.
-            RuntimeError: There is no answer: `answered` comes first.
-        """
-        window, self._arrived = self._arrived, None
-        if window is None:
-            raise RuntimeError("there is no answer to take: await answered() first")
-        try:
-            self._lane.check_open()
-            self._batch = self._take(window, self._ahead.take(window))
-            self._next = len(self._batch)
-            self._ahead.keep_only(self._walk.windows)
-        except CanopyError as error:
-            self._explain(error)
-            raise
-        return self._batch
-
-    def finish_batch(self) -> None:
-        """Move past the latest batch, and let go of its rows."""
-        self._seen_before += len(self._batch)
-        self._place.advance(self._batch)
-        self._batch, self._next = (), 0
+        return await reader.next_batch()
 
     async def aclose(self) -> None:
         """Cancel the requests that are still running, and await them."""
-        self._lane.check_loop()
-        self._closed = True
-        self._arrived = None
-        await self._ahead.aclose()
-
-    def _take(self, window: Window, outcome: Outcome) -> Sequence[T]:
-        self._plans_more = True
-        if isinstance(outcome, Response):
-            self._check_until(outcome)
-            page = page_from(
-                self._endpoint,
-                outcome,
-                page=window.page,
-                note=partial(self._note, window.page),
-            )
-            self._note_page(window, page)
-            return self._walk.accept_page(page)
-        if isinstance(outcome, NotFoundError) and window.page > 1:
-            return self._walk.accept_missing()
-        if isinstance(outcome, ProtocolError) and outcome.too_large:
-            rows = self._walk.accept_oversized()
-            if rows is not None:
-                self._ahead.failing = False
-                return rows
-        if isinstance(outcome, BadRequestError) and self._walk.retry_without_sort():
-            self._ahead.failing = False
-            return ()
-        raise outcome
-
-    def _check_until(self, answer: Response) -> None:
-        """Refuse a range that was not over when the read began, at its first answer."""
-        until, self._unchecked_until = self._unchecked_until, None
-        if until is not None:
-            check_is_over(until, date_of(answer.headers))
-
-    def _answered(self) -> None:
-        """Use the room that an answer leaves in flight."""
-        if self._ahead.failing or self._walk.done:
-            return
-        try:
-            self._ask_for_next()  # which the answer taken last may have changed
-            self._plan_ahead()
-        except CanopyError:
-            self._ahead.failing = True  # raised again when the reader gets there
-
-    def _ask_for_next(self) -> Window:
-        """Ask for the window that the walk takes next, if that was not done yet."""
-        if not self._walk.windows:
-            self._walk.plan()
-        window = self._walk.windows[0]
-        if window not in self._ahead:
-            self._start(window, urgent=True)
-        return window
-
-    def _plan_ahead(self) -> None:
-        """Ask for later windows, as far as there is room."""
-        while self._plans_more and self._ahead.find_room():
-            window = self._walk.plan()
-            if window is None:
-                self._plans_more = False  # before the next answer is taken
-                return
-            self._start(window, urgent=False)
-
-    def _start(self, window: Window, *, urgent: bool) -> None:
-        self._ahead.start(window, self._request_for(window, urgent=urgent))
-
-    def _request_for(self, window: Window, *, urgent: bool) -> PageRequest:
-        query = self._query
-        if not self._walk.sends_sort_by:
-            query = attrs.evolve(query, sort_by=None)
-        if window.newest_first:
-            query = attrs.evolve(query, order="desc")
-        return PageRequest(
-            endpoint=self._endpoint,
-            query=query,
-            page=window.page,
-            take=window.take,
-            urgent=urgent,
-            on_sent=self._ahead.sent,
-        )
-
-    def _note_page(self, window: Window, page: Page[T]) -> None:
-        self._pagination = page.pagination
-        self._tell_received(window, page, page.pagination.item_count)
-
-    def _tell_received(
-        self, window: Window, page: Page[T], item_count: int | None
-    ) -> None:
-        if not self._lane.hooks:
-            return
-        self._lane.hooks(
-            PageReceived(
-                path=self._endpoint.template,
-                page=window.page,
-                take=window.take,
-                rows=len(page.items),
-                item_count=item_count,
-            )
-        )
-
-    def _note(self, page: int, sentence: str) -> None:
-        """Keep for the report what was read otherwise than it was written."""
-        if len(self._notes) < _MAX_NOTES:
-            self._notes.append(f"page {page}: {sentence}")
-
-    def _explain(self, error: CanopyError) -> None:
-        """Add to an error what this run knows."""
-        error.checkpoint = self.checkpoint
-        if isinstance(error, IncompleteReadError):
-            error.report = self.report
+        await self._reader.aclose()
 
 
 publish("canopy_async", Run)

@@ -7,7 +7,8 @@ import attrs
 
 from canopy_async._api.requests import Endpoint, Query
 from canopy_async._api.responses import page_from
-from canopy_async._read.run import ReadOptions, Run
+from canopy_async._read.reader import PageReader, ReadOptions
+from canopy_async._read.run import Run
 from canopy_async._tables.arrow import (
     BATCH_ROWS,
     BatchBuilder,
@@ -68,23 +69,21 @@ class Stream(Generic[T]):
 
     def open(self) -> "Run[T]":
         """Return a new pass, to be used with ``async with``."""
-        return self.open_walk(self._new_walk())
+        return Run(self.reader())
 
-    def open_over(self, lanes: Lanes) -> "Run[T]":
-        """Return a new pass that takes its turns in another round."""
-        return self.open_walk(self._new_walk(), lanes)
-
-    def open_walk(self, walk: Walk[T], lanes: Lanes | None = None) -> "Run[T]":
-        """Return a new pass that another walk steers.
+    def reader(
+        self, lanes: Lanes | None = None, walk: Walk[T] | None = None
+    ) -> PageReader[T]:
+        """Return a new pass that is read a page at a time.
 
         Args:
-            walk: The walk.
             lanes: The round in which it takes its turns, None for the session's own.
+            walk: Steers the pass, None for the walk that the options ask for.
         """
-        return Run(
+        return PageReader(
             endpoint=self._endpoint,
             query=self._query,
-            walk=walk,
+            walk=walk or self._new_walk(),
             lane=(self._transport if lanes is None else lanes).open_lane(),
             span=self._span,
             scope=self._scope,

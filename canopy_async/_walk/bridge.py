@@ -228,7 +228,8 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     tied, place = len(cover.ids_at_key), cover.position.place
     window = plan_window(place - 1, plan.max_take)
     is_filled = window.end <= place + tied and state.ledger.steady
-    if is_filled and not can_be_crossed(place + tied, plan.max_take):
+    is_page_end = not can_be_crossed(place + tied, plan.max_take)
+    if is_filled and is_page_end and plan.is_size_certain:
         _pass_page_ends(state, place + tied)
         return None
     if not (is_filled or tied >= plan.max_take or fills >= _MAX_FILLS):

@@ -276,6 +276,11 @@ class Planner:
         self._calm = 0
         self._resize()
 
+    @property
+    def is_size_certain(self) -> bool:
+        """Whether the size of pages is not one that was inferred, and may be wrong."""
+        return self._inferred is None
+
     def try_larger(self, position: int) -> bool:
         """Ask for larger pages again where smaller ones do not cross a position.
 

@@ -14,6 +14,11 @@ def _positive(_: object, field: "attrs.Attribute[Any]", value: float | None) -> 
         raise ValueError(f"{field.name} must be positive, not {value!r}")
 
 
+def _rate(_: object, field: "attrs.Attribute[float]", value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{field.name} must be between 0 and 1, not {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class LogRules:
     """How a local server serves the log of its account.
@@ -54,7 +59,7 @@ class LogRules:
     most: int = attrs.field(default=200, validator=_positive)
     over_most: Literal["refused", "cut"] = "refused"
     end: Literal["null", "echo"] = "null"
-    empty_rate: float = 0.0
+    empty_rate: float = attrs.field(default=0.0, validator=_rate)
     cursor_milliseconds: bool = False
     bounds_milliseconds: bool = False
     cursor_requests: int | None = attrs.field(default=None, validator=_positive)

@@ -1,6 +1,7 @@
 """The layers: imports point downwards, and no two files share a name."""
 
 import ast
+import re
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -65,6 +66,7 @@ OPTIONAL = {"export", "distributed", "testing", "cli"}
 """Packages that import what they need when they need it: not all of it is installed."""
 
 FILES = sorted(ROOT.rglob("*.py"))
+PAGE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
 
 
 def module_of(path):
@@ -240,3 +242,18 @@ def test_only_listed_imports_are_late(path):
 def test_the_layers_of_the_design_are_in_their_order():
     order = ["errors", "_api", "_transport", "_read", "session", "testing", "cli"]
     assert all(LAYER_OF[a] < LAYER_OF[b] for a, b in pairwise(order))
+
+
+def test_the_map_in_the_documentation_has_each_module_and_package():
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \|$", PAGE, flags=re.MULTILINE)
+    there = {top_of(module_of(path)) for path in FILES}
+    assert sorted(rows) == sorted(there - {"__init__", "__main__", "_version"})
+
+
+def test_the_layers_in_the_documentation_are_those_of_the_table():
+    (drawn,) = re.findall(
+        r"^```text\n(_version .*?)^```", PAGE, re.DOTALL | re.MULTILINE
+    )
+    layers = [set(line.split()) for line in drawn.splitlines()]
+    hidden = {"__init__", "__main__"}
+    assert layers == [set(layer) - hidden for layer in LAYERS if set(layer) - hidden]

@@ -139,6 +139,21 @@ def test_a_read_that_is_left_goes_on_after_its_last_event(kind):
         assert before - server.removed <= set(ids)
 
 
+def test_a_few_of_the_newest_events_cost_little_where_thousands_share_an_instant():
+    for newest_first in (True, False):
+        server = server_of(Kind(name="bulk", newest_first=newest_first), 1, rows=0)
+        server.rows = [(number * 10**9, f"old {number}") for number in range(50)]
+        server.rows += [(10**12, f"bulk {number:04}") for number in range(5_000)]
+        server.now = 10**12
+        walk = AccountWalk(now=now_of(server), limit=20)
+        driver = Driver(server, walk, concurrency=8, rng=random.Random(1))
+        handed = driver.read()
+        assert len({event.id for event in handed}) == 20
+        assert all(event.id.startswith("bulk") for event in handed)
+        if newest_first:
+            assert server.requests == 2
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=name_of)
 def test_bounds_leave_out_what_is_older_and_what_is_as_late_as_until(kind):
     kind = attrs.evolve(kind, arriving=0, late=0, deleting=0)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
-import typer
 
 from canopy_async import AuditEvent, CheckpointStore, EventDetail
 from canopy_async.cli.commands.events import Account, write_rows
@@ -17,7 +16,7 @@ from canopy_async.cli.commands.follow import (
     tell_of_warnings,
     write_batches,
 )
-from canopy_async.cli.terminal.exit import INCOMPLETE, argument_checks, complain
+from canopy_async.cli.terminal.exit import argument_checks
 from canopy_async.cli.terminal.output import Output
 from canopy_async.cli.terminal.render import event_table, json_lines, visible
 from canopy_async.cli.terminal.row_style import Renderer, RowStyle
@@ -97,7 +96,6 @@ async def follow_log(
         typer.BadParameter: An argument can't be used.
         CanopyError: The log can't be read, or the checkpoints can't be used.
         OSError: Standard output can't be written.
-        typer.Exit: The log could not be read to its end.
     """
     render = _renderer(style, as_json=as_json)
     async with AsyncExitStack() as stack:
@@ -120,10 +118,6 @@ async def follow_log(
         if head := render.head():
             await Output(sys.stdout).write(head)
         await write_batches(follower, store, lambda batch: render(batch.events))
-    for error in follower.failures.values():
-        complain(f"the log could not be read: {error}", secret=account.token)
-    if follower.failures:
-        raise typer.Exit(INCOMPLETE)
 
 
 def _renderer(style: RowStyle | None, *, as_json: bool | None) -> Renderer:

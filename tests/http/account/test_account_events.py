@@ -297,6 +297,19 @@ async def test_fields_and_values_that_are_new_are_kept(filled, session):
     assert event.extra == {"shoe_size": 44}
 
 
+async def test_instants_that_are_finer_than_a_microsecond_are_cut_and_not_rounded(
+    server, session
+):
+    server.log_rules = QUIET
+    for number in range(700):
+        at = START + timedelta(milliseconds=number // 3)
+        text = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}9999997Z"
+        server.add_event("idn_1", created_at=text)
+    events = await session.account_events().collect()
+    assert len(events) == len(set(ids_of(events))) == 700
+    assert events[0].created_at == START + timedelta(microseconds=233_999)
+
+
 @pytest.mark.parametrize("status", [403, 404])
 async def test_an_account_without_this_log_is_told_what_to_read(
     filled, connect, status

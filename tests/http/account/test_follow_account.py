@@ -1,6 +1,7 @@
 """Following the log of a whole account, in virtual time."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from contextlib import aclosing
@@ -19,6 +20,7 @@ from canopy_async import (
     CheckpointStore,
     FollowCheckpoint,
     ForbiddenError,
+    IncompleteReadError,
     NotFoundError,
     UnauthorizedError,
 )
@@ -331,6 +333,27 @@ async def test_a_log_that_can_not_be_read_ends_the_follower(status, error):
             with pytest.raises(error) as raised:
                 await batches_of(canopy, 500)
     assert status == 401 or "fan_out()" in str(raised.value)
+
+
+@virtual
+async def test_a_poll_that_fails_ends_a_follower_that_was_to_read_to_the_end():
+    server = AccountServer()
+    server.write("e")
+
+    def contradicting(call):
+        made = server.answer(call)
+        page = json.loads(made.body)
+        (row,) = page["items"]
+        page["items"].append(row | {"created_at": "2026-02-01T00:00:00.000Z"})
+        return json.dumps(page).encode()
+
+    with simulated(contradicting):
+        async with session() as canopy:
+            follower = canopy.follow_account(start="beginning", until_caught_up=True)
+            with pytest.raises(IncompleteReadError):
+                async for _ in follower:
+                    pass
+            assert follower.checkpoint is None
 
 
 @virtual

@@ -335,16 +335,16 @@ async def test_a_run_that_was_closed_gives_no_more_and_loses_nothing(
 
 
 async def test_an_answer_is_taken_once_and_only_where_there_is_one(session):
-    async with session.events("idn_1").open() as run:
-        with pytest.raises(RuntimeError, match=r"await answered\(\)"):
-            run.take_answer()
-        assert await run.answered()
-        assert len(run.take_answer()) == 100
-        with pytest.raises(RuntimeError, match=r"await answered\(\)"):
-            run.take_answer()
-        assert await run.answered()
-    with pytest.raises(RuntimeError, match=r"await answered\(\)"):
-        run.take_answer()
+    async with session.events("idn_1").reader() as reader:
+        with pytest.raises(RuntimeError, match=r"await wait\(\)"):
+            reader.decode()
+        assert await reader.wait()
+        assert len(reader.decode()) == 100
+        with pytest.raises(RuntimeError, match=r"await wait\(\)"):
+            reader.decode()
+        assert await reader.wait()
+    with pytest.raises(RuntimeError, match=r"await wait\(\)"):
+        reader.decode()
 
 
 async def test_a_run_read_by_two_tasks_at_once_says_so(log, session):

@@ -77,10 +77,10 @@ async def test_batches_of_a_read_that_fails_end_at_the_checkpoint_of_its_error(
     server, connect
 ):
     server.seed_events("idn_1", 1_000)
-    session = connect(retry=RetryPolicy(deadline=0.001))
+    impatient = connect(retry=RetryPolicy(deadline=0.001))
     seen = []
 
-    async def read(resume=None):
+    async def read(session, resume=None):
         stream = session.events("idn_1", order="asc", resume=resume)
         async for batch in stream.iter_arrow():
             seen.extend(batch["id"].to_pylist())
@@ -89,10 +89,10 @@ async def test_batches_of_a_read_that_fails_end_at_the_checkpoint_of_its_error(
         error_rate=1, error_statuses=(500,), only=lambda request: request.page > 3
     )
     with pytest.raises(ServerError) as caught:
-        await read()
+        await read(impatient)
     assert 0 < len(seen) < 1_000
     server.faults = Faults()
-    await read(caught.value.checkpoint)
+    await read(connect(), caught.value.checkpoint)
     assert seen == server.event_ids("idn_1", order="asc")
 
 
