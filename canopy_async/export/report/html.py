@@ -354,9 +354,9 @@ def _runs_note(summary: Summary) -> str:
     shown = len(summary.latest)
     of = "all" if shown == summary.events else f"the latest {shown:,}"
     return (
-        "Three or more failures or denials of one actor and one action, with no"
-        f" success between them, among {of} events; at most fifty, the longest"
-        " first. Actions that differ in a last word for how they went, as failed and succeeded, are one."
+        "Three or more failures or denials of one actor and one action, with no success"
+        f" between them, among {of} events; at most fifty, the longest first. Actions"
+        " that differ in a last word for how they went, as failed and succeeded, are one."
         " Actors without id and label are left out."
     )
 
