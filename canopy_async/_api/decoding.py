@@ -173,7 +173,7 @@ _FAULTS: Final = (
 
 
 def has_fine_instants(body: bytes) -> bool:
-    """Tell whether a page has an instant finer than a microsecond: msgspec rounds it."""
+    """Tell whether msgspec rounds an instant of a page, finer than a microsecond."""
     return bool(_SEVEN_DIGITS.search(body) and _TOO_FINE.search(body))
 
 
