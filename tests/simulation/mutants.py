@@ -38,12 +38,14 @@ class Mutant:
         module: The module's dotted name.
         number: Which of the module's mutants it is.
         lines: The lines that are changed.
+        source: What the first of them says.
         change: The change in words: what was there, and what is there now.
     """
 
     module: str
     number: int
     lines: range
+    source: str
     change: str
 
     def __str__(self):
@@ -78,10 +80,17 @@ class _Site:
 
 def mutants_of(module):
     """Return all mutants of a module, given by its dotted name."""
-    tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
+    text = path_of(module).read_text(encoding="utf-8")
+    source = text.splitlines()
     return [
-        Mutant(module, number, site.lines, site.change)
-        for number, site in enumerate(_sites(tree))
+        Mutant(
+            module=module,
+            number=number,
+            lines=site.lines,
+            source=source[site.lines.start - 1].strip(),
+            change=site.change,
+        )
+        for number, site in enumerate(_sites(ast.parse(text)))
     ]
 
 

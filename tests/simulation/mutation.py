@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 
 import attrs
 from mutants import mutants_of, path_of, spread
+from survivors import why
 
 ROOT = Path(__file__).parents[2]
 CORE = (
@@ -41,7 +42,14 @@ CORE = (
 )
 """The part of the package that decides, and does no I/O."""
 
-TESTS = ("tests/unit", "tests/simulation/test_walk_simulation.py")
+TESTS = (
+    "tests/unit",
+    "tests/simulation/test_walk_simulation.py",
+    "tests/http/reads/test_limits.py",
+    "tests/http/transport/test_hostile_answers.py",
+)
+"""The tests of the core: two files with tests over HTTP have some of it alone, too."""
+
 OPTIONS = ("-q", "-n0", "--randomly-dont-reorganize", "-p", "no:cacheprovider")
 LONGEST_TEST = 40
 """Seconds of one test at most, as a mutant may loop without end."""
@@ -205,13 +213,17 @@ def show(found, seconds):
     verdicts = Counter(verdict for _, verdict, _ in found)
     for mutant, verdict, _ in found:
         if verdict in ALIVE:
-            print(f"{verdict}: {mutant}")
+            print(
+                f"{verdict}: {mutant}\n    {why(mutant) or 'WHY? name it or kill it'}"
+            )
     print("\n| mutants | |\n|---|---|")
     for verdict, count in sorted(verdicts.items()):
         print(f"| {verdict} | {count} |")
     alive = sum(verdicts[verdict] for verdict in ALIVE)
     share = 100 * (len(found) - alive) / len(found)
-    print(f"| share killed | {share:.1f} % of {len(found)}, in {seconds:.0f} s |")
+    print(
+        f"| share killed, of all | {share:.1f} % of {len(found)}, in {seconds:.0f} s |"
+    )
 
 
 def main():

@@ -33,11 +33,15 @@ from canopy_async.export import Status, export, verify
 from canopy_async.testing import Faults, LocalCanopy
 
 IDS = ("idn_a", "idn_b", "idn_c", "idn_d")
-HISTORY = 2_500
+HISTORY = 4_000
 """Events of each log at the beginning, which are deleted from the oldest on."""
 
-LATEST = timedelta(seconds=60)
-"""How late an event is committed at most: less than polls look back."""
+LATEST = timedelta(seconds=15)
+"""How late an event is committed at most."""
+
+LOOK_BACK = 40.0
+"""Seconds for which readers look back, and remember ids: so short that in the middle
+third of a run they remember as many as they ever will."""
 
 FAULTS = Faults(
     latency=0.003,
@@ -124,9 +128,10 @@ class Commits:
         with self._path.open("a", encoding="utf-8") as file:
             while True:
                 name = rng.choice(IDS)
-                self._commit(name, rng.choice([1, 1, 1, 2, 3, 10]), file)
-                if self.may_delete and self._history[name] > 20:
-                    self._delete(name, rng.randint(1, 2))
+                count = rng.choice([1, 1, 1, 2, 3, 10])
+                self._commit(name, count, file)
+                if self.may_delete and self._history[name] > count:
+                    self._delete(name, count)
                 await asyncio.sleep(rng.uniform(0, 0.2))
 
     def _commit(self, name, count, file):
@@ -188,6 +193,8 @@ class Soak:
             checkpoints=store,
             every=0.2,
             idle_every=1.0,
+            overlap=LOOK_BACK,
+            deep_overlap=2 * LOOK_BACK,
             deep_every=20.0,
         )
         async with follower:
@@ -212,7 +219,7 @@ class Soak:
             await self._pause(self.rng.uniform(2, 5))
 
     async def export_once(self, canopy):
-        result = await export(canopy, IDS, self.exported)
+        result = await export(canopy, IDS, self.exported, look_back=LOOK_BACK)
         if result.failures:
             self.counts.wrong.append(f"an export failed: {result.failures}")
         self.counts.exports += 1
