@@ -11,12 +11,14 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
+from datetime import datetime
 
 import discord
 
 from canopy_async import AuditEvent, CanopySession, CheckpointStore
 
 COLOURS = {"critical": discord.Colour.red(), "warning": discord.Colour.orange()}
+FIRST_YEAR, LAST_YEAR = 1971, 9998
 
 
 def is_alarming(event: AuditEvent) -> bool:
@@ -24,11 +26,23 @@ def is_alarming(event: AuditEvent) -> bool:
     return event.severity == "critical" or event.outcome == "denied"
 
 
+def shown(text: str, most: int) -> str:
+    """Return text as Discord takes it: no markdown, no mention, and never blank."""
+    words = " ".join(text.split())[: most // 2]  # escaping at most doubles it
+    return discord.utils.escape_markdown(words) or "(blank)"
+
+
+def when(event: AuditEvent) -> datetime | None:
+    """Return when an event was, None for a time that a chat can't show."""
+    year = event.created_at.year
+    return event.created_at if FIRST_YEAR <= year <= LAST_YEAR else None
+
+
 def as_embed(identity_id: str, event: AuditEvent) -> discord.Embed:
     """Return what is shown of an event."""
     embed = discord.Embed(
-        title=discord.utils.escape_markdown(event.action)[:256],
-        timestamp=event.created_at,
+        title=shown(event.action, 256),
+        timestamp=when(event),
         colour=COLOURS.get(event.severity, discord.Colour.greyple()),
     )
     who = event.actor_label or event.actor_id or event.actor_type
@@ -38,7 +52,7 @@ def as_embed(identity_id: str, event: AuditEvent) -> discord.Embed:
         ("Outcome", event.outcome),
         ("Severity", event.severity),
     ):
-        embed.add_field(name=name, value=discord.utils.escape_markdown(value)[:1024])
+        embed.add_field(name=name, value=shown(value, 1024))
     return embed
 
 

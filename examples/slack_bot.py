@@ -18,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from canopy_async import AuditEvent, CanopySession, CheckpointStore
 
 SIGNS = {"critical": ":rotating_light:", "warning": ":warning:"}
+LONGEST = 1_000
 
 
 def is_alarming(event: AuditEvent) -> bool:
@@ -26,7 +27,8 @@ def is_alarming(event: AuditEvent) -> bool:
 
 
 def escaped(text: str) -> str:
-    """Return text that Slack shows as it is, without mentions or links."""
+    """Return text that Slack shows as it is: one line, no mentions, no links."""
+    text = " ".join(text.split())[:LONGEST]
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -53,7 +55,8 @@ async def post_alarms(
                 await slack.chat_postMessage(channel=channel, text=text)
             for event in filter(is_alarming, batch.events):
                 text = as_text(batch.identity_id, event)
-                await slack.chat_postMessage(channel=channel, text=text)
+                # Without mrkdwn, a * or a ` in a name is shown, and starts no layout.
+                await slack.chat_postMessage(channel=channel, text=text, mrkdwn=False)
             await store.save(batch)
 
 

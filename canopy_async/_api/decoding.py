@@ -173,7 +173,7 @@ _FAULTS: Final = (
 
 
 def has_fine_instants(body: bytes) -> bool:
-    """Tell whether msgspec rounds an instant of a page, finer than a microsecond."""
+    """Tell whether a page has an instant that msgspec rounds: a finer one."""
     return bool(_SEVEN_DIGITS.search(body) and _TOO_FINE.search(body))
 
 

@@ -121,6 +121,18 @@ class Batch(Protocol):
         """
         ...
 
+    def spans(self, name: str) -> Iterable[tuple[Any, int, int]]:
+        """Return each value of a column, with its earliest ``created_at`` and latest.
+
+        Args:
+            name: A field of `Row`.
+        """
+        ...
+
+    def of_actions(self, actions: Sequence[str]) -> list[Row]:
+        """Return the rows of these actions, in the order of the file."""
+        ...
+
     def rows(self) -> list[Row]:
         """Return all rows, in the order of the file."""
         ...
@@ -167,6 +179,19 @@ class _ListBatch(ABC):
 
     def counts(self, *names: str) -> Iterable[tuple[tuple[Any, ...], int]]:
         return Counter(zip(*map(self._column, names), strict=True)).items()
+
+    def spans(self, name: str) -> Iterable[tuple[Any, int, int]]:
+        instants: dict[Any, list[int]] = {}
+        for value, at in zip(
+            self._column(name), self._column(_CREATED_AT), strict=True
+        ):
+            instants.setdefault(value, []).append(at)
+        return [(value, min(found), max(found)) for value, found in instants.items()]
+
+    def of_actions(self, actions: Sequence[str]) -> list[Row]:
+        wanted = frozenset(actions)
+        found = enumerate(self._column("action"))
+        return self.taken([n for n, action in found if action in wanted]).rows()
 
     def rows(self) -> list[Row]:
         return list(map(Row, *map(self._column, COLUMNS)))
@@ -293,6 +318,20 @@ class ArrowBatch:
         )
         *keys, counts = (_listed(grouped[name]) for name in (*names, "count_all"))
         return zip(zip(*keys, strict=True), counts, strict=True)
+
+    def spans(self, name: str) -> Iterable[tuple[Any, int, int]]:
+        """Return each value of a column, with its first ``created_at`` and last."""
+        ends = [(_CREATED_AT, "min"), (_CREATED_AT, "max")]
+        grouped = self._table.group_by([name], use_threads=False).aggregate(ends)
+        names = (name, f"{_CREATED_AT}_min", f"{_CREATED_AT}_max")
+        return zip(*(_listed(grouped[it]) for it in names), strict=True)
+
+    def of_actions(self, actions: Sequence[str]) -> list[Row]:
+        """Return the rows of these actions, in the order of the file."""
+        wanted = import_pyarrow().array(actions, "string")
+        column = self._table["action"]
+        found = self._table.filter(self._compute.is_in(column, value_set=wanted))
+        return list(map(Row, *(_listed(found[name]) for name in COLUMNS)))
 
     def rows(self) -> list[Row]:
         """Return all rows, in the order of the file."""

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -22,6 +22,9 @@ HOSTILE = (
     "\u202etxt.exe\x00\x1b[31m\x85",
     "{{ 7 * 7 }}{% raw %}",
 )
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Page(HTMLParser):
@@ -63,7 +66,19 @@ class Page(HTMLParser):
     def events(self):
         """The rows of the table of events, as dicts."""
         data = self._data("event-data")
-        return [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
+        store, time, rows = data["store"], 0, []
+        for index, step in enumerate(store["time"]):
+            time += step
+            moment = EPOCH + timedelta(milliseconds=time)
+            row = {
+                "time": f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
+            }
+            for name in data["columns"][1:]:
+                column = store[name]
+                place = column["places"][index] if "places" in column else index
+                row[name] = column["values"][place]
+            rows.append(row)
+        return rows
 
     @property
     def charts(self):
@@ -331,7 +346,7 @@ async def exported(server, session, out):
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"latest": 0}, ValueError, "latest must be from 1 to 20000"),
+        ({"latest": 0}, ValueError, "latest must be from 1 to 200000"),
         ({"latest": "all"}, TypeError, "latest must be an int"),
         ({"top": 101}, ValueError, "top must be from 1 to 100"),
         ({"now": datetime(2026, 1, 1)}, ValueError, "now must have a UTC offset"),  # noqa: DTZ001

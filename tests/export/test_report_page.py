@@ -92,11 +92,19 @@ async def shared(browser, url):
 async def page(shared):
     """The report as it is after opening it."""
     await shared.get_by_role("button", name="Clear").click()
-    time = shared.get_by_role("columnheader", name="Time (UTC)")
+    time = shared.locator("#events").get_by_role("columnheader", name="Time (UTC)")
     while await time.get_attribute("aria-sort") != "descending":
         await time.get_by_role("button").click()
     await matches(shared, "200")
     return shared
+
+
+def search(page):
+    return page.get_by_role("searchbox", name="Search in all columns")
+
+
+def heads(page, name):
+    return page.locator("#events").get_by_role("columnheader", name=name, exact=True)
 
 
 def status(page):
@@ -129,7 +137,7 @@ async def test_charts_are_drawn_and_nothing_is_loaded_or_complained_of(page):
 async def test_nothing_of_the_log_is_run(page):
     assert await page.evaluate("typeof stolen") == "undefined"
     assert await page.locator("img").count() == 0
-    await page.get_by_role("searchbox").fill("onerror role.number7")
+    await search(page).fill("onerror role.number7")
     await matches(page, "1")
     ((_, action, *_, actor, _, category, _, _),) = await rows(page)
     shown = HOSTILE.replace("\u202e", "\\u202e")
@@ -141,13 +149,13 @@ async def test_nothing_of_the_log_is_run(page):
 async def test_searching_narrows_the_rows_and_says_how_many(page):
     await matches(page, "200")
     assert len(await rows(page)) == 50
-    await page.get_by_role("searchbox").fill("NUMBER19 ada")
+    await search(page).fill("NUMBER19 ada")
     await matches(page, "11")
     found = await rows(page)
     assert {row[1] for row in found} == {
         f"role.number{n}" for n in (19, *range(190, 200))
     }
-    await page.get_by_role("searchbox").fill("no such thing")
+    await search(page).fill("no such thing")
     await matches(page, "0")
     assert await page.get_by_text("No event matches.").is_visible()
     await page.get_by_role("button", name="Clear").click()
@@ -167,8 +175,8 @@ async def test_filters_can_be_combined(page):
 
 
 async def test_heads_sort_by_their_column(page):
-    time = page.get_by_role("columnheader", name="Time (UTC)")
-    severity = page.get_by_role("columnheader", name="Severity")
+    time = page.locator("#events").get_by_role("columnheader", name="Time (UTC)")
+    severity = page.locator("#events").get_by_role("columnheader", name="Severity")
     assert await time.get_attribute("aria-sort") == "descending"
     assert (await rows(page))[0][0] == "2026-03-09 07:00:00.000"
     await time.get_by_role("button").click()
@@ -214,10 +222,14 @@ async def test_it_can_be_used_by_keyboard(browser, url):
         assert await page.locator("details[open] table").first.is_visible()
         outline = f"getComputedStyle({focused}).outlineStyle"
         assert await page.evaluate(outline) == "solid"
-        await page.get_by_role("searchbox").focus()
+        await search(page).focus()
         await page.keyboard.type("number199")
         await matches(page, "1")
-        action = page.get_by_role("columnheader", name="Action", exact=True).last
+        action = (
+            page.locator("#events")
+            .get_by_role("columnheader", name="Action", exact=True)
+            .last
+        )
         await action.get_by_role("button").focus()
         await page.keyboard.press("Space")
         assert await action.get_attribute("aria-sort") == "ascending"
@@ -354,7 +366,53 @@ async def test_it_fits_a_narrow_screen(browser, url):
 async def test_without_scripts_the_numbers_are_there(browser, url):
     async with opened(browser, url, ready=None, java_script_enabled=False) as page:
         assert await page.get_by_text("The charts need JavaScript").is_visible()
-        assert not await page.get_by_role("searchbox").is_visible()
+        assert not await page.get_by_role(
+            "searchbox", name="Search in all columns"
+        ).is_visible()
         await page.get_by_text("The numbers: events by day and outcome").click()
         table = page.get_by_role("table", name=re.compile("Events by day and outcome"))
         assert await table.get_by_role("rowheader").count() == 9
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_has_no_findings(browser, url, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.async_playwright")
+    size = {"width": width, "height": 900}
+    async with opened(browser, url, color_scheme=scheme, viewport=size) as page:
+        found = await axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def test_an_identity_is_found_by_its_id(browser, url):
+    async with opened(browser, url) as page:
+        rows = page.locator("#who tbody tr:visible")
+        await playwright.expect(rows).to_have_count(2)
+        await page.get_by_role("searchbox", name="Search for an identity").fill("GONE")
+        await playwright.expect(rows).to_have_count(1)
+        await playwright.expect(rows.first).to_contain_text("idn_gone")
+
+
+async def test_dates_choose_events(page):
+    await page.get_by_label("From (UTC)").fill("2026-03-02")
+    await page.get_by_label("To (UTC)").fill("2026-03-03")
+    await matches(page, "48")
+    await page.get_by_role("button", name="Clear").click()
+    await matches(page, "200")
+
+
+async def test_the_axis_of_time_has_a_clock_of_24_hours(page):
+    labels = await page.locator("#chart-outcome svg text").all_text_contents()
+    assert any(re.fullmatch(r"\w{3} \d\d|\d\d:\d\d", label) for label in labels), labels
+    assert not any(re.search(r"\b[AP]M\b", label) for label in labels), labels
+
+
+async def test_a_printed_report_begins_with_a_cover_to_sign(browser, url):
+    async with opened(browser, url) as page:
+        cover = page.locator(".cover")
+        assert not await cover.is_visible()
+        await page.emulate_media(media="print")
+        assert await cover.is_visible()
+        text = await cover.inner_text()
+    for part in ("Source", "Scope", "Range", "Covered as of", "sha256", "Signature"):
+        assert part in text

@@ -1,9 +1,11 @@
 """The examples, run against a local Canopy; the other network is replaced."""
 
+import ast
 import asyncio
 import json
 import sys
 import warnings
+from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from support.leaks import assert_quiet
 from support.waiting import until
 
 from canopy_async import CheckpointStore
-from canopy_async.testing import Faults
+from canopy_async.testing import Faults, make_event
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -197,13 +199,43 @@ async def web(server, environment):  # noqa: ARG001 - set before it starts
     await assert_quiet(server)
 
 
-async def test_the_web_application_pages_over_the_last_events(server, web):
+async def test_the_web_application_pages_by_a_cursor_while_events_come(server, web):
     server.seed_events("idn_1", 50)
-    first = (await web.get("/identities/idn_1/events?take=30")).json()
-    second = (await web.get("/identities/idn_1/events?take=30&page=2")).json()
-    assert (first["page"], first["pages"], first["total"]) == (1, 2, 50)
-    seen = [event["id"] for event in first["items"] + second["items"]]
-    assert seen == server.event_ids("idn_1", order="desc")
+    known = server.event_ids("idn_1", order="desc")
+    seen, cursor = [], {}
+    while True:
+        query = {"take": 20} | cursor
+        page = (await web.get("/identities/idn_1/events", params=query)).json()
+        seen += [event["id"] for event in page["items"]]
+        if page["cursor"] is None:
+            break
+        cursor = {"cursor": page["cursor"]}
+        server.add_event("idn_1")
+    assert seen == known
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "eyJ2IjoxfQ"])
+async def test_a_cursor_that_is_none_is_a_bad_request(server, web, cursor):
+    server.seed_events("idn_1", 1)
+    answer = await web.get("/identities/idn_1/events", params={"cursor": cursor})
+    assert answer.status_code == 400
+
+
+async def test_a_cursor_of_another_identity_is_a_bad_request(server, web):
+    server.seed_events("idn_1", 3)
+    server.seed_events("idn_2", 3)
+    page = (await web.get("/identities/idn_1/events?take=1")).json()
+    answer = await web.get(
+        "/identities/idn_2/events", params={"cursor": page["cursor"]}
+    )
+    assert answer.status_code == 400
+
+
+async def test_a_visitor_waits_for_a_bounded_time(server, web, monkeypatch):
+    monkeypatch.setattr(sys.modules["example_fastapi_app"], "LONGEST_WAIT", 0.05)
+    server.seed_events("idn_1", 1)
+    server.faults = Faults(latency=60)
+    assert (await web.get("/identities/idn_1/events")).status_code == 504
 
 
 @pytest.mark.parametrize(
@@ -260,3 +292,109 @@ async def test_a_client_that_disconnects_cancels_its_read(server, web):
     assert json.loads(b"".join(part.get("body", b"") for part in sent)) == {
         "detail": "the client is gone"
     }
+
+
+def odd_event(**fields):
+    return make_event(**{"severity": "critical"} | fields)
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n\t"])
+def test_no_field_that_goes_to_discord_is_blank(blank):
+    bot = load("discord_bot", "discord")
+    event = odd_event(
+        action=blank, actor_label=blank, actor_id=None, actor_type=blank, outcome=blank
+    )
+    embed = bot.as_embed("idn_1", event)
+    assert embed.title.strip()
+    assert all(field.value.strip() for field in embed.fields)
+
+
+def test_long_texts_fit_into_what_discord_takes():
+    bot = load("discord_bot", "discord")
+    embed = bot.as_embed("idn_1", odd_event(action="*" * 500, actor_label="_" * 3000))
+    assert len(embed.title) <= 256
+    assert all(len(field.value) <= 1024 for field in embed.fields)
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_an_impossible_date_is_left_out(year):
+    bot = load("discord_bot", "discord")
+    event = odd_event(created_at=datetime(year, 1, 1, tzinfo=UTC))
+    assert bot.as_embed("idn_1", event).to_dict().get("timestamp") is None
+
+
+def test_a_message_to_slack_is_one_line_without_links():
+    bot = load("slack_bot", "slack_sdk")
+    text = bot.as_text("idn_1", odd_event(action="a\n> b <https://x.example|y>"))
+    assert "\n" not in text
+    assert "<" not in text
+
+
+@pytest.mark.usefixtures("environment")
+async def test_the_outbox_goes_on_while_the_chat_is_down(server, tmp_path):
+    bot = load("outbox_bot", "aiohttp")
+    server.seed_events("idn_1", 3)
+    server.add_event("idn_1", action="zero", **ALARMING)
+    posted, is_down = [], True
+
+    async def post(said):
+        await asyncio.sleep(0)
+        if is_down:
+            raise TimeoutError
+        posted.append(said.split()[0])
+
+    async def live(until_true):
+        outbox = bot.Outbox(str(tmp_path / "outbox.db"))
+        async with bot.CanopySession.from_env() as canopy:
+            tasks = [
+                asyncio.create_task(bot.read(canopy, outbox, ["idn_1"])),
+                asyncio.create_task(bot.post_all(outbox, post, wait=0.001)),
+            ]
+            await until(lambda: until_true(outbox) or any(t.done() for t in tasks))
+            for task in tasks:
+                await end(task)
+        outbox.close()
+
+    await live(lambda outbox: outbox.checkpoints())
+    server.add_event("idn_1", action="one", **ALARMING)
+    server.add_event("idn_1", action="none", **HARMLESS)
+    server.add_event("idn_1", action="two", **DENIED)
+    await live(lambda outbox: outbox.next() is not None)
+    assert posted == []
+    is_down = False
+    await live(lambda _: len(posted) == 2)
+    await live(lambda outbox: outbox.next() is None)
+    assert posted == ["one", "two"]
+
+
+@pytest.mark.usefixtures("environment")
+async def test_the_nightly_job_exports_verifies_and_reports(server, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("jinja2")
+    job = load("nightly_job", "canopy_async")
+    for identity in server.seed_identities(2):
+        server.seed_events(identity, 5)
+    assert await job.main(tmp_path) == 0
+    assert "10 new events of 2 identities" in capsys.readouterr().out
+    assert (tmp_path / "report.html").stat().st_size > 500_000
+    assert await job.main(tmp_path) == 0
+
+
+@pytest.mark.usefixtures("environment")
+async def test_the_notebook_runs(server):
+    for package in ("pyarrow", "polars", "altair"):
+        pytest.importorskip(package)
+    for identity in server.seed_identities(1):
+        server.seed_events(identity, 20)
+    notebook = json.loads((EXAMPLES / "audit_notebook.ipynb").read_text("utf-8"))
+    names = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        source = "".join(cell["source"])
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(source, "cell", "exec", flags=flags, dont_inherit=True)
+        running = eval(code, names)  # noqa: S307 - our own code
+        if running is not None:
+            await running
+    assert names["days"]["len"].sum() == names["table"].num_rows == 20

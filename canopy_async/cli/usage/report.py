@@ -25,9 +25,9 @@ def report(
     latest: Annotated[
         int,
         typer.Option(
-            "--latest", min=1, max=20_000, help="Rows in the table of latest events."
+            "--latest", min=1, max=200_000, help="Rows in the table of events, at most."
         ),
-    ] = 2_000,
+    ] = 200_000,
     top: Annotated[
         int,
         typer.Option("--top", min=1, max=100, help="Actors and actions to rank."),

@@ -28,7 +28,7 @@ from canopy_async.export.verify import KeyReader, check_export
 
 __all__ = ["WrittenReport", "write_report"]
 
-_MOST_LATEST: Final = 20_000
+_MOST_LATEST: Final = 200_000
 _MOST_RANKED: Final = 100
 
 
@@ -55,23 +55,25 @@ def write_report(
     directory: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    latest: int = 2_000,
+    latest: int = _MOST_LATEST,
     top: int = 10,
     now: datetime | None = None,
     umask: int = PRIVATE,
 ) -> WrittenReport:
     """Write a report of an export: one HTML page that loads nothing.
 
-    It shows what is proven, events over time, who and what is most active,
-    failures and denials, and a table of the latest events. All that
+    It begins with a cover: what it is of, and what is proven. Then it shows events over
+    time, each identity, changes of privileges, who and what is most active, failures
+    and denials with what came after them, and a table of all events, or of the latest
+    where they are more than ``latest``. All that
     `canopy_async.export.verify` checks is checked on the way: the page says what is
     unfinished, failed, unproven or damaged, and leaves out the events of files that
     are not what was written. It holds labels and
     ids of actors and resources, since they are what it is about, and never
     ``metadata``. Treat it as you treat the log.
 
-    Events are read once, in memory that does not grow with their number: some
-    300 000 a second of Parquet, and a quarter of that of the other formats.
+    Events are read once, in memory that does not grow with their number beyond
+    ``latest``.
     Where an event loop runs, call it in a thread:
     ``await asyncio.to_thread(write_report, ...)``. It needs the extra ``report``.
 
@@ -80,7 +82,7 @@ def write_report(
             written is read as far as it was committed.
         path: Where to write the page. A file that is there is replaced, at once
             and only when all went well.
-        latest: How many of the latest events the table has, 1 to 20 000.
+        latest: How many of the latest events the table has, 1 to 200 000.
         top: How many actors and actions are ranked, 1 to 100.
         now: When the report is made; None is now.
         umask: The permissions that the page is not to have: by default, nobody

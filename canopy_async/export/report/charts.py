@@ -53,6 +53,17 @@ _TIME: Final = {
     "scale": {"type": "utc", "nice": False},
     "axis": {
         "tickCount": 6,
+        # A clock of 24 hours; Vega's own has 12.
+        "format": {
+            "seconds": "%H:%M:%S",
+            "minutes": "%H:%M",
+            "hours": "%H:%M",
+            "date": "%b %d",
+            "week": "%b %d",
+            "month": "%b %Y",
+            "quarter": "%b %Y",
+            "year": "%Y",
+        },
         "labelOverlap": "greedy",
         "labelSeparation": 14,
         "grid": False,

@@ -1,7 +1,7 @@
 """A report as a page to look at: one HTML file that needs nothing else."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from hashlib import sha256
@@ -17,6 +17,13 @@ from canopy_async.errors import ExportError
 from canopy_async.export.batches import Row, as_datetime
 from canopy_async.export.manifest import Manifest
 from canopy_async.export.manifest_records import Header
+from canopy_async.export.report.audit import (
+    PRIVILEGE_WORDS,
+    READING_WORDS,
+    FailureRun,
+    IdentityTally,
+    failure_runs,
+)
 from canopy_async.export.report.charts import charts_of
 from canopy_async.export.report.completeness import Completeness
 from canopy_async.export.report.ranking import Ranked, Ranking
@@ -38,6 +45,10 @@ _WHAT_IS_IN_IT: Final = (
 _UNNAMED: Final = "(unnamed)"
 _LEAST_PERCENT: Final = 0.1
 _DAY: Final = timedelta(days=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_MOST_IDENTITIES: Final = 50_000
+"""Identities that the page lists at most."""
 
 _COLUMNS: Final = {
     "time": "Time (UTC)",
@@ -116,7 +127,16 @@ class Page:
             troubled_actions=_board(summary.troubled_actions, _action, _trouble_of),
             columns=_COLUMNS,
             filters=_FILTERS,
+            privilege_words=", ".join(PRIVILEGE_WORDS),
+            reading_words=", ".join(READING_WORDS),
             latest_note=_latest_note(summary),
+            identities=_identities(manifest, summary),
+            identities_note=_identities_note(manifest),
+            changes=[_change(row) for row in summary.audit.changes],
+            changes_note=_changes_note(summary),
+            changed=summary.audit.changed,
+            runs=[_run(run) for run in failure_runs(summary.latest)],
+            runs_note=_runs_note(summary),
             notes=_notes(manifest.header, made_at),
             chart_data=safe(
                 _embedded(
@@ -130,7 +150,7 @@ class Page:
                 _embedded(
                     {
                         "columns": list(_COLUMNS),
-                        "rows": [_cells(row) for row in summary.latest],
+                        "store": _store(summary.latest),
                     }
                 )
             ),
@@ -259,6 +279,88 @@ def _latest_note(summary: Summary) -> str:
     return f"The latest {shown:,} of {summary.events:,} events. Times are UTC."
 
 
+def _identities(manifest: Manifest, summary: Summary) -> list[dict[str, Any]]:
+    """Return each identity as its table shows it, those with most trouble first."""
+    lines: list[dict[str, Any]] = []
+    for entry in manifest.identities.values():
+        tally = summary.audit.identities.get(entry.id, IdentityTally())
+        lines.append(
+            {
+                "id": clipped(entry.id, _LONGEST_CELL),
+                "events": tally.events,
+                "failures": tally.failures,
+                "denials": tally.denials,
+                "first": "" if tally.first is None else _moment(tally.first),
+                "last": "" if tally.last is None else _moment(tally.last),
+                "proof": f"proven: {entry.proof}" if entry.complete else entry.state,
+            }
+        )
+    lines.sort(
+        key=lambda it: (-it["failures"] - it["denials"], -it["events"], it["id"])
+    )
+    return lines[:_MOST_IDENTITIES]
+
+
+def _identities_note(manifest: Manifest) -> str:
+    count = len(manifest.identities)
+    if count <= _MOST_IDENTITIES:
+        return f"All {count:,}, those with most failures and denials first."
+    return (
+        f"The first {_MOST_IDENTITIES:,} of {count:,}: those with most failures and"
+        " denials, then those with most events."
+    )
+
+
+def _change(row: Row) -> dict[str, Any]:
+    actor = Actor(type=row.actor_type, id=row.actor_id, label=row.actor_label)
+    name, detail = _actor(actor)
+    resource, resource_detail = _named(
+        row.resource_label, row.resource_type, row.resource_id
+    )
+    return {
+        "time": _moment(row.created_at),
+        "action": clipped(row.action, _LONGEST_CELL),
+        "outcome": row.outcome,
+        "actor": name,
+        "actor_detail": detail,
+        "resource": resource,
+        "resource_detail": resource_detail,
+        "identity": clipped(row.identity_id, _LONGEST_CELL),
+    }
+
+
+def _changes_note(summary: Summary) -> str:
+    count, shown = sum(summary.audit.changed.values()), len(summary.audit.changes)
+    if not count:
+        return "No event of these changes anything."
+    listed = "All are" if shown == count else f"The latest {shown:,} of {count:,} are"
+    return f"{listed} listed, the newest first. Times are UTC."
+
+
+def _run(run: FailureRun) -> dict[str, Any]:
+    change = _change(run.last)
+    return {
+        "actor": change["actor"],
+        "actor_detail": change["actor_detail"],
+        "action": change["action"],
+        "failures": run.failures,
+        "began": _moment(run.began),
+        "ended": change["time"],
+        "succeeded": "" if run.succeeded is None else _moment(run.succeeded),
+    }
+
+
+def _runs_note(summary: Summary) -> str:
+    shown = len(summary.latest)
+    of = "all" if shown == summary.events else f"the latest {shown:,}"
+    return (
+        "Three or more failures or denials of one actor and one action, with no success"
+        f" between them, among {of} events; at most fifty, the longest first. Actions"
+        " that differ in a last word for how they went, as failed and succeeded, are one."
+        " Actors without id and label are left out."
+    )
+
+
 def _asked(header: Header) -> str:
     """Say which part of the log was asked for; nothing if it was all of it."""
     parts: list[str] = []
@@ -349,19 +451,60 @@ def _board_note(ranking: Ranking[Any]) -> str:
     )
 
 
-def _cells(row: Row) -> list[str | list[str]]:
-    """Return a row of the table of events, in the order of its columns."""
+def _store(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return rows column by column: each different value once, then places of values.
+
+    Times are milliseconds since 1970, each less the one before it.
+    """
+    times = [_milliseconds(row.created_at) for row in rows]
+    columns = {name: _Values() for name in _COLUMNS if name != "time"}
+    for row in rows:
+        for name, value in zip(columns, _cells(row), strict=True):
+            columns[name].add(value)
+    return {
+        "time": [
+            time - before
+            for time, before in zip(times, [0, *times[:-1]], strict=bool(times))
+        ]
+        if times
+        else [],
+        **{name: column.encoded() for name, column in columns.items()},
+    }
+
+
+class _Values:
+    """The values of a column, each different one once."""
+
+    def __init__(self) -> None:
+        self._place_of: Final[dict[Any, int]] = {}
+        self._places: Final[list[int]] = []
+
+    def add(self, value: Any) -> None:
+        places = self._place_of
+        self._places.append(places.setdefault(value, len(places)))
+
+    def encoded(self) -> dict[str, Any]:
+        values = list(self._place_of)
+        if len(values) == len(self._places):
+            return {"values": values}  # in their order
+        return {"values": values, "places": self._places}
+
+
+def _milliseconds(created_at: int) -> int:
+    return (as_datetime(created_at) - _EPOCH) // _MILLISECOND
+
+
+def _cells(row: Row) -> tuple[str | tuple[str, str], ...]:
+    """Return a row of the table of events without its time, as its columns are."""
     clip = partial(clipped, most=_LONGEST_CELL)
-    milliseconds = as_datetime(row.created_at).microsecond // 1000
     actor = Actor(type=row.actor_type, id=row.actor_id, label=row.actor_label)
-    return [
-        f"{_moment(row.created_at)}.{milliseconds:03}",
+    return (
         clip(row.action),
         clip(row.outcome),
         clip(row.severity),
-        list(_actor(actor)),
-        list(_named(row.resource_label, row.resource_type, row.resource_id)),
+        _actor(actor),
+        _named(row.resource_label, row.resource_type, row.resource_id),
         clip(row.category or ""),
         clip(row.identity_id),
         clip(row.id),
-    ]
+    )

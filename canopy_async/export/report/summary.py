@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from canopy_async.export.batches import Batch, Row
+from canopy_async.export.report.audit import Audit, AuditBuilder
 from canopy_async.export.report.ranking import Ranking, Standings
 from canopy_async.export.report.timeline import Timeline, TimelineCounter
 
@@ -14,6 +15,12 @@ __all__ = ["Actor", "Summary", "SummaryBuilder", "summarize"]
 
 ROOM: Final = 50_000
 """Different actors, and actions, that are told apart at most."""
+
+_LEAST_SPARE: Final = 2_000
+"""Rows beyond those that are kept which may wait before they are sorted."""
+
+_MOST_TEXTS: Final = 100_000
+_OFTEN_SHARED: Final = ("actor_id", "actor_label", "resource_type", "category")
 
 _ActorKey: TypeAlias = tuple[str, str | None, str | None]
 """The type and the id of an actor, or its type and its label if it has no id."""
@@ -50,6 +57,7 @@ class Summary:
         troubled_actors: The actors with most failures and denials.
         troubled_actions: The actions that failed or were denied most often.
         latest: The latest events, the newest first.
+        audit: What an auditor asks of them.
     """
 
     events: int
@@ -61,6 +69,7 @@ class Summary:
     troubled_actors: Ranking[Actor]
     troubled_actions: Ranking[str]
     latest: Sequence[Row]
+    audit: Audit
 
 
 def summarize(
@@ -105,6 +114,7 @@ class SummaryBuilder:
         self._actors: Final = _Actors(room)
         self._actions: Final = Standings[str].with_room(room)
         self._latest: Final = _Latest(latest)
+        self._audit: Final = AuditBuilder()
 
     def add(self, batch: Batch) -> None:
         """Count some rows."""
@@ -121,6 +131,7 @@ class SummaryBuilder:
             ]
         )
         self._latest.add(batch)
+        self._audit.add(batch)
 
     def result(self, top: int) -> Summary:
         """Return what all rows add up to.
@@ -141,6 +152,7 @@ class SummaryBuilder:
             troubled_actors=self._actors.most_troubled(top, of=trouble),
             troubled_actions=self._actions.most_troubled(top, of=trouble),
             latest=self._latest.result(),
+            audit=self._audit.result(),
         )
 
 
@@ -186,11 +198,30 @@ class _Latest:
         self._most: Final = most
         self._rows: list[Row] = []
         self._floor: int | None = None
+        self._texts: dict[str, str] = {}
 
     def add(self, batch: Batch) -> None:
-        self._rows += batch.latest(self._most, after=self._floor)
-        if len(self._rows) > 2 * self._most:
+        found = batch.latest(self._most, after=self._floor)
+        self._share_texts(found)
+        self._rows += found
+        if len(self._rows) > self._most + max(self._most // 4, _LEAST_SPARE):
             self._trim()
+
+    def _share_texts(self, rows: Sequence[Row]) -> None:
+        """Keep each text once: rows of a log have most of their texts in common."""
+        if len(self._texts) > _MOST_TEXTS:
+            self._texts = {}
+        share = self._texts.setdefault
+        for row in rows:
+            row.identity_id = share(row.identity_id, row.identity_id)
+            row.action = share(row.action, row.action)
+            row.outcome = share(row.outcome, row.outcome)
+            row.severity = share(row.severity, row.severity)
+            row.actor_type = share(row.actor_type, row.actor_type)
+            for name in _OFTEN_SHARED:
+                value: str | None = getattr(row, name)
+                if value is not None:
+                    setattr(row, name, share(value, value))
 
     def result(self) -> Sequence[Row]:
         self._trim()

@@ -1,7 +1,6 @@
 """Parquet: typed columns in row groups, zstd inside."""
 
 from collections.abc import Sequence
-from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -27,7 +26,6 @@ as much memory once more, in more than half of the CPU that a row group takes.
 """
 
 
-@cache
 def import_pyarrow() -> Any:
     """Return the module ``pyarrow``, with ``pyarrow.parquet`` loaded.
 

@@ -86,8 +86,9 @@ async def test_retry_after_is_waited_for_by_every_request_of_the_session(status)
     assert [call.at for call in calls[:2]] == [0, 0]
     later = [call.at for call in calls[2:]]
     assert len(later) == 5
-    assert min(later) >= 7
-    assert max(later) <= 8.2
+    # Random bits longer: of the cooldown, and of the first that is sent again.
+    assert 7 <= min(later) <= 8.5
+    assert max(later) - min(later) <= 0.5
 
 
 @virtual

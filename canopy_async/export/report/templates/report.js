@@ -93,6 +93,8 @@ async function drawCharts(charts) {
       loader: NO_LOADER,
       tooltip: { disableDefaultStyle: true },
     });
+    // The element around it says what it shows, and its numbers are in a table.
+    target.querySelector("svg").setAttribute("aria-hidden", "true");
   }
   document.documentElement.dataset.charts = "drawn";
 }
@@ -108,11 +110,36 @@ function startCharts(charts) {
   drawCharts(charts);
 }
 
+// One row of the store: its cells are made when they are first needed.
+class EventRow {
+  constructor(columns, store, time, index) {
+    const iso = new Date(time).toISOString();
+    this.cells = columns.map((name) => {
+      if (name === "time") return `${iso.slice(0, 10)} ${iso.slice(11, 23)}`;
+      const { values, places } = store[name];
+      return values[places ? places[index] : index];
+    });
+  }
+
+  get text() {
+    this.lowered ??= this.cells.flat().join("\n").toLowerCase();
+    return this.lowered;
+  }
+}
+
+function rowsOf(columns, store) {
+  let time = 0;
+  return store.time.map((step, index) => {
+    time += step;
+    return new EventRow(columns, store, time, index);
+  });
+}
+
 class EventTable {
-  constructor(section, { columns, rows }) {
+  constructor(section, { columns, store }) {
     this.section = section;
     this.columns = columns;
-    this.rows = rows.map((cells) => ({ cells, text: cells.flat().join("\n").toLowerCase() }));
+    this.rows = rowsOf(columns, store);
     this.sorted = { column: 0, descending: true };
     this.page = 0;
     this.body = section.querySelector("tbody");
@@ -177,13 +204,17 @@ class EventTable {
     const data = new FormData(this.form);
     const words = data.get("search").toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = [...data]
-      .filter(([name, value]) => name !== "search" && value)
+      .filter(([name, value]) => !["search", "from", "to"].includes(name) && value)
       .map(([name, value]) => [this.columns.indexOf(name), value.slice(1)]);
-    const found = this.rows.filter(
-      ({ cells, text }) =>
-        wanted.every(([column, value]) => cells[column] === value) &&
-        words.every((word) => text.includes(word)),
-    );
+    const [from, to] = [data.get("from"), data.get("to")];
+    const found = this.rows.filter((row) => {
+      const day = row.cells[0].slice(0, 10);
+      if ((from && day < from) || (to && day > to)) return false;
+      return (
+        wanted.every(([column, value]) => row.cells[column] === value) &&
+        words.every((word) => row.text.includes(word))
+      );
+    });
     const { column, descending } = this.sorted;
     const first = ({ cells }) => (Array.isArray(cells[column]) ? cells[column][0] : cells[column]);
     const sign = descending ? -1 : 1;
@@ -244,9 +275,22 @@ class EventTable {
   }
 }
 
+function startIdentities(section) {
+  const input = section.querySelector("input");
+  const rows = [...section.querySelectorAll("tbody tr")];
+  section.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+  input.addEventListener("input", debounced(() => {
+    const wanted = input.value.trim().toLowerCase();
+    for (const row of rows) {
+      row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+    }
+  }, 120));
+}
+
 for (const part of document.querySelectorAll(".with-script")) part.hidden = false;
 for (const part of document.querySelectorAll(".without-script")) part.hidden = true;
 startTheme(document.getElementById("theme"));
+startIdentities(document.getElementById("who"));
 const section = document.getElementById("events");
 if (section) new EventTable(section, readData("event-data"));
 startCharts(readData("chart-data"));
