@@ -20,6 +20,10 @@ _WINDOWS: Final = (10.0, 120.0)
 """Seconds over which successes are counted, the first that has enough of them: limits
 are set per second or per minute."""
 
+_RARE: Final = 100
+"""Successes between two refusals from which on the second is taken for chance: a server
+behind a gateway may refuse a few requests whatever their rate is."""
+
 _PLATEAU: Final = 30.0
 """Seconds until a learnt rate is tried again."""
 
@@ -47,7 +51,8 @@ class Pace:
     def __init__(self) -> None:
         self.rate: float | None = None
         self._limit = 0.0
-        self._refused_at = float("-inf")
+        self._refused_at = self._cut_at = float("-inf")
+        self._successes_since = 0
         self._next_start = float("-inf")
         self._successes: Final[deque[float]] = deque(maxlen=4096)
 
@@ -66,25 +71,36 @@ class Pace:
     def succeeded(self, now: float) -> None:
         """Note that a request came through."""
         self._successes.append(now)
+        self._successes_since += 1
 
     def refused(self, now: float) -> None:
         """Note that the server asked for fewer requests."""
-        is_chance = self.rate is None and now - self._refused_at > _REPEATED
-        self._refused_at = now
+        is_chance = self._is_chance(now)
+        self._refused_at, self._successes_since = now, 0
         seen = self._seen(now)
         if is_chance or seen is None:
             return
         if self.rate is not None:
             # What was seen may be low only because little was asked for.
             seen = min(self.rate, max(seen, self.rate / 2))
-        self._limit = seen
+        self._limit, self._cut_at = seen, now
         self.rate = self._limit * (1.0 - _DIP)
+
+    def _is_chance(self, now: float) -> bool:
+        """Tell whether a refusal says nothing of the rate.
+
+        The first one of all may be an accident. Later, one in very many may be, while
+        the rate is no higher than what the server has let through before.
+        """
+        if self.rate is None:
+            return now - self._refused_at > _REPEATED
+        return self.rate <= self._limit and self._successes_since >= _RARE
 
     def _advance(self, now: float) -> float | None:
         """Let the rate rise with time, and return it."""
         if self.rate is None:
             return None
-        age = (now - self._refused_at) / _PLATEAU - 1.0
+        age = (now - self._cut_at) / _PLATEAU - 1.0
         is_over = age > _FORGOTTEN
         self.rate = None if is_over else self._limit * (1.0 + _DIP * age**3)
         return self.rate
