@@ -149,6 +149,30 @@ def injection(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def soak(session: nox.Session) -> None:
+    """Follow, fan out, export and read for web pages at once, with all faults on."""
+    session.install("-e", ".[all]", *_group("tests"))
+    helpers = {"PYTHONPATH": "tests"}
+    session.run("python", "tests/simulation/soak.py", *session.posargs, env=helpers)
+
+
+@nox.session(python=OLDEST)
+def fuzz(session: nox.Session) -> None:
+    """Decode bodies that no server should send, in two ways that have to agree."""
+    session.install("-e", ".[all]", *_group("tests"))
+    helpers = {"PYTHONPATH": "tests"}
+    script = "tests/simulation/fuzz_decoding.py"
+    session.run("python", script, *session.posargs, env=helpers)
+
+
+@nox.session(python=OLDEST)
+def mutation(session: nox.Session) -> None:
+    """Change the core in small ways, and print which changes no test notices."""
+    session.install("-e", ".[all]", *_group("tests", "coverage"))
+    session.run("python", "tests/simulation/mutation.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def benchmarks(session: nox.Session) -> None:
     """Measure how fast reads are, beside what else there is to read with."""
     session.install("-e", ".[parquet,zstd]", *_group("benchmarks"))

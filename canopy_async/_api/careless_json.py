@@ -47,11 +47,23 @@ def parse(body: bytes, note: Note | None = None) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         pass  # the reason is looked for below
     care = _Care()
-    value = care.mend(json.loads(body.decode("utf-8", "surrogateescape")), "")
+    text = body.decode("utf-8", "surrogateescape")
+    value = care.mend(json.loads(text, parse_int=_integer), "")
     if note is not None:
         for kind, path in care.found.items():
             note(f"{path}: {kind}")
     return value
+
+
+def _integer(digits: str) -> int | float:
+    """Return a whole number; an infinite one where Python makes no int of its digits.
+
+    It refuses over 4300 of them, as that would take long.
+    """
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 class _Care:

@@ -264,7 +264,7 @@ def with_raw(field, raw, *, rows=1):
 @pytest.mark.parametrize("rows", [1, 30])
 @pytest.mark.parametrize(
     "raw",
-    [b"9" * 5000, b'"\\q"', b'"\x01"', b"01", b"tru", b"[1,]", b"nan", b"- Infinity"],
+    [b'"\\q"', b'"\x01"', b"01", b"tru", b"[1,]", b"nan", b"- Infinity"],
     ids=repr,
 )
 @pytest.mark.parametrize("field", ["metadata", "odd"])
@@ -332,6 +332,8 @@ def test_ids_that_differ_in_a_lone_surrogate_stay_different():
         (b"Infinity", math.inf),
         (b"-Infinity", -math.inf),
         (b"1e999", math.inf),
+        pytest.param(b"9" * 5_000, math.inf, id="9..."),
+        pytest.param(b"-" + b"9" * 5_000, -math.inf, id="-9..."),
     ],
 )
 def test_what_is_no_number_of_json_is_read_as_the_float_it_names(field, raw, number):
@@ -342,10 +344,11 @@ def test_what_is_no_number_of_json_is_read_as_the_float_it_names(field, raw, num
     assert notes == [f"items[0].{field}: read {number} where there is no number"]
 
 
-def test_a_number_that_is_none_in_a_typed_field_is_refused_by_name():
+@pytest.mark.parametrize("raw", [b"NaN", pytest.param(b"9" * 5_000, id="9...")])
+def test_a_number_that_is_none_in_a_typed_field_is_refused_by_name(raw):
     body = page_body([{"id": "idn_1", "total_assignments": "@@"}])
     with pytest.raises(ProtocolError) as caught:
-        decode_page(IDENTITIES, body.replace(b'"@@"', b"NaN"), page=1)
+        decode_page(IDENTITIES, body.replace(b'"@@"', raw), page=1)
     assert caught.value.path == "items[0].total_assignments"
 
 

@@ -215,6 +215,14 @@ def test_a_late_event_that_is_the_oldest_is_no_gap():
     assert (batch.late, batch.gap) == ({"late"}, None)
 
 
+def test_a_new_event_of_the_instant_of_the_oldest_known_one_is_no_gap():
+    rows = [event("evt_1", 0), event("evt_2", 9)]
+    place = FollowCheckpoint(scope="s").after(rows)
+    batch = place.digest("idn", [rows[1], event("tied", 9)], truncated=True)
+    assert [e.id for e in batch.events] == ["tied"]
+    assert batch.gap is None
+
+
 def test_a_gap_after_a_log_was_emptied_is_said_too():
     place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
     emptied = place.digest("idn", [], truncated=True)

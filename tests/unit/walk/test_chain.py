@@ -172,6 +172,17 @@ def test_a_404_past_page_1_is_never_an_end(order):
     assert_all(Reader(serve).run(), rows)
 
 
+def test_a_404_while_ties_hide_the_order_of_a_list_is_refused_not_passed_by():
+    rows = [*tied(100, 0), *log(150)[1:]]
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        return None if len(asked) == 2 else page_of(rows, window)
+
+    Reader(serve).fails(UnprovenTiesError)
+
+
 def test_a_list_that_is_emptied_ends():
     rows = log(250)
 

@@ -100,6 +100,14 @@ def test_a_resumed_read_that_goes_on_behind_a_fence_is_proven_by_the_fence(order
     assert reader.report.expected is None
 
 
+def test_ties_at_the_seam_of_a_fence_are_counted_from_where_a_read_goes_on():
+    rows = [*log(58), *tied(4, 58), *log(100)[62:]]
+    span = after(rows[29], proof=Proof.STRICT_KEY)
+    reader = read(rows, take=10, cut=SIZE, span=span)
+    assert [r.id for r in reader.read] == [r.id for r in rows[30:]]
+    assert (reader.report.complete, reader.report.proof) == (True, Proof.FENCE)
+
+
 def test_ties_that_one_pass_has_to_read_are_not_made_good_by_a_fence():
     rows = log(100)
     span = after(rows[29], proof=Proof.SHARED_ID)

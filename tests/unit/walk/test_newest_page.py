@@ -1,0 +1,82 @@
+"""A part that is read oldest first, where the newest page may hold all of it."""
+
+import pytest
+from support.lists import Reader, log, page_of, row, tied
+
+from canopy_async._walk import Span, proven_walk
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.report import Proof
+
+
+def read_part(rows, span, *, ignores_order=False):
+    """Read a part of a log that is given oldest first and holds still."""
+
+    def serve(window):
+        turned = window.newest_first and not ignores_order
+        return page_of(rows[::-1] if turned else rows, window)
+
+    reader = Reader(serve)
+    reader.walk = proven_walk(take=100, order="asc", span=span)
+    return reader.run()
+
+
+def after(last, *ids):
+    return Checkpoint(
+        scope="s",
+        order="asc",
+        key=last.created_at,
+        ids=frozenset(ids),
+        position=10,
+        proof=Proof.STRICT_KEY,
+    )
+
+
+def ids_in(reader):
+    return [r.id for r in reader.read]
+
+
+@pytest.mark.parametrize("ignores_order", [False, True])
+def test_only_the_rows_between_since_and_until_are_handed_out(ignores_order):
+    rows = log(80)
+    span = Span(since=rows[20].created_at, until=rows[60].created_at)
+    reader = read_part(rows, span, ignores_order=ignores_order)
+    assert ids_in(reader) == [r.id for r in rows[20:60]]
+    assert reader.report.complete
+    assert len(reader.asked) == 1
+
+
+@pytest.mark.parametrize("ignores_order", [False, True])
+def test_of_ties_at_the_checkpoint_only_those_that_were_read_are_left_out(
+    ignores_order,
+):
+    rows = [*log(30), *tied(3, 30), *[row(key) for key in range(31, 60)]]
+    span = Span(resume=after(rows[30], "t0", "t2"))
+    reader = read_part(rows, span, ignores_order=ignores_order)
+    assert ids_in(reader) == ["t1", *[r.id for r in rows[33:]]]
+    assert reader.report.complete
+
+
+def test_an_id_that_was_read_at_another_instant_is_not_left_out():
+    rows = log(60)
+    span = Span(resume=after(rows[30], "r30", "r40"))
+    assert ids_in(read_part(rows, span)) == [r.id for r in rows[31:]]
+
+
+def test_since_leaves_out_what_ties_with_nothing_in_the_part():
+    rows = log(60)
+    span = Span(since=rows[30].created_at, resume=after(rows[20], "r20"))
+    assert ids_in(read_part(rows, span)) == [r.id for r in rows[30:]]
+
+
+def test_rows_that_reach_back_to_the_part_but_not_before_it_are_not_all_of_it():
+    rows = [*log(100), *tied(100, 100)]
+    span = Span(since=rows[100].created_at)
+    reader = read_part([*rows[:99], *tied(2, 100, "u"), *rows[100:]], span)
+    assert sorted(ids_in(reader)) == sorted(["u0", "u1", *(r.id for r in rows[100:])])
+    assert len(reader.asked) > 1
+
+
+def test_a_log_without_rows_has_none_of_the_part():
+    reader = read_part([], Span(since=row(5).created_at))
+    assert ids_in(reader) == []
+    assert reader.report.complete
