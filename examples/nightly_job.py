@@ -1,6 +1,6 @@
 """Export what is new, check all of it, and make a report: the job of every night.
 
-    # install this library with its extras parquet and report, as its README says
+    pip install pyarrow jinja2 vl-convert-python  # and this library, as its README says
     CANOPY_ACCOUNT=acme CANOPY_TOKEN=… python nightly_job.py /var/audit
 
 It ends with status 0 if the export is finished and proven, 3 if it is not, and 1 if

@@ -356,8 +356,8 @@ def _runs_note(summary: Summary) -> str:
     return (
         "Three or more failures or denials of one actor and one action, with no success"
         f" between them, among {of} events; at most fifty, the longest first. Actions"
-        " that differ in a last word for how they went, as failed and succeeded, are"
-        " one."
+        " that differ in a last word for how they went, as failed and succeeded, count"
+        " as one."
         " Actors without id and label are left out."
     )
 
