@@ -414,5 +414,7 @@ async def test_a_printed_report_begins_with_a_cover_to_sign(browser, url):
         await page.emulate_media(media="print")
         assert await cover.is_visible()
         text = await cover.inner_text()
+        sums = page.get_by_role("region", name="Files of the export")
+        assert await sums.is_visible()
     for part in ("Source", "Scope", "Range", "Covered as of", "sha256", "Signature"):
         assert part in text
