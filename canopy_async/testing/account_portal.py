@@ -14,10 +14,10 @@ from aiohttp import web
 from canopy_async.models import Category, Outcome, Severity
 from canopy_async.testing.account_rules import LogRules
 from canopy_async.testing.api_instants import Clock, as_sort_key, as_utc
-from canopy_async.testing.faults import Dice
+from canopy_async.testing.dice import Dice
+from canopy_async.testing.refusal import RefusedError
 from canopy_async.testing.request_log import parse_int
 from canopy_async.testing.store import UNION, Entry, LogView, Row
-from canopy_async.testing.windows import RefusedError
 
 if TYPE_CHECKING:
     from canopy_async.testing.server import LocalCanopy

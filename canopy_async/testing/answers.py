@@ -11,8 +11,8 @@ from aiohttp import web
 
 from canopy_async.testing.api_instants import as_text
 from canopy_async.testing.faults import Failure, RetryAfter
+from canopy_async.testing.refusal import RefusedError
 from canopy_async.testing.store import as_json
-from canopy_async.testing.windows import RefusedError
 
 JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"

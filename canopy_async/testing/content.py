@@ -13,7 +13,7 @@ from canopy_async.testing.api_instants import (
     as_utc,
     written_sort_key,
 )
-from canopy_async.testing.faults import Dice
+from canopy_async.testing.dice import Dice
 from canopy_async.testing.sample_data import EventMaker, make_identity
 from canopy_async.testing.server_thread import synchronized
 from canopy_async.testing.store import (

@@ -9,7 +9,7 @@ import canopy_async
 from canopy_async._util.public import publish
 from canopy_async.testing.api_instants import as_text, as_utc
 from canopy_async.testing.content import SEED_START, merged
-from canopy_async.testing.faults import Dice
+from canopy_async.testing.dice import Dice
 from canopy_async.testing.sample_data import EventMaker
 
 __all__ = ["make_event"]

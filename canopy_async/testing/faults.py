@@ -1,12 +1,12 @@
 """The faults that can be ordered of a local server."""
 
 from collections.abc import Callable, Mapping
-from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from canopy_async._util.public import publish
+from canopy_async.testing.dice import Dice
 
 if TYPE_CHECKING:
     from canopy_async.testing.request_log import RecordedRequest
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 FailureKind = Literal["status", "html", "empty", "reset", "truncate", "hang", "stall"]
 RetryAfter = float | str | None
 Selector = Callable[["RecordedRequest"], bool]
-
-
-class Dice(Random):
-    """The random numbers of a server; equal seeds make equal runs."""
-
-    def hits(self, rate: float) -> bool:
-        """Whether an event of this probability happens; no roll when it is off."""
-        return rate > 0 and self.random() < rate
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,9 @@ from canopy_async.testing import answers
 from canopy_async.testing.account_portal import AccountPortal, LogRequest
 from canopy_async.testing.api_instants import Clock
 from canopy_async.testing.content import IDENTITIES, log_of, merged
-from canopy_async.testing.faults import Dice, Failure, Faults, RetryAfter
+from canopy_async.testing.dice import Dice
+from canopy_async.testing.faults import Failure, Faults, RetryAfter
+from canopy_async.testing.refusal import RefusedError
 from canopy_async.testing.request_log import (
     ACCOUNT_LOG_PATH,
     AUDIT_PATH,
@@ -30,7 +32,6 @@ from canopy_async.testing.windows import (
     EVENT_COLUMNS,
     IDENTITY_COLUMNS,
     PageQuery,
-    RefusedError,
     page_meta,
     parse_query,
     refuse_repeated,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import attrs
 
 from canopy_async.testing.api_instants import as_text
-from canopy_async.testing.faults import Dice
+from canopy_async.testing.dice import Dice
 from canopy_async.testing.store import Row
 
 _T = TypeVar("_T")

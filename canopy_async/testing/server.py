@@ -11,9 +11,9 @@ from canopy_async._util.public import publish
 from canopy_async.testing.account_rules import DOCUMENTED, LogRules
 from canopy_async.testing.api_instants import Clock, utc_now
 from canopy_async.testing.content import Content
+from canopy_async.testing.dice import Dice
 from canopy_async.testing.faults import (
     NO_FAULTS,
-    Dice,
     Failure,
     FailureKind,
     Faults,

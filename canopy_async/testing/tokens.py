@@ -8,8 +8,8 @@ from typing import Literal
 import attrs
 
 from canopy_async.testing.api_instants import Clock
-from canopy_async.testing.faults import Dice
-from canopy_async.testing.windows import RefusedError
+from canopy_async.testing.dice import Dice
+from canopy_async.testing.refusal import RefusedError
 
 Principal = Literal["admin", "identity"]
 

@@ -9,7 +9,9 @@ from typing import Any
 import attrs
 from aiohttp import web
 
-from canopy_async.testing.faults import Dice, Faults
+from canopy_async.testing.dice import Dice
+from canopy_async.testing.faults import Faults
+from canopy_async.testing.refusal import RefusedError
 from canopy_async.testing.request_log import parse_int
 from canopy_async.testing.store import Entry, View
 
@@ -29,26 +31,6 @@ EVENT_COLUMNS = (
 IDENTITY_COLUMNS = ("created_at", "email", "first_name", "last_name", "id")
 
 _sort_key = itemgetter(0)
-
-
-class RefusedError(Exception):
-    """A request that is answered with the error envelope."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str | None = None,
-        details: Sequence[str] = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
-        self.code = code
-        self.details = list(details)
-        self.headers = dict(headers or {})
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from canopy_async.testing import Failure, Faults, LocalCanopy
-from canopy_async.testing.faults import Dice
+from canopy_async.testing.dice import Dice
 
 IDENTITIES = "/portal/v1/accounts/acme/identities"
 AUDIT = f"{IDENTITIES}/idn_1/audit"
