@@ -123,10 +123,11 @@ def run(
     import asyncio  # noqa: PLC0415
     import sqlite3  # noqa: PLC0415
 
-    watched = _until_signal(main)
+    received: list[int] = []
+    watched = _until_signal(main, received)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
-        received = asyncio.run(watched)
+        asyncio.run(watched)
     except BrokenPipeError:
         end_at_closed_pipe()
     except (CanopyError, OSError, sqlite3.Error) as error:
@@ -134,10 +135,12 @@ def run(
         raise typer.Exit(FAILED) from None
     else:
         if received and not ends_by_signal:
-            raise typer.Exit(128 + received)
+            raise typer.Exit(128 + received[0])
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        # After a first signal, another one ends the process at once, up to its end.
+        if not received:
+            for number, handler in before.items():
+                signal.signal(number, handler)
         # An interrupt may come before the loop is there to begin them.
         watched.close()
         main.close()
@@ -215,17 +218,20 @@ def argument_checks(**flags: str) -> Generator[None, None, None]:
         raise typer.BadParameter(text, param_hint=flag) from None
 
 
-async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
-    """Return the number of the signal that ended ``main``, if one did.
+async def _until_signal(main: Coroutine[Any, Any, None], received: list[int]) -> None:
+    """Run ``main`` until it ends or a signal cancels it.
 
     From then on, another signal ends the process at once: also while the loop waits
     for its threads, which is after this.
+
+    Args:
+        main: Cleans up when it is cancelled.
+        received: Gets the number of the signal.
     """
     import asyncio  # noqa: PLC0415 - as above
 
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)
-    received: list[int] = []
     watched = [
         number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
     ]
@@ -233,9 +239,12 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
     def stop(number: int) -> None:
         received.append(number)
         task.cancel()
+        # Blocked meanwhile: between the two calls, the default handler is there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         for each in watched:
             loop.remove_signal_handler(each)
             signal.signal(each, end_at_once)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, watched)
 
     for number in watched:  # a shell's background jobs ignore SIGINT
         # Windows has no such handlers; asyncio.run itself cancels on Ctrl-C.
@@ -246,7 +255,6 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int | None:
     except (asyncio.CancelledError, Exception):
         if not received:
             raise
-    return received[0] if received else None
 
 
 def end_at_once(number: int, _frame: object) -> None:
