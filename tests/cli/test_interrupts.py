@@ -105,7 +105,8 @@ async def test_ctrl_c_twice_at_once_ends_a_command(server, started, command, tmp
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()
-    assert process.returncode in {0, 130}
+    # While the interpreter itself ends, a signal does what it does to any program.
+    assert process.returncode in {0, 130, -signal.SIGINT}
     assert b"Traceback" not in err
     assert b"never awaited" not in err
 
