@@ -166,12 +166,14 @@ async def test_sigterm_ends_verify_and_report_with_a_status_of_their_own(argumen
 
 def test_where_workers_get_the_token_is_said_of_that_option(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
+    dask = pytest.importorskip("dask")
     monkeypatch.setenv("CANOPY_ACCOUNT", "acme")
-    result = CliRunner().invoke(
-        app,
-        [
-            *("export", "idn_1", "--out", str(tmp_path / "out")),
-            *("--dask", "tcp://127.0.0.1:9", "--token-from", "nomodule:f"),
-        ],
-    )
+    with dask.config.set({"distributed.comm.timeouts.connect": "100ms"}):
+        result = CliRunner().invoke(
+            app,
+            [
+                *("export", "idn_1", "--out", str(tmp_path / "out")),
+                *("--dask", "tcp://127.0.0.1:9", "--token-from", "nomodule:f"),
+            ],
+        )
     assert "--token:" not in result.output

@@ -374,8 +374,7 @@ async def test_without_scripts_the_numbers_are_there(browser, url):
         assert await table.get_by_role("rowheader").count() == 9
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 async def test_axe_has_no_findings(browser, url, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.async_playwright")
     size = {"width": width, "height": 900}
