@@ -1,4 +1,4 @@
-"""Where the time goes: what a request costs by part, and what is ours of it."""
+"""The costs of a request by part, and what is ours of them."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""What a fan-out over many identities costs, on a local server of its own process.
+"""The cost of a fan-out over many identities, on a local server of its own process.
 
     python benchmarks/fan_out.py                  # everything, some minutes
     python benchmarks/fan_out.py zipf limit       # some of it

@@ -1,4 +1,4 @@
-"""What is to be reached, one function a goal: each measures and says whether."""
+"""The goals, one function each: each measures and says whether."""
 
 import os
 import subprocess

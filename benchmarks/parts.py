@@ -15,7 +15,7 @@ import readers
 import scenarios
 from contestants import bare
 
-from canopy_async._read import run
+from canopy_async._read import reader
 from canopy_async._walk.chain import OverlapChain
 
 
@@ -83,7 +83,7 @@ def _timed() -> Iterator[Counter[str]]:
 
     replaced: list[tuple[Any, str, Any]] = []
     for owner, name, part in (
-        (run, "decode_page", "decoding"),
+        (reader, "page_from", "decoding"),
         (bare, "decode", "decoding"),
         (OverlapChain, "accept_page", "proof"),
         (OverlapChain, "plan", "proof"),

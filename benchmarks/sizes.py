@@ -1,4 +1,4 @@
-"""How much is measured: enough to say something, or enough to see that it runs."""
+"""The sizes of measurements: enough to say something, or enough to see that it runs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How many requests a time range costs in a long log.
+"""The requests that a time range costs in a long log.
 
 python benchmarks/time_range.py --events 1000000
 """

@@ -1,4 +1,4 @@
-"""Which slices there are, how wide they are, and which request comes next."""
+"""The plan of slices: how wide each is, and which request comes next."""
 
 from collections import deque
 from math import sqrt

@@ -1,4 +1,4 @@
-"""Where each followed identity begins: its checkpoint, ``start``, or its beginning."""
+"""The begin of each followed identity: its checkpoint, ``start``, or its beginning."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Which identities are followed: those that are named, and those that appear later."""
+"""The identities that are followed: named ones, and those that appear later."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from typing import TypeAlias

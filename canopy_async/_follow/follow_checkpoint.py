@@ -1,4 +1,4 @@
-"""What a follower has seen of one log, and what rows add to it: without I/O.
+"""The checkpoint of a follower: what it has seen of one log, without I/O.
 
 A checkpoint holds the ids of all rows from ``floor`` on, and never a row, which may
 be deleted, nor a clock. Each poll reads again from ``floor``, or from ``overlap``

@@ -1,4 +1,4 @@
-"""Where in the list the cover ends: a hint where to look next, and never a proof."""
+"""The position of the cover's end: a hint where to look next, and no proof."""
 
 from collections import deque
 from typing import Generic, TypeVar

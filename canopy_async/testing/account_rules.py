@@ -1,4 +1,4 @@
-"""What the log of an account is like on a local server: what no documentation says."""
+"""The rules of an account's log on a local server: what no documentation says."""
 
 from typing import Any, Literal
 

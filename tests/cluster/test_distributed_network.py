@@ -1,4 +1,4 @@
-"""What the workers of a cluster reach the server by, and whose their files are."""
+"""The workers' way to the server, and the owner of their files."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What a cluster lacks is said before anything is done: a worker, or a package."""
+"""Clusters that lack a worker or a package: said before anything is done."""
 
 import os
 import sys

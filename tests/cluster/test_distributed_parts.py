@@ -1,4 +1,4 @@
-"""What an export on a cluster is made of, without a cluster."""
+"""The parts of an export on a cluster, without a cluster."""
 
 import traceback
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What `verify` and the report say of an export, however it was stopped or altered.
+"""The words of `verify` and the report on an export, however it was stopped or altered.
 
 What is said must be true: "finished" and a green box only of what is whole, proven
 and all of the account.

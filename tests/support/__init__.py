@@ -1,1 +1,1 @@
-"""What the tests lean on: virtual time, wire samples, a scripted wire, leak checks."""
+"""Helpers of the tests: virtual time, wire samples, a scripted wire, leak checks."""

@@ -1,4 +1,4 @@
-"""What a user writes, as type checkers see it: never run, only checked."""
+"""The code of a user, as type checkers see it: never run, only checked."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime

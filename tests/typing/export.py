@@ -1,4 +1,4 @@
-"""What a user of exports writes, as type checkers see it: never run, only checked."""
+"""The code of a user of exports, as type checkers see it: never run, only checked."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What ``--verbose`` says: requests, retries and cooldowns, as they happen."""
+"""The lines of ``--verbose``: requests, retries and cooldowns, as they happen."""
 
 from canopy_async import CooldownStarted, HookRecord, RequestFinished, RetryScheduled
 from canopy_async.cli.terminal.exit import complain

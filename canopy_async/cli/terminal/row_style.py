@@ -1,4 +1,4 @@
-"""How rows are written: a table, JSON lines or CSV, of all fields or of some."""
+"""The style of rows: a table, JSON lines or CSV, of all fields or of some."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a fan-out tells of the end of each identity, and when."""
+"""The end of each identity, as a fan-out tells of it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

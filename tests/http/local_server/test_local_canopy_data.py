@@ -1,4 +1,4 @@
-"""What `LocalCanopy` holds: seeded, added and deleted rows, and files of them."""
+"""The data of `LocalCanopy`: seeded, added and deleted rows, and files of them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What can be ordered to go wrong on `LocalCanopy`, seen over plain HTTP."""
+"""Faults ordered of `LocalCanopy`, seen over plain HTTP."""
 
 import asyncio
 import itertools

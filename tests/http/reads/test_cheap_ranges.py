@@ -1,4 +1,4 @@
-"""What a range costs, where a log has little or nothing in it."""
+"""The cost of a range, where a log has little or nothing in it."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

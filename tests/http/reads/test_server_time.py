@@ -1,4 +1,4 @@
-"""What time it is by the server's clock, as its answers tell."""
+"""The time by the server's clock, as its answers tell."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What goes over the wire, and what comes of each answer: no sockets, no time."""
+"""Requests on the wire, and the result of each answer: no sockets, no time."""
 
 import json
 from importlib.metadata import version

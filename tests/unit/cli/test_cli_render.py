@@ -1,4 +1,4 @@
-"""What the command line makes of rows: JSON lines, cells, sentences."""
+"""Rows on the command line: JSON lines, cells, sentences."""
 
 import json
 from datetime import UTC, datetime

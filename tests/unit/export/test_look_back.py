@@ -1,4 +1,4 @@
-"""What an export takes for new in a log that it reads again, without I/O."""
+"""The rows that an export takes for new in a log that it reads again, without I/O."""
 
 import math
 import random

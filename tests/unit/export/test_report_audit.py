@@ -1,4 +1,4 @@
-"""What an auditor asks: identities, changes of privileges, runs of failures."""
+"""The questions of an auditor: identities, changes of privileges, runs of failures."""
 
 import pytest
 

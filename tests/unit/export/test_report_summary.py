@@ -1,4 +1,4 @@
-"""What the events of an export add up to: exact, or honestly not."""
+"""The summary of an export's events: exact, or honestly not."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

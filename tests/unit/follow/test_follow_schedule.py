@@ -1,4 +1,4 @@
-"""When is polled, in virtual time: intervals, jitter, backoff, fairness, budget."""
+"""The times of polls, in virtual time: intervals, jitter, backoff, fairness, budget."""
 
 import asyncio
 from collections import Counter, defaultdict

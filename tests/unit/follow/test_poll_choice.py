@@ -1,4 +1,4 @@
-"""How a poll goes on after its first page: the whole table."""
+"""The choice after the first page of a poll: the whole table."""
 
 from itertools import product
 

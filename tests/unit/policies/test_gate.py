@@ -1,4 +1,4 @@
-"""What requests share, in virtual time: width, turns, rate, cooldown, budget."""
+"""The gate of all requests, in virtual time: width, turns, rate, cooldown, budget."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""What is refused at the call, by name, and what short texts say of objects."""
+"""Refusals at the call, by name, and the short texts of objects."""
 
 import functools
 

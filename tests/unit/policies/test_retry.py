@@ -1,4 +1,4 @@
-"""When a request is sent again: a pure decision, checked on its numbers."""
+"""The retry policy: a pure decision, checked on its numbers."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""What is held ready while the next answer is late: more, but not without end."""
+"""Answers held ready while the next one is late: more, but not without end."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What walks may cost: requests for lists that grow, are long, or come in odd pages."""
+"""The cost of walks: requests for lists that grow, are long, or come in odd pages."""
 
 import pytest
 from support.lists import Reader, assert_all, log, page_of, read, row, tied
