@@ -209,8 +209,9 @@ class LogReader:
 
     async def _read_all(self, fan_out: FanOut) -> None:
         try:
-            while (batch := await self._next_batch(fan_out)) is not None:
-                await self._take(fan_out, batch)
+            while not await self._read_until_due(fan_out):
+                await self._commit_if_possible(fan_out)
+                self._tell(fan_out)
             await self._commit(fan_out)
         except BaseException:
             await fan_out.aclose()
@@ -220,28 +221,28 @@ class LogReader:
             raise
         self._tell(fan_out)
 
-    async def _next_batch(self, fan_out: FanOut) -> IdentityBatch | None:
-        """Return the next events; commit in time while they don't come."""
-        while True:
-            limit = asyncio.timeout_at(self._deadline)
-            try:
-                async with limit:
-                    return await fan_out.next_batch()
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-            await self._commit_if_possible(fan_out)
-            self._tell(fan_out)
+    async def _read_until_due(self, fan_out: FanOut) -> bool:
+        """Read on until a commit is due; tell whether all was read before."""
+        limit = asyncio.timeout_at(self._deadline)
+        try:
+            async with limit:
+                while (batch := await fan_out.next_batch()) is not None:
+                    await self._take(batch)
+                    if self._is_due():
+                        return False
+                    self._tell(fan_out)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return False
+        return True
 
-    async def _take(self, fan_out: FanOut, batch: IdentityBatch) -> None:
+    async def _take(self, batch: IdentityBatch) -> None:
         # First of all, and at once: from here on, a commit includes it.
         self._add(self._logs[batch.identity_id], batch.events)
         if self._chunk_rows >= self._most_rows:
             await self._written()
             self._writing = self._thread.start(self._target.write, *self._take_chunk())
-        if self._is_due():
-            await self._commit_if_possible(fan_out)
-        self._tell(fan_out)
 
     def _check_until(self) -> None:
         """Refuse an end that is in the future, once an answer has told the time.
@@ -289,8 +290,12 @@ class LogReader:
         # No await in between: rows and what is said of them belong together.
         commit = self._pending.take(fan_out.checkpoints, self.clock.now())
         chunk, rows = self._take_chunk()
-        await self._thread.do(self._write_and_commit, chunk, rows, commit)
-        self._journal.add(commit)
+        work = self._thread.start(self._write_and_commit, chunk, rows, commit)
+        try:
+            await finished(work)
+        finally:
+            if work.exception() is None:  # also where this is cancelled meanwhile
+                self._journal.add(commit)
 
     def _write_and_commit(
         self, chunk: Sequence[Any], rows: int, commit: Commit
