@@ -1,9 +1,10 @@
-"""The look-back: new rows of a log that was read before, late ones among them.
+"""The look-back: finding late events in a log that was read before.
 
-An event may be committed a little after its ``created_at``, behind rows that were
-read already. So a read that goes on begins a while before the newest event that
-was seen, at the look-back, and what is new is told by the ids that are known from
-there on. They are kept as a `FollowCheckpoint`, as a follower keeps them.
+An event may be committed some time after its ``created_at``. It then appears before
+rows that were read already. Therefore the next read does not start at the newest event
+that was seen, but some time before it. This time is the look-back. The ids of the
+events in the look-back are kept, so that the next read can tell which events are new.
+They are stored as a `FollowCheckpoint`.
 """
 
 from collections import deque
@@ -25,8 +26,10 @@ from canopy_async._follow.follow_checkpoint import (
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 
 MOST_KEPT: Final = MAX_IDS * 9 // 20
-"""Ids of one look-back at most: in the middle of a read, those of the read before
-are known as well, and all of them have to fit into one `FollowCheckpoint`."""
+"""The most ids of one look-back.
+
+In the middle of a read, its own ids and those of the read before must both fit into
+one `FollowCheckpoint`."""
 
 _TICK: Final = timedelta.resolution
 
@@ -46,7 +49,13 @@ _E = TypeVar("_E", bound=_Event)
 
 @attrs.frozen
 class _Part:
-    """The ids of some rows that follow each other, and their instants."""
+    """Some new rows that were taken together: their ids and instants.
+
+    Attributes:
+        ids: The ids of the rows.
+        keys: The ``created_at`` of the rows.
+        latest: The latest of these instants.
+    """
 
     ids: Sequence[str]
     keys: Sequence[datetime]
@@ -54,22 +63,24 @@ class _Part:
 
 
 class LookBack:
-    """Tells what is new in one log, and keeps what the next read has to know.
+    """The look-back of one log: tells which rows are new, and keeps their ids.
 
-    It keeps the ids of the events from the look-back on: `MOST_KEPT` at most, unless
-    more of them share one instant. Where these are not all, the look-back is shorter,
-    which `FollowCheckpoint.floor` tells.
+    It keeps the ids of the events in the look-back, but at most `MOST_KEPT`, unless
+    more events share one instant. If there are more, the look-back becomes shorter:
+    it starts at `FollowCheckpoint.floor`.
 
     Args:
-        scope: The hash of the log.
-        span: How long the look-back is.
-        known: What is known from reads before; None where this is the first.
-        covered: Up to when these have covered the log, by the server's clock.
-        began: When this read began, by the server's clock: what is committed
-            from then on may be missing from it.
+        scope: The hash of the export.
+        span: The length of the look-back.
+        known: The events known from earlier reads, or None for the first read.
+        covered: The instant up to which earlier reads covered the log, by the
+            server's clock.
+        began: The instant when this read began, by the server's clock. Events that
+            are committed later may be missing from it.
 
     Attributes:
-        late: How many of the new events are dated before ``covered``.
+        began: The instant when this read began, or None until it is known.
+        late: The number of new events that are dated before ``covered``.
     """
 
     def __init__(
@@ -96,10 +107,10 @@ class LookBack:
         self.late = 0
 
     def take(self, events: Sequence[_E]) -> Sequence[_E]:
-        """Return those of some rows that are new, in their order.
+        """Return the new rows among ``events``, in their order.
 
         Args:
-            events: Rows that follow each other in the log.
+            events: Consecutive rows of the log.
         """
         if not events:
             return events
@@ -115,55 +126,56 @@ class LookBack:
         return new
 
     def known(self) -> FollowCheckpoint:
-        """Return what is known once the log was read to its end."""
+        """Return the known events, after the log was read to its end."""
         floor = self._complete_from()
         grown = self._grown()
         return _narrowed(grown if floor is None else grown.without_older(floor))
 
     def known_so_far(self) -> FollowCheckpoint:
-        """Return what is known in the middle of a read, oldest first.
+        """Return the known events, in the middle of a read that goes oldest first.
 
-        A read from its ``floor`` on finds all that this one has not come to.
+        A read that starts at its ``floor`` finds all events not read yet.
         """
         floor = self._complete_from()
         grown = self._grown()
         return grown if floor is None else grown.without_older(floor)
 
     def all_known(self) -> FollowCheckpoint:
-        """Return what is known in the middle of a read in any other order.
+        """Return the known events, in the middle of a read in any other order.
 
-        It keeps the ids before its ``floor`` as well: the read goes on from its
-        checkpoint, and may come to them. Once it is at its end, all from ``floor``
-        on are known, and not all of those before.
+        Ids before its ``floor`` are kept, too, because the read continues from its
+        checkpoint and may meet these events again. At the end of the read, every event
+        from ``floor`` on is known.
         """
         return attrs.evolve(self._grown(), floor=self._complete_from())
 
     @property
     def gap_so_far(self) -> Gap | None:
-        """The gap that is certain so far, in the middle of a read oldest first."""
+        """The gap that is certain in the middle of a read that goes oldest first."""
         newest = self._base.newest
         if newest is None or self._top is None or self._top <= newest:
-            return None  # what was known may be yet to come
+            return None  # the read may still find a known event
         return self.gap
 
     @property
     def gap(self) -> Gap | None:
-        """The gap that is possible once the log was read from the look-back on.
+        """The possible gap, after the log was read from the look-back on.
 
-        The server deletes the oldest events first. Where none of the known ones
-        is left, it may have deleted newer ones, too, that were never read. One that
-        was dated ahead of its time outlasts those, and tells nothing.
+        The server deletes the oldest events first. If none of the known events is left
+        in the log, the server may also have deleted newer ones that were never read.
+        A known event dated in the future proves nothing, as it is deleted later than
+        events that were committed after it.
 
-        There is none where the known ones had been kept for so long, when the log was
-        read before, that what has come since can't be as old yet: a quiet log loses
-        its last events in time, and no other with them.
+        There is no gap if the known events were already older at the last read than
+        any event that came since can be now. In a quiet log, the last events get old
+        and are deleted, without any event after them.
         """
         if not self._base.ids or self._has_seen_known or self._are_kept_for_long:
             return None
         return Gap(older_than=self._oldest_new)
 
     def _note_top(self, events: Sequence[_Event]) -> None:
-        """Note the newest row, but for those that are dated ahead of their time."""
+        """Update the newest row; rows dated after the begin of the read don't count."""
         top = max(events[0].created_at, events[-1].created_at)
         if self.began is None or top <= self.began:
             self._top = later(self._top, top)
@@ -172,26 +184,30 @@ class LookBack:
         self._top = later(self._top, max(due, default=None))
 
     def _is_witness(self, event: _Event) -> bool:
-        """Tell whether an event was known, and newer ones would be deleted after it."""
+        """Tell whether an event is known and proves that no newer one was deleted.
+
+        An event dated in the future proves it only if no other event is known.
+        """
         return event.id in self._base.ids and (
-            not self._knows_due or not self._is_ahead(event.created_at)
+            not self._knows_past or not self._is_future(event.created_at)
         )
 
     @cached_property
-    def _knows_due(self) -> bool:
-        return not all(map(self._is_ahead, self._base.ids.values()))
+    def _knows_past(self) -> bool:
+        """Whether any known event was not dated in the future."""
+        return not all(map(self._is_future, self._base.ids.values()))
 
-    def _is_ahead(self, created_at: datetime) -> bool:
-        """Tell whether an event was dated ahead of its time when it was read."""
+    def _is_future(self, created_at: datetime) -> bool:
+        """Tell whether an event was dated in the future when the log was read."""
         return self._covered is not None and created_at > self._covered
 
     @property
     def _are_kept_for_long(self) -> bool:
-        """Whether events are kept until long after the next read."""
+        """Whether the server keeps events longer than any new event can be old."""
         if self._covered is None or self.began is None:
             return False
         kept_for = self._covered - min(self._base.ids.values())
-        # The oldest that can have come since was dated so long before this read.
+        # A new event was dated at most the look-back before the last read.
         return kept_for >= self._span + (self.began - self._covered)
 
     def _keep(self, new: Sequence[_Event]) -> None:
@@ -210,7 +226,7 @@ class LookBack:
         self._drop(floor)
 
     def _drop(self, floor: datetime | None) -> None:
-        """Let go of what lies before the look-back, or is too much."""
+        """Drop rows that lie before the look-back, or that are too many to keep."""
         parts = self._parts
         while floor is not None and parts[0].latest < floor:
             self._rows -= len(parts.popleft().ids)
@@ -222,11 +238,11 @@ class LookBack:
             self._dropped = later(self._dropped, oldest.latest)
 
     def _floor(self) -> datetime | None:
-        """Return where the look-back begins; None is before all time.
+        """Return the start of the look-back; None if it covers the whole log.
 
-        That is before the newest row that this read has come to, and not before
-        the newest event that is known. Rows that are dated ahead of their time don't
-        count, as what comes next is dated before them.
+        It lies the length of the look-back before the newest row of this read, or
+        before the newest known event if this read has none yet. Rows dated in the
+        future don't count, as the next events are dated before them.
         """
         known_from = self._base.floor
         top = self._base.newest if self._top is None else self._top
@@ -237,7 +253,7 @@ class LookBack:
         return later(known_from, before(top, self._span))
 
     def _complete_from(self) -> datetime | None:
-        """Return from where on all ids are known that this read has come to."""
+        """Return the instant from which on all ids of rows read so far are kept."""
         above = None if self._dropped is None else self._dropped + _TICK
         return later(self._floor(), above)
 
@@ -249,14 +265,15 @@ class LookBack:
 
 
 def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:
-    """Return what is known once two parts of a log were read.
+    """Return the known events of two adjacent parts of a log.
 
     Args:
-        one: What is known of the part that comes first in time.
-        other: What is known of the part that comes right after it.
+        one: The known events of the earlier part.
+        other: The known events of the later part.
 
     Returns:
-        The ids of both, from where both know all: `MOST_KEPT` at most.
+        The events of both, from the instant on from which both are complete; at most
+        `MOST_KEPT`.
     """
     both = attrs.evolve(
         one, newest=later(one.newest, other.newest), ids={**one.ids, **other.ids}
@@ -266,7 +283,7 @@ def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:
 
 
 def _narrowed(known: FollowCheckpoint) -> FollowCheckpoint:
-    """Return what is known with `MOST_KEPT` ids: the look-back may get shorter."""
+    """Keep at most `MOST_KEPT` of the newest ids, which may shorten the look-back."""
     if len(known.ids) <= MOST_KEPT:
         return known
     keys = sorted(known.ids.values(), reverse=True)
