@@ -1,4 +1,4 @@
-"""Lists that are served to a walk page by page, with every oddity a server may have."""
+"""Lists that are served to a walk page by page, also with the faults of a server."""
 
 from datetime import timedelta
 
@@ -29,7 +29,17 @@ def tied(count, key, name="t"):
 
 
 def page_of(rows, window, *, cut=None, said=None, count=None, pages=None, **meta):
-    """The page of a well-behaved server, but for what is said otherwise."""
+    """The page of a correct server, except for the arguments that change it.
+
+    Args:
+        rows: The whole list.
+        window: The requested window.
+        cut: The page size that the server uses in place of the requested one.
+        said: The ``take`` that the page states.
+        count: The ``item_count`` that the page states.
+        pages: The ``page_count`` that the page states.
+        **meta: Other fields of the page's metadata.
+    """
     take = window.take if cut is None else cut
     said = take if said is None else said
     start = (window.page - 1) * take
@@ -48,7 +58,7 @@ def page_of(rows, window, *, cut=None, said=None, count=None, pages=None, **meta
 
 
 class Reader:
-    """Drives a walk; ``serve`` makes a page, None or ``DENIED`` of each window."""
+    """Drives a walk; ``serve`` returns a page, None or ``DENIED`` for a window."""
 
     def __init__(self, serve, *, take=TAKE, width=1, most=2000, **options):
         self.walk = OverlapChain(take=take, **options)
@@ -95,7 +105,7 @@ class Reader:
 
 
 def read(rows, **options):
-    """Read a list that holds still, from a server with ``page_of``'s oddities."""
+    """Read a list that does not change; further options are those of `page_of`."""
     ours = {
         "take",
         "width",
