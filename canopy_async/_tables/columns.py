@@ -18,8 +18,10 @@ __all__ = [
     "fields_of",
 ]
 
-EventsOfOne: TypeAlias = tuple[str, Sequence[AuditEvent]]
-"""Events of one log, after the id of its identity; an `IdentityBatch` is one."""
+EventsOfOne: TypeAlias = tuple[str | None, Sequence[AuditEvent]]
+"""Events of one log, after the id of its identity; an `IdentityBatch` is one.
+
+The id is None where the log is that of an account, which belongs to no identity."""
 
 IDENTITY_ID: Final = "identity_id"
 """The first column: whose log a row was read from."""

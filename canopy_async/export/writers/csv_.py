@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from canopy_async._fanout.results import IdentityBatch
-from canopy_async._tables.columns import COLUMNS, EXTRA, columns_of
+from canopy_async._tables.columns import COLUMNS, EXTRA, EventsOfOne, columns_of
 from canopy_async.export.writers.instant_text import texts_of
 
 __all__ = ["BYTE_ORDER_MARK", "HEADER", "encode", "guarded", "unguarded"]
@@ -52,7 +51,7 @@ def unguarded(cell: str) -> str:
     return _INNER_GUARDED.sub("", cell)
 
 
-def encode(page: IdentityBatch) -> bytes:
+def encode(page: EventsOfOne) -> bytes:
     """Return a line of cells for each event of a page.
 
     What is null is an empty cell. ``metadata`` is JSON; so is ``extra``, empty

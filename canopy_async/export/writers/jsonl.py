@@ -5,8 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from canopy_async._fanout.results import IdentityBatch
-from canopy_async._tables.columns import FIELDS, IDENTITY_ID, fields_of
+from canopy_async._tables.columns import FIELDS, IDENTITY_ID, EventsOfOne, fields_of
 from canopy_async.export.writers.instant_text import texts_of
 from canopy_async.models import AuditEvent
 
@@ -18,7 +17,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 _SECONDS: Final = len("2026-01-01T00:00:00")
 
 
-def encode(page: IdentityBatch) -> bytes:
+def encode(page: EventsOfOne) -> bytes:
     """Return a line of JSON for each event of a page.
 
     Instants are as `texts_of` makes them. Unknown fields stand beside the known ones.
@@ -41,7 +40,7 @@ def _instant_of(event: AuditEvent) -> datetime | str:
     return at if at.microsecond else f"{at.isoformat()[:_SECONDS]}.000000Z"
 
 
-def _line(identity_id: str, event: AuditEvent) -> Any:
+def _line(identity_id: str | None, event: AuditEvent) -> Any:
     # Written out: `fields_of` takes three times as long.
     return _Line(
         identity_id,
@@ -67,7 +66,7 @@ def _line(identity_id: str, event: AuditEvent) -> Any:
     )
 
 
-def _with_extra(identity_id: str, event: AuditEvent) -> dict[str, Any]:
+def _with_extra(identity_id: str | None, event: AuditEvent) -> dict[str, Any]:
     line: dict[str, Any] = {IDENTITY_ID: identity_id}
     line |= zip(FIELDS, fields_of(event), strict=True)
     line["created_at"] = _instant_of(event)
