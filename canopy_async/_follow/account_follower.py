@@ -6,11 +6,8 @@ from typing import Any, Final, NoReturn
 from canopy_async._account.account_log import AccountLog
 from canopy_async._account.account_run import advise
 from canopy_async._follow.account_poller import AccountPoller
-from canopy_async._follow.follow_checkpoint import (
-    CheckpointSource,
-    FollowCheckpoint,
-    SavedCheckpoint,
-)
+from canopy_async._follow.checkpoint_source import CheckpointSource, SavedCheckpoint
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async._follow.follower import Follower
 from canopy_async._follow.options import FollowOptions, Start
 from canopy_async._follow.poller import Poller

@@ -246,7 +246,7 @@ class LogReader:
         name = outcome.identity_id
         del self._resume[name], self._since[name]
         log = self._logs.pop(name)
-        log.note_begin(self.clock.at(log.began))
+        self._note_begin(log)
         log.left = self._left(outcome)
         self._pending.end(log, outcome)
         self.complete += log.is_proven_by(outcome)
@@ -308,8 +308,7 @@ class LogReader:
 
     def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
         self._check_until()
-        if log.look_back.began is None:
-            log.look_back.began = self.clock.at(log.began)
+        self._note_begin(log)
         late = log.look_back.late
         new = log.take(events)
         if new:
@@ -319,6 +318,10 @@ class LogReader:
             self._chunk_rows += len(new)
             self._events += len(new)
             self._late += log.look_back.late - late
+
+    def _note_begin(self, log: OpenLog) -> None:
+        is_told = self._session.server_time is not None
+        log.note_begin(self.clock.at(log.began), is_told=is_told)
 
     def _is_due(self) -> bool:
         return (
