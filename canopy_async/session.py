@@ -16,6 +16,7 @@ from canopy_async._account.account_log import AccountLog
 from canopy_async._account.account_query import AccountQuery
 from canopy_async._account.account_run import advise
 from canopy_async._account.account_stream import AccountStream
+from canopy_async._account.log_limits import KnownLimits
 from canopy_async._api.base_url import is_loopback, parse_base_url, parse_proxy
 from canopy_async._api.identity_ids import IdentityIds, id_of
 from canopy_async._api.log_requests import NoQuery, event_endpoint
@@ -172,6 +173,7 @@ class CanopySession:
             _check_type("http", http, aiohttp.ClientSession)
             if http.auth is not None:
                 raise ValueError("http must not have auth: the token is sent")
+        self._log_limits: Final = KnownLimits()
         self._gate: Final = Gate(concurrency, max_rate=max_rate, retry=retry)
         self._transport: Final = Transport(
             base_url=self._base_url,
@@ -1003,6 +1005,7 @@ class CanopySession:
             query=query,
             limit=limit,
             concurrency=self._concurrency if concurrency is None else concurrency,
+            known=self._log_limits,
         )
 
     def _log(

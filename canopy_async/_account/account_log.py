@@ -8,6 +8,7 @@ import attrs
 
 from canopy_async._account.account_query import AccountQuery
 from canopy_async._account.account_stream import AccountStream
+from canopy_async._account.log_limits import KnownLimits
 from canopy_async._api.log_requests import account_log_endpoint
 from canopy_async._api.requests import MAX_TAKE, Endpoint, Query
 from canopy_async._read.reader import ReadOptions
@@ -36,6 +37,7 @@ class AccountLog:
         transport: What its requests are sent by.
         query: Which of its events are wanted.
         options: How they are read.
+        known: What the server refuses, as far as it is known.
     """
 
     account: str
@@ -43,6 +45,7 @@ class AccountLog:
     transport: Transport
     query: AccountQuery
     options: ReadOptions
+    known: KnownLimits
 
     @classmethod
     def of(
@@ -54,6 +57,7 @@ class AccountLog:
         query: AccountQuery,
         limit: int | None,
         concurrency: int,
+        known: KnownLimits,
     ) -> Self:
         """Return the log of an account.
 
@@ -72,6 +76,7 @@ class AccountLog:
             transport=transport,
             query=query,
             options=options,
+            known=known,
         )
 
     @property
@@ -117,4 +122,5 @@ class AccountLog:
             scope=scope,
             transport=self.transport,
             filters=self.query.filters,
+            known=self.known,
         )

@@ -10,7 +10,7 @@ from canopy_async._api.log_requests import encoded_filters
 from canopy_async._util.arguments import check_text
 from canopy_async._walk import Span
 
-__all__ = ["AccountQuery"]
+__all__ = ["FILTERS", "AccountQuery"]
 
 
 def _actions(value: Any) -> tuple[str, ...]:
@@ -128,3 +128,6 @@ _TEXTS: Final = (
     "environment_id",
     "q",
 )
+
+FILTERS: Final = frozenset((*_TEXTS, "action"))
+"""What narrows the log down beside the time, by the names that the API has for it."""

@@ -7,6 +7,7 @@ import attrs
 
 from canopy_async._account.account_run import AccountReader, AccountRun
 from canopy_async._account.account_walk import AccountWalk
+from canopy_async._account.log_limits import KnownLimits
 from canopy_async._api.log_requests import MAX_LIMIT
 from canopy_async._read.stream import Stream
 from canopy_async._transport.lanes import Lanes
@@ -31,6 +32,7 @@ class AccountStream(Stream[AuditEvent]):
     """
 
     _filters: str = attrs.field(alias="filters")
+    _known: KnownLimits = attrs.field(alias="known")
 
     def __repr__(self) -> str:
         """Show what is read, in one short line."""
@@ -90,6 +92,7 @@ class AccountStream(Stream[AuditEvent]):
             limit=options.limit,
             take=MAX_LIMIT,
             concurrency=options.concurrency,
+            known=self._known,
         )
         return AccountRun(
             AccountReader(
@@ -101,6 +104,7 @@ class AccountStream(Stream[AuditEvent]):
                 scope=self._scope,
                 concurrency=options.concurrency,
                 checks_until=checks_until,
+                server_time=lambda: self._transport.server_time,
             )
         )
 

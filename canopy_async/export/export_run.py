@@ -12,8 +12,13 @@ from canopy_async.errors import ExportError
 from canopy_async.export.account_source import AccountLogReader, AccountSource
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
+<<<<<<< HEAD
 from canopy_async.export.log_reader import LogReader, Reading, ReadLimits
 from canopy_async.export.manifest_records import Header
+=======
+from canopy_async.export.log_reader import LogReader, ReadLimits
+from canopy_async.export.manifest_records import End, Header, Outcome
+>>>>>>> w-words24
 from canopy_async.export.one_thread import OneThread
 from canopy_async.export.progress import ExportProgress, ExportResult
 from canopy_async.export.source import IdentitySource
@@ -62,6 +67,7 @@ class Run:
             on_progress=None if on_progress is None else self._tell,
         )
         self._session: Final = session
+        self._has_end = False
 
     async def export(self) -> ExportResult:
         """Read and write what is new and what earlier runs have left.
@@ -76,9 +82,13 @@ class Run:
             await self._thread.do(self._target.delete_leftovers)
             began = asyncio.get_running_loop().time()
             begin = self._journal.begin(datetime.now(UTC))
-            await self._thread.do(self._target.append, begin)
             try:
+<<<<<<< HEAD
                 reading = await self._reader.read(self._source.ids())
+=======
+                await self._thread.do(self._target.append, begin)
+                fan_out = await self._reader.read(self._source.ids())
+>>>>>>> w-words24
                 await self._finish(began)
             except BaseException as error:
                 await self._break_off(error, began)
@@ -96,10 +106,7 @@ class Run:
     async def _finish(self, began: float) -> None:
         await self._thread.do(self._say_who_is_gone)
         await self._say_what_was_listed()
-        clock = self._reader.clock
-        end = self._journal.end("finished", began=self._told(began), at=clock.now())
-        await self._thread.do(self._target.append, end)
-        await self._thread.do(self._target.write_sums)
+        await self._end("finished", began)
 
     async def _break_off(self, error: BaseException, began: float) -> None:
         """Say how the run ends before its time, where that can be written."""
@@ -108,20 +115,34 @@ class Run:
             with suppress(ExportError):
                 await self._thread.do(self._target.discard)
             return
-        is_failure = isinstance(error, Exception)
+        if not self._has_end:
+            with suppress(ExportError):
+                await self._say_what_was_listed()
+                is_failure = isinstance(error, Exception)
+                outcome: Outcome = "failed" if is_failure else "stopped"
+                await self._end(outcome, began, error if is_failure else None)
+        error.add_note(
+            f"{self._journal.events:,} events of this run are kept in"
+            f" {self._target.path}: run the export again to go on"
+        )
+
+    async def _end(
+        self, outcome: Outcome, began: float, error: BaseException | None = None
+    ) -> None:
         end = self._journal.end(
-            "failed" if is_failure else "stopped",
+            outcome,
             began=self._told(began),
             at=self._reader.clock.now(),
-            error=error if is_failure else None,
+            error=error,
         )
-        with suppress(ExportError):
-            await self._say_what_was_listed()
-            await self._thread.do(self._target.append, end)
-        error.add_note(
-            f"{end.events:,} events of this run are kept in {self._target.path}: run"
-            " the export again to go on"
-        )
+        # From here on it is written, also where this is cancelled meanwhile.
+        self._has_end = True
+        await self._thread.do(self._write_end, end)
+
+    def _write_end(self, end: End) -> None:
+        self._target.append(end)
+        if end.outcome == "finished":
+            self._target.write_sums()
 
     async def _say_what_was_listed(self) -> None:
         listed = self._source.listed(self._reader.clock.now())

@@ -65,7 +65,7 @@ async def kill_again_and_again(directory, *, written_as, kills, seed, order, eve
     faults = Faults(latency=0.004, jitter=0.004)
     async with LocalCanopy(seed=seed, log_rules=rules, faults=faults) as server:
         writer = Writer(server, rng)
-        while len(server.account_events()) < events:
+        while writer.written < events:
             writer.write()
         writing = asyncio.create_task(write_on(writer, rng))
         try:

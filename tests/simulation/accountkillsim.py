@@ -51,6 +51,7 @@ class Writer:
         self._rng = rng
         self._now = NOON
         self.late = 0
+        self.written = 0
 
     def write(self):
         rng = self._rng
@@ -64,6 +65,7 @@ class Writer:
                 self._now += timedelta(seconds=rng.expovariate(1.0))
                 instant = self._now
             rows.append({"created_at": instant})
+        self.written += len(rows)
         self._server.add_events(rng.choice(IDENTITIES), rows)
 
 
