@@ -210,32 +210,19 @@ def schema_of_log() -> Any:
 
 @cache
 def _plain_schema() -> Any:
-<<<<<<< HEAD
-    """Return the schema of a page: that of a log's table, without dictionaries."""
-=======
     """Return the schema of a table of events with plain text in its enum columns."""
->>>>>>> w-words24
     arrow = import_arrow()
     required = _REQUIRED - {IDENTITY_ID}
     return _schema(arrow, enums=arrow.string(), required=required)
 
 
-<<<<<<< HEAD
 def _schema(arrow: Any, *, enums: Any, required: AbstractSet[str] = _REQUIRED) -> Any:
-    """Return the schema of a table.
-
-    Args:
-        arrow: The module ``pyarrow``.
-        enums: The type of columns of few different texts.
-        required: The columns that have no nulls.
-=======
-def _schema(arrow: Any, *, enums: Any) -> Any:
     """Return the schema of a table of events.
 
     Args:
         arrow: The module ``pyarrow``.
         enums: The Arrow type of the columns in `ENUMS`.
->>>>>>> w-words24
+        required: The columns that have no nulls.
     """
     text, flag = arrow.string(), arrow.bool_()
     types = {

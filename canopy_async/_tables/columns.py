@@ -18,15 +18,10 @@ __all__ = [
     "fields_of",
 ]
 
-<<<<<<< HEAD
 EventsOfOne: TypeAlias = tuple[str | None, Sequence[AuditEvent]]
-"""Events of one log, after the id of its identity; an `IdentityBatch` is one.
+"""The id of an identity, and events of its log. An `IdentityBatch` is one.
 
-The id is None where the log is that of an account, which belongs to no identity."""
-=======
-EventsOfOne: TypeAlias = tuple[str, Sequence[AuditEvent]]
-"""The id of an identity, and events of its log. An `IdentityBatch` is one."""
->>>>>>> w-words24
+The id is None for the log of a whole account, which belongs to no identity."""
 
 IDENTITY_ID: Final = "identity_id"
 """The first column: the identity whose log the row was read from."""

@@ -12,13 +12,8 @@ from canopy_async.errors import ExportError
 from canopy_async.export.account_source import AccountLogReader, AccountSource
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
-<<<<<<< HEAD
 from canopy_async.export.log_reader import LogReader, Reading, ReadLimits
-from canopy_async.export.manifest_records import Header
-=======
-from canopy_async.export.log_reader import LogReader, ReadLimits
 from canopy_async.export.manifest_records import End, Header, Outcome
->>>>>>> w-words24
 from canopy_async.export.one_thread import OneThread
 from canopy_async.export.progress import ExportProgress, ExportResult
 from canopy_async.export.source import IdentitySource
@@ -83,12 +78,8 @@ class Run:
             began = asyncio.get_running_loop().time()
             begin = self._journal.begin(datetime.now(UTC))
             try:
-<<<<<<< HEAD
-                reading = await self._reader.read(self._source.ids())
-=======
                 await self._thread.do(self._target.append, begin)
-                fan_out = await self._reader.read(self._source.ids())
->>>>>>> w-words24
+                reading = await self._reader.read(self._source.ids())
                 await self._finish(began)
             except BaseException as error:
                 await self._break_off(error, began)

@@ -262,16 +262,10 @@ class LogReader:
 
     async def _read_all(self, reading: Reading) -> None:
         try:
-<<<<<<< HEAD
-            while (batch := await self._next_batch(reading)) is not None:
-                await self._take(reading, batch)
+            while not await self._read_until_due(reading):
+                await self._commit_if_possible(reading)
+                self._tell(reading)
             await self._commit(reading)
-=======
-            while not await self._read_until_due(fan_out):
-                await self._commit_if_possible(fan_out)
-                self._tell(fan_out)
-            await self._commit(fan_out)
->>>>>>> w-words24
         except BaseException:
             await reading.aclose()
             # What ended it is what is raised, also where this fails.
@@ -280,32 +274,16 @@ class LogReader:
             raise
         self._tell(reading)
 
-<<<<<<< HEAD
-    async def _next_batch(self, reading: Reading) -> IdentityBatch | None:
-        """Return the next events; commit in time while they don't come."""
-        while True:
-            limit = asyncio.timeout_at(self._deadline)
-            try:
-                async with limit:
-                    return await reading.next_batch()
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-            await self._commit_if_possible(reading)
-            self._tell(reading)
-
-    async def _take(self, reading: Reading, batch: IdentityBatch) -> None:
-=======
-    async def _read_until_due(self, fan_out: FanOut) -> bool:
+    async def _read_until_due(self, reading: Reading) -> bool:
         """Read on until a commit is due; tell whether all was read before."""
         limit = asyncio.timeout_at(self._deadline)
         try:
             async with limit:
-                while (batch := await fan_out.next_batch()) is not None:
+                while (batch := await reading.next_batch()) is not None:
                     await self._take(batch)
                     if self._is_due():
                         return False
-                    self._tell(fan_out)
+                    self._tell(reading)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -313,18 +291,11 @@ class LogReader:
         return True
 
     async def _take(self, batch: IdentityBatch) -> None:
->>>>>>> w-words24
         # First of all, and at once: from here on, a commit includes it.
         self._add(self._logs[batch.identity_id], batch.events)
         if self._chunk_rows >= self._most_rows:
             await self._written()
             self._writing = self._thread.start(self._target.write, *self._take_chunk())
-<<<<<<< HEAD
-        if self._is_due():
-            await self._commit_if_possible(reading)
-        self._tell(reading)
-=======
->>>>>>> w-words24
 
     def _check_until(self) -> None:
         """Refuse an end that is in the future, once an answer has told the time.

@@ -69,39 +69,9 @@ def _instants_of(events: Sequence[AuditEvent]) -> Sequence[datetime | str]:
     return instants if is_plain else texts_of(instants)
 
 
-<<<<<<< HEAD
-def _line(identity_id: str | None, event: AuditEvent) -> Any:
-    # Written out: `fields_of` takes three times as long.
-    return _Line(
-        identity_id,
-        event.id,
-        event.account_id,
-        event.application_id,
-        event.environment_id,
-        event.actor_id,
-        event.actor_type,
-        event.action,
-        event.resource_type,
-        event.resource_id,
-        event.metadata,
-        _instant_of(event),
-        event.actor_label,
-        event.resource_label,
-        event.correlation_id,
-        event.outcome,
-        event.category,
-        event.severity,
-        event.customer_visible,
-        event.identity_visible,
-    )
-
-
-def _with_extra(identity_id: str | None, event: AuditEvent) -> dict[str, Any]:
-=======
 def _with_extra(
-    identity_id: str, event: AuditEvent, at: datetime | str
+    identity_id: str | None, event: AuditEvent, at: datetime | str
 ) -> dict[str, Any]:
->>>>>>> w-words24
     line: dict[str, Any] = {IDENTITY_ID: identity_id}
     line |= zip(FIELDS, fields_of(event), strict=True)
     line["created_at"] = at
