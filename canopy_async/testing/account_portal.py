@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from aiohttp import web
 
+from canopy_async._util.instants import moved
 from canopy_async.models import Category, Outcome, Severity
 from canopy_async.testing.account_rules import LogRules
 from canopy_async.testing.api_instants import Clock, as_sort_key, as_utc
@@ -272,7 +273,7 @@ class AccountPortal:
             low, high = as_utc(low_text), as_utc(high_text)
         else:
             high = given["to"] or now
-            low = high - timedelta(days=_DEFAULT_DAYS)
+            low = moved(high, -timedelta(days=_DEFAULT_DAYS))
         low, high = given["from"] or low, given["to"] or high
         if rules.bounds_milliseconds:
             low, high = _to_milliseconds(low), _to_milliseconds(high)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from canopy_async._util.instants import clamped, moved
 from canopy_async.testing.api_instants import (
     Clock,
     as_sort_key,
@@ -117,7 +118,7 @@ class Content:
             start = self._next_instant(identity, SEED_START)
         series = self._maker(identity).series(
             count,
-            start=as_utc(start),
+            start=clamped(as_utc(start)),
             spacing=spacing,
             tie_probability=tie_probability,
         )
@@ -342,7 +343,7 @@ class Content:
         for fields in rows:
             moment = _given_instant(fields.get("created_at"), following)
             row = merged(maker.event(as_text(moment)), fields)
-            following = max(following, moment + _TICK)
+            following = max(following, moved(moment, _TICK))
             yield row, _event_item(row, as_sort_key(moment), as_json(row))
 
     def _next_instant(self, identity: str, earliest: datetime) -> datetime:
@@ -350,7 +351,7 @@ class Content:
         entries = self.store.order(log_of(identity))
         if not entries:
             return moment
-        return max(moment, as_utc(entries[-1][0]) + _TICK)
+        return max(moment, moved(as_utc(entries[-1][0]), _TICK))
 
     def _maker(self, identity: str) -> EventMaker:
         if identity not in self._makers:

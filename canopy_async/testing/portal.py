@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections import defaultdict, deque
-from datetime import UTC
 from email.utils import format_datetime
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from aiohttp import web
 
 from canopy_async.testing import answers
 from canopy_async.testing.account_portal import AccountPortal, LogRequest
-from canopy_async.testing.api_instants import Clock
+from canopy_async.testing.api_instants import Clock, as_utc
 from canopy_async.testing.content import IDENTITIES, log_of, merged
 from canopy_async.testing.dice import Dice
 from canopy_async.testing.faults import Failure, Faults, RetryAfter
@@ -176,7 +175,7 @@ class Portal:
                 raise RefusedError(failure.status, "Ordered to fail", headers=headers)
 
     def _headers(self, record: RecordedRequest) -> dict[str, str]:
-        date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
+        date = format_datetime(as_utc(self._clock()), usegmt=True)
         return {"Date": date, "x-request-id": f"req-{record.number:06d}"}
 
     def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
