@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     )
     from canopy_async._read.run import Run
     from canopy_async._read.stream import EventStream, Stream
-    from canopy_async._transport.gate import SessionStats
+    from canopy_async._transport.session_stats import SessionStats
     from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
     from canopy_async.checkpoint import Checkpoint
     from canopy_async.hooks import (
@@ -197,7 +197,7 @@ _LATE: Final = {
     "RetryPolicy": "retry",
     "RetryScheduled": "hooks",
     "Run": "_read.run",
-    "SessionStats": "_transport.gate",
+    "SessionStats": "_transport.session_stats",
     "Severity": "models",
     "StaticToken": "auth",
     "Stream": "_read.stream",

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from canopy_async._session.settings import SessionParts
-from canopy_async._transport.gate import SessionStats
+from canopy_async._transport.session_stats import SessionStats
 from canopy_async._util.arguments import check_integer, check_seconds
 
 __all__ = ["BaseSession"]
