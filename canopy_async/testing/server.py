@@ -8,7 +8,6 @@ from typing import Any, Self
 from canopy_async._util.public import publish
 from canopy_async.testing.account_rules import DOCUMENTED, LogRules
 from canopy_async.testing.api_instants import Clock, utc_now
-from canopy_async.testing.content import Content
 from canopy_async.testing.dice import Dice
 from canopy_async.testing.faults import (
     NO_FAULTS,
@@ -21,11 +20,12 @@ from canopy_async.testing.faults import (
 from canopy_async.testing.listener import Listener
 from canopy_async.testing.portal import Portal
 from canopy_async.testing.request_log import RecordedRequest, RequestLog
+from canopy_async.testing.scenario import Scenario
 from canopy_async.testing.server_thread import LoopThread, synchronized
 from canopy_async.testing.tokens import Principal, Tokens
 
 
-class LocalCanopy(Content):
+class LocalCanopy(Scenario):
     """A server of the audit API, real HTTP over SQLite, with faults to order.
 
     It knows the two page-based endpoints, the audit log of an identity and the list
@@ -80,9 +80,14 @@ class LocalCanopy(Content):
         port: int = 0,
         clock: Clock = utc_now,
     ) -> None:
-        super().__init__(account=account, path=path, seed=seed, clock=clock)
-        self.faults = faults
-        self.log_rules = log_rules
+        super().__init__(
+            account=account,
+            path=path,
+            seed=seed,
+            clock=clock,
+            faults=faults,
+            log_rules=log_rules,
+        )
         self._host = host
         self._port = port
         self._log = RequestLog()
