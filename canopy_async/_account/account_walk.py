@@ -17,6 +17,7 @@ from canopy_async._account.log_window import (
     ms_of,
 )
 from canopy_async._account.slice_plan import SlicePlan
+from canopy_async._util.instants import moved
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     BrokenCursorError,
@@ -96,7 +97,7 @@ class AccountWalk:
         low = ms_of(_EARLIEST if since is None else since)
         high = ms_of(now) + _AHEAD
         if until is not None:
-            high = ms_of(until - timedelta.resolution)
+            high = ms_of(moved(until, -timedelta.resolution))
         if self._resume is not None and self._resume.key is not None:
             high = min(high, ms_of(self._resume.key))
         self._now = now
