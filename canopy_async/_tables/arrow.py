@@ -5,6 +5,7 @@ by the first call of a function here, not with this module.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeAlias
@@ -29,6 +30,7 @@ __all__ = [
     "encode",
     "import_arrow",
     "pack",
+    "schema_of_log",
     "schema_of_table",
     "table_of",
 ]
@@ -196,18 +198,31 @@ def schema_of_table() -> Any:
 
 
 @cache
+def schema_of_log() -> Any:
+    """Return the schema of a Parquet file of an account's log.
+
+    It is that of `schema_of_table`, but ``identity_id`` may be null.
+    """
+    schema = schema_of_table()
+    place = schema.get_field_index(IDENTITY_ID)
+    return schema.set(place, schema.field(place).with_nullable(True))  # noqa: FBT003 - Arrow's own
+
+
+@cache
 def _plain_schema() -> Any:
     """Return the schema of a table of events with plain text in its enum columns."""
     arrow = import_arrow()
-    return _schema(arrow, enums=arrow.string())
+    required = _REQUIRED - {IDENTITY_ID}
+    return _schema(arrow, enums=arrow.string(), required=required)
 
 
-def _schema(arrow: Any, *, enums: Any) -> Any:
+def _schema(arrow: Any, *, enums: Any, required: AbstractSet[str] = _REQUIRED) -> Any:
     """Return the schema of a table of events.
 
     Args:
         arrow: The module ``pyarrow``.
         enums: The Arrow type of the columns in `ENUMS`.
+        required: The columns that have no nulls.
     """
     text, flag = arrow.string(), arrow.bool_()
     types = {
@@ -217,7 +232,7 @@ def _schema(arrow: Any, *, enums: Any) -> Any:
     } | dict.fromkeys(ENUMS, enums)
     return arrow.schema(
         [
-            arrow.field(name, types.get(name, text), nullable=name not in _REQUIRED)
+            arrow.field(name, types.get(name, text), nullable=name not in required)
             for name in COLUMNS
         ]
     )

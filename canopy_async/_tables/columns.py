@@ -18,8 +18,10 @@ __all__ = [
     "fields_of",
 ]
 
-EventsOfOne: TypeAlias = tuple[str, Sequence[AuditEvent]]
-"""The id of an identity, and events of its log. An `IdentityBatch` is one."""
+EventsOfOne: TypeAlias = tuple[str | None, Sequence[AuditEvent]]
+"""The id of an identity, and events of its log. An `IdentityBatch` is one.
+
+The id is None for the log of a whole account, which belongs to no identity."""
 
 IDENTITY_ID: Final = "identity_id"
 """The first column: the identity whose log the row was read from."""

@@ -20,6 +20,7 @@ __all__ = [
     "check_seconds",
     "check_segment",
     "check_text",
+    "check_type",
     "fault_of_callback",
 ]
 
@@ -106,6 +107,16 @@ def check_text(name: str, value: Any) -> str:
             f"{name} must be valid Unicode, without lone surrogates"
         ) from None
     return value
+
+
+def check_type(name: str, value: Any, cls: type) -> None:
+    """Raise if ``value`` is not an instance of ``cls``.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, cls):
+        raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")
 
 
 def check_flag(name: str, value: Any) -> bool:

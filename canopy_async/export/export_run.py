@@ -8,11 +8,11 @@ from typing import Final
 
 import attrs
 
-from canopy_async._fanout.fanout import FanOut
 from canopy_async.errors import ExportError
+from canopy_async.export.account_source import AccountLogReader, AccountSource
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
-from canopy_async.export.log_reader import LogReader, ReadLimits
+from canopy_async.export.log_reader import LogReader, Reading, ReadLimits
 from canopy_async.export.manifest_records import End, Header, Outcome
 from canopy_async.export.one_thread import OneThread
 from canopy_async.export.progress import ExportProgress, ExportResult
@@ -27,7 +27,7 @@ class Run:
 
     Args:
         session: What to read with.
-        source: The identities.
+        source: The identities, or the log of the account.
         target: Where to write.
         header: What the export is of.
         limits: How logs are read.
@@ -37,7 +37,7 @@ class Run:
     def __init__(
         self,
         session: CanopySession,
-        source: IdentitySource,
+        source: IdentitySource | AccountSource,
         target: ExportDirectory,
         header: Header,
         limits: ReadLimits,
@@ -51,7 +51,8 @@ class Run:
         self._limits: Final = limits
         self._thread: Final = OneThread("canopy-export")
         self._journal: Final = Journal(source.asked, limits.look_back)
-        self._reader: Final = LogReader(
+        reader = LogReader if header.log_key is None else AccountLogReader
+        self._reader: Final = reader(
             session,
             target,
             self._thread,
@@ -78,12 +79,12 @@ class Run:
             begin = self._journal.begin(datetime.now(UTC))
             try:
                 await self._thread.do(self._target.append, begin)
-                fan_out = await self._reader.read(self._source.ids())
+                reading = await self._reader.read(self._source.ids())
                 await self._finish(began)
             except BaseException as error:
                 await self._break_off(error, began)
                 raise
-            return self._result(fan_out)
+            return self._result(reading)
         finally:
             await self._thread.do(self._target.close)
             self._thread.close()
@@ -157,12 +158,12 @@ class Run:
             return None
         return self._reader.clock.at(instant)
 
-    def _result(self, fan_out: FanOut) -> ExportResult:
+    def _result(self, reading: Reading) -> ExportResult:
         journal = self._journal
         return ExportResult(
             directory=self._target.path,
             run=journal.run,
-            done=fan_out.progress.done,
+            done=reading.progress.done,
             complete=self._reader.complete,
             skipped=self._reader.skipped,
             new_identities=journal.new_identities,
@@ -175,7 +176,7 @@ class Run:
                 self._header, self._limits.look_back, journal.as_of
             ),
             files=tuple(self._target.files),
-            failures=fan_out.failures,
+            failures=reading.failures,
         )
 
 

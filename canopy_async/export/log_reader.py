@@ -1,28 +1,34 @@
 """Reading the logs of an export concurrently, and committing their new events."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from types import TracebackType
+from typing import Any, Final, Literal, Protocol, Self
 
 import attrs
 
-from canopy_async._fanout.fanout import FanOut
-from canopy_async._fanout.results import IdentityBatch, IdentityOutcome
+from canopy_async._fanout.results import (
+    FanOutProgress,
+    IdentityBatch,
+    IdentityOutcome,
+)
+from canopy_async._tables.columns import EventsOfOne
 from canopy_async._transport.server_clock import check_is_over
-from canopy_async.errors import CheckpointError, ExportError
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
 from canopy_async.export.manifest_records import Commit, Header
 from canopy_async.export.one_thread import OneThread, finished
 from canopy_async.export.pending import OpenLog, Pending
 from canopy_async.export.progress import ExportProgress
-from canopy_async.export.writers import FORMATS
+from canopy_async.export.writers import FORMATS, LOG_FORMATS
 from canopy_async.models import AuditEvent
 from canopy_async.session import CanopySession
 
-__all__ = ["Clock", "LogReader", "ReadLimits"]
+__all__ = ["Clock", "LogReader", "ReadLimits", "Reading"]
 
 LEAST_ROW_BYTES: Final = 100
 """The least size of a row in a file, in bytes.
@@ -51,6 +57,46 @@ class Clock:
         """Return the time of this clock at a time of the event loop's clock."""
         ago = asyncio.get_running_loop().time() - instant
         return self.now() - timedelta(seconds=ago)
+
+
+class Reading(Protocol):
+    """The protocol of a read of logs: a `FanOut`, or a read of an account's log."""
+
+    @property
+    def progress(self) -> FanOutProgress:
+        """The progress of the read."""
+        ...
+
+    @property
+    def checkpoints(self) -> Mapping[str, Checkpoint | None]:
+        """The checkpoint of each log whose read continues."""
+        ...
+
+    @property
+    def failures(self) -> Mapping[str, CanopyError]:
+        """The error of each log that could not be read."""
+        ...
+
+    async def next_batch(self) -> IdentityBatch | None:
+        """Return the next events of one of the logs, or None at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """End all reads that are still running."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Return the read itself."""
+        ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End all reads that are still running."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +160,8 @@ class LogReader:
         self._header: Final = header
         query = header.query
         self._query: Final = attrs.evolve(query, until=limits.until or query.until)
-        self._format: Final = FORMATS[header.format]
+        formats = FORMATS if header.log_key is None else LOG_FORMATS
+        self._format: Final = formats[header.format]
         self._most_rows: Final = min(
             self._format.chunk_rows, max(1, limits.max_file_bytes // LEAST_ROW_BYTES)
         )
@@ -136,33 +183,39 @@ class LogReader:
         self.clock: Final = Clock(session)
         self._pending: Final = Pending(goes_on=header.until is None, at=self.clock.at)
 
-    async def read(self, ids: AsyncGenerator[str]) -> FanOut:
+    async def read(self, ids: AsyncGenerator[str]) -> Reading:
         """Read the logs of some identities to their ends, and commit new events.
 
         Args:
             ids: The ids of the identities, each once.
 
         Returns:
-            The fan-out that read them; it has ended.
+            The read; it has ended.
 
         Raises:
             CanopyError: The read can't continue. Events read so far are committed.
         """
         self._reset_deadline()
-        async with aclosing(self._wanted(ids)) as wanted:
-            fan_out = self._session.fan_out(
-                wanted,
-                on_error="collect",
-                width=self._limits.width,
-                resume=self._resume,
-                since_each=self._since,
-                on_end=self._on_log_end,
-                limit=self._limits.events_each,
-                **self._query.options,
-            )
-            async with fan_out:
-                await self._read_all(fan_out)
-        return fan_out
+        async with aclosing(self._wanted(ids)) as wanted, self._open(wanted) as reading:
+            await self._read_all(reading)
+        return reading
+
+    def _open(self, wanted: AsyncGenerator[str]) -> Reading:
+        """Return the read of the wanted ids. It sends nothing before it is iterated."""
+        return self._session.fan_out(
+            wanted,
+            on_error="collect",
+            width=self._limits.width,
+            resume=self._resume,
+            since_each=self._since,
+            on_end=self._on_log_end,
+            limit=self._limits.events_each,
+            **self._query.options,
+        )
+
+    def _page(self, identity_id: str, events: Sequence[AuditEvent]) -> EventsOfOne:
+        """Return a page of events in the form that `Format.encode` takes."""
+        return IdentityBatch(identity_id, events)
 
     @property
     def skipped(self) -> int:
@@ -196,7 +249,7 @@ class LogReader:
         name = outcome.identity_id
         del self._resume[name], self._since[name]
         log = self._logs.pop(name)
-        log.note_begin(self.clock.at(log.began))
+        self._note_begin(log)
         log.left = self._left(outcome)
         self._pending.end(log, outcome)
         self.complete += log.is_proven_by(outcome)
@@ -210,30 +263,30 @@ class LogReader:
             return "limit"
         return "until" if self._limits.until is not None else None
 
-    async def _read_all(self, fan_out: FanOut) -> None:
+    async def _read_all(self, reading: Reading) -> None:
         try:
-            while not await self._read_until_due(fan_out):
-                await self._commit_if_possible(fan_out)
-                self._tell(fan_out)
-            await self._commit(fan_out)
+            while not await self._read_until_due(reading):
+                await self._commit_if_possible(reading)
+                self._tell(reading)
+            await self._commit(reading)
         except BaseException:
-            await fan_out.aclose()
+            await reading.aclose()
             # If this commit fails, too, raise the first error.
             with suppress(ExportError, CheckpointError):
-                await self._commit(fan_out)
+                await self._commit(reading)
             raise
-        self._tell(fan_out)
+        self._tell(reading)
 
-    async def _read_until_due(self, fan_out: FanOut) -> bool:
+    async def _read_until_due(self, reading: Reading) -> bool:
         """Read until a commit is due; return True if the read ended before that."""
         limit = asyncio.timeout_at(self._deadline)
         try:
             async with limit:
-                while (batch := await fan_out.next_batch()) is not None:
+                while (batch := await reading.next_batch()) is not None:
                     await self._take(batch)
                     if self._is_due():
                         return False
-                    self._tell(fan_out)
+                    self._tell(reading)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -260,17 +313,20 @@ class LogReader:
 
     def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
         self._check_until()
-        if log.look_back.began is None:
-            log.look_back.began = self.clock.at(log.began)
+        self._note_begin(log)
         late = log.look_back.late
         new = log.take(events)
         if new:
             self._pending.add(log)
             # Encoded now, while the rows are in the processor's cache.
-            self._chunk.append(self._format.encode(IdentityBatch(log.identity_id, new)))
+            self._chunk.append(self._format.encode(self._page(log.identity_id, new)))
             self._chunk_rows += len(new)
             self._events += len(new)
             self._late += log.look_back.late - late
+
+    def _note_begin(self, log: OpenLog) -> None:
+        is_told = self._session.server_time is not None
+        log.note_begin(self.clock.at(log.began), is_told=is_told)
 
     def _is_due(self) -> bool:
         return (
@@ -279,20 +335,20 @@ class LogReader:
             or asyncio.get_running_loop().time() >= self._deadline
         )
 
-    async def _commit_if_possible(self, fan_out: FanOut) -> None:
+    async def _commit_if_possible(self, reading: Reading) -> None:
         # Between very many events of one instant, no checkpoint can be made. Commit
         # after them.
         with suppress(CheckpointError):
-            await self._commit(fan_out)
+            await self._commit(reading)
 
-    async def _commit(self, fan_out: FanOut) -> None:
+    async def _commit(self, reading: Reading) -> None:
         """Commit all events that were read so far."""
         await self._wait_for_writing()
         self._reset_deadline()
         if not self._pending:
             return
         # No await between these two, so that the rows fit the commit.
-        commit = self._pending.take(fan_out.checkpoints, self.clock.now())
+        commit = self._pending.take(reading.checkpoints, self.clock.now())
         chunk, rows = self._take_chunk()
         work = self._thread.start(self._write_and_commit, chunk, rows, commit)
         try:
@@ -323,10 +379,10 @@ class LogReader:
         if writing is not None:
             await finished(writing)
 
-    def _tell(self, fan_out: FanOut) -> None:
+    def _tell(self, reading: Reading) -> None:
         if self._on_progress is None:
             return
-        progress = fan_out.progress
+        progress = reading.progress
         self._on_progress(
             ExportProgress(
                 done=progress.done,

@@ -4,24 +4,40 @@ An event may be committed some time after its ``created_at``. It then appears be
 rows that were read already. Therefore the next read does not start at the newest event
 that was seen, but some time before it. This time is the look-back. The ids of the
 events in the look-back are kept, so that the next read can tell which events are new.
-They are stored as a `FollowCheckpoint`.
+They are stored as a `FollowCheckpoint`, as by a follower.
+
+Exports and followers use the rules of `canopy_async._follow.coverage`. They differ in
+three things:
+
+- A follower knows whether a log still has rows before the look-back, and reports a gap
+  only if there are none. An export reads only from the look-back on, so it also reports
+  a gap if the known events were deleted one by one.
+- A follower may not know the time. It looks back from the date where the last events
+  came, and keeps some of these events, however old they are. An export looks back from
+  the newest event that is not dated after the server's time, so that its manifest has
+  few ids for each log. If no response tells the time, an export does as a follower.
+- A follower keeps fewer ids, as it saves them with each batch, but all ids of one
+  instant. An export has to store the ids of two reads at once, and drops an instant
+  that has more than `MOST_KEPT` ids.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
-from canopy_async._follow.follow_checkpoint import (
-    MAX_IDS,
-    FollowCheckpoint,
+from canopy_async._follow.coverage import (
+    MOST_WITNESSES,
+    Absence,
+    Dated,
     Gap,
     before,
+    front_of,
     later,
 )
+from canopy_async._follow.follow_checkpoint import MAX_IDS, FollowCheckpoint
 
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 
@@ -34,17 +50,7 @@ one `FollowCheckpoint`."""
 _TICK: Final = timedelta.resolution
 
 
-class _Event(Protocol):
-    """The fields of an event that the look-back needs."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def created_at(self) -> datetime: ...
-
-
-_E = TypeVar("_E", bound=_Event)
+_E = TypeVar("_E", bound=Dated)
 
 
 @attrs.frozen
@@ -77,10 +83,16 @@ class LookBack:
             server's clock.
         began: The instant when this read began, by the server's clock. Events that
             are committed later may be missing from it.
+        counted: The most events that the log was ever known to have, or None if that
+            is not known.
+        resumes: Whether this read continues an earlier one in the middle, so that it
+            does not see the rows before.
 
     Attributes:
         began: The instant when this read began, or None until it is known.
         late: The number of new events that are dated before ``covered``.
+        is_told: Whether a response told the time ``began``. If not, it comes from this
+            machine's clock, which may be wrong.
     """
 
     def __init__(
@@ -91,6 +103,8 @@ class LookBack:
         known: FollowCheckpoint | None = None,
         covered: datetime | None = None,
         began: datetime | None = None,
+        counted: int | None = None,
+        resumes: bool = False,
     ) -> None:
         self._base: Final = known or FollowCheckpoint(scope=scope)
         self._span: Final = span
@@ -101,8 +115,13 @@ class LookBack:
         self._newest = self._base.newest
         self._top: datetime | None = None
         self._dropped: datetime | None = None
-        self._has_seen_known = False
-        self._oldest_new: datetime | None = None
+        self._reached: datetime | None = None
+        self._counted: Final = counted
+        self._resumes: Final = resumes
+        self._remains: Final = self._base.remains(Absence())
+        # The dates of the newest new rows; only used while the time is not told.
+        self._last_seen: list[datetime] = []
+        self.is_told = True
         self.began = began
         self.late = 0
 
@@ -115,12 +134,12 @@ class LookBack:
         if not events:
             return events
         self._note_top(events)
+        self._remains.absence = self._absence
+        self._remains.see(events)
         known = self._base.ids
         new: Sequence[_E] = events
         if known:
             new = [event for event in events if event.id not in known]
-            if len(new) < len(events) and not self._has_seen_known:
-                self._has_seen_known = any(map(self._is_witness, events))
         if new:
             self._keep(new)
         return new
@@ -129,6 +148,9 @@ class LookBack:
         """Return the known events, after the log was read to its end."""
         floor = self._complete_from()
         grown = self._grown()
+        if self._remains.is_empty and not self._resumes:
+            self._remains.absence = self._absence
+            grown = grown.emptied(self._remains)
         return _narrowed(grown if floor is None else grown.without_older(floor))
 
     def known_so_far(self) -> FollowCheckpoint:
@@ -161,60 +183,44 @@ class LookBack:
     def gap(self) -> Gap | None:
         """The possible gap, after the log was read from the look-back on.
 
-        The server deletes the oldest events first. If none of the known events is left
-        in the log, the server may also have deleted newer ones that were never read.
-        A known event dated in the future proves nothing, as it is deleted later than
-        events that were committed after it.
-
-        There is no gap if the known events were already older at the last read than
-        any event that came since can be now. In a quiet log, the last events get old
-        and are deleted, without any event after them.
+        No gap is reported if the look-back starts after all known events: then so many
+        events shared one instant that none of their ids was kept.
         """
-        if not self._base.ids or self._has_seen_known or self._are_kept_for_long:
+        newest, floor = self._base.newest, self._base.floor
+        if newest is not None and floor is not None and floor > newest:
             return None
-        return Gap(older_than=self._oldest_new)
+        self._remains.absence = self._absence
+        return self._remains.gap
 
-    def _note_top(self, events: Sequence[_Event]) -> None:
+    @property
+    def _absence(self) -> Absence:
+        """The time in which the log was not read."""
+        return Absence(
+            began=self._covered if self.is_told else None,
+            ended=self.began,
+            reach=self._span,
+            most=self._counted,
+        )
+
+    def _note_top(self, events: Sequence[Dated]) -> None:
         """Update the newest row; rows dated after the begin of the read don't count."""
         top = max(events[0].created_at, events[-1].created_at)
+        if not self.is_told:
+            self._note_seen(events)
         if self.began is None or top <= self.began:
             self._top = later(self._top, top)
             return
         due = [e.created_at for e in events if e.created_at <= self.began]
         self._top = later(self._top, max(due, default=None))
 
-    def _is_witness(self, event: _Event) -> bool:
-        """Tell whether an event is known and proves that no newer one was deleted.
+    def _note_seen(self, events: Sequence[Dated]) -> None:
+        known = self._base.ids
+        dates = [event.created_at for event in events if event.id not in known]
+        self._last_seen = sorted(self._last_seen + dates)[-MOST_WITNESSES:]
 
-        An event dated in the future proves it only if no other event is known.
-        """
-        return event.id in self._base.ids and (
-            not self._knows_past or not self._is_future(event.created_at)
-        )
-
-    @cached_property
-    def _knows_past(self) -> bool:
-        """Whether any known event was not dated in the future."""
-        return not all(map(self._is_future, self._base.ids.values()))
-
-    def _is_future(self, created_at: datetime) -> bool:
-        """Tell whether an event was dated in the future when the log was read."""
-        return self._covered is not None and created_at > self._covered
-
-    @property
-    def _are_kept_for_long(self) -> bool:
-        """Whether the server keeps events longer than any new event can be old."""
-        if self._covered is None or self.began is None:
-            return False
-        kept_for = self._covered - min(self._base.ids.values())
-        # A new event was dated at most the look-back before the last read.
-        return kept_for >= self._span + (self.began - self._covered)
-
-    def _keep(self, new: Sequence[_Event]) -> None:
+    def _keep(self, new: Sequence[Dated]) -> None:
         keys = [event.created_at for event in new]
         earliest, latest = min(keys), max(keys)
-        if self._oldest_new is None or earliest < self._oldest_new:
-            self._oldest_new = earliest
         if self._covered is not None and earliest < self._covered:
             self.late += sum(key < self._covered for key in keys)
         self._newest = later(self._newest, latest)
@@ -244,13 +250,24 @@ class LookBack:
         before the newest known event if this read has none yet. Rows dated in the
         future don't count, as the next events are dated before them.
         """
-        known_from = self._base.floor
-        top = self._base.newest if self._top is None else self._top
+        top = self._top_by_time() if self.is_told else self._top_by_witnesses()
         if top is None:
-            return known_from
-        if self.began is not None:
-            top = min(top, self.began)
-        return later(known_from, before(top, self._span))
+            return self._base.floor
+        return later(self._base.floor, before(top, self._span))
+
+    def _top_by_time(self) -> datetime | None:
+        top = self._base.newest if self._top is None else self._top
+        return top if top is None or self.began is None else min(top, self.began)
+
+    def _top_by_witnesses(self) -> datetime | None:
+        """Return the date where events come, judged by the last known and new rows.
+
+        It never moves back during a read, as rows before it may be dropped already.
+        """
+        seen = [*self._base.ids.values(), *self._last_seen][-MOST_WITNESSES:]
+        if seen:
+            self._reached = later(self._reached, front_of(seen, self._span))
+        return self._reached
 
     def _complete_from(self) -> datetime | None:
         """Return the instant from which on all ids of rows read so far are kept."""
@@ -261,7 +278,8 @@ class LookBack:
         ids = dict(self._base.ids)
         for part in self._parts:
             ids.update(zip(part.ids, part.keys, strict=True))
-        return attrs.evolve(self._base, newest=self._newest, ids=ids)
+        kept = None if self._remains.has_rows else self._base.kept
+        return attrs.evolve(self._base, newest=self._newest, ids=ids, kept=kept)
 
 
 def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:

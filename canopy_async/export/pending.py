@@ -22,7 +22,7 @@ from canopy_async.report import Proof
 
 __all__ = ["OpenLog", "Pending"]
 
-_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID))
+_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID, Proof.CURSOR))
 """The proofs that hold for the rows read so far, before the end of a read."""
 
 
@@ -97,6 +97,8 @@ class OpenLog:
             known=known,
             covered=before.as_of,
             began=before.began,
+            counted=before.counted,
+            resumes=before.checkpoint is not None,
         )
         return cls(
             identity_id=identity_id,
@@ -159,7 +161,8 @@ class OpenLog:
         Raises:
             CheckpointError: Too many events share one instant to store their ids.
         """
-        self.note_begin(began)
+        if self.look_back.began is None:
+            self.look_back.began = began
         error, report = outcome.error, outcome.report
         if error is not None:
             failed = self.entry(outcome.checkpoint)
@@ -203,8 +206,14 @@ class OpenLog:
             and entry.known == self.before.known
         )
 
-    def note_begin(self, began: datetime) -> None:
-        """Set the begin of the read by the server's clock, unless it is known."""
+    def note_begin(self, began: datetime, *, is_told: bool) -> None:
+        """Set the begin of the read, unless it is known.
+
+        Args:
+            began: The begin, by the server's clock or by this machine's clock.
+            is_told: Whether it is by the server's clock.
+        """
+        self.look_back.is_told = is_told
         if self.look_back.began is None:
             self.look_back.began = began
 

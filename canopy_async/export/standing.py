@@ -36,6 +36,8 @@ class Standing:
         since: The ``since`` of the read to resume.
         began: The begin of the read to resume, by the server's clock; None if there is
             no such read.
+        counted: The most events that the server has counted in its log; None where it
+            has said nothing.
     """
 
     state: IdentityState = "open"
@@ -45,6 +47,7 @@ class Standing:
     checkpoint: str | None = None
     since: datetime | None = None
     began: datetime | None = None
+    counted: int | None = None
 
     def after(self, entry: IdentityEntry) -> "Standing":
         """Return the state of the identity after a further commit."""
@@ -57,6 +60,7 @@ class Standing:
             checkpoint=entry.checkpoint,
             since=entry.since,
             began=entry.began,
+            counted=max(filter(None, (self.counted, entry.counted)), default=None),
         )
 
     @property

@@ -16,7 +16,7 @@ from canopy_async.export.file_check import MAX_PROBLEMS, FileCheck, Problems, pa
 from canopy_async.export.files import is_locked
 from canopy_async.export.manifest import Manifest, ManifestBuilder, opened
 from canopy_async.export.manifest_chain import MANIFEST, ManifestReader
-from canopy_async.export.manifest_records import Commit, FileEntry
+from canopy_async.export.manifest_records import Commit, FileEntry, Source
 from canopy_async.export.mirror import Mirror, mirrored
 from canopy_async.export.names import is_data_file, partial_names
 from canopy_async.export.sums import SUMS, load_sums, sums_of
@@ -27,6 +27,7 @@ from canopy_async.export.verdict import (
     command_to_go_on,
     verdict_on,
 )
+from canopy_async.report import Proof
 
 __all__ = ["MAX_PROBLEMS", "Checked", "VerifyResult", "check_export", "verify"]
 
@@ -48,7 +49,8 @@ class VerifyResult:
             are as they were written, but something is missing or not proven; see
             ``left``. ``damaged``: a file or the manifest was changed; see
             ``problems``.
-        scope: The identities that the last run was asked to export, in words.
+        scope: The identities that the last run was asked to export, in words; or that
+            it is the account's own log, which the numbers below count as one identity.
         left: Sentences on what is not finished or not proven.
         command: The shell command that continues the export. If the caller named the
             ids, ``IDS.txt`` in it stands for a file of these.
@@ -73,6 +75,10 @@ class VerifyResult:
             server deleted them before a run could read them.
         problems: Sentences on what is damaged; the first `MAX_PROBLEMS`.
         problem_count: The number of all problems.
+        source: ``identities`` for an export of the logs of identities, ``account-log``
+            for one of the account's own log.
+        proof: The proof of an account's own log. None for identities, each of which
+            has its own proof in the manifest.
     """
 
     status: Status
@@ -95,6 +101,8 @@ class VerifyResult:
     gaps: int = 0
     problems: tuple[str, ...] = ()
     problem_count: int = 0
+    source: Source = "identities"
+    proof: Proof | None = None
 
     @property
     def ok(self) -> bool:
@@ -175,7 +183,16 @@ def verify(
         gaps=verdict.gaps,
         problems=tuple(checked.problems.sentences),
         problem_count=checked.problems.count,
+        source=manifest.header.source,
+        proof=_proof_of_log(manifest),
     )
+
+
+def _proof_of_log(manifest: Manifest) -> Proof | None:
+    """Return what the rows of an account's own log rest on, None of identities."""
+    key = manifest.header.log_key
+    entry = None if key is None else manifest.identities.get(key)
+    return None if entry is None else entry.proof
 
 
 @attrs.frozen(kw_only=True)

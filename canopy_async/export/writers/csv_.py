@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from canopy_async._fanout.results import IdentityBatch
-from canopy_async._tables.columns import COLUMNS, EXTRA, columns_of
+from canopy_async._tables.columns import COLUMNS, EXTRA, EventsOfOne, columns_of
 from canopy_async.export.writers.instant_text import texts_of
 
 __all__ = ["BYTE_ORDER_MARK", "HEADER", "encode", "guarded", "unguarded"]
@@ -55,7 +54,7 @@ def unguarded(cell: str) -> str:
     return _INNER_GUARDED.sub("", cell)
 
 
-def encode(page: IdentityBatch) -> bytes:
+def encode(page: EventsOfOne) -> bytes:
     """Encode the events of a page, one line for each.
 
     A null becomes an empty cell. ``metadata`` is JSON. So is ``extra``, but empty where

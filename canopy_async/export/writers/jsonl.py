@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from canopy_async._fanout.results import IdentityBatch
-from canopy_async._tables.columns import FIELDS, IDENTITY_ID, fields_of
+from canopy_async._tables.columns import FIELDS, IDENTITY_ID, EventsOfOne, fields_of
 from canopy_async.export.writers.instant_text import texts_of
 from canopy_async.models import AuditEvent
 
@@ -21,7 +20,7 @@ _microsecond: Final = attrgetter("microsecond")
 _zone: Final = attrgetter("tzinfo")
 
 
-def encode(page: IdentityBatch) -> bytes:
+def encode(page: EventsOfOne) -> bytes:
     """Encode the events of a page, one line of JSON for each.
 
     Instants are written as by `texts_of`. Unknown fields are put beside the known ones.
@@ -71,7 +70,7 @@ def _instants_of(events: Sequence[AuditEvent]) -> Sequence[datetime | str]:
 
 
 def _with_extra(
-    identity_id: str, event: AuditEvent, at: datetime | str
+    identity_id: str | None, event: AuditEvent, at: datetime | str
 ) -> dict[str, Any]:
     line: dict[str, Any] = {IDENTITY_ID: identity_id}
     line |= zip(FIELDS, fields_of(event), strict=True)
