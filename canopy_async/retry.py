@@ -104,7 +104,7 @@ class RetryPolicy:
         if self.attempts is not None and failures >= self.attempts:
             return None
         left = self.deadline - elapsed
-        if left <= 0 or not _may_pass(error):
+        if left <= 0 or not _is_transient(error):
             return None
         floor = 0.0
         throttled = False
@@ -135,7 +135,7 @@ class RetryPolicy:
         return float(next(islice(waits, failures - 1, None)))
 
 
-def _may_pass(error: CanopyError) -> bool:
+def _is_transient(error: CanopyError) -> bool:
     if isinstance(error, ApiError):
         return error.status in _RETRIED
     if isinstance(error, TokenError):

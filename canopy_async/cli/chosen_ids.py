@@ -14,7 +14,7 @@ from canopy_async.cli.terminal.render import one_line
 
 __all__ = ["chosen_ids"]
 
-_UNUSED: Final = CanopySession("account", "token")
+_ID_CHECKER: Final = CanopySession("account", "token")
 """A session that sends nothing. It is only used to check ids."""
 
 
@@ -70,7 +70,7 @@ def _ids_of(path: Path) -> list[str]:
 def _fault_of(identity_id: str) -> str | None:
     """Return why a text is not a valid id, in words; None if it is valid."""
     try:
-        _UNUSED.events(identity_id)
+        _ID_CHECKER.events(identity_id)
     except ValueError as error:
         return one_line(str(error).removeprefix("identity_"))
     return None

@@ -59,14 +59,14 @@ def tell_of_log(
     until: datetime | None,
     secret: str,
 ) -> None:
-    """Say what a run of an export of an account's own log did, and what it lacks.
+    """Print the result of exporting an account's own log, with gaps and failures.
 
     Args:
-        result: What the run did.
-        directory: Where the export is.
-        into: What it has written, in words.
-        until: The first instant that was not wanted, None where all are.
-        secret: What no line may show.
+        result: The result of the run.
+        directory: The directory of the export.
+        into: The files that were written, in words.
+        until: The ``until`` of the export, if any.
+        secret: The token, which no line may show.
 
     Raises:
         typer.Exit: The log could not be read to its end.
@@ -91,7 +91,7 @@ def tell_of_log(
 
 
 def _log(result: RunResult) -> str:
-    """Say what became of an account's own log."""
+    """Return how far the account's own log was read, in words."""
     if result.skipped:
         return "read to the end before"
     if result.failures:
@@ -101,7 +101,7 @@ def _log(result: RunResult) -> str:
 
 
 def _tell_of_time(result: RunResult, until: datetime | None) -> None:
-    """Say how far an export reaches."""
+    """Print the instant up to which the export covers the logs."""
     if result.as_of is not None:
         typer.echo(f"Covered as of {_instant(result.as_of)}, by the server's clock.")
     if result.unsettled_from is not None and until is not None:

@@ -27,7 +27,7 @@ _SPANS: Final = {
 }
 _DAYS: Final = {"today": 0, "yesterday": 1}
 _NUMBER_AND_UNIT: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)")
-_WHAT_AN_INSTANT_IS: Final = (
+_INSTANT_FORMATS: Final = (
     "must be a date or an instant, as 2026-01-31 or 2026-01-31T12:00:00Z, or 24h, 7d,"
     " today or yesterday"
 )
@@ -67,7 +67,7 @@ def instant_of(
         return None
     instant = instant_or_none(text, now=now)
     if instant is None:
-        raise typer.BadParameter(_WHAT_AN_INSTANT_IS, param_hint=flag)
+        raise typer.BadParameter(_INSTANT_FORMATS, param_hint=flag)
     return instant
 
 
@@ -76,11 +76,11 @@ def instant_or_none(text: str, *, now: datetime | None = None) -> datetime | Non
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        return _before(text.strip().lower(), now or datetime.now(UTC))
+        return _relative_instant(text.strip().lower(), now or datetime.now(UTC))
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _before(words: str, now: datetime) -> datetime | None:
+def _relative_instant(words: str, now: datetime) -> datetime | None:
     if words in _DAYS:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=_DAYS[words])

@@ -167,11 +167,11 @@ class _ListBatch(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def listed(self, name: str) -> list[Any]:
+    def read_column(self, name: str) -> list[Any]:
         """Return a column: one field of each row."""
 
     @abstractmethod
-    def taken(self, places: Iterable[int]) -> "_ListBatch":
+    def rows_at(self, places: Iterable[int]) -> "_ListBatch":
         """Return a batch of the rows at these indices."""
 
     def span(self) -> tuple[int, int]:
@@ -192,7 +192,7 @@ class _ListBatch(ABC):
     def of_actions(self, actions: Sequence[str]) -> list[Row]:
         wanted = frozenset(actions)
         found = enumerate(self._column("action"))
-        return self.taken([n for n, action in found if action in wanted]).rows()
+        return self.rows_at([n for n, action in found if action in wanted]).rows()
 
     def rows(self) -> list[Row]:
         return list(map(Row, *map(self._column, COLUMNS)))
@@ -207,11 +207,11 @@ class _ListBatch(ABC):
             places = [place for place in places if instants[place] > after]
         if len(places) > most:
             places = heapq.nlargest(most, places, key=instants.__getitem__)
-        return self.taken(places).rows()
+        return self.rows_at(places).rows()
 
     def _column(self, name: str) -> list[Any]:
         if name not in self._columns:
-            self._columns[name] = self._periods(name) or self.listed(name)
+            self._columns[name] = self._periods(name) or self.read_column(name)
         return self._columns[name]
 
     def _periods(self, name: str) -> list[int] | None:
@@ -236,14 +236,14 @@ class LineBatch(_ListBatch):
         """Return the number of rows."""
         return len(self._lines)
 
-    def listed(self, name: str) -> list[Any]:
+    def read_column(self, name: str) -> list[Any]:
         """Return a column: one field of each row."""
         values = list(map(attrgetter(name), self._lines))
         if name == IDENTITY_ID:
             return [value or "" for value in values]
         return list(map(microseconds, values)) if name == _CREATED_AT else values
 
-    def taken(self, places: Iterable[int]) -> "LineBatch":
+    def rows_at(self, places: Iterable[int]) -> "LineBatch":
         """Return a batch of the rows at these indices."""
         return LineBatch([self._lines[place] for place in places])
 
@@ -270,7 +270,7 @@ class CellBatch(_ListBatch):
         """Return the number of rows."""
         return len(self._lines)
 
-    def listed(self, name: str) -> list[Any]:
+    def read_column(self, name: str) -> list[Any]:
         """Return a column: one field of each row."""
         if name == _CREATED_AT:
             return self._created_at
@@ -279,7 +279,7 @@ class CellBatch(_ListBatch):
             return [unguarded(cell) if cell else None for cell in cells]
         return list(map(unguarded, cells))
 
-    def taken(self, places: Iterable[int]) -> "CellBatch":
+    def rows_at(self, places: Iterable[int]) -> "CellBatch":
         """Return a batch of the rows at these indices."""
         return CellBatch([self._lines[place] for place in places])
 
@@ -323,7 +323,7 @@ class ArrowBatch:
         grouped = table.group_by(list(names), use_threads=False).aggregate(
             [([], "count_all")]
         )
-        *keys, counts = (_listed(grouped[name]) for name in (*names, "count_all"))
+        *keys, counts = (_values_of(grouped[name]) for name in (*names, "count_all"))
         return zip(zip(*keys, strict=True), counts, strict=True)
 
     def spans(self, name: str) -> Iterable[tuple[Any, int, int]]:
@@ -331,22 +331,22 @@ class ArrowBatch:
         ends = [(_CREATED_AT, "min"), (_CREATED_AT, "max")]
         grouped = self._table.group_by([name], use_threads=False).aggregate(ends)
         names = (name, f"{_CREATED_AT}_min", f"{_CREATED_AT}_max")
-        return zip(*(_listed(grouped[column]) for column in names), strict=True)
+        return zip(*(_values_of(grouped[column]) for column in names), strict=True)
 
     def of_actions(self, actions: Sequence[str]) -> list[Row]:
         """Return the rows that have one of these actions, in the order of the file."""
         wanted = import_pyarrow().array(actions, "string")
         column = self._table["action"]
         found = self._table.filter(self._compute.is_in(column, value_set=wanted))
-        return list(map(Row, *(_listed(found[name]) for name in COLUMNS)))
+        return list(map(Row, *(_values_of(found[name]) for name in COLUMNS)))
 
     def rows(self) -> list[Row]:
         """Return all rows, in the order of the file."""
-        return list(map(Row, *(_listed(self._table[name]) for name in COLUMNS)))
+        return list(map(Row, *(_values_of(self._table[name]) for name in COLUMNS)))
 
     def keys(self) -> Iterable[Key]:
         """Return the key of each row, in the order of the file."""
-        columns = (_listed(self._table[name]) for name in KEY_COLUMNS)
+        columns = (_values_of(self._table[name]) for name in KEY_COLUMNS)
         return zip(*columns, strict=True)
 
     def latest(self, most: int, *, after: int | None) -> list[Row]:
@@ -358,7 +358,7 @@ class ArrowBatch:
             keys = [(_CREATED_AT, "descending")]
             places = self._compute.select_k_unstable(table, k=most, sort_keys=keys)
             table = table.take(places)
-        return list(map(Row, *(_listed(table[name]) for name in COLUMNS)))
+        return list(map(Row, *(_values_of(table[name]) for name in COLUMNS)))
 
     def _periods(self, period: int) -> Any:
         # Arrow rounds a quotient towards zero. To round down, shift all instants so
@@ -368,7 +368,7 @@ class ArrowBatch:
         return self._compute.subtract(self._compute.divide(shifted, period), offset)
 
 
-def _listed(column: Any) -> list[Any]:
+def _values_of(column: Any) -> list[Any]:
     """Return the values of a column of a table."""
     if hasattr(column.type, "value_type"):
         # Converting a dictionary to a list without this takes thirty times as long.

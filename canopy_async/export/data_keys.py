@@ -74,7 +74,7 @@ def microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
-def _from_lines(
+def _keys_of_jsonl(
     path: Path, unpack: Callable[[Path], AbstractContextManager[IO[bytes]]]
 ) -> Iterator[Key]:
     decode = msgspec.json.Decoder(_Line).decode_lines
@@ -101,25 +101,25 @@ def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _plain(path: Path) -> Generator[IO[bytes]]:
+def _open_file(path: Path) -> Generator[IO[bytes]]:
     with open_plain(path) as file:
         yield file
 
 
 @contextmanager
-def _gunzipped(path: Path) -> Generator[Any]:
+def _open_gzip(path: Path) -> Generator[Any]:
     with open_plain(path) as file, gzip.open(file, "rb") as stream:
         yield stream
 
 
 @contextmanager
-def _unzstandard(path: Path) -> Generator[IO[bytes]]:
+def _open_zstandard(path: Path) -> Generator[IO[bytes]]:
     decompressor = import_zstandard().ZstdDecompressor()
     with open_plain(path) as file, decompressor.stream_reader(file) as stream:
         yield stream
 
 
-def _from_cells(path: Path) -> Iterator[Key]:
+def _keys_of_csv(path: Path) -> Iterator[Key]:
     # A cell of metadata may be as long as a whole response of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     keys_of = itemgetter(*map(COLUMNS.index, KEY_COLUMNS))
@@ -135,7 +135,7 @@ def _from_cells(path: Path) -> Iterator[Key]:
             yield unguarded(identity_id), at, unguarded(event_id)
 
 
-def _from_columns(path: Path) -> Iterator[Key]:
+def _keys_of_parquet(path: Path) -> Iterator[Key]:
     arrow = import_pyarrow()
     with open_plain(path) as plain, arrow.parquet.ParquetFile(plain) as file:
         for batch in file.iter_batches(columns=list(KEY_COLUMNS)):
@@ -149,10 +149,10 @@ def _from_columns(path: Path) -> Iterator[Key]:
 
 
 _READERS: Final[dict[str, Callable[[Path], Iterable[Key]]]] = {
-    "jsonl": partial(_from_lines, unpack=_plain),
-    "jsonl.gz": partial(_from_lines, unpack=_gunzipped),
-    "jsonl.zst": partial(_from_lines, unpack=_unzstandard),
-    "csv": _from_cells,
-    "csv-bom": _from_cells,
-    "parquet": _from_columns,
+    "jsonl": partial(_keys_of_jsonl, unpack=_open_file),
+    "jsonl.gz": partial(_keys_of_jsonl, unpack=_open_gzip),
+    "jsonl.zst": partial(_keys_of_jsonl, unpack=_open_zstandard),
+    "csv": _keys_of_csv,
+    "csv-bom": _keys_of_csv,
+    "parquet": _keys_of_parquet,
 }

@@ -72,14 +72,14 @@ def read_batches(path: Path) -> Iterator[Batch]:
     name = stem_of_partial(path.name) or path.name
     for suffix, read in _READERS.items():
         if name.endswith(suffix):
-            with _faults_named(path):
+            with _errors_name_file(path):
                 yield from read(path)
             return
     raise ExportError(f"{path.name} has no suffix of a data file")
 
 
 @contextmanager
-def _faults_named(path: Path) -> Generator[None]:
+def _errors_name_file(path: Path) -> Generator[None]:
     """Turn errors of reading a file into an `ExportError` that names the file."""
     try:
         yield

@@ -28,7 +28,7 @@ __all__ = ["MAX_PROBLEMS", "FileCheck", "Problems", "path_of"]
 MAX_PROBLEMS: Final = 100
 """The most problems that are described; further ones are only counted."""
 
-_Place = tuple[int, str]
+_RowKey = tuple[int, str]
 """The ``created_at`` of an event, in microseconds since 1970, and its id."""
 
 
@@ -52,13 +52,13 @@ class Problems:
 
 
 @attrs.define(eq=False)
-class _Reading:
+class _LogCheck:
     """The state of checking the rows of one identity that one run read.
 
     Attributes:
         known: The events of the look-back that were known when the run began.
         covered: The instant up to which earlier runs covered the log, in microseconds.
-        place: The last row that was checked.
+        last: The last row that was checked.
         ids: The ids of the rows with the ``created_at`` of that row.
         step: 1 if the rows go forwards in time, -1 if they go backwards, 0 if that is
             not known yet.
@@ -68,18 +68,18 @@ class _Reading:
 
     known: FollowCheckpoint | None
     covered: int | None
-    place: _Place | None = None
+    last: _RowKey | None = None
     ids: set[str] = attrs.field(factory=set[str])
     step: int = 0
     late: int = 0
 
     @classmethod
-    def of(cls, standing: Standing) -> "_Reading":
+    def of(cls, standing: Standing) -> "_LogCheck":
         """Return the state before the first row, after earlier runs."""
         known = standing.known and FollowCheckpoint.loads(standing.known)
         return cls(known=known or None, covered=_microseconds(standing.as_of))
 
-    def go_on(self, at: int, event_id: str) -> str | None:
+    def check_row(self, at: int, event_id: str) -> str | None:
         """Check the next row; return its fault in words, or None.
 
         Args:
@@ -90,11 +90,11 @@ class _Reading:
             return "is there twice"
         if self.covered is not None and at < self.covered:
             self.late += 1
-        place, self.place = self.place, (at, event_id)
-        if place is None:
+        last, self.last = self.last, (at, event_id)
+        if last is None:
             self.ids = {event_id}
             return None
-        before = place[0]
+        before = last[0]
         if at == before:
             if event_id in self.ids:
                 return "is there twice"
@@ -112,8 +112,8 @@ class _Reading:
 class _Part:
     """The first and last row of one identity in one file, and their number."""
 
-    first: _Place
-    last: _Place
+    first: _RowKey
+    last: _RowKey
     events: int = 0
 
 
@@ -142,7 +142,7 @@ class FileCheck:
         self._log_key: Final = header.log_key
         self._problems: Final = problems
         self._standings: Final = Standings()
-        self._readings: dict[str, _Reading] = {}
+        self._checks: dict[str, _LogCheck] = {}
         self._done: set[str] = set()
         self.files: Final[set[str]] = set()
         self.events = 0
@@ -159,9 +159,9 @@ class FileCheck:
         if isinstance(record, Begin):
             # In a new run, a read with a look-back starts again from there; a read
             # with a checkpoint continues after its last row.
-            self._readings = {
-                name: reading
-                for name, reading in self._readings.items()
+            self._checks = {
+                name: check
+                for name, check in self._checks.items()
                 if self._standings.of(name).known is None
             }
             self._done.clear()
@@ -196,7 +196,7 @@ class FileCheck:
             if entry.id in self._done and entry.events:
                 self._problems.add(f"{entry.id!r} has more events after it was done")
             if entry.state == "done":
-                self._readings.pop(entry.id, None)
+                self._checks.pop(entry.id, None)
                 self._done.add(entry.id)
         for name in parts or ():
             self._problems.add(
@@ -228,11 +228,11 @@ class FileCheck:
         parts: dict[str, _Part] = {}
         for whose, at, event_id in keys:
             identity_id = whose or self._log_key or ""
-            place = (at, event_id)
+            row_key = (at, event_id)
             part = parts.get(identity_id)
             if part is None:
-                part = parts[identity_id] = _Part(place, place)
-            part.last = place
+                part = parts[identity_id] = _Part(row_key, row_key)
+            part.last = row_key
             part.events += 1
             fault = self._fault(identity_id, at, event_id)
             if fault:
@@ -245,26 +245,28 @@ class FileCheck:
             self._until is not None and at >= self._until
         ):
             return "is not within since and until"
-        reading = self._readings.get(identity_id)
-        if reading is None:
-            reading = _Reading.of(self._standings.of(identity_id))
-            self._readings[identity_id] = reading
-        return reading.go_on(at, event_id)
+        check = self._checks.get(identity_id)
+        if check is None:
+            check = _LogCheck.of(self._standings.of(identity_id))
+            self._checks[identity_id] = check
+        return check.check_row(at, event_id)
 
     def _compare(
         self, commit: Commit, entry: IdentityEntry, part: _Part | None
     ) -> None:
-        said = (entry.events, _place(entry.first), _place(entry.last))
+        expected = (entry.events, _row_key(entry.first), _row_key(entry.last))
         found = (part.events, part.first, part.last) if part else (0, None, None)
-        if found != said:
-            what = "number of events" if found[0] != said[0] else "first or last event"
+        if found != expected:
+            what = (
+                "number of events" if found[0] != expected[0] else "first or last event"
+            )
             self._problems.add(_difference(what, commit, entry))
             return
-        reading = self._readings.get(entry.id)
-        late, reading_late = entry.late, 0
-        if reading is not None:
-            reading_late, reading.late = reading.late, 0
-        if late != reading_late:
+        check = self._checks.get(entry.id)
+        late, found_late = entry.late, 0
+        if check is not None:
+            found_late, check.late = check.late, 0
+        if late != found_late:
             self._problems.add(_difference("number of late events", commit, entry))
 
 
@@ -283,7 +285,7 @@ def _microseconds(instant: datetime | None) -> int | None:
     return None if instant is None else microseconds(instant)
 
 
-def _place(mark: EventMark | None) -> _Place | None:
+def _row_key(mark: EventMark | None) -> _RowKey | None:
     return None if mark is None else (microseconds(mark.created_at), mark.id)
 
 

@@ -133,7 +133,7 @@ class LookBack:
         """
         if not events:
             return events
-        self._note_top(events)
+        self._update_top(events)
         self._remains.absence = self._absence
         self._remains.see(events)
         known = self._base.ids
@@ -147,11 +147,11 @@ class LookBack:
     def known(self) -> FollowCheckpoint:
         """Return the known events, after the log was read to its end."""
         floor = self._complete_from()
-        grown = self._grown()
+        grown = self._with_new_rows()
         if self._remains.is_empty and not self._resumes:
             self._remains.absence = self._absence
             grown = grown.emptied(self._remains)
-        return _narrowed(grown if floor is None else grown.without_older(floor))
+        return _limited(grown if floor is None else grown.without_older(floor))
 
     def known_so_far(self) -> FollowCheckpoint:
         """Return the known events, in the middle of a read that goes oldest first.
@@ -159,7 +159,7 @@ class LookBack:
         A read that starts at its ``floor`` finds all events not read yet.
         """
         floor = self._complete_from()
-        grown = self._grown()
+        grown = self._with_new_rows()
         return grown if floor is None else grown.without_older(floor)
 
     def all_known(self) -> FollowCheckpoint:
@@ -169,7 +169,7 @@ class LookBack:
         checkpoint and may meet these events again. At the end of the read, every event
         from ``floor`` on is known.
         """
-        return attrs.evolve(self._grown(), floor=self._complete_from())
+        return attrs.evolve(self._with_new_rows(), floor=self._complete_from())
 
     @property
     def gap_so_far(self) -> Gap | None:
@@ -202,7 +202,7 @@ class LookBack:
             most=self._counted,
         )
 
-    def _note_top(self, events: Sequence[Dated]) -> None:
+    def _update_top(self, events: Sequence[Dated]) -> None:
         """Update the newest row; rows dated after the begin of the read don't count."""
         top = max(events[0].created_at, events[-1].created_at)
         if not self.is_told:
@@ -274,7 +274,7 @@ class LookBack:
         above = None if self._dropped is None else self._dropped + _TICK
         return later(self._floor(), above)
 
-    def _grown(self) -> FollowCheckpoint:
+    def _with_new_rows(self) -> FollowCheckpoint:
         ids = dict(self._base.ids)
         for part in self._parts:
             ids.update(zip(part.ids, part.keys, strict=True))
@@ -297,10 +297,10 @@ def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:
         one, newest=later(one.newest, other.newest), ids={**one.ids, **other.ids}
     )
     floor = later(one.floor, other.floor)
-    return _narrowed(both if floor is None else both.without_older(floor))
+    return _limited(both if floor is None else both.without_older(floor))
 
 
-def _narrowed(known: FollowCheckpoint) -> FollowCheckpoint:
+def _limited(known: FollowCheckpoint) -> FollowCheckpoint:
     """Keep at most `MOST_KEPT` of the newest ids, which may shorten the look-back."""
     if len(known.ids) <= MOST_KEPT:
         return known

@@ -117,7 +117,7 @@ class ManifestReader:
         """Yield the records after the header."""
         while (line := self._file.readline(MAX_LINE)).endswith(b"\n"):
             yield self._linked(line)
-        if line and not _is_beginning(line):
+        if line and not _may_be_cut_record(line):
             where = f"{self._path}: line {self.chain.lines + 1}"
             raise ExportError(f"{where}: not the beginning of a record")
         self.is_cut_short = bool(line)
@@ -145,7 +145,7 @@ class ManifestReader:
 
     def _linked(self, line: bytes) -> _Linked:
         try:
-            record = self._in_place(load_line(line))
+            record = self._checked(load_line(line))
         except ExportError as error:
             where = f"{self._path}: line {self.chain.lines + 1}"
             raise ExportError(f"{where}: {error}") from None
@@ -153,7 +153,7 @@ class ManifestReader:
         self.offset += len(line)
         return record
 
-    def _in_place(self, record: Record) -> _Linked:
+    def _checked(self, record: Record) -> _Linked:
         """Check that a record belongs here, and return it."""
         if isinstance(record, Header):
             raise ExportError("a header in the middle")
@@ -166,7 +166,7 @@ class ManifestReader:
         return attrs.evolve(record, n=self.chain.lines + 1)
 
 
-def _is_beginning(line: bytes) -> bool:
+def _may_be_cut_record(line: bytes) -> bool:
     """Tell whether an incomplete last line may be left by a killed process.
 
     After a power failure, the line's end or all of it may be zero bytes.

@@ -81,16 +81,16 @@ def migrate(
             files.append(commit.file.name)
         for entry in commit.identities:
             entries[entry.id] = entry
-    known = _Known(old, entries)
+    known = _LookBacks(old, entries)
     for name in files:
         known.read(path_of(name))
-    left = [known.entry(entry) for entry in entries.values()]
-    for at in range(0, len(left), _ENTRIES):
-        append(Commit(identities=tuple(left[at : at + _ENTRIES])))
+    final = [known.entry(entry) for entry in entries.values()]
+    for at in range(0, len(final), _ENTRIES):
+        append(Commit(identities=tuple(final[at : at + _ENTRIES])))
     return b"".join(lines)
 
 
-class _Known:
+class _LookBacks:
     """The look-back of each identity, built from the rows of the data files."""
 
     def __init__(self, header: Header, entries: dict[str, IdentityEntry]) -> None:
@@ -108,18 +108,18 @@ class _Known:
     def entry(self, entry: IdentityEntry) -> IdentityEntry:
         """Return the identity's new entry; its events are not counted a second time."""
         log = self._logs[entry.id]
-        said = attrs.evolve(entry, events=0, first=None, last=None)
+        uncounted = attrs.evolve(entry, events=0, first=None, last=None)
         if entry.state == "done":
-            return attrs.evolve(said, known=_dumps(log.known()))
+            return attrs.evolve(uncounted, known=_dumps(log.known()))
         place = None
         if entry.checkpoint is not None:
-            place = _place(entry.checkpoint, entry.id, self._header)
+            place = _converted_checkpoint(entry.checkpoint, entry.id, self._header)
         if place is None or place.order == "asc":
             known = _dumps(log.known_so_far())
-            return attrs.evolve(said, checkpoint=None, known=known)
+            return attrs.evolve(uncounted, checkpoint=None, known=known)
         # A read in any other order continues from its checkpoint.
         return attrs.evolve(
-            said,
+            uncounted,
             checkpoint=place.dumps(),
             known=_dumps(log.all_known()),
             since=self._header.since,
@@ -138,7 +138,7 @@ class _OldCheckpoint(msgspec.Struct):
     proof: Proof
 
 
-def _place(text: str, identity_id: str, header: Header) -> Checkpoint:
+def _converted_checkpoint(text: str, identity_id: str, header: Header) -> Checkpoint:
     """Convert an old checkpoint to the current format: only its scope changes.
 
     Raises:

@@ -40,7 +40,7 @@ class OpenLog:
         first: The first of these events.
         last: The last of these events.
         late: The number of late events that were committed.
-        is_gap_told: Whether a commit has recorded the log's gap.
+        is_gap_recorded: Whether a commit has recorded the log's gap.
         left: Why the log stays open for another read: ``limit`` if the limit of events
             was reached, ``until`` if it was read to an instant before its end. None if
             it was read to its end.
@@ -56,7 +56,7 @@ class OpenLog:
     first: AuditEvent | None = None
     last: AuditEvent | None = None
     late: int = 0
-    is_gap_told: bool = False
+    is_gap_recorded: bool = False
     left: Literal["limit", "until"] | None = None
     outcome: IdentityOutcome | None = None
 
@@ -129,7 +129,7 @@ class OpenLog:
         """
         said = self._counted()
         if checkpoint is None or checkpoint.key is None:
-            return self._as_before(said)
+            return self._with_old_state(said)
         proof = checkpoint.proof if checkpoint.proof in _PROVEN_SO_FAR else Proof.NONE
         said = attrs.evolve(said, proof=self.before.proof_with(proof))
         if checkpoint.order == "asc":
@@ -170,18 +170,18 @@ class OpenLog:
         read_proof = Proof.NONE if report is None else report.proof
         proof = self.before.proof_with(read_proof)
         is_complete = report is not None and report.complete
-        said_proof = proof if is_complete else Proof.NONE
+        recorded_proof = proof if is_complete else Proof.NONE
         if self.left == "limit":
-            return attrs.evolve(self.entry(outcome.checkpoint), proof=said_proof)
+            return attrs.evolve(self.entry(outcome.checkpoint), proof=recorded_proof)
         if self.left == "until":
             return attrs.evolve(
-                self._counted(), proof=said_proof, known=self._known_at_end()
+                self._counted(), proof=recorded_proof, known=self._known_at_end()
             )
         return attrs.evolve(
             self._counted(),
             state="done",
             complete=self.is_proven_by(outcome),
-            proof=said_proof,
+            proof=recorded_proof,
             as_of=self.look_back.began,
             counted=None if report is None else report.expected,
             known=self._known_at_end() if goes_on else None,
@@ -223,7 +223,7 @@ class OpenLog:
 
     def _gap(self, gap: Gap | None) -> Gap | None:
         """Return the gap if it has to be recorded: only once, and not on a resume."""
-        return None if self.before.checkpoint or self.is_gap_told else gap
+        return None if self.before.checkpoint or self.is_gap_recorded else gap
 
     def _counted(self) -> IdentityEntry:
         """Return an entry with the counts since the last commit."""
@@ -237,7 +237,7 @@ class OpenLog:
             state="open",
         )
 
-    def _as_before(self, said: IdentityEntry) -> IdentityEntry:
+    def _with_old_state(self, said: IdentityEntry) -> IdentityEntry:
         """Return the entry of a read that has not read any row, with the old state."""
         before = self.before
         return attrs.evolve(
@@ -256,7 +256,7 @@ class OpenLog:
         """
         self.events, self.first, self.last = 0, None, None
         self.late = self.look_back.late
-        self.is_gap_told = self.is_gap_told or entry.gap is not None
+        self.is_gap_recorded = self.is_gap_recorded or entry.gap is not None
 
 
 class Pending:

@@ -34,7 +34,7 @@ CLOSED_PIPE: Final = 141
 """The exit status if the reader of the output left: as of a program that SIGPIPE ends.
 """
 
-_MOST_READ: Final = 10_000
+_MOST_CHARACTERS: Final = 10_000
 """The most characters of a message that are processed; a line shows fewer."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -166,7 +166,7 @@ def complain(message: str, *, secret: str = "") -> None:
         secret: A token to redact, also where it is escaped.
     """
     if secret:
-        message = redacted(message, secret, _MOST_READ)
+        message = redacted(message, secret, _MOST_CHARACTERS)
     with suppress(OSError):
         typer.echo(f"canopy-async: {one_line(message)}", err=True)
 
@@ -305,6 +305,6 @@ def _escape_what_cannot_be_encoded(stream: Any) -> None:
 def _drop_output() -> None:
     """Discard buffered output, so that flushing it at exit can't fail."""
     with suppress(OSError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
