@@ -34,11 +34,11 @@ _MAX_PROBES: Final = 40
 """Windows that are fetched to close one gap, at most."""
 
 _MAX_FILLS: Final = 3
-"""Windows filled by one run of ties, after which no window is taken to bridge it."""
+"""After so many windows that one run of ties fills, none is expected to bridge it."""
 
 _END_PROBES: Final = 4
-"""Windows that look for the end of a list that grows: each aims at where the end will
-be, by the pace since the one before."""
+"""Windows that look for the end of a list that grows. Each aims at where the end will
+be when it is served, by how fast the list has grown since the window before."""
 
 
 def accept(state: ChainState[R], view: View[R]) -> Step[R]:
@@ -52,7 +52,7 @@ def accept(state: ChainState[R], view: View[R]) -> Step[R]:
 
 
 def bridge_gap(state: ChainState[R], view: View[R] | None) -> Step[R]:
-    """Begin to bridge the gap before a planned window, unless ties do.
+    """Begin to bridge the gap before a planned window, unless its tied rows do.
 
     Args:
         state: What the phases share.
@@ -77,7 +77,7 @@ class _Bridging(OpenPhase[R]):
         self._state.plan.ask_first(window)
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        """Do without the first window, whose page is too large to be read."""
+        """Drop the first window, whose page is too large to be read, and go on."""
         self._state.plan.pop()
         if self._state.gap.ties is not None:
             self._state.gap.ties.limit(take)
@@ -183,7 +183,7 @@ class FindingEnd(_Bridging[R]):
         self._ask(plan_window(self._counted + pace - OVERLAP, plan.size.take))
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        del view  # what it shows of the end is noted in the cover
+        del view  # `_on_view` has noted in the cover what it shows of the end
         state = self._state
         if state.cover.is_past_bound:
             return Step((), conclude(state))

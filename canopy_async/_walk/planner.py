@@ -136,9 +136,8 @@ class Planner:
     def expect_ties(self) -> None:
         """Overlap by one row more from now on.
 
-        A seam breaks where all the rows that two windows share are tied; with
-        one row more, that is far less likely, and costs less than a bridge. So
-        does what windows share by chance that reach as far as they can.
+        A seam breaks where all the rows that two windows share are tied. With one row
+        more, that is far less likely, and the row costs less than a bridge.
         """
         self.least = OVERLAP + 1
         self.overlap = max(self.overlap, self.least)

@@ -23,6 +23,7 @@ PROBES: Final = 3
 """Probes that are under way together: each round quarters what is left."""
 
 _MARGIN: Final = 16
+"""Around an interpolated place, a sixteenth of what is left is probed on each side."""
 
 
 class FindingStart(OpenPhase[R]):
