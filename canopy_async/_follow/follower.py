@@ -22,7 +22,7 @@ from canopy_async._follow.follow_checkpoint import (
     FollowOutcome,
 )
 from canopy_async._follow.options import FollowOptions, Start, check_start
-from canopy_async._follow.poll import clock
+from canopy_async._follow.poll_inputs import clock
 from canopy_async._follow.poller import Poller
 from canopy_async._follow.schedule import Schedule
 from canopy_async._read.audit_log import AuditLog
