@@ -107,20 +107,13 @@ class Run:
             with suppress(ExportError):
                 await self._thread.do(self._target.discard)
             return
-        is_failure = isinstance(error, Exception)
-        end = self._journal.end(
-            "failed" if is_failure else "stopped",
-            began=self._told(began),
-            at=self._reader.clock.now(),
-            error=error if is_failure else None,
+        end = self._journal.broken_off(
+            error, began=self._told(began), at=self._reader.clock.now()
         )
         with suppress(ExportError):
             await self._say_what_was_listed()
             await self._thread.do(self._target.append, end)
-        error.add_note(
-            f"{end.events:,} events of this run are kept in {self._target.path}: run"
-            " the export again to go on"
-        )
+        error.add_note(self._journal.note_of_kept(self._target.path))
 
     async def _say_what_was_listed(self) -> None:
         listed = self._source.listed(self._reader.clock.now())
