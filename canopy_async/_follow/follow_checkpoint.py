@@ -250,7 +250,8 @@ class FollowCheckpoint:
             TypeError: ``text`` is neither str nor bytes.
         """
         read = CheckpointText.loads(text)
-        if len(read.ids) > MAX_IDS or min(read.n, read.explained or 0) < 0:
+        least = min(read.n, read.explained or 0, read.kept or 0)
+        if len(read.ids) > MAX_IDS or least < 0:
             raise CheckpointError("not a checkpoint: a number is out of bounds")
         return cls(
             scope=read.scope,

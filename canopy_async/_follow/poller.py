@@ -248,8 +248,6 @@ class Poller:
 
         So they do from where events come; the newest may be dated ahead.
         """
-        if not rows:
-            return False
         dates, now = [row.created_at for row in reversed(rows)], self.now()
         if len(rows) < _MOST_AHEAD and not not_ahead(dates, now):
             return False

@@ -178,15 +178,11 @@ async def test_a_follower_that_was_away_for_long_reads_the_backlog_in_parts():
     assert sorted(ids_of(second)) == sorted(f"e{number}" for number in range(5_000))
 
 
-def test_killed_again_and_again_it_loses_and_repeats_nothing():
-    lost = repeated = kills = 0
-    for seed in range(8):
-        result = run(killed(seed))
-        lost, repeated, kills = (
-            sum(pair) for pair in zip((lost, repeated, kills), result, strict=True)
-        )
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_again_and_again_it_loses_and_repeats_nothing(seed):
+    lost, repeated, kills = run(killed(seed))
     assert (lost, repeated) == (0, 0)
-    assert kills > 150
+    assert kills > 20
 
 
 async def killed(seed):
