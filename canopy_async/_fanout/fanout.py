@@ -1,8 +1,8 @@
 """Many identities under one budget: their events, merged as they arrive.
 
 A few workers each read one identity after another. A fan-out has one turn beside the
-session's other reads, which goes to each of its identities by turns; and what all of
-them together hold ready is bounded.
+session's other reads, which goes to each of its identities by turns. The bytes that
+they hold ready are bounded, all of them together.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class FanOut(SinglePass):
     Attributes:
         failures: The error of each identity that could not be read, without
             its traceback.
-        reports: What is known of identities that are not proven complete, of
+        reports: The reports of identities that are not proven complete, of
             the first 10 000 of them; `progress` counts the others.
 
     Example:
@@ -140,8 +140,8 @@ class FanOut(SinglePass):
     def checkpoints(self) -> dict[str, Checkpoint | None]:
         """The place to go on from, of each identity that was begun and not finished.
 
-        Those that failed and those that are open, or were when this fan-out
-        was left; None stands for the start. Given as ``resume`` to a later
+        These are the identities that failed, and those that are open, or were open
+        when this fan-out was left; None stands for the start. Given as ``resume`` to a later
         fan-out over these ids and those that were not begun, it makes it read
         what is left, and nothing twice.
 

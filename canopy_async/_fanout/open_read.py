@@ -18,7 +18,7 @@ class OpenRead:
 
     Attributes:
         identity_id: The identity.
-        resume: Where the read begins, None for the start.
+        resume: The place where the read begins, None for the start.
         run: The pass over the log, once it is there.
         events: The events of the latest page, until all of them were handed out.
         handed: How many of these were handed out.
@@ -51,7 +51,7 @@ class OpenRead:
         return bool(self.events)
 
     def finish_batch(self) -> int:
-        """Be done with the events; return how many of them were handed out."""
+        """Finish with the events; return how many of them were handed out."""
         handed = self.handed
         self._begin(())
         if self.run is not None:
@@ -70,5 +70,5 @@ class OpenRead:
         return self.events
 
     def _begin(self, events: Sequence[AuditEvent]) -> None:
-        """Have other events, of which none was handed out yet."""
+        """Set the events, of which none was handed out yet."""
         self.events, self.handed = events, 0

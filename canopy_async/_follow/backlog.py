@@ -37,7 +37,7 @@ _COMMIT_TIME: Final = timedelta(seconds=60)
 
 
 class _After(Enum):
-    """What comes after a page that was read oldest first."""
+    """The next step after a page that was read oldest first."""
 
     MORE = auto()
     END = auto()

@@ -14,11 +14,11 @@ class Followed:
     """The identities of a follower.
 
     Attributes:
-        waiting: Those whose turns have not begun, each with its own ``start``.
-        pollers: Those that are polled.
-        removed: Those that were removed, and are not begun when they are listed.
-        finished: Those that were polled to their end, each with its checkpoint
-            if that is kept.
+        waiting: The identities whose turns have not begun, each with its ``start``.
+        pollers: The identities that are polled, each with its poller.
+        removed: The identities that were removed: a listing does not begin them.
+        finished: The identities that were polled to their end, each with its
+            checkpoint if that is kept.
     """
 
     def __init__(self) -> None:

@@ -58,10 +58,10 @@ class _Handover:
     """A batch on its way to the reader.
 
     Attributes:
-        poller: Where it comes from.
+        poller: The poller that has made it.
         batch: The batch.
-        before: What was handed out of the log before.
-        handed: Events of it that were handed out.
+        before: The checkpoint before it.
+        handed: How many of its events were handed out.
     """
 
     poller: Poller
@@ -71,7 +71,7 @@ class _Handover:
 
     @property
     def checkpoint(self) -> FollowCheckpoint:
-        """What was handed out of the log so far."""
+        """The checkpoint after those events that were handed out."""
         if self.handed == len(self.batch.events):
             return self.batch.checkpoint
         return self.before.after(self.batch.events[: self.handed])
@@ -187,7 +187,7 @@ class Follower(SinglePass):
 
     @property
     def checkpoints(self) -> dict[str, FollowCheckpoint]:
-        """What was handed out of each log, to the event.
+        """The checkpoint of each log, exact to the event.
 
         With ``until_caught_up``, a log that was polled to its end is left out where
         this is read in batches: its last batch has its checkpoint.
@@ -233,7 +233,7 @@ class Follower(SinglePass):
         self._begin(identity_id, start or self._options.start)
 
     def remove(self, identity_id: str) -> None:
-        """Follow an identity no longer; what was not handed out of it is not.
+        """Follow an identity no longer; its events that wait are not handed out.
 
         Added again, it goes on where it was left.
         """
@@ -330,7 +330,7 @@ class Follower(SinglePass):
         return self._options.until_caught_up and has_ended
 
     def _finish_current(self) -> None:
-        """Let the identity go on whose batch was processed."""
+        """Let the identity whose batch was processed be polled again."""
         current = self._mailbox.current
         if current is not None:
             current.poller.checkpoint = current.batch.checkpoint
@@ -353,7 +353,7 @@ class Follower(SinglePass):
         self._mailbox.wake()
 
     def _begin(self, identity_id: str, start: Start | None) -> None:
-        """Let an identity have its turns from now on."""
+        """Poll an identity from now on."""
         log = self._log_of(identity_id)
         poller = self._new_poller(
             identity_id=identity_id,
@@ -415,7 +415,7 @@ class Follower(SinglePass):
         return None
 
     def _finish(self, poller: Poller, error: CanopyError | None = None) -> None:
-        """Let go of an identity that was polled to its end, or failed."""
+        """Stop polling an identity that was polled to its end, or failed."""
         if not self._followed.has(poller):
             return
         identity_id = poller.identity_id

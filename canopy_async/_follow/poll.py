@@ -1,4 +1,4 @@
-"""`Poll`: one poll of one log, what it learns, and the batches that come of it.
+"""`Poll`: one poll of one log, the facts that it learns, and its batches.
 
 A poll is a read like any other, proven by the overlap chain: newest first, back to
 where late commits are looked for. Where many events have come, `Backlog` reads them
@@ -96,7 +96,7 @@ class Poll:
         """Learn what time it is, and how much there is.
 
         Args:
-            dates: Those of the newest events: of one page.
+            dates: The dates of the newest events: those of one page.
             count: How many events the server counts.
         """
         oldest_first, now = sorted(dates), self.given.now()
@@ -115,7 +115,7 @@ class Poll:
         self.known = self.given.memory.audit.with_count(self.known, count)
 
     async def reread_newest_first(self, *, most: int | None) -> bool:
-        """Read newest first in large pages, and hand all of it out as one batch.
+        """Read newest first in large pages; hand the new events out as one batch.
 
         Args:
             most: Rows to read at most, None for any number.
@@ -135,7 +135,7 @@ class Poll:
         *,
         most: int | None,
     ) -> bool:
-        """Read newest first to the floor, and hand all of it out as one batch.
+        """Read newest first to the floor; hand the new events out as one batch.
 
         Args:
             tail: Watches the pages of the run.

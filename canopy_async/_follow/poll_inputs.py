@@ -28,7 +28,7 @@ class PollInputs:
     """All that a poll is given.
 
     Attributes:
-        identity_id: Whose log is polled.
+        identity_id: The identity.
         log: The log of the identity.
         lanes: The round in which its reads take their turns, None for the session's.
         lateness: How far back the log is read, and which events are held back.

@@ -59,21 +59,21 @@ class Poller:
     """Polls one log.
 
     Attributes:
-        identity_id: Whose log it is.
+        identity_id: The identity.
         log: The log of the identity.
         scope: The hash of the log.
         start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
             first instant whose events are wanted.
         lateness: How far back the log is read again, and what is held back.
         pace: How often it is polled.
-        lanes: Where the turns of its polls are, None for the session's own round.
+        lanes: The round in which its polls take turns, None for the session's own.
         turn: Is held while the rows of a page wait to be handed out.
         now: Returns what time it is by the server's clock, None where unknown.
         tells_ends: Whether each poll ends with a batch, also where nothing is new.
-        checkpoint: What was handed out, None before the first poll.
+        checkpoint: The latest checkpoint, None before the first poll.
         interval: Seconds until the next poll, but for jitter.
         failures: Polls in a row that failed.
-        report: What the latest poll that was read to its end can prove.
+        report: The report of the latest poll that was read to its end.
     """
 
     identity_id: str

@@ -32,9 +32,9 @@ class ClusterExport:
 
     Args:
         client: The cluster.
-        job: What is run.
-        destination: Where the export goes.
-        thread: What does all that is done with ``destination``.
+        job: The options of the run.
+        destination: The directory or URL of the export.
+        thread: The thread that does all work with ``destination``.
         wanted: The identities, each once; None for all of the account.
     """
 
@@ -90,7 +90,7 @@ class ClusterExport:
         )
 
     def export(self, run: Run, *, shard_size: int | None) -> DistributedResult:
-        """Have all read that is new and that earlier runs have left.
+        """Read what is new, and what earlier runs have left.
 
         Raises:
             CanopyError: It can't go on; what was read is kept.

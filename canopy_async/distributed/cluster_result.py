@@ -47,7 +47,7 @@ class DistributedResult(RunResult):
     It has all that `canopy_async.export.RunResult` has, and:
 
     Attributes:
-        directory: Where the files are.
+        directory: The directory or URL of the files.
         files: How many files were added.
         tasks: How many tasks it took.
         requests: Requests sent, retries included, without those of killed tasks.

@@ -43,11 +43,11 @@ class Run:
 
     Args:
         client: The cluster; synchronous.
-        job: What is run.
-        destination: Where the export goes; open.
+        job: The options of the run.
+        destination: The directory or URL of the export; open.
         journal: Where each identity stands, and what was committed.
         clock: The server's clock.
-        thread: What does all that is done with ``destination``.
+        thread: The thread that does all work with ``destination``.
         retries: How often Dask tries a task again that raises.
         on_progress: Whom to tell.
 
@@ -91,7 +91,7 @@ class Run:
         self._share.open()
 
     def list_identities(self) -> Listing:
-        """Let a worker list the identities of the account.
+        """List the identities of the account, on a worker.
 
         Raises:
             CanopyError: It can't.
@@ -129,7 +129,7 @@ class Run:
         self.progress = attrs.evolve(self.progress, skipped=skipped)
         self._share.look()
         size = shard_size or self._usual_size(len(ids))
-        # Every so-and-so-manieth: those that are listed together are often alike.
+        # Dealt out like cards: identities that are listed together are often alike.
         step = max(1, -(-len(ids) // size))
         shards = [ids[at::step] for at in range(step) if at < len(ids)]
         self._submit(work for shard in shards for work in self._works(shard))
@@ -160,7 +160,7 @@ class Run:
         return max(1, min(MOST_IN_SHARD, -(-identities // shards)))
 
     def _works(self, ids: Sequence[str]) -> Iterator[Work]:
-        """Yield the tasks of a shard: more than one where much is known of it."""
+        """Yield the tasks of a shard: more than one where its look-backs are large."""
         some: dict[str, Standing | None] = {}
         known = 0
         for name in ids:
@@ -178,7 +178,7 @@ class Run:
         standings = {name: at for name, at in ids.items() if at is not None}
         limit = self._job.split_over
         if any(standing.known for standing in standings.values()):
-            # Those that are known are read again, and don't count.
+            # The events of look-backs are read again, and don't count.
             limit += MOST_KEPT
         return Work(
             number=next(self._numbers),
@@ -206,7 +206,7 @@ class Run:
             future.add_done_callback(self._ended.put)
 
     def _take(self, future: Any) -> None:
-        """Take what came of a task."""
+        """Take the outcome of a task."""
         _, work = self._running.pop(future.key)
         if work.number in self._dropped:
             self._dropped.discard(work.number)
@@ -261,7 +261,7 @@ class Run:
             self._go_on(name, rest, outcome)
 
     def _go_on(self, name: str, rest: Rest, outcome: Outcome) -> None:
-        """Have the rest of a log read."""
+        """Submit the tasks that read the rest of a log."""
         if rest.standing is None:
             works = self._works((name,))
             self._submit(attrs.evolve(work, limit=None) for work in works)
@@ -289,7 +289,7 @@ class Run:
             self._drop(log.drop())
 
     def _parts(self, name: str, rest: Rest, within: Work | None) -> Iterator[Work]:
-        """Yield the parts of what is left of a log, or of a part of it."""
+        """Yield the tasks that read the rest of a log, or of a part of a log."""
         standing = rest.standing
         end = None if within is None else within.until
         for bound in (*rest.bounds, end):
@@ -319,7 +319,7 @@ class Run:
             self._commit((Commit(identities=tuple(unsaid)),))
 
     def _drop(self, parts: Iterable[Work]) -> None:
-        """Let tasks end early, and wait for it: they may be putting files away."""
+        """End tasks early, and wait for their ends: they may be putting files away."""
         for part in parts:
             self._logs.pop(part.number, None)
             if self._job.name_of(part.name) in self._running:

@@ -55,7 +55,7 @@ class ClusterShare:
             self._look_again_at = now + self._job.beat
 
     def tell(self, *, running: int, dropped: Collection[int]) -> None:
-        """Let the tasks know how many requests each may have in flight.
+        """Tell the tasks how many requests each may have in flight.
 
         Args:
             running: How many tasks run, or wait to.
@@ -71,7 +71,7 @@ class ClusterShare:
             self._told = share
 
     def stop_all(self) -> None:
-        """Let the tasks know that none may send anything any more."""
+        """Tell the tasks that none may send anything any more."""
         let_go(self._waiting)
         self._share.set({"each": 0, "dropped": []})
 

@@ -96,7 +96,7 @@ def export(
     each run adds what has come since the run before, and what was committed late; a
     run may also go on with what one process has written, and one process with what
     a cluster has. Tasks whose worker was killed, or that were run twice, a killed
-    driver, nothing of it loses an event or brings one twice.
+    driver: none of these loses an event or brings one twice.
 
     ``concurrency`` and ``max_rate`` hold over all workers, and a cooldown that
     the server asks one worker for is kept by all. Runs on one cluster with the
