@@ -141,8 +141,8 @@ class FanOut(SinglePass):
         """The place to go on from, of each identity that was begun and not finished.
 
         These are the identities that failed, and those that are open, or were open
-        when this fan-out was left; None stands for the start. Given as ``resume`` to a later
-        fan-out over these ids and those that were not begun, it makes it read
+        when this fan-out was left; None stands for the start. Given as ``resume`` to a
+        later fan-out over these ids and those that were not begun, it makes it read
         what is left, and nothing twice.
 
         Raises:

@@ -19,11 +19,8 @@ from canopy_async._follow.checkpoint_source import (
 from canopy_async._follow.checkpoint_store import CheckpointStore
 from canopy_async._follow.coverage import Gap
 from canopy_async._follow.discovery import Identities
-from canopy_async._follow.follow_checkpoint import (
-    Batch,
-    FollowCheckpoint,
-    FollowOutcome,
-)
+from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
+from canopy_async._follow.follow_outcome import FollowOutcome
 from canopy_async._follow.follower import Follower
 from canopy_async._follow.options import FollowOptions, Start
 

@@ -32,7 +32,7 @@ from canopy_async._follow.coverage import (
     not_ahead,
 )
 from canopy_async._util.public import publish
-from canopy_async.errors import CanopyError, CheckpointError
+from canopy_async.errors import CheckpointError
 from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
 
@@ -41,7 +41,6 @@ __all__ = [
     "MAX_IDS",
     "Batch",
     "FollowCheckpoint",
-    "FollowOutcome",
     "Gap",
     "before",
     "front_of",
@@ -387,24 +386,7 @@ class Batch:
     report: ReadReport | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
-class FollowOutcome:
-    """How an identity ended that was followed with ``until_caught_up``.
-
-    Attributes:
-        identity_id: The identity.
-        report: The report of its last poll, None where it failed before.
-        error: Why it failed, None where it was polled to its end.
-        checkpoint: Its checkpoint, None where nothing is known of it.
-    """
-
-    identity_id: str
-    report: ReadReport | None = None
-    error: CanopyError | None = None
-    checkpoint: FollowCheckpoint | None = attrs.field(default=None, repr=False)
-
-
 _key_of: Final[Callable[[AuditEvent], datetime]] = attrgetter("created_at")
 
 
-publish("canopy_async", Batch, FollowCheckpoint, FollowOutcome)
+publish("canopy_async", Batch, FollowCheckpoint)

@@ -9,17 +9,13 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, cast
 
-import attrs
-
 from canopy_async._account.account_log import AccountLog
 from canopy_async._follow.beginning import Beginnings
 from canopy_async._follow.discovery import IdentitySource
-from canopy_async._follow.follow_checkpoint import (
-    Batch,
-    FollowCheckpoint,
-    FollowOutcome,
-)
+from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
+from canopy_async._follow.follow_outcome import FollowOutcome
 from canopy_async._follow.followed import Followed
+from canopy_async._follow.handover import Handover
 from canopy_async._follow.listing import Listing
 from canopy_async._follow.options import FollowOptions, Start, check_start
 from canopy_async._follow.outage_notice import OutageNotice, is_news, kind_of
@@ -51,30 +47,6 @@ READY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of answers that all polls together hold ready, about."""
 
 _log = logging.getLogger("canopy_async")
-
-
-@attrs.define(eq=False)
-class _Handover:
-    """A batch on its way to the reader.
-
-    Attributes:
-        poller: The poller that has made it.
-        batch: The batch.
-        before: The checkpoint before it.
-        handed: How many of its events were handed out.
-    """
-
-    poller: Poller
-    batch: Batch
-    before: FollowCheckpoint
-    handed: int = 0
-
-    @property
-    def checkpoint(self) -> FollowCheckpoint:
-        """The checkpoint after those events that were handed out."""
-        if self.handed == len(self.batch.events):
-            return self.batch.checkpoint
-        return self.before.after(self.batch.events[: self.handed])
 
 
 class Follower(SinglePass):
@@ -158,7 +130,7 @@ class Follower(SinglePass):
         )
         self._listing_task: asyncio.Task[None] | None = None
         self._turn: Final = asyncio.Lock()
-        self._mailbox: Final = Mailbox[_Handover]("this follower", self._has_ended)
+        self._mailbox: Final = Mailbox[Handover]("this follower", self._has_ended)
         self._hands_out_batches = True
         self._started = False
         for identity_id in source.named:
@@ -312,7 +284,7 @@ class Follower(SinglePass):
         finally:
             await self.aclose()
 
-    async def _next(self) -> _Handover | None:
+    async def _next(self) -> Handover | None:
         """Wait for a batch, and make it the current one."""
         self._transport.check_loop()
         self._finish_current()
@@ -438,7 +410,7 @@ class Follower(SinglePass):
     async def _hand_over(self, poller: Poller, batch: Batch) -> None:
         """Queue a batch, and wait until it was processed."""
         before = poller.checkpoint or FollowCheckpoint(scope=poller.scope)
-        await self._mailbox.put(_Handover(poller, batch, before))
+        await self._mailbox.put(Handover(poller, batch, before))
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
         if self._options.until_caught_up and error.concerns_all:

@@ -45,8 +45,9 @@ def local_cluster(
 ) -> Generator[distributed.Client]:
     """Start a cluster of this machine for the time of the block.
 
-    Its processes have one thread each. They talk over TLS, with credentials that are made for this cluster
-    and are in no file: no other user of this machine can have code run in it.
+    Its processes have one thread each. They talk over TLS, with credentials that are
+    made for this cluster and are in no file: no other user of this machine can have
+    code run in it.
 
     The processes have the environment variables of this one. Call it under
     ``if __name__ == "__main__":``, as they import the main module.
