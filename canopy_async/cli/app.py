@@ -42,8 +42,8 @@ class _Help:
         """Return the parameters, with ``False`` for the default of flags without one.
 
         Typer loads pydantic to check any value that is not a bool, and that takes as
-        long as all else that a wrong usage needs. A pair of flags, as ``--json/--table``,
-        keeps None, by which it tells that neither was given.
+        long as all else that a wrong usage needs. A pair of flags, such as
+        ``--json/--table``, keeps None, by which it tells that neither was given.
         """
         parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
         for parameter in parameters:
