@@ -1,4 +1,4 @@
-"""Ctrl-C while the command line starts and ends: an end at once, without a traceback.
+"""Signals while the command line starts and ends: an end at once, without a traceback.
 
 Most of what a short command takes is importing, and an exception that is raised in
 the middle of that would be shown, or be taken for something else by what is imported.
@@ -10,13 +10,13 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-__all__ = ["end_at_once", "is_command", "raise_again"]
+__all__ = ["end_at_once", "end_process", "is_command", "raise_again"]
 
-_Handler: TypeAlias = Callable[[int, FrameType | None], object]
+_Handler: TypeAlias = Callable[[int, FrameType | None], object] | signal.Handlers
 
-_INTERRUPTED = 130
+_FIRST_PROCESS: Final = 1
 
 
 def is_command() -> bool:
@@ -28,24 +28,31 @@ def is_command() -> bool:
 
 
 def end_at_once() -> None:
-    """From now on, let Ctrl-C end the process at once, with status 130."""
-    _replace(signal.default_int_handler, _end)
+    """From now on, let Ctrl-C end the process at once, with status 130.
+
+    The first process of a container is ended by SIGTERM as well, with status 143: by
+    default, that signal does nothing to it.
+    """
+    _replace(signal.SIGINT, signal.default_int_handler, end_process)
+    if os.getpid() == _FIRST_PROCESS:
+        _replace(signal.SIGTERM, signal.SIG_DFL, end_process)
 
 
 def raise_again() -> None:
     """From now on, let Ctrl-C raise KeyboardInterrupt, as it does by default."""
-    _replace(_end, signal.default_int_handler)
+    _replace(signal.SIGINT, end_process, signal.default_int_handler)
 
 
-def _replace(before: _Handler, after: _Handler) -> None:
+def end_process(number: int, _frame: FrameType | None) -> None:
+    """Handle a signal: end the process at once, with the status of that signal."""
+    os._exit(128 + number)
+
+
+def _replace(number: signal.Signals, before: _Handler, after: _Handler) -> None:
     """Set a handler, unless another one is there: a shell's job may ignore Ctrl-C."""
-    if signal.getsignal(signal.SIGINT) is not before:
+    if signal.getsignal(number) is not before:
         return
     try:
-        signal.signal(signal.SIGINT, after)
+        signal.signal(number, after)
     except ValueError:
         return  # not in the main thread
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    os._exit(_INTERRUPTED)
