@@ -46,7 +46,9 @@ def figures_of(manifest: Manifest, summary: Summary) -> list[dict[str, str]]:
             len(identities),
             f"{sum(entry.events > 0 for entry in identities):,} with events",
             "",
-        ),
+        )
+        if manifest.header.log_key is None
+        else ("Logs", len(identities), "the account's own", ""),
     ]
     for name, count, tone in (
         ("Failures", outcomes.get("failure", 0), "failure"),

@@ -44,7 +44,9 @@ def identity_lines(manifest: Manifest, summary: Summary) -> list[dict[str, Any]]
     """Return each identity as its table shows it, those with most trouble first."""
     lines: list[dict[str, Any]] = []
     for entry in manifest.identities.values():
-        tally = summary.audit.identities.get(entry.id, IdentityTally())
+        # The rows of an account's log belong to no identity.
+        whose = "" if entry.id == manifest.header.log_key else entry.id
+        tally = summary.audit.identities.get(whose, IdentityTally())
         lines.append(
             {
                 "id": clipped(entry.id, LONGEST_CELL),

@@ -49,7 +49,11 @@ class IdentityTable extends RangedTable {
   }
 
   rowsOf(range) {
-    const found = this.events.tally(range, "identity").filter(({ value }) => this.proofs.has(value));
+    // The rows of an account's own log belong to no identity: it is the one that is listed.
+    const [log] = this.proofs.keys();
+    const found = this.events.tally(range, "identity")
+      .map((it) => ({ ...it, value: it.value || log }))
+      .filter(({ value }) => this.proofs.has(value));
     found.sort((a, b) => b.trouble - a.trouble || b.events - a.events || (a.value < b.value ? -1 : 1));
     const rows = found.map(({ value, events, failures, denials, first, last }) => element("tr", {}, [
       element("th", { scope: "row" }, [idCode(value)]),
