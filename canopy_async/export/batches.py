@@ -21,6 +21,7 @@ __all__ = [
     "COLUMNS",
     "DAY",
     "HOUR",
+    "MINUTE",
     "PERIODS",
     "ArrowBatch",
     "Batch",
@@ -31,11 +32,13 @@ __all__ = [
     "as_datetime",
 ]
 
+MINUTE: Final = "minute"
+"""The name of a further column: the minute of an event, counted from 1970 in UTC."""
 HOUR: Final = "hour"
-"""The name of a further column: the hour of an event, counted from 1970 in UTC."""
+"""The name of another one: the hour, counted likewise."""
 DAY: Final = "day"
-"""The name of another one: the day, counted likewise."""
-PERIODS: Final = {HOUR: 3_600_000_000, DAY: 86_400_000_000}
+"""The name of a third one: the day, counted likewise."""
+PERIODS: Final = {MINUTE: 60_000_000, HOUR: 3_600_000_000, DAY: 86_400_000_000}
 """How many microseconds each of them has."""
 
 _CREATED_AT: Final = "created_at"
@@ -118,7 +121,7 @@ class Batch(Protocol):
         """Return the different values of these columns together, and how many each.
 
         Args:
-            *names: Fields of `Row`, `HOUR` or `DAY`.
+            *names: Fields of `Row`, `MINUTE`, `HOUR` or `DAY`.
         """
         ...
 
