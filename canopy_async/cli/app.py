@@ -45,7 +45,8 @@ class _Help:
         time of a usage error. A pair of flags, such as ``--json/--table``, keeps the
         default None, which means that neither was given.
         """
-        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        found: Any = super().get_params(ctx)  # type: ignore[misc]
+        parameters = cast("list[Any]", found)
         for parameter in parameters:
             is_flag = getattr(parameter, "is_bool_flag", False)
             if is_flag and not parameter.secondary_opts and parameter.default is None:

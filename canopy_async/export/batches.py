@@ -21,6 +21,7 @@ __all__ = [
     "COLUMNS",
     "DAY",
     "HOUR",
+    "MINUTE",
     "PERIODS",
     "ArrowBatch",
     "Batch",
@@ -31,11 +32,13 @@ __all__ = [
     "as_datetime",
 ]
 
+MINUTE: Final = "minute"
+"""The name of a computed column: an event's minute, counted from 1970 in UTC."""
 HOUR: Final = "hour"
 """The name of a computed column: an event's hour, counted from 1970 in UTC."""
 DAY: Final = "day"
 """The name of a computed column: an event's day, counted from 1970 in UTC."""
-PERIODS: Final = {HOUR: 3_600_000_000, DAY: 86_400_000_000}
+PERIODS: Final = {MINUTE: 60_000_000, HOUR: 3_600_000_000, DAY: 86_400_000_000}
 """The computed columns, with the length of their period in microseconds."""
 
 _CREATED_AT: Final = "created_at"
@@ -118,7 +121,7 @@ class Batch(Protocol):
         """Return each combination of values in some columns, and its number of rows.
 
         Args:
-            *names: Fields of `Row`, `HOUR` or `DAY`.
+            *names: Fields of `Row`, `MINUTE`, `HOUR` or `DAY`.
         """
         ...
 

@@ -187,6 +187,31 @@ class Journal:
             as_of=self.as_of,
         )
 
+    def broken_off(
+        self, error: BaseException, *, began: datetime | None, at: datetime
+    ) -> End:
+        """Return the end of a run that an error or a signal ends before its time.
+
+        Args:
+            error: What ends it.
+            began: When it began, by the server's clock.
+            at: The time.
+        """
+        if isinstance(error, Exception):
+            return self.end("failed", began=began, at=at, error=error)
+        return self.end("stopped", began=began, at=at)
+
+    def note_of_kept(self, where: object) -> str:
+        """Return a note for an error that ends the run: what is kept, and how to go on.
+
+        Args:
+            where: The directory, or its URL.
+        """
+        return (
+            f"{self.events:,} events of this run are kept in {where}: run the export"
+            " again to go on"
+        )
+
 
 def _named(asked: Asked) -> str:
     if asked.kind == "all":

@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 import typer
 
 from canopy_async import CanopyError
+from canopy_async._util.interrupts import end_process
 from canopy_async._util.redaction import redacted
 from canopy_async.cli.terminal.visible_text import one_line
 
@@ -189,14 +190,15 @@ def ended_by_sigterm() -> Generator[None, None, None]:
     By default, SIGTERM ends a process without any cleanup, and is ignored by the first
     process of a container.
     """
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    before = signal.getsignal(signal.SIGTERM)
+    if before not in {signal.SIG_DFL, end_process}:
         yield
         return
     signal.signal(signal.SIGTERM, _exit_by_signal)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _exit_by_signal(number: int, _frame: object) -> None:

@@ -63,7 +63,9 @@ class RowStyle:
         if as_json is not None:
             short = "json" if as_json else "table"
             if output not in {None, short}:
-                raise typer.BadParameter(f"is not for --{short}", param_hint="--output")
+                raise typer.BadParameter(
+                    f"can't be used with --{short}", param_hint="--output"
+                )
             output = short
         if output is None:
             is_terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -190,4 +192,4 @@ def _csv_line(cells: Sequence[str]) -> bytes:
     plain = (
         cell[1:-1] if not set(cell[1:-1]) & set('",\r\n') else cell for cell in quoted
     )
-    return (",".join(plain) + "\r\n").encode()
+    return (",".join(plain) + "\n").encode()
