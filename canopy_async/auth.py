@@ -263,7 +263,7 @@ def as_provider(token: Credential) -> TokenProvider:
             is wrapped, so that no traceback shows it.
 
     Raises:
-        TypeError: The value is neither of these.
+        TypeError: The value is none of these.
         ValueError: It is a str that can't be sent in a header.
     """
     if isinstance(token.reveal(), TokenProvider):

@@ -110,10 +110,10 @@ def check_text(name: str, value: Any) -> str:
 
 
 def check_type(name: str, value: Any, cls: type) -> None:
-    """Raise if ``value`` is not an instance of ``cls``.
+    """Check that ``value`` is an instance of ``cls``.
 
     Raises:
-        TypeError: It is not.
+        TypeError: It is not an instance of ``cls``.
     """
     if not isinstance(value, cls):
         raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")

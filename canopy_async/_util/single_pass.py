@@ -11,7 +11,7 @@ class SinglePass(ABC):
     """A pass over many logs, which can be begun once and has to be closed.
 
     Args:
-        name: What a message calls it, with an article.
+        name: The name of the object in error messages, with an article.
     """
 
     def __init__(self, name: str) -> None:
@@ -20,7 +20,7 @@ class SinglePass(ABC):
         self._entered = False
 
     async def __aenter__(self) -> Self:
-        """Return the object itself; nothing is sent before it is iterated."""
+        """Return the object itself. It sends nothing before it is iterated."""
         self._entered = True
         return self
 
@@ -39,13 +39,13 @@ class SinglePass(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """End the reads that are still running, and await them."""
+        """Cancel the reads that are still running, and wait for their end."""
 
     def _begin_pass(self) -> None:
-        """Note that it is iterated.
+        """Record the first iteration.
 
         Raises:
-            RuntimeError: It was iterated before.
+            RuntimeError: The object was iterated before.
         """
         if self._iterated:
             raise RuntimeError(

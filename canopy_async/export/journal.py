@@ -190,19 +190,19 @@ class Journal:
     def broken_off(
         self, error: BaseException, *, began: datetime | None, at: datetime
     ) -> End:
-        """Return the end of a run that an error or a signal ends before its time.
+        """Return the end record of a run that an error or a signal ended early.
 
         Args:
-            error: What ends it.
-            began: When it began, by the server's clock.
-            at: The time.
+            error: The error that ended the run.
+            began: The begin of the run by the server's clock, or None if unknown.
+            at: The time of the end.
         """
         if isinstance(error, Exception):
             return self.end("failed", began=began, at=at, error=error)
         return self.end("stopped", began=began, at=at)
 
     def note_of_kept(self, where: object) -> str:
-        """Return a note for an error that ends the run: what is kept, and how to go on.
+        """Return a note for the error that ends the run, on the events that are kept.
 
         Args:
             where: The directory, or its URL.

@@ -189,7 +189,7 @@ def verify(
 
 
 def _proof_of_log(manifest: Manifest) -> Proof | None:
-    """Return what the rows of an account's own log rest on, None of identities."""
+    """Return the proof of an export of an account's own log, else None."""
     key = manifest.header.log_key
     entry = None if key is None else manifest.identities.get(key)
     return None if entry is None else entry.proof

@@ -119,8 +119,8 @@ def run(
         ends_by_signal: Whether a signal is the normal end of the command.
 
     Raises:
-        typer.Exit: The command failed or was interrupted. An error was written to
-            standard error.
+        typer.Exit: The command failed, after an error line on standard error, or was
+            interrupted.
     """
     # Imported here, as they take time and help and usage errors need neither.
     import asyncio  # noqa: PLC0415

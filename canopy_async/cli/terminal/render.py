@@ -64,7 +64,7 @@ def field_table(
     width: int,
     header: bool = True,
 ) -> "Table":
-    """Return the named fields of rows as a table, in columns of equal width."""
+    """Return the named fields of rows as a table, a column for each field."""
     del width  # rich divides the console's width between the columns
     columns = [_field_column(name) for name in names]
     return _table(columns, rows, header=header)

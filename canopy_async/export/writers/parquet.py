@@ -107,10 +107,10 @@ class ParquetWriter:
 
 
 def open_log(sink: Sink, max_bytes: int) -> ParquetWriter:
-    """Return the writer of a file of an account's log: ``identity_id`` is null.
+    """Return a writer of a file of an account's log, where ``identity_id`` is null.
 
     Args:
-        sink: Where the file goes.
-        max_bytes: What the file should have at most.
+        sink: The file to write to.
+        max_bytes: The most bytes that the file should have.
     """
     return ParquetWriter(sink, max_bytes, schema=schema_of_log)
