@@ -21,13 +21,13 @@ def publish(module: str, *things: Any) -> None:
 
 
 def publish_methods(name: str, *bases: type) -> None:
-    """Set ``__qualname__`` of inherited methods to the public class of users.
+    """Let the methods of the bases of a public class say that they are of that class.
 
-    The error of a call with a wrong argument then names the class that users know.
+    The message of a call with a wrong argument then names the class that users know.
 
     Args:
-        name: The name of the public class.
-        *bases: The private base classes whose methods it inherits.
+        name: The public class.
+        *bases: Its bases that are not public.
     """
     for base in bases:
         for member in vars(base).values():
