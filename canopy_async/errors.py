@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, Any, cast
 from canopy_async._util.display import printable
 from canopy_async._util.public import publish
 
+# A damaged checkpoint raises an error, and an error carries a checkpoint: the only
+# circle of types in the package.
 if TYPE_CHECKING:
     from canopy_async.checkpoint import Checkpoint
     from canopy_async.report import ReadReport
@@ -378,30 +380,4 @@ class SessionClosedError(CanopyError):
     concerns_all = True
 
 
-publish(
-    "canopy_async",
-    ApiError,
-    BadRequestError,
-    BrokenCursorError,
-    CanopyError,
-    CheckpointError,
-    DriftTooFastError,
-    ExportError,
-    FanOutError,
-    ForbiddenError,
-    FutureRangeError,
-    IncompleteReadError,
-    InconsistentLogError,
-    NotFoundError,
-    ProtocolError,
-    RateLimitedError,
-    RequestBudgetError,
-    RequestTimeoutError,
-    ServerError,
-    SessionClosedError,
-    TokenError,
-    TransportError,
-    UnauthorizedError,
-    UnorderedListError,
-    UnprovenTiesError,
-)
+publish("canopy_async", *(globals()[name] for name in __all__))

@@ -1,10 +1,11 @@
 """`AccountWalk`: the log of an account, read by time, and what is proven of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypedDict
 
+from canopy_async._account.log_limits import WIDE, KnownLimits, LogLimits
 from canopy_async._account.log_seam import DisagreementError, join, split_at
 from canopy_async._account.log_slice import Slice
 from canopy_async._account.log_window import (
@@ -15,7 +16,8 @@ from canopy_async._account.log_window import (
     instant_of,
     ms_of,
 )
-from canopy_async._account.slice_plan import WIDE, SlicePlan
+from canopy_async._account.slice_plan import SlicePlan
+from canopy_async._util.instants import moved
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     BrokenCursorError,
@@ -34,9 +36,6 @@ _EARLIEST: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 _AHEAD: Final = 86_400_000
 """How far ahead of now a read looks that has no ``until``, in milliseconds."""
 
-_SAFE_TAKE: Final = 50
-"""Rows per page where nothing is said, so that no server refuses it."""
-
 _MOST_EMPTY: Final = 8
 _MOST_TRIES: Final = 2
 _MOST_CHECKS: Final = 3
@@ -49,6 +48,12 @@ _FEW: Final = 20
 
 _PROBE_SPAN: Final = 1_000
 """Milliseconds that a probe asks for after the one in question."""
+
+
+class _Asked(TypedDict):
+    take: int
+    is_wide: bool
+    is_ahead: bool
 
 
 class AccountWalk:
@@ -66,6 +71,8 @@ class AccountWalk:
         limit: Rows to hand out at most, None for all.
         take: Rows per page.
         concurrency: Slices that are read at a time at most.
+        known: What the server refuses, as far as reads have found out; this one adds
+            what it finds.
 
     Attributes:
         has_answer: Whether an answer was taken.
@@ -81,6 +88,7 @@ class AccountWalk:
         limit: int | None = None,
         take: int = 200,
         concurrency: int = 8,
+        known: KnownLimits | None = None,
     ) -> None:
         self._since: Final = since
         self._until: Final = until
@@ -89,7 +97,7 @@ class AccountWalk:
         low = ms_of(_EARLIEST if since is None else since)
         high = ms_of(now) + _AHEAD
         if until is not None:
-            high = ms_of(until - timedelta.resolution)
+            high = ms_of(moved(until, -timedelta.resolution))
         if self._resume is not None and self._resume.key is not None:
             high = min(high, ms_of(self._resume.key))
         self._now = now
@@ -107,8 +115,11 @@ class AccountWalk:
         self._latest: dict[str, AuditEvent] = {}
         self._delivered = self._duplicates = self._seams = self._repairs = 0
         self.has_answer = False
-        self._fallbacks: list[tuple[int | None, int]] | None = None
-        self._warnings: dict[str, None] = {}
+        self._take: Final = rows
+        self._known_limits: Final = known or KnownLimits()
+        self._limits = self._known_limits.limits
+        self._fallbacks: Iterator[LogLimits] | None = None
+        self._apply_limits()
         self._done = limit == 0
 
     # What a run asks of a walk.
@@ -172,12 +183,17 @@ class AccountWalk:
             requests=requests,
             retries=retries,
             order_observed=order,
-            warnings=tuple(self._warnings),
+            warnings=tuple(self._limits.warnings(**self._asks_for)),
             since=instant_of(self._low) if self._since is None else self._since,
-            until=instant_of(self._high) if self._until is None else self._until,
+            until=self._asked_until,
             slices=self._plan.begun,
             seams=self._seams,
         )
+
+    def note_clock(self, now: datetime | None) -> None:
+        """Take it that a refusal tells the server's time, before any answer."""
+        if now is not None and not self.has_answer:
+            self._now = now
 
     def note_time(self, now: datetime) -> bool:
         """Take it that the first answer tells the server's time.
@@ -379,12 +395,16 @@ class AccountWalk:
         cursor = page.pagination.next_cursor
         self.learn(window, Glance.of([row.created_at for row in page.items], cursor))
         self.has_answer = True
+        self._known_limits.limits = self._limits
         part.windows.popleft()
         if part.doomed:
             if not part.windows:
                 part.begin_again(None)
             return ()
-        rows = self._checked(window, page.items)
+        items: Sequence[AuditEvent] = page.items
+        if not self.names_until(window):
+            items = [row for row in items if ms_of(row.created_at) <= window.high + 1]
+        rows = self._checked(window, items)
         if window.fault is not None:
             raise BrokenCursorError(f"{window!r}: {window.fault}")
         match window.kind:
@@ -659,25 +679,46 @@ class AccountWalk:
         if self.has_answer:
             return False
         if self._fallbacks is None:
-            self._fallbacks = self._weaker_requests()
-        if not self._fallbacks:
+            self._fallbacks = self._limits.weaker(**self._asks_for)
+        weaker = next(self._fallbacks, None)
+        if weaker is None:
             return False
-        widest, take = self._fallbacks.pop(0)
-        self._plan.widest, self._plan.take = widest, take
-        self._warnings = {}
-        if widest is not None:
-            self._warn("the server refuses to be asked for more than 30 days at a time")
-        if take == _SAFE_TAKE:
-            self._warn(f"the server refuses pages of more than {_SAFE_TAKE} rows")
+        self._limits = weaker
+        self._apply_limits()
         self._plan.start_over(high=self._high, now=ms_of(self._now))
         return True
 
-    def _weaker_requests(self) -> list[tuple[int | None, int]]:
-        take = self._plan.take
-        takes = [take] if take <= _SAFE_TAKE else [take, _SAFE_TAKE]
-        is_wide = self._high + 1 - self._low > WIDE
-        spans = [None, WIDE - 1] if is_wide else [None]
-        return [(span, rows) for rows in takes for span in spans][1:]
+    @property
+    def _asks_for(self) -> _Asked:
+        """What the requests of this read would have in them without limits."""
+        return {
+            "take": self._take,
+            "is_wide": self._high + 1 - self._low > WIDE,
+            "is_ahead": self._is_ahead(self._high),
+        }
+
+    def _apply_limits(self) -> None:
+        limits = self._limits
+        self._plan.widest = limits.widest
+        self._plan.take = min(self._take, limits.take or self._take)
+
+    def names_until(self, window: LogWindow) -> bool:
+        """Tell whether a request says up to when rows are wanted.
+
+        It does not where that is ahead of the clock of a server that refuses it.
+        """
+        return self._limits.names_future or not self._is_ahead(window.high)
+
+    def _is_ahead(self, high: int) -> bool:
+        return high + 1 > ms_of(self._now)
+
+    @property
+    def _asked_until(self) -> datetime:
+        if self._until is not None:
+            return self._until
+        if not self._limits.names_future and self._is_ahead(self._high):
+            return self._now
+        return instant_of(self._high)
 
     def accept_oversized(self) -> Sequence[AuditEvent] | None:
         """Take it that the answer of the first of `windows` was too large to be read.
@@ -699,6 +740,3 @@ class AccountWalk:
         self._plan.take = min(self._plan.take, smaller.take)
         part.begin_again(smaller)
         return ()
-
-    def _warn(self, sentence: str) -> None:
-        self._warnings[sentence] = None

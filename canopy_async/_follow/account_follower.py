@@ -17,8 +17,6 @@ from canopy_async.errors import CanopyError, ForbiddenError, NotFoundError
 
 __all__ = ["AccountFollower"]
 
-_PREFIX: Final = "account:"
-
 
 class AccountFollower(Follower):
     """New events of a whole account, each once, as long as it is read.
@@ -47,7 +45,8 @@ class AccountFollower(Follower):
         checkpoint: SavedCheckpoint,
         checkpoints: CheckpointSource | None,
     ) -> None:
-        self._key: Final = _PREFIX + log.account
+        self._account: Final = log.account
+        self._key: Final = log.key
         saved: Any = {self._key: checkpoint} if checkpoint is not None else None
         if checkpoints is not None:
             saved = _OfAccount(checkpoints, self._key)
@@ -71,7 +70,7 @@ class AccountFollower(Follower):
 
     def __repr__(self) -> str:
         """Show which account is followed, in one short line."""
-        return f"<AccountFollower of {self._key.removeprefix(_PREFIX)}>"
+        return f"<AccountFollower of {self._account}>"
 
     def add(self, identity_id: str, *, start: Start | None = None) -> None:
         """Refuse: the log of an account is followed as a whole.

@@ -72,6 +72,8 @@ __all__ = ["ExportDirectory", "refuse_other"]
 _LEFT: Final = re.compile(r"_[0-9a-f]{32}\.partial")
 """What a kill leaves of a file that is written whole."""
 
+_OF: Final = {"identities": "identities", "account-log": "the account's own log"}
+
 _BEGINNING: Final = b'{"kind":"header",'
 _LOOKS: Final = (0.01, 0.05, 0.1, 0.2, 0.0)
 """Seconds after each attempt to lock a manifest, the last one being in vain."""
@@ -490,7 +492,12 @@ def refuse_other(where: str, there: Header, wanted: Header) -> None:
     Raises:
         ExportError: It is another one.
     """
-    for name in ("account", "base_url", "format", "q", "since", "until"):
+    if there.source != wanted.source:
+        raise ExportError(
+            f"{where} holds an export of {_OF[there.source]}, and {_OF[wanted.source]}"
+            " can't be added to it: use another directory"
+        )
+    for name in ("account", "base_url", "format", "q", "since", "until", "filters"):
         found, asked = getattr(there, name), getattr(wanted, name)
         if found != asked:
             raise ExportError(

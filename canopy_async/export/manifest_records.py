@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import attrs
 import msgspec
 
+from canopy_async._account.account_log import account_key
 from canopy_async._follow.follow_checkpoint import Gap
 from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.display import clipped
@@ -32,6 +33,7 @@ __all__ = [
     "IdentityState",
     "Listed",
     "Record",
+    "Source",
     "dump_line",
     "load_line",
     "scope_of_export",
@@ -40,7 +42,8 @@ __all__ = [
 VERSION: Final = 2
 
 IdentityState: TypeAlias = Literal["open", "done", "failed", "gone"]
-Coverage: TypeAlias = Literal["all", "listing", "selection"]
+Coverage: TypeAlias = Literal["all", "listing", "selection", "log"]
+Source: TypeAlias = Literal["identities", "account-log"]
 Outcome: TypeAlias = Literal["finished", "stopped", "failed"]
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -65,6 +68,11 @@ class Header:
         until: The first ``created_at`` that is not wanted. None makes the export
             an open one: each run adds what has come since the run before.
         q: The search term, or None.
+        source: Where the events were read: ``identities``, the logs of identities, or
+            ``account-log``, the log of the account. Rows of this one have no
+            ``identity_id``.
+        filters: What else the events of an account's log have to match, by the name
+            of the filter; several actions are divided by commas. None for all events.
         scope: A hash of all of these. A run only goes on with an export of the
             same scope.
         created_at: When the export began, by the clock of the machine.
@@ -82,6 +90,8 @@ class Header:
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     q: str | None = None
+    source: Source = "identities"
+    filters: Mapping[str, str] | None = None
     scope: str
     created_at: AwareDatetime
     library: str
@@ -93,6 +103,11 @@ class Header:
             q=self.q, order=self.order, since=self.since, until=self.until
         )
 
+    @property
+    def log_key(self) -> str | None:
+        """The id of an account's log in this manifest, None of other exports."""
+        return account_key(self.account) if self.source == "account-log" else None
+
 
 @attrs.frozen(kw_only=True)
 class Asked:
@@ -101,7 +116,8 @@ class Asked:
     Attributes:
         kind: ``all``: all identities of the account, as it lists them.
             ``listing``: those of the account's list that a filter leaves.
-            ``selection``: ids that the caller named.
+            ``selection``: ids that the caller named. ``log``: no identities, but the
+            log of the account.
         filter: The filter of a listing.
     """
 
@@ -146,7 +162,7 @@ class Listed:
         prev: The sha256 of the line before it.
         at: When the last of them was known, by the server's clock where an
             answer has told it.
-        identities: How many different identities these are.
+        identities: How many different identities these are; 1 for an account's log.
         sha256: The hash of their ids, sorted by code points, each followed by a
             line feed.
         complete: Whether that is proven to be the whole list of the account. Of
@@ -221,7 +237,7 @@ class IdentityEntry:
     """The state of one identity: by one commit, or by all of them.
 
     Attributes:
-        id: The identity.
+        id: The identity; ``account:`` and the account's slug for an account's log.
         events: How many of its events: those of the commit, or all.
         first: The first of these rows, None where there are none.
         last: The last of these rows.
@@ -390,7 +406,7 @@ def load_line(line: bytes) -> Record:
 
 def scope_of_export(header: Header) -> str:
     """Return the hash of what an export is of, whatever ``header.scope`` is."""
-    named = {
+    named: dict[str, Any] = {
         "account": header.account,
         "base_url": header.base_url,
         "format": header.format,
@@ -400,6 +416,8 @@ def scope_of_export(header: Header) -> str:
         "until": None if header.until is None else text_of(header.until),
         "v": VERSION,
     }
+    if header.source != "identities":  # whose scope has always been that of the others
+        named |= {"source": header.source, "filters": header.filters}
     return scope_of(msgspec.json.encode(named, order="sorted").decode())
 
 

@@ -22,7 +22,7 @@ from canopy_async.report import Proof
 
 __all__ = ["OpenLog", "Pending"]
 
-_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID))
+_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID, Proof.CURSOR))
 """What proves each row of a read before the read is at its end."""
 
 

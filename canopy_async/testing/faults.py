@@ -10,7 +10,6 @@ from canopy_async.testing.dice import Dice
 
 if TYPE_CHECKING:
     from canopy_async.testing.request_log import RecordedRequest
-    from canopy_async.testing.server import LocalCanopy
 
 FailureKind = Literal["status", "html", "empty", "reset", "truncate", "hang", "stall"]
 RetryAfter = float | str | None
@@ -103,8 +102,8 @@ class Faults:
             it; 0.25 is one in every fourth.
         delete_per_request: How many of its oldest events each read deletes.
         writes_on_read: Each read appends one ``audit.query.executed`` event.
-        mutate: Called with the server and the request at each read of a list. What
-            it raises is logged by ``aiohttp.server`` and answered 500.
+        mutate: Called with the `LocalCanopy` and the request at each read of a list.
+            What it raises is logged by ``aiohttp.server`` and answered 500.
         write_at: When those four happen: ``before`` the COUNT, ``between`` COUNT
             and SELECT, or ``after`` the SELECT.
         only: Which requests the faults apply to; None is all.
@@ -155,7 +154,7 @@ class Faults:
     insert_per_request: float = attrs.field(default=0.0, validator=_not_negative)
     delete_per_request: float = attrs.field(default=0.0, validator=_not_negative)
     writes_on_read: bool = False
-    mutate: "Callable[[LocalCanopy, RecordedRequest], object] | None" = None
+    mutate: "Callable[[Any, RecordedRequest], object] | None" = None
     write_at: Literal["before", "between", "after"] = "before"
 
     only: Selector | None = None

@@ -14,6 +14,9 @@ Row = dict[str, Any]
 Entry = tuple[str, int]
 """The sort key of a row and its number, which grows with every insert."""
 
+IDENTITIES = "identities"
+"""The name of the list of identities."""
+
 UNION = "audit/*"
 """The name of all lists of events together: what an account sees."""
 
@@ -88,6 +91,11 @@ WHERE list = :list
     AND (:without_tag IS NULL OR instr(tags, :without_tag) = 0)
 ORDER BY sorted_by, number
 """
+
+
+def log_of(identity: str) -> str:
+    """The name of the list that holds the events of an identity."""
+    return f"{_OF_UNION}{identity}"
 
 
 @attrs.frozen(kw_only=True)

@@ -22,7 +22,7 @@ LAYERS = (
     ("_transport",),
     ("_read",),
     ("_account", "_fanout", "_follow"),
-    ("session",),
+    ("_session", "session"),
     ("export",),
     ("distributed", "testing"),
     ("cli", "__init__", "__main__"),
@@ -33,14 +33,15 @@ LAYER_OF = {name: n for n, layer in enumerate(LAYERS) for name in layer}
 LAZY = {
     ("_api.log_responses", "_api.conversion"),
     ("_api.responses", "_api.conversion"),
-    ("session", "_fanout.fanout"),
-    ("session", "_follow"),
+    ("_session.account_reads", "_follow"),
+    ("_session.identity_reads", "_fanout.fanout"),
+    ("_session.identity_reads", "_follow"),
 }
 """Imports in a function, made so that importing the package stays cheap."""
 
 ONLY = {
     "backoff": {"retry"},
-    "aiohttp": {"_transport", "session", "testing"},
+    "aiohttp": {"_transport", "_session", "session", "testing"},
     "yarl": {"_api", "_transport", "testing"},
     "typer": {"cli"},
     "rich": {"cli"},

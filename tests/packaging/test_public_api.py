@@ -10,13 +10,18 @@ from importlib.metadata import version
 import pytest
 
 import canopy_async
-from canopy_async import distributed, export, testing
+from canopy_async import distributed, errors, export, testing
 
 HEAVY = ("cattrs", "typer", "rich", "aiohttp.web", "canopy_async.testing", "pyarrow")
 
 
 def test_all_is_sorted_and_names_nothing_twice():
-    assert canopy_async.__all__ == sorted(set(canopy_async.__all__))
+    named = canopy_async.__all__
+    assert len(named) == len(set(named))
+    others = named[: -len(errors.__all__)]
+    assert [*others, *errors.__all__] == named
+    assert others == sorted(others)
+    assert errors.__all__ == sorted(errors.__all__)
 
 
 @pytest.mark.parametrize("name", canopy_async.__all__)
@@ -62,12 +67,18 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = canopy_async.nope
 
 
+def members_of(cls):
+    """What a class has of this package, also from bases that are not public."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("canopy_async")]
+    return {name: it for base in reversed(ours) for name, it in vars(base).items()}
+
+
 def public_members():
     for name in canopy_async.__all__:
         thing = getattr(canopy_async, name)
         if inspect.isclass(thing):
             yield name, thing
-            for member, value in vars(thing).items():
+            for member, value in members_of(thing).items():
                 value = getattr(value, "__func__", value)  # noqa: PLW2901
                 ours = str(getattr(value, "__module__", "")).startswith("canopy_async")
                 function = inspect.isfunction(value) and ours

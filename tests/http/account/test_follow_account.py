@@ -397,3 +397,9 @@ async def test_filters_are_sent_with_each_poll():
     for query in server.asked:
         assert query["severity"] == "critical"
         assert query.getall("action") == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["since", "until", "limit", "actor"])
+async def test_an_unknown_filter_is_refused_at_the_call(name):
+    with pytest.raises(TypeError, match=rf"follow_account\(\) got .* '{name}'"):
+        session().follow_account(**{name: None})
