@@ -211,7 +211,8 @@ class Remains:
         if began is None:
             return None
         dates = not_ahead(self._ids.values(), began)
-        return began - max(dates) if dates else None
+        # One that is ahead within the tolerance was kept for no time at all.
+        return max(began - max(dates), timedelta()) if dates else None
 
     @property
     def _is_witnessed(self) -> bool:
