@@ -97,11 +97,8 @@ class Run:
     async def _finish(self, began: float) -> None:
         await self._thread.do(self._say_who_is_gone)
         await self._say_what_was_listed()
-        await self._append_end(
-            self._journal.end(
-                "finished", began=self._told(began), at=self._reader.clock.now()
-            )
-        )
+        now = self._reader.clock.now()
+        await self._end(self._journal.end("finished", began=self._told(began), at=now))
 
     async def _break_off(self, error: BaseException, began: float) -> None:
         """Say how the run ends before its time, where that can be written."""
@@ -113,14 +110,12 @@ class Run:
         if not self._has_end:
             with suppress(ExportError):
                 await self._say_what_was_listed()
-                await self._append_end(
-                    self._journal.broken_off(
-                        error, began=self._told(began), at=self._reader.clock.now()
-                    )
-                )
+                now = self._reader.clock.now()
+                began_at = self._told(began)
+                await self._end(self._journal.broken_off(error, began=began_at, at=now))
         error.add_note(self._journal.note_of_kept(self._target.path))
 
-    async def _append_end(self, end: End) -> None:
+    async def _end(self, end: End) -> None:
         # From here on it is written, also where this is cancelled meanwhile.
         self._has_end = True
         await self._thread.do(self._write_end, end)

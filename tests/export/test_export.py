@@ -240,7 +240,7 @@ async def test_identities_that_a_filter_does_not_leave_are_not_asked_for(
     asked = read_manifest(out).runs[0].begin.asked
     assert (asked.kind, asked.filter) == ("listing", {"q": "ada"})
     for other in (None, ["ada"], session.identities(q="bob")):
-        with pytest.raises(ExportError, match="it can't be gone on with"):
+        with pytest.raises(ExportError, match="it can't be continued as"):
             await export(session, other, out)
 
 

@@ -56,6 +56,7 @@ class Bot:
     saved: str = attrs.field(factory=lambda: FollowCheckpoint(scope="s").dumps())
     excused: set = attrs.field(factory=set)
     owed_a_gap: set = attrs.field(factory=set)
+    is_empty_told: bool = False
     crashes: int = 0
 
     @property
@@ -120,14 +121,19 @@ class Bot:
         }
         if crash == "before":
             return
-        if self.owed_a_gap:
+        # A gap is told of together with the first event after it. A log in which
+        # nothing is left is told of once, and again with what comes then.
+        is_told_later = not batch.events and (settle if rows else self.is_empty_told)
+        if self.owed_a_gap and not is_told_later:
             assert batch.gap is not None
         if crash == "between":
             self.crashes += 1
             if not self.saves_with:
                 self.posted += [e.id for e in batch.events]
             return
-        self.owed_a_gap.clear()
+        if not is_told_later:
+            self.owed_a_gap.clear()
+        self.is_empty_told = not rows and (self.is_empty_told or bool(batch.gap))
         self.posted += [e.id for e in batch.events]
         self.saved = batch.checkpoint.dumps()
 
