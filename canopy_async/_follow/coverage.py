@@ -153,6 +153,7 @@ class Remains:
         self.absence = absence
         self._rows = 0
         self._rows_ahead = 0
+        self._has_new = False
         self.oldest: datetime | None = None
         """The date of the oldest row that was seen."""
         self._is_oldest_known = False
@@ -165,6 +166,7 @@ class Remains:
             return
         self._rows += len(rows)
         self._rows_ahead += self._ahead_of(rows)
+        self._has_new = self._has_new or any(row.id not in self._ids for row in rows)
         oldest = min(map(_date_of, rows))
         if self.oldest is None or oldest <= self.oldest:
             if oldest != self.oldest:
@@ -184,7 +186,7 @@ class Remains:
         """The gap that is possible, by the rows that were seen."""
         if self._newest is None or self._is_witnessed or self._is_excused:
             return None
-        if self.is_empty and self._kept_before is not None:
+        if self.is_empty and not self._has_new and self._kept_before is not None:
             return None  # it was said when the log was found empty first
         return Gap(older_than=self.oldest)
 
@@ -211,7 +213,8 @@ class Remains:
         if began is None:
             return None
         dates = not_ahead(self._ids.values(), began)
-        return began - max(dates) if dates else None
+        # One that is ahead within the tolerance was kept for no time at all.
+        return max(began - max(dates), timedelta()) if dates else None
 
     @property
     def _is_witnessed(self) -> bool:

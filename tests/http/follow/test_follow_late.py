@@ -65,6 +65,17 @@ def test_each_event_within_reach_comes_once_and_in_its_place(kind, seed):
     assert outcome.suspected <= outcome.missed
 
 
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("tells_time", [False, True])
+def test_a_gap_speaks_of_each_event_that_was_deleted_before_it_was_seen(
+    tells_time, seed
+):
+    case = Case(seed=seed, retains=20, tells_time=tells_time, seconds=400.0)
+    outcome = run(simulate(case))
+    assert outcome.unseen > 20
+    assert (outcome.untold, outcome.lost, outcome.repeated) == (0, 0, 0)
+
+
 # How far back
 
 
