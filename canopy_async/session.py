@@ -76,7 +76,7 @@ class CanopySession(AccountReads, IdentityReads):
         base_url: str = DEFAULT_BASE_URL,
         concurrency: int = 8,
         max_rate: float | None = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),
         timeout: float = 60.0,
         hooks: Iterable[Hook] = (),
         http: aiohttp.ClientSession | None = None,

@@ -29,6 +29,9 @@ from canopy_async.report import AccountReport, Proof
 
 __all__ = ["AccountWalk"]
 
+_LEAST: Final = 2
+"""Rows of a page that can be cut: of one row nothing would be shared with the next."""
+
 _EARLIEST: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 """An instant before any log."""
 
@@ -689,7 +692,7 @@ class AccountWalk:
         """
         window = self._plan.front()
         part = self._plan.slices[0]
-        if window.take <= 2 or window.kind is not Kind.PAGE or window.cursor:  # noqa: PLR2004
+        if window.take <= _LEAST or window.kind is not Kind.PAGE or window.cursor:
             return None
         smaller = LogWindow(
             low=window.low,

@@ -44,7 +44,7 @@ def error_from(
     """
     status = response.status
     code, message, details = _envelope(response.body, response.redact)
-    if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         message = "redirects are not followed"
     return _error_class(status)(
         message or _reason(status),

@@ -58,7 +58,7 @@ def detail_from(response: Response) -> EventDetail:
         ProtocolError: The answer breaks the contract; names the field.
     """
     # Imported where it is needed: cattrs doubles the time of an import.
-    from canopy_async._api.conversion import structure_detail  # noqa: PLC0415
+    from canopy_async._api.conversion import structure_detail
 
     def decode(kind: str) -> EventDetail:
         return structure_detail(response.body, content_type=kind)

@@ -165,7 +165,7 @@ def _decode(
     if decoded is not None:
         return decoded
     # Imported where it is needed: cattrs doubles the time of an import.
-    from canopy_async._api.conversion import structure_page  # noqa: PLC0415
+    from canopy_async._api.conversion import structure_page
 
     return structure_page(
         endpoint.row,

@@ -233,7 +233,7 @@ class AccountReads(BaseSession):
         query = AccountQuery.filtered_by("follow_account", filters)
         if checkpoint is not None and checkpoints is not None:
             raise ValueError("pass checkpoint or checkpoints, not both")
-        from canopy_async._follow import (  # noqa: PLC0415
+        from canopy_async._follow import (
             AccountFollower,
             FollowOptions,
         )

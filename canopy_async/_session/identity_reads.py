@@ -143,7 +143,9 @@ class IdentityReads(BaseSession):
             >>> latest = await canopy.events("idn_1", order="desc", limit=20).collect()
         """
         query = EventsQuery(q=q, sort_by=sort_by, order=order, since=since, until=until)
-        options = self._options(limit, take, concurrency, lossless)
+        options = self._options(
+            limit=limit, take=take, concurrency=concurrency, lossless=lossless
+        )
         return self._log(identity_id, query, options).stream(resume)
 
     def identities(
@@ -184,7 +186,9 @@ class IdentityReads(BaseSession):
             >>> ids = [who.id async for who in canopy.identities(status="active")]
         """
         query = Query(q=q, sort_by=sort_by, order=order, status=status)
-        options = self._options(limit, take, concurrency, lossless)
+        options = self._options(
+            limit=limit, take=take, concurrency=concurrency, lossless=lossless
+        )
         self._transport.check_open()
         return Stream(
             endpoint=identities_endpoint(self._account),
@@ -257,7 +261,7 @@ class IdentityReads(BaseSession):
             >>> async for identity_id, event in canopy.fan_out(who):
             ...     print(identity_id, event.action)
         """
-        from canopy_async._fanout.fanout import FanOut  # noqa: PLC0415
+        from canopy_async._fanout.fanout import FanOut
 
         self._transport.check_open()
         query = EventsQuery.picked_from(options)
@@ -373,7 +377,7 @@ class IdentityReads(BaseSession):
             if checkpoints is not None or not isinstance(identities, (str, Identity)):
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
             checkpoints = {id_of(identities): checkpoint}
-        from canopy_async._follow import Follower, FollowOptions  # noqa: PLC0415
+        from canopy_async._follow import Follower, FollowOptions
 
         options = FollowOptions.checked(
             start=start,
@@ -398,10 +402,11 @@ class IdentityReads(BaseSession):
 
     def _options(
         self,
+        *,
         limit: int | None = None,
         take: int = MAX_TAKE,
         concurrency: int | None = None,
-        lossless: bool = True,  # noqa: FBT001, FBT002 - as the public methods have it
+        lossless: bool = True,
     ) -> ReadOptions:
         """Return how a list is read, checked."""
         return ReadOptions(

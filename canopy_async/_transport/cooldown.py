@@ -35,6 +35,6 @@ class Cooldown:
             return False
         if self._until <= now:
             self.count += 1
-        spread = 1.0 + random.uniform(0.0, _SPREAD)  # noqa: S311
+        spread = 1.0 + random.uniform(0.0, _SPREAD)
         self._until = now + seconds * spread
         return True

@@ -46,7 +46,7 @@ class Gate:
         concurrency: int,
         *,
         max_rate: float | None = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),
     ) -> None:
         self.turns: Final = RoundRobin()
         self._width: Final = Width(concurrency)

@@ -153,7 +153,7 @@ if sys.platform == "win32":
         Raises:
             OSError: Another one has locked it.
         """
-        import msvcrt  # noqa: PLC0415 - exists there only
+        import msvcrt  # exists there only
 
         os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -165,7 +165,7 @@ else:
         Raises:
             OSError: Another one has locked it.
         """
-        import fcntl  # noqa: PLC0415 - exists there only
+        import fcntl  # exists there only
 
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

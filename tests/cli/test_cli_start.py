@@ -31,7 +31,7 @@ finally:
 
 
 def ended(*arguments, **options):
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(slow=SLOW), *arguments],
         capture_output=True,
         text=True,
@@ -61,7 +61,7 @@ def test_what_needs_no_network_loads_nothing_for_it(arguments, status):
 @pytest.mark.parametrize("arguments", [["events", "idn_1", "--bogus"], ["nothing"]])
 def test_wrong_usage_loads_no_rich(arguments):
     program = PROGRAM.format(slow=("rich.console",))
-    end = subprocess.run(  # noqa: S603 - our own program
+    end = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,

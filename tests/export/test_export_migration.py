@@ -114,7 +114,7 @@ async def test_what_was_stopped_is_gone_on_with(
 
 @pytest.mark.parametrize("since", [None, LONG_AGO])
 @pytest.mark.parametrize("kept", [9_000, 40])
-async def test_what_was_stopped_newest_first_is_gone_on_with(  # noqa: PLR0917 - fixtures
+async def test_what_was_stopped_newest_first_is_gone_on_with(
     server, session, out, tmp_path, stopped, since, kept, monkeypatch
 ):
     monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", kept)

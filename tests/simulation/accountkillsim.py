@@ -19,6 +19,7 @@ from pathlib import Path
 import attrs
 from follow_victim import posted_ids
 from support.programs import script
+from support.waiting import until
 
 from canopy_async.testing import LocalCanopy, LogRules
 
@@ -116,9 +117,7 @@ async def live(server, directory, how, seconds):
     """Run the follower; kill it so long after its first request."""
     before = len(server.requests)
     async with following(server, directory, how):
-        async with asyncio.timeout(PATIENCE):
-            while len(server.requests) == before:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.001)
+        await until(lambda: len(server.requests) > before)
         await asyncio.sleep(seconds)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 from follow_victim import OVERLAP, SOURCE, posted_ids
 from support.programs import script
+from support.waiting import until
 
 from canopy_async.testing import LocalCanopy
 
@@ -127,9 +128,7 @@ async def _live(server, directory, how, seconds):
     """Run the follower; kill it so long after its first request."""
     before = len(server.requests)
     async with _following(server, directory, how):
-        async with asyncio.timeout(PATIENCE):
-            while len(server.requests) == before:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.001)
+        await until(lambda: len(server.requests) > before)
         await asyncio.sleep(seconds)
 
 

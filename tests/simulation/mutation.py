@@ -96,8 +96,8 @@ class Reached:
 
 def measure(target, parameters):
     """Run all tests, and write down which lines each of them reaches."""
-    import coverage  # noqa: PLC0415 - mutants are run without it
-    import pytest  # noqa: PLC0415
+    import coverage  # mutants are run without it
+    import pytest
 
     measuring = coverage.Coverage(
         data_file=None, include=[f"{ROOT}/canopy_async/*"], config_file=False
@@ -178,7 +178,7 @@ class Runner:
         command = (sys.executable, "-m", "pytest", "-p", "mutant_plugin", *OPTIONS)
         limits = ("-x", "--timeout", str(LONGEST_TEST), "--tb", "line")
         try:
-            done = subprocess.run(  # noqa: S603 - it starts this interpreter
+            done = subprocess.run(
                 (*command, *limits, *tests),
                 env=env,
                 cwd=ROOT,
@@ -200,7 +200,7 @@ def measured(path, parameters):
     """Return which tests reach which lines, measured now if that is in no file yet."""
     if not path.exists():
         command = (sys.executable, __file__, "--measure", str(path))
-        subprocess.run(  # noqa: S603 - it starts this interpreter
+        subprocess.run(
             (*command, "--parameters", str(parameters)),
             cwd=ROOT,
             check=True,

@@ -24,10 +24,10 @@ class Stopper:
 
 def hang(where):
     """Let the end of a session hang, or leave a thread that does."""
-    import asyncio  # noqa: PLC0415 - not in a process that stops before
-    import time  # noqa: PLC0415
+    import asyncio  # not in a process that stops before
+    import time
 
-    from canopy_async import CanopySession  # noqa: PLC0415
+    from canopy_async import CanopySession
 
     def hang_in_thread():
         os.write(2, STOPPED)

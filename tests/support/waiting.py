@@ -3,10 +3,10 @@
 import asyncio
 
 
-async def until(fact, otherwise="it never came true"):
-    """Give way to the loop until ``fact()``; fail after half a minute without it."""
+async def until(fact, otherwise="it never came true", *, patience=30):
+    """Give way to the loop until ``fact()``; fail after ``patience`` seconds."""
     loop = asyncio.get_running_loop()
-    limit = loop.time() + 30
+    limit = loop.time() + patience
     while not fact():
         if loop.time() > limit:
             raise AssertionError(otherwise)

@@ -120,8 +120,8 @@ def run(
         typer.Exit: It did not end well; standard error says why.
     """
     # Not at the top: help and wrong usage need neither, and they take time.
-    import asyncio  # noqa: PLC0415
-    import sqlite3  # noqa: PLC0415
+    import asyncio
+    import sqlite3
 
     received: list[int] = []
     watched = _until_signal(main, received)
@@ -228,7 +228,7 @@ async def _until_signal(main: Coroutine[Any, Any, None], received: list[int]) ->
         main: Cleans up when it is cancelled.
         received: Gets the number of the signal.
     """
-    import asyncio  # noqa: PLC0415 - as above
+    import asyncio
 
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)

@@ -221,8 +221,8 @@ _IDENTITY_COLUMNS: Final[Sequence[_Column]] = (
 
 
 def _table(columns: Sequence[_Column], rows: Iterable[Any], *, header: bool) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 - costs time that JSON does not need
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich.table import Table  # costs time that JSON does not need
+    from rich.text import Text
 
     table = Table(box=None, expand=True, pad_edge=False, show_header=header)
     for column in columns:

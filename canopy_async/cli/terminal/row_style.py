@@ -153,7 +153,7 @@ class Renderer:
     def _console_of_tables(self) -> Any:
         if self._console is None:
             # Not at the top: JSON lines and CSV need none of it.
-            from canopy_async.cli.terminal.console import make_console  # noqa: PLC0415
+            from canopy_async.cli.terminal.console import make_console
 
             self._console = make_console()
         return self._console
@@ -179,7 +179,7 @@ def _cell(value: object) -> str:
 
 def _csv_line(cells: Sequence[str]) -> bytes:
     """Return a line of cells, none of which a spreadsheet takes for a formula."""
-    from canopy_async.export.writers.csv_ import guarded  # noqa: PLC0415 - only for CSV
+    from canopy_async.export.writers.csv_ import guarded  # only for CSV
 
     quoted = ('"{}"'.format(guarded(cell).replace('"', '""')) for cell in cells)
     plain = (

@@ -126,9 +126,9 @@ def export(
     ] = None,
 ) -> None:
     """Write every event of identities into files; run it again for what is new."""
-    from canopy_async.cli.chosen_ids import chosen_ids  # noqa: PLC0415 - takes time
-    from canopy_async.cli.commands import export as exporting  # noqa: PLC0415 - as above
-    from canopy_async.cli.quantities import size_of  # noqa: PLC0415 - as above
+    from canopy_async.cli.chosen_ids import chosen_ids
+    from canopy_async.cli.commands import export as exporting
+    from canopy_async.cli.quantities import size_of
 
     if not out:
         raise typer.BadParameter("must not be empty", param_hint="--out")
@@ -154,6 +154,6 @@ def export(
             secret=account.token,
         )
         return
-    from canopy_async.cli.commands import export_cluster as clustering  # noqa: PLC0415 - an extra
+    from canopy_async.cli.commands import export_cluster as clustering  # an extra
 
     clustering.export_on_cluster(account, ids, out, cluster, **options)

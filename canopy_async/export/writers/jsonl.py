@@ -72,7 +72,8 @@ def _with_extra(identity_id: str, event: AuditEvent) -> dict[str, Any]:
     line |= zip(FIELDS, fields_of(event), strict=True)
     line["created_at"] = _instant_of(event)
     for name, value in event.extra.items():
-        while name in line:
-            name = f"_{name}"  # noqa: PLW2901 - the one that is free
-        line[name] = value
+        free = name
+        while free in line:
+            free = f"_{free}"
+        line[free] = value
     return line
