@@ -1,4 +1,4 @@
-"""Times in which no request is sent, because the server asked for it."""
+"""Cooldowns: times in which no request is sent, because the server asked for it."""
 
 import random
 from typing import Final
@@ -9,7 +9,7 @@ _SPREAD: Final = 0.1
 
 
 class Cooldown:
-    """A time that every request of the session waits for.
+    """A time in which no request of the session starts.
 
     Attributes:
         count: How often a cooldown has begun.
@@ -26,7 +26,7 @@ class Cooldown:
     def extend(self, seconds: float, now: float) -> bool:
         """Let requests wait for ``seconds``, and a random bit longer.
 
-        The bit keeps many processes from coming back at one instant.
+        The random part keeps many processes from coming back at one instant.
 
         Returns:
             Whether this began a cooldown or made one longer.
