@@ -236,7 +236,7 @@ async def test_one_that_another_process_writes_to_is_refused(
     def is_taken(_):
         raise BlockingIOError
 
-    monkeypatch.setattr("canopy_async.export.directory.lock", is_taken)
+    monkeypatch.setattr("canopy_async.export.manifest_file.lock", is_taken)
     with pytest.raises(ExportError, match="in use: another export writes to it"):
         await export(session, ["a"], out)
     assert not (out / MANIFEST).exists()

@@ -126,7 +126,7 @@ async def finish(server, directory, how, made):
     async with following(server, directory, how):
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while made - set(posted_ids(directory)):  # noqa: ASYNC110 - as above
+                while made - set(posted_ids(directory)):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(0.3)
 

@@ -137,7 +137,7 @@ async def _finish(server, directory, how, made):
     async with _following(server, directory, how):
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while set(made) - set(posted_ids(directory)):  # noqa: ASYNC110 - as above
+                while set(made) - set(posted_ids(directory)):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(0.3)
 
