@@ -11,7 +11,7 @@ from canopy_async._util.arguments import check_instant, check_text, check_type
 from canopy_async._util.instants import moved
 from canopy_async._walk import Span
 
-__all__ = ["AccountFilters", "AccountQuery"]
+__all__ = ["FILTERS", "AccountFilters", "AccountQuery"]
 
 _STILL_COMING: Final = timedelta(hours=1)
 """How long ago a time must be over for the events of one request to have come."""
@@ -197,3 +197,6 @@ _TEXTS: Final = (
     "environment_id",
     "q",
 )
+
+FILTERS: Final = frozenset((*_TEXTS, "action"))
+"""What narrows the log down beside the time, by the names that the API has for it."""

@@ -53,17 +53,18 @@ def encoded_filters(filters: Sequence[tuple[str, str]]) -> str:
 
 @attrs.frozen
 class LogQuery:
-    """The query of a request to the account's log, which always has bounds in time.
+    """The query of a request to the account's log: it always has the first instant.
 
     Attributes:
         since: The first instant, inclusive.
-        until: The last instant, inclusive.
+        until: The last instant, inclusive; None is the time that the server has when
+            it answers.
         cursor: The server's cursor of the page before, None for a first page.
         filters: The other filters, as `encoded_filters` returns them.
     """
 
     since: datetime
-    until: datetime
+    until: datetime | None
     cursor: str | None
     filters: str
 
@@ -73,10 +74,8 @@ class LogQuery:
         after = ""
         if self.cursor is not None:
             after = f"&cursor={quote(self.cursor, safe='')}"
-        return (
-            f"from={_text_of(self.since)}&to={_text_of(self.until)}&limit={take}"
-            f"{self.filters}{after}"
-        )
+        to = "" if self.until is None else f"&to={_text_of(self.until)}"
+        return f"from={_text_of(self.since)}{to}&limit={take}{self.filters}{after}"
 
 
 @attrs.frozen

@@ -6,16 +6,18 @@ it was handed out before. A `CheckpointStore` keeps watermarks over restarts.
 """
 
 from canopy_async._follow.account_follower import AccountFollower
+from canopy_async._follow.checkpoint_source import (
+    CheckpointSource,
+    FirstRunSource,
+    SavedCheckpoint,
+)
 from canopy_async._follow.checkpoint_store import CheckpointStore
+from canopy_async._follow.coverage import Gap
 from canopy_async._follow.discovery import Identities
 from canopy_async._follow.follow_checkpoint import (
     Batch,
-    CheckpointSource,
-    FirstRunSource,
     FollowCheckpoint,
     FollowOutcome,
-    Gap,
-    SavedCheckpoint,
 )
 from canopy_async._follow.follower import Follower
 from canopy_async._follow.options import FollowOptions, Start

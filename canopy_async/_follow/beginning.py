@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from canopy_async._follow.follow_checkpoint import (
+from canopy_async._follow.checkpoint_source import (
     CheckpointSource,
     FirstRunSource,
-    FollowCheckpoint,
     SavedCheckpoint,
 )
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async._follow.options import BEGINNING, Start
 from canopy_async.errors import CheckpointError
 

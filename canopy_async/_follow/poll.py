@@ -16,14 +16,11 @@ from typing import Final, TypeAlias
 import attrs
 
 from canopy_async._api.requests import MAX_TAKE
+from canopy_async._follow.coverage import Absence, Gap, before, front_of, not_ahead
 from canopy_async._follow.follow_checkpoint import (
     MAX_DEEP_IDS,
     Batch,
     FollowCheckpoint,
-    Gap,
-    before,
-    front_of,
-    not_ahead,
 )
 from canopy_async._follow.lateness import (
     CountAudit,
@@ -79,6 +76,9 @@ class PollMemory:
         deep_polls: When it is read further back.
         audit: What was seen of it, against what is counted.
         time: What time it is there.
+        covered: When the latest poll began that saw all it looked for, by the server's
+            clock; None where that is unknown.
+        most: The most events that the server has counted.
         unproven: Polls in a row whose read could not be proven.
         found_more: Whether one of these found ties that one before had passed by.
     """
@@ -86,8 +86,21 @@ class PollMemory:
     deep_polls: DeepPollTimer
     audit: CountAudit = attrs.field(factory=CountAudit)
     time: ServerTime = attrs.field(factory=ServerTime)
+    covered: datetime | None = None
+    most: int = 0
     unproven: int = 0
     found_more: bool = False
+
+    def note_covered(self, now: datetime | None, *, took: float, count: int) -> None:
+        """Take note of a read that saw all it looked for.
+
+        Args:
+            now: What time it is by the server's clock, None where unknown.
+            took: How many seconds ago the read began.
+            count: How many events the server counted.
+        """
+        self.covered = None if now is None else moved(now, -timedelta(seconds=took))
+        self.most = max(self.most, count)
 
     def read_again(self, *, found: bool) -> None:
         """Take note of a read that could not be proven."""
@@ -143,6 +156,7 @@ class Poll:
     until: datetime | None = None
     found: int = 0
     held: Sequence[AuditEvent] = ()
+    _reached: datetime | None = None
     _runs: list[PageReader[AuditEvent]] = attrs.field(
         factory=list[PageReader[AuditEvent]]
     )
@@ -244,10 +258,12 @@ class Poll:
             if not tail.suffices(error, rows):
                 raise
             proven = False
+        absence = self._absence(is_whole=True)  # by what was counted before
         self.known = attrs.evolve(self.known, count=run.pagination.item_count)
         if proven:
             self.memory.unproven = 0
-            found = self._to_batch(rows, truncated=not tail.passed)
+            found = self._to_batch(rows, truncated=not tail.passed, absence=absence)
+            self._note_covered()
             found = self._conclude(found)
         else:
             found = self._deliver_unproven(tail)
@@ -341,7 +357,8 @@ class Poll:
         report = run.report
         if is_first and not report.complete and report.order_observed != "asc":
             return _After.OTHER_ORDER  # newer events would come before older ones
-        batch = self._page(tail, rows, is_first=is_first)
+        batch = self._page(tail, rows, is_first=is_first, is_last=report.complete)
+        self._reached = rows[-1].created_at
         if report.proof is Proof.STRICT_KEY:
             batch = self._trim_passed(batch, rows)
         elif batch.checkpoint.floor != self.known.floor:
@@ -349,6 +366,7 @@ class Poll:
             gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
             batch = attrs.evolve(batch, gap=gap)
         if report.complete:
+            self._note_covered()
             batch = self._ended(batch, run)
         elif self.held:
             batch = attrs.evolve(batch, report=self.report(run))
@@ -415,11 +433,41 @@ class Poll:
             report=self.report(run),
         )
 
-    def _page(self, tail: Tail, rows: Sequence[AuditEvent], *, is_first: bool) -> Batch:
-        batch = self._to_batch(rows, truncated=is_first and not tail.passed)
-        if not is_first and _overtaken(self.known, tail):
+    def _page(
+        self, tail: Tail, rows: Sequence[AuditEvent], *, is_first: bool, is_last: bool
+    ) -> Batch:
+        absence = self._absence(is_whole=is_first and is_last)
+        batch = self._to_batch(
+            rows, truncated=is_first and not tail.passed, absence=absence
+        )
+        if not is_first and self._is_overtaken(tail):
             batch = attrs.evolve(batch, gap=Gap(older_than=tail.oldest_first_row))
         return batch
+
+    def _is_overtaken(self, tail: Tail) -> bool:
+        """Tell whether the list now begins after all that this read has come to."""
+        first, reached = tail.oldest_first_row, self._reached
+        return first is not None and reached is not None and first > reached
+
+    def _absence(self, *, is_whole: bool) -> Absence:
+        """Return the time for which nobody looked at the log, before this poll.
+
+        Args:
+            is_whole: Whether all rows from the floor on are looked at together. Only
+                then their number can be compared with what the log held before.
+        """
+        most = max(self.memory.most, self.known.count)
+        return Absence(
+            began=self.memory.covered,
+            ended=self.now(),
+            reach=self.lateness.deep_overlap,
+            most=most if is_whole else None,
+        )
+
+    def _note_covered(self) -> None:
+        """Take note that all was seen which was there when the poll began."""
+        took = clock() - self.began
+        self.memory.note_covered(self.now(), took=took, count=self.counted)
 
     def _trim_passed(self, batch: Batch, rows: Sequence[AuditEvent]) -> Batch:
         """Trim the checkpoint of a page that was read oldest first.
@@ -471,7 +519,11 @@ class Poll:
         memory = self.memory
         seen = list(tail.seen.values())
         ties = Counter(self.known.ids.values())
-        found = self._to_batch(seen, truncated=tail.ended and not tail.passed)
+        found = self._to_batch(
+            seen,
+            truncated=tail.ended and not tail.passed,
+            absence=self._absence(is_whole=False),
+        )
         more = any(ties[event.created_at] >= _RUN for event in found.events)
         memory.read_again(found=more)
         enough = _MOST_HEALING_POLLS if more else _HEALING_POLLS
@@ -494,13 +546,17 @@ class Poll:
             return found
         return attrs.evolve(found, gap=Gap(older_than=self.newest))
 
-    def _to_batch(self, rows: Sequence[AuditEvent], *, truncated: bool) -> Batch:
+    def _to_batch(
+        self, rows: Sequence[AuditEvent], *, truncated: bool, absence: Absence
+    ) -> Batch:
         known = self.known
         new = known.new_among(rows)
         ready = new if self.until is None else known.settled(new, self.until)
         self.found += len(new)
         self.held = new[len(ready) :]
-        return known.batch(self.identity_id, ready, rows, truncated=truncated)
+        return known.batch(
+            self.identity_id, ready, rows, truncated=truncated, absence=absence
+        )
 
     def _trimmed(
         self, checkpoint: FollowCheckpoint, seen: datetime | None
@@ -520,9 +576,3 @@ class Poll:
 def clock() -> float:
     """Return the running loop's time: seconds that go on whatever is set."""
     return asyncio.get_running_loop().time()
-
-
-def _overtaken(known: FollowCheckpoint, tail: Tail) -> bool:
-    """Tell whether the list now begins after all that was handed out."""
-    first = tail.oldest_first_row
-    return first is not None and known.newest is not None and first > known.newest

@@ -12,12 +12,11 @@ from typing import Final
 import attrs
 
 from canopy_async._api.requests import MAX_TAKE
+from canopy_async._follow.coverage import front_of, not_ahead
 from canopy_async._follow.follow_checkpoint import (
     MAX_DEEP_IDS,
     Batch,
     FollowCheckpoint,
-    front_of,
-    not_ahead,
 )
 from canopy_async._follow.lateness import DeepPollTimer, LatenessOptions, moved
 from canopy_async._follow.options import NOW, Pace, Start
@@ -174,7 +173,9 @@ class Poller:
             batch = await self._newest(MAX_TAKE, pages=None)
         if batch is None:
             raise AssertionError("unreachable")
-        self._memory.deep_polls.ran(began, batch.checkpoint.count)
+        count = batch.checkpoint.count
+        self._memory.deep_polls.ran(began, count)
+        self._memory.note_covered(self.now(), took=clock() - began, count=count)
         await self._hand_out(deliver, batch)
 
     async def _newest(self, take: int, *, pages: int | None) -> Batch | None:

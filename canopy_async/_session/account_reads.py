@@ -276,4 +276,5 @@ class AccountReads(BaseSession):
             query=query,
             limit=limit,
             concurrency=self._concurrency if concurrency is None else concurrency,
+            known=self._log_limits,
         )

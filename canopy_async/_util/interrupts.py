@@ -1,8 +1,8 @@
-"""Ctrl-C while the command line starts and ends: an end at once, without a traceback.
+"""Ctrl-C while the command line starts or ends: exit at once, without a traceback.
 
-Most of what a short command takes is importing, and an exception that is raised in
-the middle of that would be shown, or be taken for something else by what is imported.
-Nothing has begun by then that would have to be ended well.
+A short command spends most of its time importing modules. A KeyboardInterrupt raised
+in an import would be shown as a traceback, or the module that is imported would take
+it for another error. No work has begun by then, so no cleanup is needed.
 """
 
 import os
@@ -20,31 +20,34 @@ _INTERRUPTED = 130
 
 
 def is_command() -> bool:
-    """Tell whether this process is the command line, by how it was started."""
+    """Tell from ``sys.argv`` whether this process is the command ``canopy-async``."""
     name = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119 - fast
-    if name == "-m":  # while `python -m` looks for what it is to run
+    if name == "-m":  # `python -m` has not found the module to run yet
         return "canopy_async" in sys.orig_argv
     return name.startswith("canopy-async")
 
 
 def end_at_once() -> None:
-    """From now on, let Ctrl-C end the process at once, with status 130."""
+    """Make Ctrl-C end the process at once, with status 130."""
     _replace(signal.default_int_handler, _end)
 
 
 def raise_again() -> None:
-    """From now on, let Ctrl-C raise KeyboardInterrupt, as it does by default."""
+    """Make Ctrl-C raise KeyboardInterrupt again, which is Python's default."""
     _replace(_end, signal.default_int_handler)
 
 
 def _replace(before: _Handler, after: _Handler) -> None:
-    """Set a handler, unless another one is there: a shell's job may ignore Ctrl-C."""
+    """Replace the handler of Ctrl-C if it is ``before``; leave any other in place.
+
+    A job that a shell runs in the background ignores Ctrl-C, for example.
+    """
     if signal.getsignal(signal.SIGINT) is not before:
         return
     try:
         signal.signal(signal.SIGINT, after)
     except ValueError:
-        return  # not in the main thread
+        return  # only the main thread may set handlers
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

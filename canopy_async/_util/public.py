@@ -1,4 +1,4 @@
-"""The public place of a name: where users import it from, and not its file."""
+"""Making public names report the package that users import them from."""
 
 from types import FunctionType
 from typing import Any
@@ -7,10 +7,10 @@ __all__ = ["publish", "publish_methods"]
 
 
 def publish(module: str, *things: Any) -> None:
-    """Let classes and functions say that they are of a public module.
+    """Set ``__module__`` of classes and functions to the module users import from.
 
-    A traceback, a repr and a pickle then name the place that users import from, which
-    stays, and not the file, which may move.
+    Tracebacks, reprs and pickles then name the public module, which stays, and not the
+    file, which may move.
 
     Args:
         module: The public module or package.

@@ -132,9 +132,14 @@ class Seeking(_Bridging[R]):
 
     def _look_inside_ties(self) -> None:
         """Give up starting before a run that no window can bridge."""
-        state = self._state
-        if _ties_here(state, self._seek.fills) is not None:
-            self._seek.look_inside(state.cover.position.end - state.plan.overlap)
+        state, plan = self._state, self._state.plan
+        if _ties_here(state, self._seek.fills) is None:
+            return
+        end = state.cover.position.end
+        position = end - plan.overlap
+        if plan_window(position, plan.max_take).end <= end:  # it shows nothing new
+            position = end - 1
+        self._seek.look_inside(position)
 
 
 class SamplingTies(_Bridging[R]):

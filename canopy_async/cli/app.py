@@ -36,7 +36,21 @@ _USAGE_ERROR: Final = cast("type[typer.BadParameter]", typer.BadParameter.__mro_
 
 
 class _Help:
-    """Help whose reader may go away."""
+    """Help whose reader may go away, and which is quick."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, with ``False`` for the default of flags without one.
+
+        Typer loads pydantic to check any value that is not a bool, and that takes as
+        long as all else that a wrong usage needs. A pair of flags, as
+        ``--json/--table``, keeps None, by which it tells that neither was given.
+        """
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            is_flag = getattr(parameter, "is_bool_flag", False)
+            if is_flag and not parameter.secondary_opts and parameter.default is None:
+                parameter.default = False
+        return parameters
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, and end as every command does at a closed pipe."""

@@ -34,7 +34,9 @@ def chosen_ids(
     """
     if (bool(named), path is not None, is_all).count(True) != 1:
         raise typer.BadParameter(
-            "name some, or pass --from FILE, or --all", param_hint="IDENTITY"
+            "name some, or pass --from FILE, or --all; or --log for the account's own"
+            " log",
+            param_hint="IDENTITY",
         )
     if is_all:
         return None

@@ -11,7 +11,7 @@ from canopy_async.cli.terminal.exit import INCOMPLETE, complain
 from canopy_async.cli.terminal.render import one_line, visible
 from canopy_async.export import RunResult
 
-__all__ = ["counted", "tell_of_result"]
+__all__ = ["counted", "tell_of_log", "tell_of_result"]
 
 _MOST_NAMED: Final = 100
 """Failures that are listed; the manifest has all of them."""
@@ -41,6 +41,67 @@ def tell_of_result(
         f"{visible(str(directory))}: {counted(result.events, 'new event')}"
         f"{_late(result.late)} into {into}; identities: {_identities(result)}"
     )
+    _tell_of_time(result, until)
+    if result.gaps:
+        complain(
+            f"{counted(len(result.gaps), 'identity', 'identities')} with a gap: the"
+            " server had deleted all events that were known, and maybe others that"
+            f" were never read; {one_line(result.gaps[0])} first"
+        )
+    _tell_of_failures(result.failures, secret=secret)
+
+
+def tell_of_log(
+    result: RunResult,
+    directory: object,
+    *,
+    into: str,
+    until: datetime | None,
+    secret: str,
+) -> None:
+    """Say what a run of an export of an account's own log did, and what it lacks.
+
+    Args:
+        result: What the run did.
+        directory: Where the export is.
+        into: What it has written, in words.
+        until: The first instant that was not wanted, None where all are.
+        secret: What no line may show.
+
+    Raises:
+        typer.Exit: The log could not be read to its end.
+    """
+    typer.echo(
+        f"{visible(str(directory))}: {counted(result.events, 'new event')}"
+        f"{_late(result.late)} into {into}; the account's own log: {_log(result)}"
+    )
+    _tell_of_time(result, until)
+    if result.gaps:
+        complain(
+            "the log has a gap: the server had deleted all events that were known, and"
+            " maybe others that were never read"
+        )
+    for error in result.failures.values():
+        complain(str(error), secret=secret)
+        complain(
+            "the log could not be read to its end: run it again to go on with what is"
+            " left"
+        )
+        raise typer.Exit(INCOMPLETE)
+
+
+def _log(result: RunResult) -> str:
+    """Say what became of an account's own log."""
+    if result.skipped:
+        return "read to the end before"
+    if result.failures:
+        return "not read to the end"
+    proof = "complete by the proof 'cursor'" if result.complete else "not proven"
+    return f"read to the end, {proof}"
+
+
+def _tell_of_time(result: RunResult, until: datetime | None) -> None:
+    """Say how far an export reaches."""
     if result.as_of is not None:
         typer.echo(f"Covered as of {_instant(result.as_of)}, by the server's clock.")
     if result.unsettled_from is not None and until is not None:
@@ -49,13 +110,6 @@ def tell_of_result(
             " may still be committed late, and no run of this export looks for them."
             " Without --until, the next run does."
         )
-    if result.gaps:
-        complain(
-            f"{counted(len(result.gaps), 'identity', 'identities')} with a gap: the"
-            " server had deleted all events that were known, and maybe others that"
-            f" were never read; {one_line(result.gaps[0])} first"
-        )
-    _tell_of_failures(result.failures, secret=secret)
 
 
 def _identities(result: RunResult) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from canopy_async._tables.columns import IDENTITY_ID
 from canopy_async.export.data_keys import KEY_COLUMNS, Key, microseconds
 from canopy_async.export.writers.csv_ import unguarded
 from canopy_async.export.writers.parquet import import_pyarrow
@@ -48,7 +49,7 @@ class Row(msgspec.Struct, gc=False):
     """One event of an identity, as far as a report needs it.
 
     Attributes:
-        identity_id: The identity whose log it is in.
+        identity_id: The identity whose log it is in; empty in an account's log.
         id: The event's id.
         created_at: When it was, in microseconds since 1970 in UTC.
         actor_type: What kind of actor did it.
@@ -81,7 +82,7 @@ class Row(msgspec.Struct, gc=False):
 class Line(msgspec.Struct, gc=False):
     """The rows of a file of JSON lines."""
 
-    identity_id: str
+    identity_id: str | None
     id: str
     created_at: AwareDatetime
     actor_type: str
@@ -238,6 +239,8 @@ class LineBatch(_ListBatch):
     def listed(self, name: str) -> list[Any]:
         """Return a field of each row."""
         values = list(map(attrgetter(name), self._lines))
+        if name == IDENTITY_ID:
+            return [value or "" for value in values]
         return list(map(microseconds, values)) if name == _CREATED_AT else values
 
     def taken(self, places: Iterable[int]) -> "LineBatch":
@@ -293,6 +296,10 @@ class ArrowBatch:
         self._compute: Final[Any] = import_module("pyarrow.compute")
         instants = batch.column(_CREATED_AT).cast("int64")
         others = batch.drop_columns([_CREATED_AT])
+        place = others.schema.get_field_index(IDENTITY_ID)
+        if others.column(place).null_count:
+            filled = self._compute.fill_null(others.column(place), "")
+            others = others.set_column(place, IDENTITY_ID, filled)
         self._table: Final = arrow.Table.from_batches([others]).append_column(
             _CREATED_AT, instants
         )

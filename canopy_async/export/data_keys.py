@@ -25,7 +25,9 @@ from canopy_async.models import AwareDatetime
 __all__ = ["KEY_COLUMNS", "LONGEST_LINE", "Key", "microseconds", "read_keys"]
 
 Key: TypeAlias = tuple[str, int, str]
-"""An identity, an instant in microseconds since 1970, and the id of an event."""
+"""An identity, an instant in microseconds since 1970, and the id of an event.
+
+The identity of a row of an account's log, which is null, is an empty text here."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -38,7 +40,7 @@ LONGEST_LINE: Final = 1 << 28
 
 
 class _Line(msgspec.Struct, gc=False):
-    identity_id: str
+    identity_id: str | None
     created_at: AwareDatetime
     id: str
 
@@ -79,7 +81,7 @@ def _from_lines(
     with unpack(path) as stream:
         for lines in _whole_lines(stream):
             for line in decode(lines):
-                yield line.identity_id, microseconds(line.created_at), line.id
+                yield line.identity_id or "", microseconds(line.created_at), line.id
 
 
 def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
@@ -139,7 +141,7 @@ def _from_columns(path: Path) -> Iterator[Key]:
         for batch in file.iter_batches(columns=list(KEY_COLUMNS)):
             whose, instants, event_ids = map(batch.column, KEY_COLUMNS)
             yield from zip(
-                whose.to_pylist(),
+                (identity_id or "" for identity_id in whose.to_pylist()),
                 instants.cast(arrow.int64()).to_pylist(),
                 event_ids.to_pylist(),
                 strict=True,

@@ -132,6 +132,7 @@ class FileCheck:
     def __init__(self, header: Header, problems: Problems) -> None:
         self._since: Final = _microseconds(header.since)
         self._until: Final = _microseconds(header.until)
+        self._log_key: Final = header.log_key
         self._problems: Final = problems
         self._standings: Final = Standings()
         self._readings: dict[str, _Reading] = {}
@@ -207,7 +208,8 @@ class FileCheck:
 
     def _sorted_out(self, name: str, keys: Iterable[Key]) -> dict[str, _Part]:
         parts: dict[str, _Part] = {}
-        for identity_id, at, event_id in keys:
+        for whose, at, event_id in keys:
+            identity_id = whose or self._log_key or ""
             place = (at, event_id)
             part = parts.get(identity_id)
             if part is None:

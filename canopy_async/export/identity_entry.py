@@ -57,7 +57,7 @@ class IdentityEntry:
     """The state of one identity: by one commit, or by all of them.
 
     Attributes:
-        id: The identity.
+        id: The identity; ``account:`` and the account's slug for an account's log.
         events: How many of its events: those of the commit, or all.
         first: The first of these rows, None where there are none.
         last: The last of these rows.

@@ -188,6 +188,8 @@ class Journal:
 def _named(asked: Asked) -> str:
     if asked.kind == "all":
         return "all identities"
+    if asked.kind == "log":
+        return "the account's own log"
     if asked.kind == "selection":
         return "a selection of identities"
     narrowed = (asked.filter or {}).items()

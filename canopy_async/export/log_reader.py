@@ -1,28 +1,34 @@
 """The logs of an export, read, written and committed side by side."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from types import TracebackType
+from typing import Any, Final, Literal, Protocol, Self
 
 import attrs
 
-from canopy_async._fanout.fanout import FanOut
-from canopy_async._fanout.results import IdentityBatch, IdentityOutcome
+from canopy_async._fanout.results import (
+    FanOutProgress,
+    IdentityBatch,
+    IdentityOutcome,
+)
+from canopy_async._tables.columns import EventsOfOne
 from canopy_async._transport.server_clock import check_is_over
-from canopy_async.errors import CheckpointError, ExportError
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
 from canopy_async.export.manifest_records import Commit, Header
 from canopy_async.export.one_thread import OneThread, finished
 from canopy_async.export.pending import OpenLog, Pending
 from canopy_async.export.progress import ExportProgress
-from canopy_async.export.writers import FORMATS
+from canopy_async.export.writers import FORMATS, LOG_FORMATS
 from canopy_async.models import AuditEvent
 from canopy_async.session import CanopySession
 
-__all__ = ["Clock", "LogReader", "ReadLimits"]
+__all__ = ["Clock", "LogReader", "ReadLimits", "Reading"]
 
 LEAST_ROW_BYTES: Final = 100
 """Bytes of a row in a file at least: more rows than fit are not held back."""
@@ -49,6 +55,46 @@ class Clock:
         """Return what time it was at an instant of the loop's clock."""
         ago = asyncio.get_running_loop().time() - instant
         return self.now() - timedelta(seconds=ago)
+
+
+class Reading(Protocol):
+    """A read of logs: a `FanOut`, or what reads the log of an account."""
+
+    @property
+    def progress(self) -> FanOutProgress:
+        """The progress of the read."""
+        ...
+
+    @property
+    def checkpoints(self) -> Mapping[str, Checkpoint | None]:
+        """The place in each log that is open."""
+        ...
+
+    @property
+    def failures(self) -> Mapping[str, CanopyError]:
+        """The error of each log that could not be read."""
+        ...
+
+    async def next_batch(self) -> IdentityBatch | None:
+        """Return the next events of some log, None at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """End what is still being read."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Return the read itself."""
+        ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End what is still being read."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +157,8 @@ class LogReader:
         self._header: Final = header
         query = header.query
         self._query: Final = attrs.evolve(query, until=limits.until or query.until)
-        self._format: Final = FORMATS[header.format]
+        formats = FORMATS if header.log_key is None else LOG_FORMATS
+        self._format: Final = formats[header.format]
         self._most_rows: Final = min(
             self._format.chunk_rows, max(1, limits.max_file_bytes // LEAST_ROW_BYTES)
         )
@@ -133,33 +180,39 @@ class LogReader:
         self.clock: Final = Clock(session)
         self._pending: Final = Pending(goes_on=header.until is None, at=self.clock.at)
 
-    async def read(self, ids: AsyncGenerator[str]) -> FanOut:
+    async def read(self, ids: AsyncGenerator[str]) -> Reading:
         """Read these identities, each to its end; commit all that is new.
 
         Args:
             ids: The identities, each once.
 
         Returns:
-            The fan-out that has read them, which is over.
+            The read, which is over.
 
         Raises:
             CanopyError: The read can't go on. What was handed out is committed.
         """
         self._put_off()
-        async with aclosing(self._wanted(ids)) as wanted:
-            fan_out = self._session.fan_out(
-                wanted,
-                on_error="collect",
-                width=self._limits.width,
-                resume=self._resume,
-                since_each=self._since,
-                on_end=self._ended,
-                limit=self._limits.events_each,
-                **self._query.options,
-            )
-            async with fan_out:
-                await self._read_all(fan_out)
-        return fan_out
+        async with aclosing(self._wanted(ids)) as wanted, self._open(wanted) as reading:
+            await self._read_all(reading)
+        return reading
+
+    def _open(self, wanted: AsyncGenerator[str]) -> Reading:
+        """Return the read of all that is wanted; nothing is sent before it is read."""
+        return self._session.fan_out(
+            wanted,
+            on_error="collect",
+            width=self._limits.width,
+            resume=self._resume,
+            since_each=self._since,
+            on_end=self._ended,
+            limit=self._limits.events_each,
+            **self._query.options,
+        )
+
+    def _page(self, identity_id: str, events: Sequence[AuditEvent]) -> EventsOfOne:
+        """Return events as a format encodes them."""
+        return IdentityBatch(identity_id, events)
 
     @property
     def skipped(self) -> int:
@@ -193,7 +246,7 @@ class LogReader:
         name = outcome.identity_id
         del self._resume[name], self._since[name]
         log = self._logs.pop(name)
-        log.note_begin(self.clock.at(log.began))
+        self._note_begin(log)
         log.left = self._left(outcome)
         self._pending.end(log, outcome)
         self.complete += log.is_proven_by(outcome)
@@ -207,41 +260,42 @@ class LogReader:
             return "limit"
         return "until" if self._limits.until is not None else None
 
-    async def _read_all(self, fan_out: FanOut) -> None:
+    async def _read_all(self, reading: Reading) -> None:
         try:
-            while (batch := await self._next_batch(fan_out)) is not None:
-                await self._take(fan_out, batch)
-            await self._commit(fan_out)
+            while not await self._read_until_due(reading):
+                await self._commit_if_possible(reading)
+                self._tell(reading)
+            await self._commit(reading)
         except BaseException:
-            await fan_out.aclose()
+            await reading.aclose()
             # What ended it is what is raised, also where this fails.
             with suppress(ExportError, CheckpointError):
-                await self._commit(fan_out)
+                await self._commit(reading)
             raise
-        self._tell(fan_out)
+        self._tell(reading)
 
-    async def _next_batch(self, fan_out: FanOut) -> IdentityBatch | None:
-        """Return the next events; commit in time while they don't come."""
-        while True:
-            limit = asyncio.timeout_at(self._deadline)
-            try:
-                async with limit:
-                    return await fan_out.next_batch()
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-            await self._commit_if_possible(fan_out)
-            self._tell(fan_out)
+    async def _read_until_due(self, reading: Reading) -> bool:
+        """Read on until a commit is due; tell whether all was read before."""
+        limit = asyncio.timeout_at(self._deadline)
+        try:
+            async with limit:
+                while (batch := await reading.next_batch()) is not None:
+                    await self._take(batch)
+                    if self._is_due():
+                        return False
+                    self._tell(reading)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return False
+        return True
 
-    async def _take(self, fan_out: FanOut, batch: IdentityBatch) -> None:
+    async def _take(self, batch: IdentityBatch) -> None:
         # First of all, and at once: from here on, a commit includes it.
         self._add(self._logs[batch.identity_id], batch.events)
         if self._chunk_rows >= self._most_rows:
             await self._written()
             self._writing = self._thread.start(self._target.write, *self._take_chunk())
-        if self._is_due():
-            await self._commit_if_possible(fan_out)
-        self._tell(fan_out)
 
     def _check_until(self) -> None:
         """Refuse an end that is in the future, once an answer has told the time.
@@ -255,17 +309,20 @@ class LogReader:
 
     def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
         self._check_until()
-        if log.look_back.began is None:
-            log.look_back.began = self.clock.at(log.began)
+        self._note_begin(log)
         late = log.look_back.late
         new = log.take(events)
         if new:
             self._pending.add(log)
             # At once, while the rows are in the processor's cache.
-            self._chunk.append(self._format.encode(IdentityBatch(log.identity_id, new)))
+            self._chunk.append(self._format.encode(self._page(log.identity_id, new)))
             self._chunk_rows += len(new)
             self._events += len(new)
             self._late += log.look_back.late - late
+
+    def _note_begin(self, log: OpenLog) -> None:
+        is_told = self._session.server_time is not None
+        log.note_begin(self.clock.at(log.began), is_told=is_told)
 
     def _is_due(self) -> bool:
         return (
@@ -274,23 +331,27 @@ class LogReader:
             or asyncio.get_running_loop().time() >= self._deadline
         )
 
-    async def _commit_if_possible(self, fan_out: FanOut) -> None:
+    async def _commit_if_possible(self, reading: Reading) -> None:
         # Among very many events of one instant, no place can be written down;
         # after them one can.
         with suppress(CheckpointError):
-            await self._commit(fan_out)
+            await self._commit(reading)
 
-    async def _commit(self, fan_out: FanOut) -> None:
+    async def _commit(self, reading: Reading) -> None:
         """Make final all that was handed out so far."""
         await self._written()
         self._put_off()
         if not self._pending:
             return
         # No await in between: rows and what is said of them belong together.
-        commit = self._pending.take(fan_out.checkpoints, self.clock.now())
+        commit = self._pending.take(reading.checkpoints, self.clock.now())
         chunk, rows = self._take_chunk()
-        await self._thread.do(self._write_and_commit, chunk, rows, commit)
-        self._journal.add(commit)
+        work = self._thread.start(self._write_and_commit, chunk, rows, commit)
+        try:
+            await finished(work)
+        finally:
+            if work.exception() is None:  # also where this is cancelled meanwhile
+                self._journal.add(commit)
 
     def _write_and_commit(
         self, chunk: Sequence[Any], rows: int, commit: Commit
@@ -314,10 +375,10 @@ class LogReader:
         if writing is not None:
             await finished(writing)
 
-    def _tell(self, fan_out: FanOut) -> None:
+    def _tell(self, reading: Reading) -> None:
         if self._on_progress is None:
             return
-        progress = fan_out.progress
+        progress = reading.progress
         self._on_progress(
             ExportProgress(
                 done=progress.done,

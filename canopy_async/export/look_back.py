@@ -3,24 +3,39 @@
 An event may be committed a little after its ``created_at``, behind rows that were
 read already. So a read that goes on begins a while before the newest event that
 was seen, at the look-back, and what is new is told by the ids that are known from
-there on. They are kept as a `FollowCheckpoint`, as a follower keeps them.
+there on. They are kept as a `FollowCheckpoint`, as a follower keeps them, and both go
+by the rules of `canopy_async._follow.coverage`. Three things differ, and for a reason:
+
+- A follower knows what is left of a log before its look-back, and says a gap only where
+  nothing is. An export reads from its look-back on, and so it also says a gap where the
+  known events were deleted one by one.
+- A follower looks back from where the events come that it has seen last, and keeps some
+  of these however old they are. It may not be told the time. An export looks back from
+  the newest event that is not ahead of the server's time, so that its manifest names
+  few ids of each of its many logs. Where no answer tells the time, an export does as a
+  follower does.
+- A follower keeps fewer ids, as it saves them with each batch, and all of one instant.
+  An export has to name the ids of two reads at once, and lets go of an instant that has
+  more than `MOST_KEPT`.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
-from canopy_async._follow.follow_checkpoint import (
-    MAX_IDS,
-    FollowCheckpoint,
+from canopy_async._follow.coverage import (
+    MOST_WITNESSES,
+    Absence,
+    Dated,
     Gap,
     before,
+    front_of,
     later,
 )
+from canopy_async._follow.follow_checkpoint import MAX_IDS, FollowCheckpoint
 
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 
@@ -31,17 +46,7 @@ are known as well, and all of them have to fit into one `FollowCheckpoint`."""
 _TICK: Final = timedelta.resolution
 
 
-class _Event(Protocol):
-    """The fields of an event that the look-back needs."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def created_at(self) -> datetime: ...
-
-
-_E = TypeVar("_E", bound=_Event)
+_E = TypeVar("_E", bound=Dated)
 
 
 @attrs.frozen
@@ -67,9 +72,15 @@ class LookBack:
         covered: Up to when these have covered the log, by the server's clock.
         began: When this read began, by the server's clock: what is committed
             from then on may be missing from it.
+        counted: The most events that the log was ever known to hold; None where that
+            is unknown.
+        resumes: Whether this read goes on in the middle of an earlier one, so that it
+            does not see what lies before.
 
     Attributes:
         late: How many of the new events are dated before ``covered``.
+        is_told: Whether answers have told ``began``. If not, it is the time of this
+            machine, which may be wrong.
     """
 
     def __init__(
@@ -80,6 +91,8 @@ class LookBack:
         known: FollowCheckpoint | None = None,
         covered: datetime | None = None,
         began: datetime | None = None,
+        counted: int | None = None,
+        resumes: bool = False,
     ) -> None:
         self._base: Final = known or FollowCheckpoint(scope=scope)
         self._span: Final = span
@@ -90,8 +103,13 @@ class LookBack:
         self._newest = self._base.newest
         self._top: datetime | None = None
         self._dropped: datetime | None = None
-        self._has_seen_known = False
-        self._oldest_new: datetime | None = None
+        self._reached: datetime | None = None
+        self._counted: Final = counted
+        self._resumes: Final = resumes
+        self._remains: Final = self._base.remains(Absence())
+        # Of those that were seen last, where no answer tells the time.
+        self._last_seen: list[datetime] = []
+        self.is_told = True
         self.began = began
         self.late = 0
 
@@ -104,12 +122,12 @@ class LookBack:
         if not events:
             return events
         self._note_top(events)
+        self._remains.absence = self._absence
+        self._remains.see(events)
         known = self._base.ids
         new: Sequence[_E] = events
         if known:
             new = [event for event in events if event.id not in known]
-            if len(new) < len(events) and not self._has_seen_known:
-                self._has_seen_known = any(map(self._is_witness, events))
         if new:
             self._keep(new)
         return new
@@ -118,6 +136,9 @@ class LookBack:
         """Return what is known once the log was read to its end."""
         floor = self._complete_from()
         grown = self._grown()
+        if self._remains.is_empty and not self._resumes:
+            self._remains.absence = self._absence
+            grown = grown.emptied(self._remains)
         return _narrowed(grown if floor is None else grown.without_older(floor))
 
     def known_so_far(self) -> FollowCheckpoint:
@@ -150,55 +171,44 @@ class LookBack:
     def gap(self) -> Gap | None:
         """The gap that is possible once the log was read from the look-back on.
 
-        The server deletes the oldest events first. Where none of the known ones
-        is left, it may have deleted newer ones, too, that were never read. One that
-        was dated ahead of its time outlasts those, and tells nothing.
-
-        There is none where the known ones had been kept for so long, when the log was
-        read before, that what has come since can't be as old yet: a quiet log loses
-        its last events in time, and no other with them.
+        There is none where the look-back begins after all that is known: so many events
+        were of one instant that none of their ids was kept.
         """
-        if not self._base.ids or self._has_seen_known or self._are_kept_for_long:
+        newest, floor = self._base.newest, self._base.floor
+        if newest is not None and floor is not None and floor > newest:
             return None
-        return Gap(older_than=self._oldest_new)
+        self._remains.absence = self._absence
+        return self._remains.gap
 
-    def _note_top(self, events: Sequence[_Event]) -> None:
+    @property
+    def _absence(self) -> Absence:
+        """The time for which nobody looked at the log."""
+        return Absence(
+            began=self._covered if self.is_told else None,
+            ended=self.began,
+            reach=self._span,
+            most=self._counted,
+        )
+
+    def _note_top(self, events: Sequence[Dated]) -> None:
         """Note the newest row, but for those that are dated ahead of their time."""
         top = max(events[0].created_at, events[-1].created_at)
+        if not self.is_told:
+            self._note_seen(events)
         if self.began is None or top <= self.began:
             self._top = later(self._top, top)
             return
         due = [e.created_at for e in events if e.created_at <= self.began]
         self._top = later(self._top, max(due, default=None))
 
-    def _is_witness(self, event: _Event) -> bool:
-        """Tell whether an event was known, and newer ones would be deleted after it."""
-        return event.id in self._base.ids and (
-            not self._knows_due or not self._is_ahead(event.created_at)
-        )
+    def _note_seen(self, events: Sequence[Dated]) -> None:
+        known = self._base.ids
+        dates = [event.created_at for event in events if event.id not in known]
+        self._last_seen = sorted(self._last_seen + dates)[-MOST_WITNESSES:]
 
-    @cached_property
-    def _knows_due(self) -> bool:
-        return not all(map(self._is_ahead, self._base.ids.values()))
-
-    def _is_ahead(self, created_at: datetime) -> bool:
-        """Tell whether an event was dated ahead of its time when it was read."""
-        return self._covered is not None and created_at > self._covered
-
-    @property
-    def _are_kept_for_long(self) -> bool:
-        """Whether events are kept until long after the next read."""
-        if self._covered is None or self.began is None:
-            return False
-        kept_for = self._covered - min(self._base.ids.values())
-        # The oldest that can have come since was dated so long before this read.
-        return kept_for >= self._span + (self.began - self._covered)
-
-    def _keep(self, new: Sequence[_Event]) -> None:
+    def _keep(self, new: Sequence[Dated]) -> None:
         keys = [event.created_at for event in new]
         earliest, latest = min(keys), max(keys)
-        if self._oldest_new is None or earliest < self._oldest_new:
-            self._oldest_new = earliest
         if self._covered is not None and earliest < self._covered:
             self.late += sum(key < self._covered for key in keys)
         self._newest = later(self._newest, latest)
@@ -228,13 +238,24 @@ class LookBack:
         the newest event that is known. Rows that are dated ahead of their time don't
         count, as what comes next is dated before them.
         """
-        known_from = self._base.floor
-        top = self._base.newest if self._top is None else self._top
+        top = self._top_by_time() if self.is_told else self._top_by_witnesses()
         if top is None:
-            return known_from
-        if self.began is not None:
-            top = min(top, self.began)
-        return later(known_from, before(top, self._span))
+            return self._base.floor
+        return later(self._base.floor, before(top, self._span))
+
+    def _top_by_time(self) -> datetime | None:
+        top = self._base.newest if self._top is None else self._top
+        return top if top is None or self.began is None else min(top, self.began)
+
+    def _top_by_witnesses(self) -> datetime | None:
+        """Return where events come, by those that were seen last.
+
+        It does not go back while a read goes on: what was let go of stays so.
+        """
+        seen = [*self._base.ids.values(), *self._last_seen][-MOST_WITNESSES:]
+        if seen:
+            self._reached = later(self._reached, front_of(seen, self._span))
+        return self._reached
 
     def _complete_from(self) -> datetime | None:
         """Return from where on all ids are known that this read has come to."""
@@ -245,7 +266,8 @@ class LookBack:
         ids = dict(self._base.ids)
         for part in self._parts:
             ids.update(zip(part.ids, part.keys, strict=True))
-        return attrs.evolve(self._base, newest=self._newest, ids=ids)
+        kept = None if self._remains.has_rows else self._base.kept
+        return attrs.evolve(self._base, newest=self._newest, ids=ids, kept=kept)
 
 
 def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:

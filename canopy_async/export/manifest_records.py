@@ -14,7 +14,7 @@ from canopy_async.export.identity_entry import (
     IdentityEntry,
     IdentityState,
 )
-from canopy_async.export.manifest_header import VERSION, Header, scope_of_export
+from canopy_async.export.manifest_header import VERSION, Header, Source, scope_of_export
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof
 
@@ -34,12 +34,13 @@ __all__ = [
     "IdentityState",
     "Listed",
     "Record",
+    "Source",
     "dump_line",
     "load_line",
     "scope_of_export",
 ]
 
-Coverage: TypeAlias = Literal["all", "listing", "selection"]
+Coverage: TypeAlias = Literal["all", "listing", "selection", "log"]
 Outcome: TypeAlias = Literal["finished", "stopped", "failed"]
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -54,7 +55,8 @@ class Asked:
     Attributes:
         kind: ``all``: all identities of the account, as it lists them.
             ``listing``: those of the account's list that a filter leaves.
-            ``selection``: ids that the caller named.
+            ``selection``: ids that the caller named. ``log``: no identities, but the
+            log of the account.
         filter: The filter of a listing.
     """
 
@@ -99,7 +101,7 @@ class Listed:
         prev: The sha256 of the line before it.
         at: When the last of them was known, by the server's clock where an
             answer has told it.
-        identities: How many different identities these are.
+        identities: How many different identities these are; 1 for an account's log.
         sha256: The hash of their ids, sorted by code points, each followed by a
             line feed.
         complete: Whether that is proven to be the whole list of the account. Of

@@ -22,7 +22,7 @@ from canopy_async.report import Proof
 
 __all__ = ["OpenLog", "Pending"]
 
-_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID))
+_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID, Proof.CURSOR))
 """What proves each row of a read before the read is at its end."""
 
 
@@ -97,6 +97,8 @@ class OpenLog:
             known=known,
             covered=before.as_of,
             began=before.began,
+            counted=before.counted,
+            resumes=before.checkpoint is not None,
         )
         return cls(
             identity_id=identity_id,
@@ -159,7 +161,8 @@ class OpenLog:
         Raises:
             CheckpointError: Too many events share one instant to be named.
         """
-        self.note_begin(began)
+        if self.look_back.began is None:
+            self.look_back.began = began
         error, report = outcome.error, outcome.report
         if error is not None:
             failed = self.entry(outcome.checkpoint)
@@ -203,8 +206,14 @@ class OpenLog:
             and entry.known == self.before.known
         )
 
-    def note_begin(self, began: datetime) -> None:
-        """Take note of when the read began, by the server's clock."""
+    def note_begin(self, began: datetime, *, is_told: bool) -> None:
+        """Take note of when the read began.
+
+        Args:
+            began: When, by the server's clock, or by this machine's.
+            is_told: Whether it is the server's.
+        """
+        self.look_back.is_told = is_told
         if self.look_back.began is None:
             self.look_back.began = began
 

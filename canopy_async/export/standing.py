@@ -34,6 +34,8 @@ class Standing:
         since: The ``since`` of the read that is gone on with.
         began: When that read began, by the server's clock; None where the next
             one is a read of its own.
+        counted: The most events that the server has counted in its log; None where it
+            has said nothing.
     """
 
     state: IdentityState = "open"
@@ -43,6 +45,7 @@ class Standing:
     checkpoint: str | None = None
     since: datetime | None = None
     began: datetime | None = None
+    counted: int | None = None
 
     def after(self, entry: IdentityEntry) -> "Standing":
         """Return where the identity stands after a commit."""
@@ -55,6 +58,7 @@ class Standing:
             checkpoint=entry.checkpoint,
             since=entry.since,
             began=entry.began,
+            counted=max(filter(None, (self.counted, entry.counted)), default=None),
         )
 
     @property

@@ -1,7 +1,7 @@
 """The verdict on an export as a whole: finished, unfinished or damaged."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -70,9 +70,10 @@ class Verdict:
         status: Whether it is finished, unfinished or damaged.
         left_of_run: What the last run has left undone, a sentence each.
         left_of_identities: Which identities are not finished or not proven, a
-            sentence each.
+            sentence each; of an account's log, what is not.
         asked: Which identities the last run was asked for; None where the
             manifest is of version 1, which did not keep it.
+        filters: Which events of an account's log were asked for; None for all.
         identities: How many identities these are; None where that is not known.
         covered: How many of these are proven complete.
         failed: How many identities failed, whichever run was asked for them.
@@ -89,6 +90,7 @@ class Verdict:
     left_of_run: tuple[str, ...]
     left_of_identities: tuple[str, ...]
     asked: Asked | None
+    filters: Mapping[str, str] | None = None
     identities: int | None
     covered: int
     failed: int
@@ -99,15 +101,23 @@ class Verdict:
     as_of: datetime | None
 
     @property
+    def is_of_log(self) -> bool:
+        """Whether the export is of an account's own log, and not of identities."""
+        return self.asked is not None and self.asked.kind == "log"
+
+    @property
     def left(self) -> tuple[str, ...]:
         """The sentences on what is not finished or not proven."""
         return self.left_of_run + self.left_of_identities
 
     @property
     def scope(self) -> str:
-        """The identities that the export is of, in words."""
+        """What the export is of, in words."""
         if self.asked is None:
             return "identities that version 1 kept no count of"
+        if self.is_of_log:
+            named = ", ".join(f"{k}={v}" for k, v in (self.filters or {}).items())
+            return f"the account's own log{f', events with {named}' if named else ''}"
         number = "" if self.identities is None else f"{self.identities:,} "
         noun = f"{number}{'identity' if self.identities == 1 else 'identities'}"
         if self.asked.kind == "all":
@@ -137,7 +147,9 @@ def verdict_on(manifest: Manifest, *, is_damaged: bool, activity: Activity) -> V
     )
     last = manifest.runs[-1] if manifest.runs else None
     of_run = tuple(_left_of_run(manifest, activity))
-    of_identities = tuple(_left_of_identities(counts, last))
+    is_of_log = manifest.header.log_key is not None
+    left = _left_of_log(counts) if is_of_log else _left_of_identities(counts, last)
+    of_identities = tuple(left)
     is_finished = not of_run and not of_identities
     status = Status.FINISHED if is_finished else Status.UNFINISHED
     listed = None if last is None else last.listed
@@ -146,6 +158,7 @@ def verdict_on(manifest: Manifest, *, is_damaged: bool, activity: Activity) -> V
         left_of_run=of_run,
         left_of_identities=of_identities,
         asked=None if last is None else last.begin.asked,
+        filters=manifest.header.filters,
         identities=None if listed is None else listed.identities,
         covered=counts.covered,
         failed=counts.failed,
@@ -187,6 +200,8 @@ def _left_of_run(manifest: Manifest, activity: Activity) -> Iterator[str]:
             "The last line of the manifest is cut short, as by a process that was"
             " killed while it wrote."
         )
+    if manifest.header.log_key is not None:
+        return
     if last.listed is None:
         yield (
             "How many identities there are is not known yet."
@@ -226,6 +241,20 @@ def _left_of_identities(counts: _Counts, last: RunEntry | None) -> Iterator[str]
             yield f"Identities {words}: {count:,}{total}."
 
 
+def _left_of_log(counts: _Counts) -> Iterator[str]:
+    """Yield why the log of an account is not finished, or not proven."""
+    known = counts.covered + counts.failed + counts.open + counts.unproven
+    for is_so, words in (
+        (counts.failed, "could not be read to its end"),
+        (counts.open, "is not read to its end"),
+        (counts.unproven, "was read without a proof"),
+        (not known, "is not begun"),
+        (counts.gaps, "has a gap, where the server had deleted events before"),
+    ):
+        if is_so:
+            yield f"The log of the account {words}."
+
+
 _OLD: Final = 1
 
 
@@ -239,6 +268,8 @@ def command_to_go_on(directory: str, manifest: Manifest) -> str:
     header = manifest.header
     asked = manifest.runs[-1].begin.asked if manifest.runs else None
     which = ["--all"] if asked is None or asked.kind == "all" else ["--from", "IDS.txt"]
+    if header.log_key is not None:
+        which = ["--log"]
     options = {
         "--out": directory,
         "--account": header.account,
@@ -249,6 +280,10 @@ def command_to_go_on(directory: str, manifest: Manifest) -> str:
         "--q": header.q,
     }
     named = [it for name, value in options.items() if value for it in (name, value)]
+    for name, value in (header.filters or {}).items():
+        flag = f"--{name.replace('_', '-')}"
+        values = value.split(",") if name == "action" else [value]
+        named += [it for one in values for it in (flag, one)]
     return shlex.join(["canopy-async", "export", *which, *named])
 
 

@@ -16,7 +16,7 @@ from canopy_async.export.file_check import MAX_PROBLEMS, FileCheck, Problems, pa
 from canopy_async.export.files import is_locked
 from canopy_async.export.manifest import Manifest, ManifestBuilder, opened
 from canopy_async.export.manifest_chain import MANIFEST, ManifestReader
-from canopy_async.export.manifest_records import Commit, FileEntry
+from canopy_async.export.manifest_records import Commit, FileEntry, Source
 from canopy_async.export.mirror import Mirror, mirrored
 from canopy_async.export.names import is_data_file, partial_names
 from canopy_async.export.sums import SUMS, load_sums, sums_of
@@ -27,6 +27,7 @@ from canopy_async.export.verdict import (
     command_to_go_on,
     verdict_on,
 )
+from canopy_async.report import Proof
 
 __all__ = ["MAX_PROBLEMS", "Checked", "VerifyResult", "check_export", "verify"]
 
@@ -44,7 +45,8 @@ class VerifyResult:
         status: ``finished``: whole, proven and as it was written. ``unfinished``:
             as it was written, and not all that was asked for, or not all of it
             proven; ``left`` says what. ``damaged``: ``problems`` says how.
-        scope: Which identities the last run was asked for, in words.
+        scope: Which identities the last run was asked for, in words; or that it is the
+            account's own log, which is counted here as one identity.
         left: What is not finished or not proven, a sentence each.
         command: The command that goes on with the export; where ids were named,
             ``IDS.txt`` stands for a file of them.
@@ -69,6 +71,10 @@ class VerifyResult:
             before a run came to them.
         problems: What is damaged, a sentence each; the first `MAX_PROBLEMS`.
         problem_count: How many problems there are.
+        source: Where the events were read: ``identities``, their logs, or
+            ``account-log``, the account's own.
+        proof: What the rows of an account's own log rest on; None of identities, each
+            of which has a proof of its own in the manifest.
     """
 
     status: Status
@@ -91,6 +97,8 @@ class VerifyResult:
     gaps: int = 0
     problems: tuple[str, ...] = ()
     problem_count: int = 0
+    source: Source = "identities"
+    proof: Proof | None = None
 
     @property
     def ok(self) -> bool:
@@ -173,7 +181,16 @@ def verify(
         gaps=verdict.gaps,
         problems=tuple(checked.problems.sentences),
         problem_count=checked.problems.count,
+        source=manifest.header.source,
+        proof=_proof_of_log(manifest),
     )
+
+
+def _proof_of_log(manifest: Manifest) -> Proof | None:
+    """Return what the rows of an account's own log rest on, None of identities."""
+    key = manifest.header.log_key
+    entry = None if key is None else manifest.identities.get(key)
+    return None if entry is None else entry.proof
 
 
 @attrs.frozen(kw_only=True)

@@ -272,6 +272,8 @@ class AccountPortal:
         else:
             high = given["to"] or now
             low = moved(high, -timedelta(days=_DEFAULT_DAYS))
+        if rules.future_to == "refused" and given["to"] and given["to"] > now:
+            details.append("to must not be in the future")
         low, high = given["from"] or low, given["to"] or high
         if rules.bounds_milliseconds:
             low, high = _to_milliseconds(low), _to_milliseconds(high)

@@ -42,6 +42,8 @@ class LogRules:
         default_window: Whether a window that was not asked for stays with a cursor, or
             is counted from each request's time.
         widest_days: How many days a request may span; None is any number.
+        future_to: Whether a ``to`` that is ahead of the server's clock is ``answered``,
+            or ``refused`` with 400.
         unknown_values: Whether a category, severity or outcome that is not known is
             refused with 400, or matches nothing.
         detail: Whether one event is wrapped in ``data``, or bare.
@@ -66,6 +68,7 @@ class LogRules:
     dead_cursor: int = 400
     default_window: Literal["frozen", "moving"] = "frozen"
     widest_days: float | None = attrs.field(default=None, validator=_positive)
+    future_to: Literal["answered", "refused"] = "answered"
     unknown_values: Literal["refused", "nothing"] = "refused"
     detail: Literal["wrapped", "bare"] = "wrapped"
     own_rows: Literal["shown", "hidden", "none"] = "shown"

@@ -58,9 +58,18 @@ def test_what_needs_no_network_loads_nothing_for_it(arguments, status):
     assert end.stderr.splitlines()[-1] == "loaded:"
 
 
-@pytest.mark.parametrize("arguments", [["events", "idn_1", "--bogus"], ["nothing"]])
-def test_wrong_usage_loads_no_rich(arguments):
-    program = PROGRAM.format(slow=("rich.console",))
+@pytest.mark.parametrize(
+    ("arguments", "slow"),
+    [
+        (["events", "idn_1", "--bogus"], ("rich.console", "pydantic")),
+        (["nothing"], ("rich.console", "pydantic")),
+        (["--help"], ("pydantic",)),
+        (["events", "--help"], ("pydantic",)),
+        (["--version"], ("rich.console", "pydantic")),
+    ],
+)
+def test_help_and_wrong_usage_load_nothing_that_they_do_not_need(arguments, slow):
+    program = PROGRAM.format(slow=slow)
     end = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         capture_output=True,

@@ -1,16 +1,12 @@
 """A follower of a whole account that is killed again and again while its log moves.
 
-    PYTHONPATH=tests python tests/simulation/accountkillsim.py KILLS
-
-prints how many events were lost and how many were posted twice, by when the checkpoint
-is saved: ``with`` the events in one transaction, or ``after`` them.
+It saves its checkpoint ``with`` the events in one transaction, or ``after`` them.
+`tests/crash/account_kills.py` prints what comes of it.
 """
 
 import asyncio
 import os
 import random
-import sys
-import tempfile
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -56,6 +52,7 @@ class Writer:
         self._rng = rng
         self._now = NOON
         self.late = 0
+        self.written = 0
 
     def write(self):
         rng = self._rng
@@ -69,6 +66,7 @@ class Writer:
                 self._now += timedelta(seconds=rng.expovariate(1.0))
                 instant = self._now
             rows.append({"created_at": instant})
+        self.written += len(rows)
         self._server.add_events(rng.choice(IDENTITIES), rows)
 
 
@@ -139,24 +137,3 @@ async def following(server, directory, how):
     async with script(VICTIM, *arguments, env=env, stdout=1, stderr=2) as process:
         yield
         assert process.returncode is None, "the follower ended by itself"
-
-
-async def main(kills):
-    """Print one line for each way of saving, and each order of the server."""
-    print(f"{'saved':6} {'order':5} {'kills':>5} {'events':>7} {'late':>6}", end=" ")
-    print(f"{'lost':>5} {'twice':>6}")
-    for how in ("with", "after"):
-        for order in ("desc", "asc"):
-            with tempfile.TemporaryDirectory() as directory:
-                done = await kill_again_and_again(
-                    Path(directory), how=how, kills=kills, seed=kills, order=order
-                )
-            print(
-                f"{how:6} {order:5} {done.kills:5} {done.made:7} {done.late:6}",
-                f"{done.lost:5} {done.repeated:6}",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))

@@ -5,15 +5,25 @@ It is imported before all other plugins, and so before the module.
 
 import os
 import resource
+import time
 
-from mutants import load_mutant, spread
-
-MOST_MEMORY = 3 * 1024**3
-"""Bytes that a process may take: a mutant may fill lists without end."""
+import pytest
+from mutant_judges import CUT, MOST_MEMORY
+from mutants import load_mutant
 
 resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 load_mutant(os.environ["MUTANT_MODULE"], int(os.environ["MUTANT_NUMBER"]))
 
 
 def pytest_collection_modifyitems(items):
-    items[:] = spread(items, int(os.environ["MUTANT_PARAMETERS"]))
+    """Keep the tests that reach the mutant, in the order that is asked for."""
+    found = {item.nodeid: item for item in items}
+    chosen = os.environ["MUTANT_TESTS"].split("\n")
+    items[:] = [found[test] for test in chosen if test in found]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logfinish():
+    """End where the tests have taken as much work as they may."""
+    if time.process_time() > float(os.environ["MUTANT_SECONDS"]):
+        pytest.exit("that was long enough", returncode=CUT)

@@ -1,14 +1,21 @@
 """Mutants of a module: its source with one small change that a test should notice.
 
 What can't change behaviour is left alone: annotations, decorators, texts, `__repr__`.
+
+A mutant gets into a process in one of two ways. Most are changes inside of a function:
+`changed_code` gives the code that the function is to have, and whoever has imported the
+module puts it in place. The others change what an import does, such as a constant:
+`load_mutant` has the module imported as the mutant, before anything else imports it.
 """
 
 import ast
 import importlib.util
+import inspect
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import CodeType
 
 import attrs
 
@@ -40,6 +47,7 @@ class Mutant:
         lines: The lines that are changed.
         source: What the first of them says.
         change: The change in words: what was there, and what is there now.
+        is_inside: Whether a function is changed, and not what an import does.
     """
 
     module: str
@@ -47,6 +55,7 @@ class Mutant:
     lines: range
     source: str
     change: str
+    is_inside: bool = False
 
     def __str__(self):
         return f"{self.module}:{self.lines.start}: {self.change}"
@@ -61,6 +70,7 @@ class _Site:
     index: int | None
     old: ast.AST
     new: ast.AST
+    is_inside: bool
 
     def apply(self):
         ast.copy_location(self.new, self.old)
@@ -89,6 +99,7 @@ def mutants_of(module):
             lines=site.lines,
             source=source[site.lines.start - 1].strip(),
             change=site.change,
+            is_inside=site.is_inside,
         )
         for number, site in enumerate(_sites(ast.parse(text)))
     ]
@@ -100,29 +111,61 @@ def path_of(module):
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+def changed_code(mutant):
+    """Return the code of the functions that a mutant changes, by name and first line.
+
+    Returns:
+        Nothing where the change is none, as the interpreter reads it; None where what
+        is changed is no function.
+    """
+    if not mutant.is_inside:
+        return None
+    path = path_of(mutant.module)
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    _sites(tree)[mutant.number].apply()
+    before = _outermost(compile(text, path, "exec"))
+    after = _outermost(compile(ast.fix_missing_locations(tree), path, "exec"))
+    return {
+        place: code
+        for place, code in after.items()
+        if _plain(code) != _plain(before[place])
+    }
+
+
+def _outermost(code):
+    """Return the code of all functions that stand in no other, by name and line."""
+    found = {}
+    for it in code.co_consts:
+        if not isinstance(it, CodeType):
+            continue
+        if it.co_flags & inspect.CO_OPTIMIZED:
+            found[it.co_qualname, it.co_firstlineno] = it
+        else:  # the body of a class
+            found |= _outermost(it)
+    return found
+
+
+def _plain(code):
+    """Return all of a code that tells what it does, and not where it stands."""
+    return (
+        code.co_code,
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        code.co_cellvars,
+        code.co_exceptiontable,
+        tuple(
+            _plain(it) if isinstance(it, CodeType) else (type(it), it)
+            for it in code.co_consts
+        ),
+    )
+
+
 def load_mutant(module, number):
     """Have a module loaded as one of its mutants; a negative number changes nothing."""
     assert module not in sys.modules, f"{module} was imported before"
     sys.meta_path.insert(0, _Finder(module, number))
-
-
-def spread(items, most):
-    """Return the tests of pytest with so many parameters each, the first and others.
-
-    Args:
-        items: Tests as pytest has collected them.
-        most: Parameters of one test at most; 0 is all of them.
-    """
-    if most == 0:
-        return items
-    functions = {}
-    for item in items:
-        functions.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    return [
-        item
-        for all_ in functions.values()
-        for item in all_[:: max(1, -(-len(all_) // most))]
-    ]
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -151,14 +194,15 @@ class _Finder(MetaPathFinder, Loader):
 
 def _sites(tree):
     return [
-        _Site(parent, field, index, node, new)
-        for parent, field, index, node in _nodes(tree)
+        _Site(parent, field, index, node, new, is_inside)
+        for parent, field, index, node, is_inside in _nodes(tree, is_inside=False)
         for new in _changed(node, parent, field)
     ]
 
 
-def _nodes(parent):
+def _nodes(parent, *, is_inside):
     """Yield each node that does something, and where in the tree it stands."""
+    is_function = isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef)
     for field, value in ast.iter_fields(parent):
         if field in {"annotation", "returns", "decorator_list", "bases"}:
             continue
@@ -167,8 +211,9 @@ def _nodes(parent):
         ):
             if not isinstance(node, ast.AST) or _is_idle(node):
                 continue
-            yield parent, field, index, node
-            yield from _nodes(node)
+            inside = is_inside or (is_function and field == "body")
+            yield parent, field, index, node, inside
+            yield from _nodes(node, is_inside=inside)
 
 
 def _is_idle(node):

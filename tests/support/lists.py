@@ -7,11 +7,16 @@ import pytest
 from walksim import EPOCH, SimRow
 
 from canopy_async._walk.chain import OverlapChain
+from canopy_async.errors import ProtocolError
 from canopy_async.models import Page, PageMeta
 from canopy_async.report import Proof
 
 TAKE = 100
 DENIED = object()
+"""The answer to a window: the server refuses how it is asked."""
+
+TOO_LARGE = object()
+"""The answer to a window: the page is larger than can be read."""
 
 
 def row(key, id_=None):
@@ -48,10 +53,13 @@ def page_of(rows, window, *, cut=None, said=None, count=None, pages=None, **meta
 
 
 class Reader:
-    """Drives a walk; ``serve`` makes a page, None or ``DENIED`` of each window."""
+    """Drives a walk; ``serve`` makes a page of each window.
 
-    def __init__(self, serve, *, take=TAKE, width=1, most=2000, **options):
-        self.walk = OverlapChain(take=take, **options)
+    In place of a page, it may return None for a 404, ``DENIED`` or ``TOO_LARGE``.
+    """
+
+    def __init__(self, serve, *, take=TAKE, width=1, most=2000, walk=None, **options):
+        self.walk = OverlapChain(take=take, **options) if walk is None else walk
         self.asked = []
         self.read = []
         self._serve = serve
@@ -80,6 +88,12 @@ class Reader:
         if page is DENIED:
             assert self.walk.retry_without_sort()
             return ()
+        if page is TOO_LARGE:
+            window = self.walk.windows[0]
+            rows = self.walk.accept_oversized()
+            if rows is None:
+                raise ProtocolError(f"row {window.start + 1} is too large")
+            return rows
         return self.walk.accept_page(page)
 
     def fails(self, error, match=None):

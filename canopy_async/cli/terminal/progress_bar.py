@@ -38,6 +38,7 @@ class Snapshot:
         rate: Requests per second.
         failed: Identities that could not be read.
         left: Seconds that it will take, None where that can't be told yet.
+        counts_identities: Whether it is of identities, and not of an account's log.
     """
 
     ended: int
@@ -46,9 +47,12 @@ class Snapshot:
     rate: float
     failed: int
     left: float | None
+    counts_identities: bool = True
 
     def __str__(self) -> str:
         """Say it in a line, what matters most first."""
+        if not self.counts_identities:
+            return f"{self.events:,} events, {self.rate:,.0f} requests/s"
         of = "" if self.total is None else f" of {self.total:,}"
         left = "?" if self.left is None else timedelta(seconds=round(self.left))
         return (
@@ -63,6 +67,7 @@ class Watch:
     Args:
         session: What it reads with.
         clock: Seconds that never go back.
+        counts_identities: Whether the export is of identities.
     """
 
     def __init__(
@@ -70,7 +75,9 @@ class Watch:
         session: CanopySession,
         *,
         clock: Callable[[], float] = time.monotonic,
+        counts_identities: bool = True,
     ) -> None:
+        self._counts_identities: Final = counts_identities
         self._session: Final = session
         self._clock: Final = clock
         self._began: Final = clock()
@@ -95,6 +102,7 @@ class Watch:
             rate=self._rate(stats.requests),
             failed=latest.failed,
             left=None if total is None else self._left(ended, total - latest.skipped),
+            counts_identities=self._counts_identities,
         )
 
     def _rate(self, requests: int) -> float:

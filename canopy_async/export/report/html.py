@@ -236,7 +236,9 @@ def _figures(manifest: Manifest, summary: Summary) -> list[dict[str, str]]:
             len(identities),
             f"{sum(entry.events > 0 for entry in identities):,} with events",
             "",
-        ),
+        )
+        if manifest.header.log_key is None
+        else ("Logs", len(identities), "the account's own", ""),
     ]
     for name, count, tone in (
         ("Failures", outcomes.get("failure", 0), "failure"),
@@ -283,7 +285,9 @@ def _identities(manifest: Manifest, summary: Summary) -> list[dict[str, Any]]:
     """Return each identity as its table shows it, those with most trouble first."""
     lines: list[dict[str, Any]] = []
     for entry in manifest.identities.values():
-        tally = summary.audit.identities.get(entry.id, IdentityTally())
+        # The rows of an account's log belong to no identity.
+        whose = "" if entry.id == manifest.header.log_key else entry.id
+        tally = summary.audit.identities.get(whose, IdentityTally())
         lines.append(
             {
                 "id": clipped(entry.id, _LONGEST_CELL),

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
+import attrs
+
 from canopy_async.export.writers import csv_, jsonl, parquet
 from canopy_async.export.writers.compressors import (
     Compressor,
@@ -14,7 +16,7 @@ from canopy_async.export.writers.compressors import (
 from canopy_async.export.writers.format import Format, Sink, Writer
 from canopy_async.export.writers.text import TextWriter
 
-__all__ = ["FORMATS", "Format", "FormatName", "Writer"]
+__all__ = ["FORMATS", "LOG_FORMATS", "Format", "FormatName", "Writer"]
 
 FormatName: TypeAlias = Literal[
     "jsonl", "jsonl.gz", "jsonl.zst", "csv", "csv-bom", "parquet"
@@ -82,3 +84,9 @@ _FORMATS: Final = (
 
 FORMATS: Final[Mapping[str, Format]] = {made.name: made for made in _FORMATS}
 """Each format by its name."""
+
+LOG_FORMATS: Final[Mapping[str, Format]] = {
+    **FORMATS,
+    "parquet": attrs.evolve(FORMATS["parquet"], open=parquet.open_log),
+}
+"""Each format by its name, as files of an account's log have it."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from canopy_async._fanout.results import IdentityBatch
+from canopy_async._tables.columns import EventsOfOne
 
 __all__ = ["Format", "Sink", "Writer"]
 
@@ -49,7 +49,7 @@ class Format:
 
     name: str
     suffix: str
-    encode: Callable[[IdentityBatch], Any]
+    encode: Callable[[EventsOfOne], Any]
     pack: Callable[[Sequence[Any]], Any]
     chunk_rows: int
     open: Callable[[Sink, int], Writer]

@@ -1,14 +1,20 @@
 """Parquet: typed columns in row groups, zstd inside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from canopy_async._tables.arrow import ENUMS, encode, pack, schema_of_table
+from canopy_async._tables.arrow import (
+    ENUMS,
+    encode,
+    pack,
+    schema_of_log,
+    schema_of_table,
+)
 from canopy_async.errors import ExportError
 from canopy_async.export.writers.format import Sink
 
-__all__ = ["ParquetWriter", "encode", "import_pyarrow", "pack"]
+__all__ = ["ParquetWriter", "encode", "import_pyarrow", "open_log", "pack"]
 
 ROW_GROUP_ROWS: Final = 128 * 1024
 ROW_GROUP_BYTES: Final = 64 * 1024 * 1024
@@ -53,11 +59,18 @@ class ParquetWriter:
         sink: Where the file goes.
         max_bytes: What the file should have at most: a row group is no larger
             in memory.
+        schema: Returns the schema of the file.
     """
 
-    def __init__(self, sink: Sink, max_bytes: int) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        max_bytes: int,
+        *,
+        schema: Callable[[], Any] = schema_of_table,
+    ) -> None:
         self._arrow: Final = import_pyarrow()
-        self._schema: Final = schema_of_table()
+        self._schema: Final = schema()
         self._group_bytes: Final = min(ROW_GROUP_BYTES, max_bytes)
         self._waiting: list[Any] = []
         self._rows = 0
@@ -94,3 +107,13 @@ class ParquetWriter:
         self._file.write_table(
             table.cast(self._schema), row_group_size=max(1, table.num_rows)
         )
+
+
+def open_log(sink: Sink, max_bytes: int) -> ParquetWriter:
+    """Return the writer of a file of an account's log: ``identity_id`` is null.
+
+    Args:
+        sink: Where the file goes.
+        max_bytes: What the file should have at most.
+    """
+    return ParquetWriter(sink, max_bytes, schema=schema_of_log)
