@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from canopy_async._account.account_log import AccountLog
 from canopy_async._account.account_query import AccountFilters, AccountQuery
 from canopy_async._account.account_stream import AccountStream
 from canopy_async._account.event_detail import read_event
+from canopy_async._account.log_limits import KnownLimits
 from canopy_async._session.base_session import BaseSession
+from canopy_async._session.settings import SessionParts
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.models import EventDetail
 
@@ -25,6 +27,10 @@ __all__ = ["AccountReads"]
 
 class AccountReads(BaseSession):
     """The reads of a session that are about the log of its account."""
+
+    def __init__(self, parts: SessionParts) -> None:
+        super().__init__(parts)
+        self._log_limits: Final = KnownLimits()
 
     def account_events(
         self,

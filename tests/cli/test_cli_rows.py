@@ -128,13 +128,13 @@ async def test_csv_has_a_header_and_is_safe_in_a_spreadsheet(server, run):
 async def test_csv_of_no_rows_has_its_header(server, run):
     server.add_identity(id="idn_1")
     _, out, _ = await run("events", "idn_1", "-o", "csv", "-f", "id,action")
-    assert out == "id,action\r\n"
+    assert out == "id,action\n"
 
 
 async def test_identities_have_fields_and_styles_too(server, run):
     server.add_identity(id="idn_1", email="a@b.example")
     _, out, _ = await run("identities", "--output", "csv", "--fields", "id,email")
-    assert out == "id,email\r\nidn_1,a@b.example\r\n"
+    assert out == "id,email\nidn_1,a@b.example\n"
     _, out, _ = await run("identities", "--output", "table", "--fields", "email")
     assert [line.strip() for line in out.splitlines()] == ["email", "a@b.example"]
 
@@ -156,11 +156,11 @@ async def test_a_follower_has_fields_and_styles_too(run):
     ("arguments", "said"),
     [
         (["--output", "xml"], "--output: must be table, json or csv"),
-        (["--output", "csv", "--json"], "--output: is not for --json"),
+        (["--output", "csv", "--json"], "--output: can't be used with --json"),
         (["--fields", "nothing"], "--fields: 'nothing' is not one of id,"),
         (["--since", "soon"], "--since: must be a date or an instant"),
         (["--until", "99999999999999w"], "--until: must be a date or an instant"),
-        (["--quiet", "--verbose"], "--quiet: is not for --verbose"),
+        (["--quiet", "--verbose"], "--quiet: can't be used with --verbose"),
     ],
 )
 async def test_what_is_wrong_is_said_of_its_option(server, run, arguments, said):

@@ -1,10 +1,10 @@
-"""Waiting for a fact, without guessing how long it takes."""
+"""Waiting for a condition, without guessing how long it takes."""
 
 import asyncio
 
 
 async def until(fact, otherwise="it never came true", *, patience=30):
-    """Give way to the loop until ``fact()``; fail after ``patience`` seconds."""
+    """Wait until ``fact()`` is true; fail with ``otherwise`` after ``patience`` s."""
     loop = asyncio.get_running_loop()
     limit = loop.time() + patience
     while not fact():

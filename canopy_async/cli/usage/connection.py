@@ -66,7 +66,9 @@ class Connection:
         from canopy_async.cli.profiles import read_profile
 
         if self.quiet and self.verbose:
-            raise typer.BadParameter("is not for --verbose", param_hint="--quiet")
+            raise typer.BadParameter(
+                "can't be used with --verbose", param_hint="--quiet"
+            )
         slug, base_url = self.account, self.base_url
         profile = None
         if self.profile is not None:
@@ -101,7 +103,9 @@ class Connection:
         if self.token_file is None:
             return self.token if "token" in self.named else None
         if "token" in self.named:
-            raise typer.BadParameter("is not for --token", param_hint="--token-file")
+            raise typer.BadParameter(
+                "can't be used with --token", param_hint="--token-file"
+            )
         return read_token_file(self.token_file, "--token-file")
 
 
