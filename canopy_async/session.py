@@ -122,4 +122,4 @@ class CanopySession(AccountReads, IdentityReads):
 
 
 publish("canopy_async", CanopySession)
-publish_methods("CanopySession", BaseSession, IdentityReads, AccountReads)
+publish_methods(CanopySession, BaseSession, IdentityReads, AccountReads)

@@ -4,7 +4,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
-from canopy_async._account.log_limits import KnownLimits
 from canopy_async._session.settings import SessionParts
 from canopy_async._transport.session_stats import SessionStats
 from canopy_async._util.arguments import check_integer, check_seconds
@@ -23,7 +22,6 @@ class BaseSession:
         self._account: Final = parts.account
         self._base_url: Final = parts.base_url
         self._concurrency: Final = parts.concurrency
-        self._log_limits: Final = KnownLimits()
         self._gate: Final = parts.gate
         self._transport: Final = parts.transport
 
