@@ -91,7 +91,8 @@ class Page:
         )
         self._environment.filters["number"] = number_cell
         self._environment.filters["breakable"] = self._breakable
-        self._environment.tests["long"] = _is_long
+        tests: dict[str, Any] = self._environment.tests
+        tests["long"] = _is_long
 
     def render(
         self,
