@@ -34,7 +34,7 @@ _RETRIED: Final = COOLDOWN_STATUSES | {
 def full_jitter(bound: float) -> float:
     """Return a random wait from 0 to ``bound`` seconds."""
     # Imported here to start faster: most processes never wait.
-    import backoff  # noqa: PLC0415
+    import backoff
 
     return float(backoff.full_jitter(bound))
 
@@ -128,7 +128,7 @@ class RetryPolicy:
         return self.jitter(self._bound(self.base, failed + 1))
 
     def _bound(self, base: float, failures: int) -> float:
-        import backoff  # noqa: PLC0415 - see above
+        import backoff
 
         waits = backoff.expo(factor=base, max_value=self.cap)
         next(waits)  # the first value only starts the generator

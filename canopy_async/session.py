@@ -43,17 +43,16 @@ class CanopySession(AccountReads, IdentityReads):
         max_rate: Requests started per second at most, None for no limit.
         retry: How often and when a failed request is sent again.
         timeout: Seconds for one attempt of a request.
-        hooks: Are told of requests, retries, cooldowns and pages.
+        hooks: Called with a record of each request, retry, cooldown and page.
         http: An aiohttp session to use instead of an own one, without
             ``auth``; it is not closed with this session. Its own limits hold: the
             wait for a free connection of its connector is part of ``timeout``.
         user_agent: Put before this library's own in ``User-Agent``.
         proxy: The URL of an HTTP proxy to send through, such as
-            ``http://user:password@proxy:3128``. Variables of the environment are
-            not looked at; the command line does.
-        ssl: What certificates are checked with, such as
-            ``ssl.create_default_context(cafile=...)``; by default, what the system
-            trusts.
+            ``http://user:password@proxy:3128``. The variables of the environment are
+            not read here; the command line reads them.
+        ssl: The context that certificates are checked with, such as
+            ``ssl.create_default_context(cafile=...)``; by default, the system's.
         allow_http: Allow http on other hosts than this machine, for a sidecar or a
             network of containers: the token is then sent unencrypted. A warning is
             logged once for each host.
@@ -76,7 +75,7 @@ class CanopySession(AccountReads, IdentityReads):
         base_url: str = DEFAULT_BASE_URL,
         concurrency: int = 8,
         max_rate: float | None = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),
         timeout: float = 60.0,
         hooks: Iterable[Hook] = (),
         http: aiohttp.ClientSession | None = None,
@@ -123,4 +122,4 @@ class CanopySession(AccountReads, IdentityReads):
 
 
 publish("canopy_async", CanopySession)
-publish_methods("CanopySession", BaseSession, IdentityReads, AccountReads)
+publish_methods(CanopySession, BaseSession, IdentityReads, AccountReads)

@@ -68,5 +68,5 @@ def refusal_of(error: CanopyError | None) -> Hashable:
         return "html" if error.html else None
     if not isinstance(error, ApiError):
         return None
-    is_redirect = 300 <= error.status < 400  # noqa: PLR2004 - the class of redirects
+    is_redirect = HTTPStatus.MULTIPLE_CHOICES <= error.status < HTTPStatus.BAD_REQUEST
     return error.status if is_redirect or error.status == HTTPStatus.FORBIDDEN else None

@@ -52,7 +52,7 @@ class Pace:
 
     def spread(self, interval: float) -> float:
         """Return about ``interval``: many logs must not stay in step."""
-        return interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        return interval * random.uniform(1 - _JITTER, 1 + _JITTER)
 
 
 @attrs.frozen(kw_only=True)

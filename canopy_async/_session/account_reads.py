@@ -26,7 +26,7 @@ __all__ = ["AccountReads"]
 
 
 class AccountReads(BaseSession):
-    """What a session reads of the log of its account."""
+    """The reads of a session that are about the log of its account."""
 
     def __init__(self, parts: SessionParts) -> None:
         super().__init__(parts)
@@ -57,16 +57,17 @@ class AccountReads(BaseSession):
 
         Each request may write one row, ``audit.query.executed``, into the log of the
         account. A request brings up to 200 events; a read with a ``limit`` of up to
-        200 is one request as a rule. Nothing is sent before the stream is iterated.
+        200 is usually one request. Nothing is sent before the stream is iterated.
 
         The time is cut into slices that touch, which are read side by side. This log
         does not show events whose actor or resource is an end user: `events` and
         `fan_out` read those, identity by identity.
 
         Args:
-            since: The earliest ``created_at`` that is wanted, inclusive; aware. Without
-                it the log is read to its begin.
-            until: The first that is not wanted; aware, and not in the future.
+            since: The earliest ``created_at`` that is wanted, inclusive; aware. By
+                default the log is read to its beginning.
+            until: The first ``created_at`` that is not wanted; aware, and not in the
+                future.
             action: An action or several, any of which may match; all by default.
             category: A `Category`, also one that this library does not know.
             severity: A `Severity`, exactly: not those above it.
@@ -82,7 +83,8 @@ class AccountReads(BaseSession):
             limit: Events in all at most, None for no limit.
             concurrency: Slices that are read at a time at most; the session's own limit
                 by default.
-            resume: A checkpoint of this same read, to go on after it.
+            resume: A checkpoint of an earlier read with the same arguments, or its
+                text: this read begins after the last event of that read.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
@@ -132,8 +134,8 @@ class AccountReads(BaseSession):
 
         Raises:
             TypeError: At the call: the id is not a str.
-            ValueError: At the call: it can't be an id.
-            NotFoundError: There is no such event in this log; it may be of another
+            ValueError: At the call: the id is invalid.
+            NotFoundError: There is no such event in this log. It may be of another
                 account, or one that this log does not show.
             ProtocolError: The answer breaks the contract; names the field.
             CanopyError: The request failed.
@@ -154,14 +156,14 @@ class AccountReads(BaseSession):
     ) -> AccountStream:
         """Return all events that one request left behind, newest first.
 
-        `event` shows up to 50 of them; this reads them to the end, in as many requests
-        as it takes, each of which may write one row into the log of the account.
+        `event` shows up to 50 of these events; this method reads all of them. Each
+        of its requests may write one row into the log of the account.
 
         Args:
             correlation_id: The id that the events share.
             around: When one of them happened; aware.
-            window: How long before and after that to look. Where the time after it is
-                not over for an hour, it is looked up to now.
+            window: How long before and after ``around`` to look. If this time ends less
+                than an hour ago, or in the future, the log is read up to now.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
@@ -195,7 +197,7 @@ class AccountReads(BaseSession):
     ) -> "AccountFollower":
         """Return the new events of the whole account, each once, as they come.
 
-        Each poll is one request as a rule, and may write one row into the log of the
+        Each poll is usually one request, and may write one row into the log of the
         account: with the default, 1 440 rows a day. Nothing is sent before it is
         iterated.
 
@@ -204,16 +206,19 @@ class AccountReads(BaseSession):
                 first poll on, ``beginning`` for the whole log first, or an aware
                 datetime for the events that are no older.
             until_caught_up: Whether to end once the log was polled to its end.
-            checkpoint: Where to go on: the checkpoint of an earlier batch, or its text.
-            checkpoints: Where to go on: a `CheckpointStore` to which batches are saved.
+            checkpoint: The place to go on from: the checkpoint of an earlier batch, or
+                its text.
+            checkpoints: The place to go on from: a `CheckpointStore` to which batches
+                are saved.
             every: Seconds between polls.
-            overlap: Seconds that an event may be committed late, up to a day: so far
-                before the newest one does each poll read the log again.
-            deep_overlap: Seconds that are read again now and then, up to a day, for
-                events that are committed later; None or 0 for never.
-            deep_every: Seconds between such polls, up to a day; None or 0 for never.
-            settle: Hold events back for so many seconds, up to a day, so that what is
-                committed late meanwhile comes in its order.
+            overlap: Seconds that an event may be committed late, up to a day: each poll
+                reads the log again from so long before its newest event.
+            deep_overlap: Seconds that an event may be committed late and still be found
+                by a deep poll, one that reads further back now and then; up to a day.
+                None or 0 for no deep polls.
+            deep_every: Seconds between deep polls, up to a day; None or 0 for never.
+            settle: Seconds that events are held back, up to a day, so that events
+                committed late meanwhile come in their order.
             **filters: As in `account_events`: ``action``, ``category``, ``severity``,
                 ``outcome``, ``actor_id``, ``actor_type``, ``resource_type``,
                 ``resource_id``, ``correlation_id``, ``application_id``,
@@ -239,7 +244,7 @@ class AccountReads(BaseSession):
         query = AccountQuery.filtered_by("follow_account", filters)
         if checkpoint is not None and checkpoints is not None:
             raise ValueError("pass checkpoint or checkpoints, not both")
-        from canopy_async._follow import (  # noqa: PLC0415
+        from canopy_async._follow import (
             AccountFollower,
             FollowOptions,
         )

@@ -15,7 +15,7 @@ class BaseSession:
     """The connections, the token and the limits of one account, until it is closed.
 
     Args:
-        parts: What the settings of the session made.
+        parts: The parts of the session, made by its settings.
     """
 
     def __init__(self, parts: SessionParts) -> None:
@@ -55,8 +55,8 @@ class BaseSession:
     def server_time(self) -> datetime | None:
         """The time by the server's clock, within about a second.
 
-        It is the ``Date`` of the newest answer, and the time that has passed since
-        it came. This machine's date doesn't enter.
+        It is the ``Date`` of the newest answer, plus the time that has passed since
+        then. This machine's date is not used.
 
         Returns:
             An instant in UTC, None before the first answer that has a ``Date``.
@@ -68,16 +68,17 @@ class BaseSession:
         return self._transport.server_time
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Let so many requests be in flight at most from now on.
+        """Limit the requests in flight from now on.
 
-        Requests in flight go on: `stats` tells when there are few enough.
+        Requests that are in flight go on: `stats` tells when there are few enough.
 
         Args:
-            concurrency: From 1 to what the session was made with.
+            concurrency: Requests in flight at most, from 1 to the ``concurrency`` that
+                the session was made with.
 
         Raises:
-            TypeError: It is not an int.
-            ValueError: It is out of bounds.
+            TypeError: ``concurrency`` is not an int.
+            ValueError: ``concurrency`` is out of bounds.
             RuntimeError: Another event loop is running than that of the session.
 
         Example:
@@ -88,14 +89,14 @@ class BaseSession:
         self._gate.set_ceiling(concurrency)
 
     def set_max_rate(self, max_rate: float | None) -> None:
-        """Start so many requests per second at most from now on.
+        """Limit the requests started per second from now on.
 
         Args:
             max_rate: Requests per second, None for no limit.
 
         Raises:
-            TypeError: It is not a number.
-            ValueError: It is zero, negative or infinite.
+            TypeError: ``max_rate`` is not a number.
+            ValueError: ``max_rate`` is zero, negative or infinite.
             RuntimeError: Another event loop is running than that of the session.
         """
         if max_rate is not None:
@@ -104,18 +105,18 @@ class BaseSession:
         self._gate.set_max_rate(max_rate)
 
     def cool_down(self, seconds: float) -> None:
-        """Send no request for a while, and those in flight to their end.
+        """Send no request for a while; requests in flight go on.
 
-        For what this session can't see itself: another process was told by the
-        server to slow down. No hook is told of it.
+        Use it if the server told another process to slow down, which this session
+        can't see. Hooks are not told of it.
 
         Args:
-            seconds: For how long, from now on; a cooldown that lasts longer
-                already is left alone.
+            seconds: How long, from now on; a cooldown that lasts longer already is
+                not changed.
 
         Raises:
-            TypeError: It is not a number.
-            ValueError: It is zero, negative or infinite.
+            TypeError: ``seconds`` is not a number.
+            ValueError: ``seconds`` is zero, negative or infinite.
             RuntimeError: No event loop is running, or another one than that of the
                 session.
         """
@@ -128,7 +129,7 @@ class BaseSession:
 
         Raises:
             SessionClosedError: The session is closed.
-            RuntimeError: It belongs to another event loop.
+            RuntimeError: The session belongs to another event loop.
         """
         self._transport.bind()
         return self
@@ -148,7 +149,7 @@ class BaseSession:
         Reads that are still running raise `SessionClosedError`.
 
         Raises:
-            RuntimeError: Another event loop is running than that of the session,
-                which stays open.
+            RuntimeError: Another event loop is running than that of the session; the
+                session stays open.
         """
         await self._transport.aclose()

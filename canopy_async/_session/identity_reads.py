@@ -45,7 +45,7 @@ __all__ = ["IdentityReads"]
 
 
 class IdentityReads(BaseSession):
-    """What a session reads of identities."""
+    """The reads of a session that are about identities."""
 
     async def page(
         self,
@@ -111,22 +111,21 @@ class IdentityReads(BaseSession):
             sort_by: The column to sort by, None for the server's default.
             order: ``asc`` or ``desc``, None for the server's default.
             since: The earliest ``created_at`` that is wanted, inclusive; aware. A log
-                that has nothing since then costs one request.
-            until: The first that is not wanted; aware, and not in the future: of what
-                is to come, nothing can be proven.
+                without an event since then costs one request.
+            until: The first ``created_at`` that is not wanted; aware, and not in the
+                future, where nothing can be proven yet.
             limit: Events in all at most, None for no limit.
-            take: Events per page at most, 1 to 100. Where pages of fewer than
-                20 can't overlap, a proven read asks for up to 20.
+            take: Events per page at most, 1 to 100. If pages of fewer than 20 can't
+                overlap, a proven read asks for up to 20.
             concurrency: Requests in flight at most for this read; the
                 session's own limit by default.
-            lossless: Whether the read is proven complete; without it, pages
-                1 to ``page_count`` are each read once, and rows are lost or
-                repeated where the log moves meanwhile.
+            lossless: Whether the read is proven complete. If False, each of the pages
+                1 to ``page_count`` is read once, and rows are lost or repeated if the
+                log moves meanwhile.
             resume: A checkpoint of an earlier read with the same arguments, or
-                its text: this read begins after the last event of that one.
-                ``limit`` counts from there. At the end of a log it passes by
-                events that are committed late, dated before that place; `follow`
-                finds them.
+                its text: this read begins after the last event of that read, and
+                ``limit`` counts from there. Events with a date before that place that
+                are committed later are not read; `follow` finds them.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
@@ -143,7 +142,9 @@ class IdentityReads(BaseSession):
             >>> latest = await canopy.events("idn_1", order="desc", limit=20).collect()
         """
         query = EventsQuery(q=q, sort_by=sort_by, order=order, since=since, until=until)
-        options = self._options(limit, take, concurrency, lossless)
+        options = self._options(
+            limit=limit, take=take, concurrency=concurrency, lossless=lossless
+        )
         return self._log(identity_id, query, options).stream(resume)
 
     def identities(
@@ -169,9 +170,9 @@ class IdentityReads(BaseSession):
             take: Identities per page at most, 1 to 100.
             concurrency: Requests in flight at most for this read; the
                 session's own limit by default.
-            lossless: Whether the read is proven complete; without it, pages
-                1 to ``page_count`` are each read once, and rows are lost or
-                repeated where the log moves meanwhile.
+            lossless: Whether the read is proven complete. If False, each of the pages
+                1 to ``page_count`` is read once, and rows are lost or repeated if the
+                list moves meanwhile.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
@@ -184,7 +185,9 @@ class IdentityReads(BaseSession):
             >>> ids = [who.id async for who in canopy.identities(status="active")]
         """
         query = Query(q=q, sort_by=sort_by, order=order, status=status)
-        options = self._options(limit, take, concurrency, lossless)
+        options = self._options(
+            limit=limit, take=take, concurrency=concurrency, lossless=lossless
+        )
         self._transport.check_open()
         return Stream(
             endpoint=identities_endpoint(self._account),
@@ -228,25 +231,25 @@ class IdentityReads(BaseSession):
                 for one more only when there is room for it.
             on_error: ``raise`` stops at the first identity that can't be read
                 and raises its error; ``collect`` goes on without it, and keeps
-                the error in ``failures``. What concerns all identities ends all with
-                that one error, whose ``concerns_all`` is true: a refused token, a
-                token provider that fails, an outage or a refusal for longer than the
-                retry policy waits, and a redirect, a page of HTML or a 403 that every
-                identity gets. The others are then unread, and not failed.
+                the error in ``failures``. An error that concerns all identities ends
+                the fan-out; its ``concerns_all`` is true: a refused token, a token
+                provider that fails, an outage or a refusal for longer than the retry
+                policy waits, and a redirect, a page of HTML or a 403 that every
+                identity gets. The other identities are then unread, and not failed.
             width: Identities read at a time at most.
             resume: Where to begin, for identities that were begun by an
                 earlier fan-out with the same options: its ``checkpoints``.
-            since_each: The ``since`` of single identities, in the place of the
-                one for all; None is from the begin of the log.
-            on_end: Is called when an identity was read to its end or failed:
-                after its last events were handed out and the next were asked
-                for, and before the end of this is. What it raises ends all.
+            since_each: The ``since`` of single identities, instead of that for all;
+                None reads from the beginning of the log.
+            on_end: Called when an identity was read to its end or failed, after its
+                last events were handed out and processed. An error that it raises ends
+                the fan-out.
             **options: As in `events`, for each identity.
 
         Raises:
             TypeError: At the call: an argument has the wrong type.
-            ValueError: At the call: an argument is out of bounds. While
-                iterating: an id can't be one.
+            ValueError: At the call: an argument is out of bounds. While iterating: an
+                id is invalid.
             SessionClosedError: At the call, or while iterating when the
                 session is closed meanwhile.
             CanopyError: While iterating; carries ``checkpoint``, and a note
@@ -257,7 +260,7 @@ class IdentityReads(BaseSession):
             >>> async for identity_id, event in canopy.fan_out(who):
             ...     print(identity_id, event.action)
         """
-        from canopy_async._fanout.fanout import FanOut  # noqa: PLC0415
+        from canopy_async._fanout.fanout import FanOut
 
         self._transport.check_open()
         query = EventsQuery.picked_from(options)
@@ -317,39 +320,39 @@ class IdentityReads(BaseSession):
             discover_every: Seconds between looks for new identities; more where these
                 looks take more than a tenth of it.
             until_caught_up: Whether to end once each identity was polled to its end, or
-                failed. The identities are then listed once, and those that were polled
-                to their end are let go of, so that memory doesn't grow with their logs.
-            checkpoint: Where to go on, for one identity.
-            checkpoints: Where to go on, for many identities: a mapping from their ids,
-                or a `CheckpointStore`. An identity that is not in it appeared after the
-                first run, unless nothing is in it. An identity that a mapping has with
-                None was there on the first run. A mapping is asked when an identity
-                begins.
+                failed. The identities are then listed once, and each is forgotten when
+                it was polled to its end, so that memory doesn't grow with their logs.
+            checkpoint: The place to go on from, for one identity.
+            checkpoints: The places to go on from, for many identities: a mapping from
+                their ids, or a `CheckpointStore`. If it has any identity, one that it
+                does not have appeared after the first run. An identity that a mapping
+                has with None was there on the first run. A mapping is asked when an
+                identity begins.
             every: Seconds between polls of an identity that gets events.
             idle_every: Seconds between polls, at most, of an identity that gets none;
                 and between the attempts of one that can't be polled.
-            overlap: Seconds that an event may be committed late, up to a day:
-                so far before the newest one does each poll read a log again.
+            overlap: Seconds that an event may be committed late, up to a day: each
+                poll reads the log again from so long before its newest event.
             deep_overlap: Seconds that an event may be committed late and still be found
                 by a deep poll, one that reads further back now and then; up to a day.
                 None or 0 for no deep polls.
             deep_every: Seconds between deep polls, up to a day; None or 0 for never.
-            settle: Hold events back for so many seconds, up to a day, so that
-                what is committed late meanwhile comes in its order. Their age
-                is told by newer events of the log, and by the time that has
-                passed since one was seen, never by this machine's date. After a
-                restart, those of a log that goes quiet wait once more.
+            settle: Seconds that events are held back, up to a day, so that events
+                committed late meanwhile come in their order. The age of an event is
+                told by newer events of its log and by the time since it was seen, never
+                by this machine's date. After a restart, the events of a log that has
+                gone quiet wait once more.
             q: Search term.
             width: Identities polled at a time at most.
-            on_end: With ``until_caught_up``, is called when an identity was polled to
-                its end or failed, after its last batch was processed. What it raises
-                ends all.
+            on_end: With ``until_caught_up``, called when an identity was polled to its
+                end or failed, after its last batch was processed. An error that it
+                raises ends the follower.
 
         Raises:
             TypeError: At the call: an argument has the wrong type; while iterating: an
                 identity is neither a str nor has an ``id``.
             ValueError: At the call: an argument is out of bounds; while iterating: an
-                id can't be one.
+                id is invalid.
             CheckpointError: At the call for identities in a collection and checkpoints
                 in a mapping, else while iterating: a checkpoint is damaged or of
                 another log, or a store can't be read.
@@ -373,7 +376,7 @@ class IdentityReads(BaseSession):
             if checkpoints is not None or not isinstance(identities, (str, Identity)):
                 raise ValueError("checkpoint is for one identity; pass checkpoints")
             checkpoints = {id_of(identities): checkpoint}
-        from canopy_async._follow import Follower, FollowOptions  # noqa: PLC0415
+        from canopy_async._follow import Follower, FollowOptions
 
         options = FollowOptions.checked(
             start=start,
@@ -398,12 +401,13 @@ class IdentityReads(BaseSession):
 
     def _options(
         self,
+        *,
         limit: int | None = None,
         take: int = MAX_TAKE,
         concurrency: int | None = None,
-        lossless: bool = True,  # noqa: FBT001, FBT002 - as the public methods have it
+        lossless: bool = True,
     ) -> ReadOptions:
-        """Return how a list is read, checked."""
+        """Return the options of a read, checked."""
         return ReadOptions(
             limit=limit,
             take=take,

@@ -113,11 +113,11 @@ def parts_from(
         max_rate: Requests started per second at most.
         retry: How often and when a failed request is sent again.
         timeout: Seconds for one attempt of a request.
-        hooks: Are told of what the session does.
+        hooks: Called with records of what the session does.
         http: An aiohttp session to use.
         user_agent: Put before this library's own in ``User-Agent``.
         proxy: The URL of an HTTP proxy.
-        ssl: What certificates are checked with.
+        ssl: The context that certificates are checked with.
         allow_http: Whether http is allowed on other hosts than this machine.
 
     Raises:

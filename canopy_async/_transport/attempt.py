@@ -50,12 +50,12 @@ class Fault:
 
 
 class NotAdmittedError(Exception):
-    """A request was not sent, for what other requests have learnt.
+    """A request is not sent, because of what other requests have learnt.
 
     Attributes:
-        outcome: What another request ended with.
-        seconds_left: For how long no request will be sent, as the server asked;
-            None in an outage, whose end nobody knows.
+        outcome: The outcome of another request.
+        seconds_left: Seconds for which no request will be sent, as the server asked;
+            None in an outage, whose end is not known.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class NotAdmittedError(Exception):
 
 
 Outcome: TypeAlias = Response | Fault | NotAdmittedError | TokenError
-"""What an attempt ends with."""
+"""The outcome of an attempt."""
 
 
 class Attempt(NamedTuple):
     """The result of an attempt, and the token that it was sent with.
 
     Attributes:
-        outcome: An answer or a fault; where nothing was sent, why.
+        outcome: An answer, a fault, or the reason why nothing was sent.
         credential: The token.
-        started: When it was admitted; where nothing was sent, when that was known.
+        started: The instant of its admission; if nothing was sent, of the end.
     """
 
     outcome: Outcome

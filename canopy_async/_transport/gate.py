@@ -46,7 +46,7 @@ class Gate:
         concurrency: int,
         *,
         max_rate: float | None = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),
     ) -> None:
         self.turns: Final = RoundRobin()
         self._width: Final = Width(concurrency)
@@ -102,7 +102,7 @@ class Gate:
         Every return must be followed by one `release`.
 
         Args:
-            ticket: Of the request; a retry comes with the ticket of its request.
+            ticket: The ticket of the request; its retries come with the same one.
 
         Returns:
             The instant of admission, to be given to `strained`.
@@ -133,8 +133,8 @@ class Gate:
     def release(self, ticket: Ticket) -> None:
         """Say that an admitted request has ended, however it did.
 
-        Others are admitted in the loop's next turn, when the gate has heard what
-        came of this one: nobody slips through before a cooldown.
+        Other requests are admitted in the loop's next turn, when the gate knows the
+        outcome of this one: no request slips through before a cooldown.
         """
         self._count.ended()
         if self._outage.is_on:
@@ -142,12 +142,12 @@ class Gate:
         self.look_again()
 
     def look_again(self) -> None:
-        """Admit in the loop's next turn whom the rules allow by then."""
+        """Admit waiting requests in the loop's next turn, as far as the rules allow."""
         if self._waiting:
             self._wakeup.soon()
 
     def succeeded(self) -> None:
-        """Widen a little, earn a part of a retry, and end an outage."""
+        """Note a success: widen a little, earn part of a retry, end an outage."""
         now = asyncio.get_running_loop().time()
         self._pace.succeeded(now)
         self._width.widen()
@@ -155,17 +155,17 @@ class Gate:
         self._note_answer(now)
 
     def answered(self) -> None:
-        """Note an answer that is no success, but of a server that is there."""
+        """Note an answer that is no success: the server is there, so an outage ends."""
         self._note_answer(asyncio.get_running_loop().time())
 
     def failed(
         self, ticket: Ticket, outcome: Response | Fault, *, unreachable: bool
     ) -> bool:
-        """Note that the server did not answer a request, or that it can't.
+        """Note a request that got no answer, or a 5xx.
 
         Args:
-            ticket: The request's.
-            outcome: What it ended with.
+            ticket: The ticket of the request.
+            outcome: The outcome of the request.
             unreachable: Whether no connection could be made.
 
         Returns:
@@ -203,7 +203,7 @@ class Gate:
         return self._cooldown.extend(seconds, asyncio.get_running_loop().time())
 
     def keep_quiet(self, seconds: float, outcome: Response | Fault) -> None:
-        """Let every request fail at once for ``seconds``, those that wait too.
+        """Let every request fail at once for ``seconds``, also those that wait.
 
         Args:
             seconds: For how long the server asked for quiet.
@@ -219,14 +219,14 @@ class Gate:
         return self._budget.spend()
 
     def hits_all(self, since: float) -> bool:
-        """Tell whether a request has failed for a reason that is not its read's own.
+        """Tell whether a request has failed for a reason that concerns all reads.
 
-        So it is where requests of different reads fail, none has come through since,
-        and the retry policy's deadline has passed; and at once where no connection
+        That is the case if requests of different reads fail, no request has succeeded
+        since, and the retry policy's deadline has passed; and at once if no connection
         can be made.
 
         Args:
-            since: The first failure of the request that is asked for.
+            since: The instant of the first failure of the request.
         """
         if not (self._outage.hits_all and self._outage.lasts_since(since)):
             return False
@@ -244,7 +244,7 @@ class Gate:
             self.look_again()
 
     def _limits_changed(self) -> None:
-        """Look again at whoever waits."""
+        """Admit waiting requests, as far as the new limits allow."""
         if self._waiting:
             self._pump()
 
@@ -285,7 +285,7 @@ class Gate:
                 return
             ticket = self.turns.pop()
             if ticket is None:
-                break  # whoever waits has no room for one more answer
+                break  # no read that waits has room for one more answer
             self._admit(ticket, now)
         expiry = self._expiries.next() if self._waiting else NEVER
         self._wakeup.at(None if expiry == NEVER else expiry)
@@ -303,7 +303,7 @@ class Gate:
             waiter.set_exception(error)
 
     def _withdraw(self, ticket: Ticket, waiter: "asyncio.Future[float]") -> None:
-        """Undo what `acquire` did, of which any part may have been done."""
+        """Undo `acquire`, which may have been cancelled at any point."""
         was_admitted = (
             waiter.done() and not waiter.cancelled() and waiter.exception() is None
         )

@@ -49,8 +49,8 @@ def error_of(
 def as_refusal(error: ApiError) -> RateLimitedError:
     """Return the error of an answer that asks for quiet for too long, a 503 perhaps.
 
-    It is of the class that all requests get until the quiet is over: which of them
-    has heard the server itself is a matter of chance.
+    All requests get an error of this class until the pause is over. So does the one
+    that got the answer: which request that is, is a matter of chance.
 
     Args:
         error: The error that the status of the answer stands for.
@@ -74,7 +74,7 @@ def _error_of_sent(
     """Return the error that an attempt ended with.
 
     Args:
-        outcome: What came of it, other than a 200.
+        outcome: The outcome of the attempt, other than a 200.
         page: The page asked for.
         take: How many rows it was to have.
         url: The URL asked for.
@@ -102,11 +102,11 @@ def _error_of_unsent(
     url: str,
     attempts: int,
 ) -> CanopyError:
-    """Return the error of a request that was not sent, for what others have learnt.
+    """Return the error of a request that was not sent, as others have learnt enough.
 
     Args:
-        outcome: What another request ended with.
-        seconds_left: For how long no request will be sent; None in an outage.
+        outcome: The outcome of another request.
+        seconds_left: Seconds for which no request will be sent; None in an outage.
         page: The page that was to be asked for.
         take: Rows per page that were to be asked for.
         url: The URL that was to be asked for.

@@ -13,15 +13,15 @@ class SessionStats:
 
     Attributes:
         requests: Attempts that were sent.
-        retries: How many of them were repeats.
-        cooldowns: How often the server's throttling stopped everybody.
+        retries: How many of the attempts were repeats.
+        cooldowns: How often the server asked all requests to wait.
         in_flight: Requests in flight now.
-        peak_in_flight: The most that ever were.
+        peak_in_flight: The most requests that were in flight at once.
         width: How many may be in flight now; it adapts between 1 and the
             session's ``concurrency``.
         waiting: Requests that wait to be admitted.
-        rate: Requests per second that are kept to because the server refused
-            more, None where it has not.
+        rate: Requests per second that the session keeps to, as the server refused
+            more; None if it has refused none.
         outage: Whether the server is away, so that one request at a time probes.
     """
 
@@ -41,9 +41,9 @@ class RequestCounters:
 
     Attributes:
         sent: Attempts that were sent.
-        retries: How many of them were repeats.
+        retries: How many of the attempts were repeats.
         in_flight: Requests in flight now.
-        peak: The most that ever were in flight.
+        peak: The most requests that were in flight at once.
     """
 
     def __init__(self) -> None:

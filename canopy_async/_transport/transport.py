@@ -49,13 +49,13 @@ class Transport:
     """Sends the requests of one session.
 
     Args:
-        base_url: Where to, checked.
+        base_url: The base URL of the API, checked.
         provider: Gives the tokens.
         gate: Admits the requests.
         retry: Decides on repeats.
         timeout: Seconds for one attempt, from its admission to the last byte; and
             for the token provider to give a token.
-        hooks: Are told.
+        hooks: The hooks that are told of attempts and retries.
         headers: Sent with each request.
         http: The aiohttp session to use; by default one is made when first
             needed and closed with the transport.
@@ -186,7 +186,7 @@ class Transport:
         self._gate.look_again()
 
     async def until_closed(self, awaitable: Awaitable[T]) -> T:
-        """Return what ``awaitable`` does.
+        """Return the result of ``awaitable``.
 
         Raises:
             SessionClosedError: The session was closed before.
@@ -299,7 +299,7 @@ class Transport:
         return ticket.troubled_since
 
     def _may_renew_again(self, made: Attempt, ticket: Ticket) -> bool:
-        """Tell whether tokens are good, but do not last for long."""
+        """Tell whether another token is worth a try: this one may just have expired."""
         since = self._note_trouble(ticket)
         in_time = self._loop_time() - since < self._retry.deadline
         return in_time and self._tokens.may_be_outdated(made.credential)

@@ -20,16 +20,18 @@ def publish(module: str, *things: Any) -> None:
         thing.__module__ = module
 
 
-def publish_methods(name: str, *bases: type) -> None:
+def publish_methods(cls: type, *bases: type) -> None:
     """Let the methods of the bases of a public class say that they are of that class.
 
-    The message of a call with a wrong argument then names the class that users know.
+    The message of a call with a wrong argument then names the class that users know,
+    and a pickle of a method its public place.
 
     Args:
-        name: The public class.
+        cls: The public class, which was published before.
         *bases: Its bases that are not public.
     """
     for base in bases:
         for member in vars(base).values():
             if isinstance(member, FunctionType):
-                member.__qualname__ = f"{name}.{member.__name__}"
+                member.__module__ = cls.__module__
+                member.__qualname__ = f"{cls.__name__}.{member.__name__}"

@@ -25,8 +25,8 @@ def main() -> None:
         for name in _EXTRA:
             import_module(name)
         # Imported here, as these modules need typer and rich.
-        from canopy_async.cli.app import app  # noqa: PLC0415
-        from canopy_async.cli.terminal.exit import guarded  # noqa: PLC0415
+        from canopy_async.cli.app import app
+        from canopy_async.cli.terminal.exit import guarded
     except ModuleNotFoundError:
         sys.exit(
             "canopy-async: the command line needs the packages typer and rich: install"

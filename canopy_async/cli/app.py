@@ -73,8 +73,8 @@ class _Group(_Help, TyperGroup):
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
         complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - as typer has it
-        windows_expand_args: bool = True,  # noqa: FBT001, FBT002 - as typer has it
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         """Run a command, and exit with its status."""
@@ -112,7 +112,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"canopy-async {canopy_async.__version__}")
         raise typer.Exit

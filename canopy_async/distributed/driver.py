@@ -58,14 +58,14 @@ def export(
     account: str,
     token: str | Callable[[], Any] = "env:CANOPY_TOKEN",  # noqa: S107 - its name
     base_url: str = DEFAULT_BASE_URL,
-    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,
     look_back: float = 3600.0,
     concurrency: int = 32,
     max_rate: float | None = None,
-    retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+    retry: RetryPolicy = RetryPolicy(),
     timeout: float = 60.0,
     proxy: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,

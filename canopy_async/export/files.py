@@ -159,7 +159,7 @@ if sys.platform == "win32":
         Raises:
             OSError: Another process has locked it.
         """
-        import msvcrt  # noqa: PLC0415 - exists on Windows only
+        import msvcrt  # exists on Windows only
 
         os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -171,7 +171,7 @@ else:
         Raises:
             OSError: Another process has locked it.
         """
-        import fcntl  # noqa: PLC0415 - does not exist on Windows
+        import fcntl  # does not exist on Windows
 
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -34,7 +34,7 @@ async def export_log(
     session: CanopySession,
     directory: str | os.PathLike[str],
     *,
-    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",
     since: datetime | None = None,
     until: datetime | None = None,
     action: str | Iterable[str] = (),

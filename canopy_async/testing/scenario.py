@@ -1,4 +1,4 @@
-"""`Scenario`: the data of a local server, and what goes wrong when it is served."""
+"""`Scenario`: the data of a local server, and its faults and rules."""
 
 from canopy_async.testing.account_rules import LogRules
 from canopy_async.testing.api_instants import Clock
@@ -13,7 +13,7 @@ class Scenario(Content):
 
     Attributes:
         faults: What goes wrong from now on; may be set at any time.
-        log_rules: What the log of the account is like; may be set at any time.
+        log_rules: How the log of the account behaves; may be set at any time.
     """
 
     def __init__(

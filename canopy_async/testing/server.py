@@ -39,16 +39,16 @@ class LocalCanopy(Scenario):
 
     Attributes:
         faults: What goes wrong from now on; may be set at any time.
-        log_rules: What the log of the account is like; may be set at any time.
+        log_rules: How the log of the account behaves; may be set at any time.
         token: An admin's bearer token that does not expire.
 
     Args:
         account: The account slug that is served.
         faults: What goes wrong from the start.
         path: The SQLite database; a file keeps its rows between servers.
-        seed: Where data, faults and tokens are derived from.
+        seed: The seed of data, faults and tokens.
         page_limit: The largest ``take`` that is allowed.
-        log_rules: What the log of the account is like.
+        log_rules: How the log of the account behaves.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         clock: The wall clock, for new events, for the expiry of tokens and for the

@@ -176,8 +176,8 @@ class Store:
 
         Args:
             name: The list.
-            items: The rows, in the order of their insertion. What makes them may
-                read the list, and sees it half inserted.
+            items: The rows, in the order of their insertion. An iterator that makes
+                them may read the list, and sees it half inserted.
 
         Returns:
             How many they were.
@@ -340,9 +340,9 @@ def as_json(value: object) -> str:
 
 
 def plain_as_json(row: Row) -> str:
-    """Does what `as_json` does, faster, for a row of strings, numbers and the like.
+    """Writes a row of strings, numbers and the like as `as_json` does, but faster.
 
-    A value of another type, or a number that JSON has not, would come out otherwise.
+    Values of other types, and numbers that JSON does not have, come out differently.
     """
     try:
         return _PLAIN_ENCODER.encode(row).decode()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 from support.programs import command
+from support.waiting import until
 
 from canopy_async.cli.quantities import instant_of, size_of
 
@@ -252,9 +253,7 @@ async def test_a_failed_poll_says_its_wait_with_a_decimal(server, caplog, sessio
     server.add_identity(id="idn_1")
     async with session.follow(["idn_1", "nobody"], every=0.01) as follower:
         reading = asyncio.ensure_future(read_all(follower))
-        async with asyncio.timeout(PATIENCE):
-            while "nobody" not in follower.failures:  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(0.001)
+        await until(lambda: "nobody" in follower.failures)
         reading.cancel()
     (said,) = (message for message in caplog.messages if "a poll failed" in message)
     assert re.search(r"the next is in \d+\.\d s", said)

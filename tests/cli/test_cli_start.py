@@ -34,7 +34,7 @@ finally:
 
 
 def ended(*arguments, **options):
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(slow=SLOW), *arguments],
         capture_output=True,
         text=True,
@@ -73,7 +73,7 @@ def test_what_needs_no_network_loads_nothing_for_it(arguments, status):
 )
 def test_help_and_wrong_usage_load_nothing_that_they_do_not_need(arguments, slow):
     program = PROGRAM.format(slow=slow)
-    end = subprocess.run(  # noqa: S603 - our own program
+    end = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,

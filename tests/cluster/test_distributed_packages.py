@@ -104,7 +104,7 @@ def test_a_scheduler_that_lacks_this_library_is_named(out, tmp_path):
 @contextmanager
 def dask(what, address_file, *arguments, **options):
     """Run a part of a cluster as a process of its own, until the end of the block."""
-    process = Popen(  # noqa: S603 - one of Dask's own
+    process = Popen(  # one of Dask's own
         [
             Path(sysconfig.get_path("scripts")) / "dask",
             *(what, "--scheduler-file", address_file),

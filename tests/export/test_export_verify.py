@@ -405,7 +405,7 @@ async def test_other_files_beside_an_export_are_left_alone(exported, server, ses
 async def test_a_directory_full_of_files_takes_no_more(
     server, session, out, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.export.directory.MAX_FILES", 1)
+    monkeypatch.setattr("canopy_async.export.file_under_way.MAX_FILES", 1)
     server.seed_events("a", 5)
     await export(session, ["a"], out)
     server.seed_events("b", 5)

@@ -362,7 +362,7 @@ async def exported(server, session, out):
         ({"latest": 0}, ValueError, "latest must be from 1 to 200000"),
         ({"latest": "all"}, TypeError, "latest must be an int"),
         ({"top": 101}, ValueError, "top must be from 1 to 100"),
-        ({"now": datetime(2026, 1, 1)}, ValueError, "now must have a UTC offset"),  # noqa: DTZ001
+        ({"now": datetime(2026, 1, 1)}, ValueError, "now must have a UTC offset"),
     ],
 )
 def test_wrong_arguments_are_named_at_the_call(tmp_path, options, error, said):

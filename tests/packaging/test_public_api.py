@@ -55,7 +55,7 @@ def test_what_is_public_says_that_it_is_of_the_place_it_is_imported_from(package
 def test_what_is_public_can_be_pickled_by_its_place(name):
     thing = getattr(canopy_async, name)
     if inspect.isclass(thing):
-        assert pickle.loads(pickle.dumps(thing)) is thing  # noqa: S301 - our own
+        assert pickle.loads(pickle.dumps(thing)) is thing
 
 
 def test_the_version_is_that_of_the_distribution():
@@ -79,12 +79,12 @@ def public_members():
         if inspect.isclass(thing):
             yield name, thing
             for member, value in members_of(thing).items():
-                value = getattr(value, "__func__", value)  # noqa: PLW2901
-                ours = str(getattr(value, "__module__", "")).startswith("canopy_async")
-                function = inspect.isfunction(value) and ours
+                plain = getattr(value, "__func__", value)
+                ours = str(getattr(plain, "__module__", "")).startswith("canopy_async")
+                function = inspect.isfunction(plain) and ours
                 public = not member.startswith("_")
-                if public and (function or isinstance(value, property)):
-                    yield f"{name}.{member}", value
+                if public and (function or isinstance(plain, property)):
+                    yield f"{name}.{member}", plain
         elif inspect.isfunction(thing):
             yield name, thing
 
@@ -101,7 +101,7 @@ def test_each_public_thing_says_what_it_is(name, thing):
 def imported_by(statement):
     """The modules that a fresh interpreter holds after a statement."""
     code = f"import json, sys; {statement}; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(  # noqa: S603 - our own code
+    done = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", code],
         capture_output=True,
         check=True,

@@ -33,7 +33,10 @@ KNOWN = {
     ("canopy_async._walk.bridge", "state.ledger.repairs += 1", "1  →  2"): _REPAIRS,
     (
         "canopy_async._walk.seek",
-        "self._bound = min(self._bound, latest) - max(self._step, self._page_size // 2)",  # noqa: E501
+        (
+            "self._bound = min(self._bound, latest)"
+            " - max(self._step, self._page_size // 2)"
+        ),
         "max  →  min",
     ): "tuning: how far a search steps back",
     (

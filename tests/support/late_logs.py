@@ -54,7 +54,7 @@ async def follow(written, seconds, *, count=None, **options):
             try:
                 async with asyncio.timeout(seconds):
                     async for batch in follower:
-                        batches.append((now(), batch))  # noqa: PERF401 - till then
+                        batches.append((now(), batch))  # till then
             except TimeoutError:
                 pass
     return batches, calls

@@ -254,7 +254,7 @@ def _become(main, arguments, env, directory, fds):
 
 
 def _command():
-    from canopy_async.cli import main  # noqa: PLC0415 - not where tests run
+    from canopy_async.cli import main  # not where tests run
 
     main()
 

@@ -25,10 +25,10 @@ class Stopper:
 
 def hang(where):
     """Make closing a session hang, or leave a thread behind that hangs."""
-    import asyncio  # noqa: PLC0415 - not in a process that stops before
-    import time  # noqa: PLC0415
+    import asyncio  # not in a process that stops before
+    import time
 
-    from canopy_async import CanopySession  # noqa: PLC0415
+    from canopy_async import CanopySession
 
     def hang_in_thread():
         os.write(2, STOPPED)

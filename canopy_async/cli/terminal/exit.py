@@ -123,8 +123,8 @@ def run(
             interrupted.
     """
     # Imported here, as they take time and help and usage errors need neither.
-    import asyncio  # noqa: PLC0415
-    import sqlite3  # noqa: PLC0415
+    import asyncio
+    import sqlite3
 
     received: list[int] = []
     watched = _until_signal(main, received)
@@ -232,7 +232,7 @@ async def _until_signal(main: Coroutine[Any, Any, None], received: list[int]) ->
         main: The coroutine to run.
         received: The number of the signal is appended to this list.
     """
-    import asyncio  # noqa: PLC0415 - as in `run`
+    import asyncio  # as in `run`
 
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)

@@ -173,13 +173,13 @@ class _Bar:
 
     def __init__(self) -> None:
         # Imported here, as progress without a terminal does not need rich.
-        from rich.progress import (  # noqa: PLC0415
+        from rich.progress import (
             BarColumn,
             Progress,
             TextColumn,
         )
 
-        from canopy_async.cli.terminal.console import make_error_console  # noqa: PLC0415
+        from canopy_async.cli.terminal.console import make_error_console
 
         console = make_error_console()
         text = TextColumn("{task.description}", markup=False)

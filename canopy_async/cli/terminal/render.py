@@ -223,8 +223,8 @@ _IDENTITY_COLUMNS: Final[Sequence[_Column]] = (
 
 
 def _table(columns: Sequence[_Column], rows: Iterable[Any], *, header: bool) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 - slow, and not needed for JSON
-    from rich.text import Text  # noqa: PLC0415 - slow, and not needed for JSON
+    from rich.table import Table  # slow, and not needed for JSON
+    from rich.text import Text  # slow, and not needed for JSON
 
     table = Table(box=None, expand=True, pad_edge=False, show_header=header)
     for column in columns:

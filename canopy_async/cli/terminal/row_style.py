@@ -160,7 +160,7 @@ class Renderer:
     def _console_of_tables(self) -> Any:
         if self._console is None:
             # Imported here, as JSON lines and CSV do not need rich.
-            from canopy_async.cli.terminal.console import make_console  # noqa: PLC0415
+            from canopy_async.cli.terminal.console import make_console
 
             self._console = make_console()
         return self._console
@@ -186,7 +186,7 @@ def _cell(value: object) -> str:
 
 def _csv_line(cells: Sequence[str]) -> bytes:
     """Return a line of CSV with cells that no spreadsheet takes for a formula."""
-    from canopy_async.export.writers.csv_ import guarded  # noqa: PLC0415 - only for CSV
+    from canopy_async.export.writers.csv_ import guarded  # only for CSV
 
     quoted = ('"{}"'.format(guarded(cell).replace('"', '""')) for cell in cells)
     plain = (

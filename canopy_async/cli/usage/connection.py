@@ -62,8 +62,8 @@ class Connection:
         Raises:
             typer.BadParameter: Something is missing, or can't be used.
         """
-        from canopy_async.cli.commands.events import Account  # noqa: PLC0415 - takes time
-        from canopy_async.cli.profiles import read_profile  # noqa: PLC0415 - as above
+        from canopy_async.cli.commands.events import Account
+        from canopy_async.cli.profiles import read_profile
 
         if self.quiet and self.verbose:
             raise typer.BadParameter(
@@ -98,7 +98,7 @@ class Connection:
 
     def _token(self) -> str | None:
         """Return the token that the command line itself names, None for none."""
-        from canopy_async.cli.profiles import read_token_file  # noqa: PLC0415 - as above
+        from canopy_async.cli.profiles import read_token_file
 
         if self.token_file is None:
             return self.token if "token" in self.named else None
@@ -118,9 +118,9 @@ def _options(  # noqa: PLR0917 - its signature is all that it is for
     patience: PatienceOption = 60.0,
     proxy: ProxyOption = None,
     ca_file: CaFileOption = None,
-    allow_http: AllowHttpOption = False,  # noqa: FBT002 - as typer calls it
-    quiet: QuietOption = False,  # noqa: FBT002
-    verbose: VerboseOption = False,  # noqa: FBT002
+    allow_http: AllowHttpOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Have the options of a connection."""
 

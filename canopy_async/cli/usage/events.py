@@ -90,9 +90,9 @@ def events(
     as_json: JsonOption = None,
 ) -> None:
     """Read the audit events of one identity."""
-    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - takes time
-    from canopy_async.cli.quantities import instant_of  # noqa: PLC0415 - as above
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import events as reading
+    from canopy_async.cli.quantities import instant_of
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     read = reading.read_events(

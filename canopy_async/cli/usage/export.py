@@ -164,9 +164,9 @@ def export(
 
     With --log, write every event of the account's own log.
     """
-    from canopy_async.cli.chosen_ids import chosen_ids  # noqa: PLC0415 - takes time
-    from canopy_async.cli.commands import export as exporting  # noqa: PLC0415 - as above
-    from canopy_async.cli.quantities import size_of  # noqa: PLC0415 - as above
+    from canopy_async.cli.chosen_ids import chosen_ids
+    from canopy_async.cli.commands import export as exporting
+    from canopy_async.cli.quantities import size_of
 
     if not out:
         raise typer.BadParameter("must not be empty", param_hint="--out")
@@ -217,7 +217,7 @@ def export(
             secret=account.token,
         )
         return
-    from canopy_async.cli.commands import export_cluster as clustering  # noqa: PLC0415 - an extra
+    from canopy_async.cli.commands import export_cluster as clustering  # an extra
 
     clustering.export_on_cluster(account, ids, out, cluster, **options)
 

@@ -77,8 +77,8 @@ def follow(
     as_json: JsonOption = None,
 ) -> None:
     """Write new events as they come until Ctrl-C, which ends it with status 0."""
-    from canopy_async.cli.commands import follow as following  # noqa: PLC0415 - takes time
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import follow as following
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     follow_on = following.follow_events(

@@ -126,9 +126,9 @@ def log(
 
     Each request may write one row into that log.
     """
-    from canopy_async.cli.commands import log as logs  # noqa: PLC0415 - takes time
-    from canopy_async.cli.quantities import instant_of  # noqa: PLC0415 - as above
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import log as logs
+    from canopy_async.cli.quantities import instant_of
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     of_reads = {"--since": since, "--until": until, "--limit": limit}
     of_following = {

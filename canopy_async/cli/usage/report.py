@@ -35,6 +35,6 @@ def report(
     umask: UmaskOption = "077",
 ) -> None:
     """Make a page to look at of an export: one HTML file that loads nothing."""
-    from canopy_async.cli.commands.report import report_on  # noqa: PLC0415 - takes time
+    from canopy_async.cli.commands.report import report_on
 
     report_on(directory, out, latest=latest, top=top, umask=umask_of(umask))

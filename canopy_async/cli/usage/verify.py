@@ -28,6 +28,6 @@ def verify(
     ] = False,
 ) -> None:
     """Tell whether an export is finished (0), not finished (3) or damaged (1)."""
-    from canopy_async.cli.commands.verify import verify_files  # noqa: PLC0415 - takes time
+    from canopy_async.cli.commands.verify import verify_files
 
     verify_files(directory, digest=digest, as_json=as_json)

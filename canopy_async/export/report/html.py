@@ -72,9 +72,9 @@ class Page:
 
     def __init__(self) -> None:
         try:
-            import jinja2  # noqa: PLC0415 - an extra
-            import markupsafe  # noqa: PLC0415 - comes with it
-            from vl_convert import javascript_bundle  # noqa: PLC0415 - an extra
+            import jinja2  # an extra
+            import markupsafe  # comes with it
+            from vl_convert import javascript_bundle  # an extra
         except ModuleNotFoundError:
             raise ExportError(
                 "a report needs the packages jinja2 and vl-convert-python: install"
@@ -91,7 +91,8 @@ class Page:
         )
         self._environment.filters["number"] = number_cell
         self._environment.filters["breakable"] = self._breakable
-        self._environment.tests["long"] = _is_long
+        tests: dict[str, Any] = self._environment.tests
+        tests["long"] = _is_long
 
     def render(
         self,

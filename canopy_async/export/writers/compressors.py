@@ -46,7 +46,7 @@ def import_zstandard() -> Any:
         ExportError: It is not installed.
     """
     try:
-        import zstandard  # noqa: PLC0415 - an optional dependency
+        import zstandard  # an optional dependency
     except ModuleNotFoundError:
         raise ExportError(
             "Zstandard needs the package zstandard: install this library with its"

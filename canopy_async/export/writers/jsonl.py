@@ -76,7 +76,8 @@ def _with_extra(
     line |= zip(FIELDS, fields_of(event), strict=True)
     line["created_at"] = at
     for name, value in event.extra.items():
-        while name in line:
-            name = f"_{name}"  # noqa: PLW2901 - until the name is free
-        line[name] = value
+        free = name
+        while free in line:
+            free = f"_{free}"
+        line[free] = value
     return line

@@ -37,7 +37,7 @@ async def batches_of(canopy, seconds, **options):
         try:
             async with asyncio.timeout(seconds):
                 async for batch in follower:
-                    found.append(batch)  # noqa: PERF401 - it is left by the timeout
+                    found.append(batch)  # it is left by the timeout
         except TimeoutError:
             pass
     return found
@@ -359,7 +359,7 @@ async def test_what_can_not_be_followed_is_refused_at_the_call():
             ({"every": 0}, ValueError),
             ({"overlap": -1}, ValueError),
             ({"start": "yesterday"}, ValueError),
-            ({"start": datetime(2026, 1, 1)}, ValueError),  # noqa: DTZ001
+            ({"start": datetime(2026, 1, 1)}, ValueError),
             ({"action": ""}, ValueError),
             ({"until_caught_up": 1}, TypeError),
             ({"checkpoints": {}}, TypeError),

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import threading
 from asyncio.subprocess import PIPE
 from contextlib import closing
 
@@ -357,20 +358,15 @@ async def test_a_path_that_can_not_be_is_refused(tmp_path):
 
 async def test_the_loop_goes_on_while_the_disk_is_written(path, monkeypatch):
     async with CheckpointStore(path) as store:
-        save = store._save  # noqa: SLF001 - slow it down
-        monkeypatch.setattr(store, "_save", lambda b: (slow(), save(b)))
+        save, disk_is_free = store._save, threading.Event()  # noqa: SLF001 - a slow disk
+        monkeypatch.setattr(store, "_save", lambda b: (disk_is_free.wait(30), save(b)))
         saving = asyncio.create_task(store.save(batch()))
-        turns = 0
-        while not saving.done():
-            await asyncio.sleep(0.001)
-            turns += 1
-        assert turns > 10
-
-
-def slow():
-    import time  # noqa: PLC0415 - in another thread
-
-    time.sleep(0.1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not saving.done()
+        disk_is_free.set()
+        await saving
+        assert set(await store.load()) == {"idn_1"}
 
 
 async def test_closing_awaits_what_is_being_saved(path):

@@ -280,3 +280,8 @@ def test_a_call_with_a_wrong_argument_names_the_class_that_users_know():
     for method in (canopy.events, canopy.chain, canopy.set_concurrency):
         with pytest.raises(TypeError, match=rf"^CanopySession\.{method.__name__}\(\)"):
             method(unknown=1)
+
+
+def test_a_method_of_the_session_can_be_pickled_by_its_place():
+    for method in (CanopySession.events, CanopySession.chain, CanopySession.aclose):
+        assert pickle.loads(pickle.dumps(method)) is method

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from support.waiting import until
 
 from canopy_async import (
     FanOutError,
@@ -179,9 +180,7 @@ async def test_checkpoints_are_refused_while_rows_are_held(server, session):
 
     reading = asyncio.create_task(read())
     await asked.wait()
-    async with asyncio.timeout(10):
-        while fan_out.progress.events < 300:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.001)
+    await until(lambda: fan_out.progress.events >= 300)
     with pytest.raises(RuntimeError, match="between two batches"):
         _ = fan_out.checkpoints
     reading.cancel()
@@ -219,7 +218,7 @@ async def test_a_row_that_breaks_the_contract_is_an_error(server, session):
 
 
 async def test_without_pyarrow_the_error_names_the_extra(server, session, monkeypatch):
-    from canopy_async._tables.arrow import import_arrow  # noqa: PLC0415 - its cache
+    from canopy_async._tables.arrow import import_arrow  # its cache
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     import_arrow.cache_clear()
@@ -243,7 +242,7 @@ def test_importing_the_session_imports_no_pyarrow():
         "import sys, canopy_async.session, canopy_async._fanout.fanout;"
         "sys.exit('pyarrow' in sys.modules)"
     )
-    ended = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603
+    ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == 0
 
 

@@ -103,7 +103,7 @@ def test_two_failures_are_no_run():
 
 
 def test_identities_are_counted_over_batches():
-    from datetime import UTC, datetime  # noqa: PLC0415 - only here
+    from datetime import UTC, datetime  # only here
 
     def line(whose, second, outcome, action="auth.login"):
         return Line(

@@ -264,4 +264,4 @@ async def test_tasks_do_not_grow_with_the_identities():
 
 
 if __name__ == "__main__":
-    print(*run(idle_rate(1_000)))  # noqa: T201 - run as a script
+    print(*run(idle_rate(1_000)))  # run as a script
