@@ -148,16 +148,24 @@ class SamplingTies(_Bridging[R]):
     Args:
         state: What the phases share.
         ties: The run, whose end was seen.
+        closing: The view that shows its end.
         sample: The first window into the run.
     """
 
-    def __init__(self, state: ChainState[R], ties: TieRun[R], sample: Window) -> None:
+    def __init__(
+        self,
+        state: ChainState[R],
+        ties: TieRun[R],
+        closing: View[R],
+        sample: Window,
+    ) -> None:
         super().__init__(state)
         self._ties: Final = ties
+        self._closing: Final = closing
         self._ask(sample)
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        return _complete_ties(self._state, self._ties, view)
+        return _complete_ties(self._state, self._ties, self._closing, view)
 
 
 class FindingEnd(_Bridging[R]):
@@ -233,25 +241,28 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     tied, place = len(cover.ids_at_key), cover.position.place
     window = plan_window(place - 1, plan.size.max_take)
     is_filled = window.end <= place + tied and state.ledger.steady
-    is_page_end = not can_be_crossed(place + tied, plan.size.max_take)
-    if is_filled and is_page_end and plan.size.is_certain:
-        _pass_page_ends(state, place + tied)
-        return None
+    if is_filled and plan.size.is_certain:
+        if plan.size.try_larger(place + tied):
+            return None
+        _check_page_ends(place + tied, plan.size.max_take)
     if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):
         return None
     state.gap.ties = TieRun(cover, plan.size.max_take)
     return state.gap.ties
 
 
-def _pass_page_ends(state: ChainState[R], position: int) -> None:
-    """Ask for larger pages where pages of all smaller sizes end.
+def _check_page_ends(position: int, most: int) -> None:
+    """Raise where all pages end at a position, of however few rows they are.
+
+    Args:
+        position: The position.
+        most: Rows per page at most; larger pages can't be read.
 
     Raises:
-        IncompleteReadError: Larger ones can't be read.
+        IncompleteReadError: They do.
     """
-    if state.plan.size.try_larger(position):
+    if can_be_crossed(position, most):
         return
-    most = state.plan.size.max_take
     raise IncompleteReadError(
         f"no page of up to {most} rows holds both row {position} of the list and the"
         " next one, and larger pages can't be read: nothing proves that no row is"
@@ -263,27 +274,29 @@ def _accept_tied(state: ChainState[R], ties: TieRun[R], view: View[R]) -> Step[R
     """Accept a window inside a run of ties by the rows that it shares."""
     state.gap.leans_on_ties = True
     if state.ledger.steady and ties.closes_in(view):
-        ties.closing = view
-        return _complete_ties(state, ties, view)
+        return _complete_ties(state, ties, view, view)
     return accept(state, view)
 
 
 def _complete_ties(
-    state: ChainState[R], ties: TieRun[R], view: View[R] | None
+    state: ChainState[R], ties: TieRun[R], closing: View[R], view: View[R] | None
 ) -> Step[R]:
-    """Take a window into a run of ties; go past the run once no row is missing."""
-    closing = ties.closing
-    if closing is None:
-        return Step()
+    """Take a window into a run of ties; go past the run once no row is missing.
+
+    Args:
+        state: What the phases share.
+        ties: The run.
+        closing: The view that shows its end, kept while rows are missing.
+        view: The window's view, None where its page is not there.
+    """
     rows: list[R] = []
     if view is not None:
         rows = state.hand_out(ties.accept(view))
         state.gap.has_sampled |= bool(rows) and view is not closing
     if state.ledger.steady and ties.missing_after(closing) > 0:
-        sample = ties.next_sample()
+        sample = ties.next_sample(closing)
         if sample is not None:
-            return Step(rows, SamplingTies(state, ties, sample))
-    ties.closing = None
+            return Step(rows, SamplingTies(state, ties, closing, sample))
     step = accept(state, closing)
     return _reconsider(state, Step([*rows, *step.rows], step.phase))
 

@@ -136,10 +136,9 @@ class PageSize:
             rows: How many rows the latest page added.
             asked: How many it was asked for.
         """
-        if self.readable.most is not None and rows:
-            self.readable.note_read(asked, said=self._said_take)
+        if rows and self.readable.note_read(asked, said=self._said_take):
             self._resize()
-        if self.cut.most is not None and self.cut.note_progress(rows, asked=asked):
+        if self.cut.note_progress(rows, asked=asked):
             self._resize()
 
     def _resize(self) -> bool:
@@ -272,21 +271,25 @@ class ReadablePages:
             self.most = max(least, asked // 2)
         self._calm = 0
 
-    def note_read(self, asked: int, *, said: int) -> None:
+    def note_read(self, asked: int, *, said: int) -> bool:
         """Try larger pages again, once enough of those were read that are no larger.
 
         Args:
             asked: How many rows the page was asked for that was read.
             said: How many rows per page are planned where all can be read.
+
+        Returns:
+            Whether other sizes may be asked for now.
         """
         if self.most is None:
-            return
+            return False
         self._calm += 1
         if asked > self.most:
             self.most = asked if asked < said else None
             self.trial, self._calm = None, 0
         elif self._calm >= self._calm_needed and self.trial is None:
             self.trial = 2 * self.most
+        return True
 
     def try_larger(self, position: int) -> bool:
         """Ask for larger pages at once, where smaller ones do not cross a position.

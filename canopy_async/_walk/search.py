@@ -202,9 +202,8 @@ class Search(Generic[R]):
         """Return where the row is if rows are spread evenly over time."""
         if self._low_key is None or self._high_key is None:
             return None
+        # Not zero: the one is before the cover's key, and the other is not.
         span = self._high_key - self._low_key
-        if not span:
-            return None
         part = (self._cover.key - self._low_key) / span
         return self._low + int(part * (self._high - self._low))
 

@@ -98,7 +98,7 @@ async def live(server, out, written_as, *, at):
     async with _exporting(server, out, written_as) as process:
         await until(
             lambda: len(server.requests) >= at or process.returncode is not None,
-            patience=PATIENCE,
+            within=PATIENCE,
         )
         return process.returncode is None
 

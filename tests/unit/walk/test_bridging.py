@@ -1,11 +1,18 @@
 """Bridges: what a walk asks for where a seam does not hold, and what that costs."""
 
+import attrs
 import pytest
 from support.lists import Reader, assert_all, log, page_of, row, tied
 
-from canopy_async._walk import PlainWalk
+from canopy_async._walk import PlainWalk, Window
 from canopy_async._walk.chain import OverlapChain
-from canopy_async.errors import RequestBudgetError
+from canopy_async._walk.ledger import Ledger
+from canopy_async.errors import (
+    DriftTooFastError,
+    IncompleteReadError,
+    RequestBudgetError,
+    UnprovenTiesError,
+)
 from canopy_async.report import Proof
 
 
@@ -143,6 +150,95 @@ def test_a_run_with_rows_that_hide_is_sampled_until_none_is_missing():
     assert sorted(ids(reader)) == sorted(r.id for r in rows)
     assert [r.created_at for r in reader.read] == [r.created_at for r in rows]
     assert (reader.report.complete, reader.report.proof) == (True, Proof.COUNT)
+
+
+@pytest.mark.parametrize("seen", ["counted", "order"])
+def test_a_run_that_moves_at_the_very_end_is_not_proven(seen):
+    # All is read. Page 1 is asked for again, and shows another count, or other ties.
+    rows = tied(250, 1)
+
+    def serve(window):
+        if window.page == 1 and len(reader.asked) > 1 and window.take == 100:
+            if seen == "counted":
+                return page_of(rows, window, count=251)
+            return page_of([*rows[100:], *rows[:100]], window)
+        return page_of(rows, window)
+
+    reader = Reader(serve)
+    reader.fails(UnprovenTiesError)
+    assert len(reader.read) == 250
+
+
+def test_a_404_right_behind_the_last_row_moves_nothing():
+    ledger = Ledger(None)
+    ledger.latest = 100
+    ledger.note_missing(Window(3, 50))
+    assert (ledger.latest, ledger.steady) == (100, True)
+    ledger.note_missing(Window(2, 50))
+    assert (ledger.latest, ledger.steady) == (50, False)
+
+
+@pytest.mark.parametrize("first", [98, 99, 100])
+def test_a_server_that_sends_one_page_for_all_is_no_list_of_ties(first):
+    rows = log(600)
+
+    def serve(window):
+        if len(reader.asked) == 1:
+            return page_of(rows, window)
+        page = page_of(rows[first:], Window(1, window.take), count=600)
+        meta = attrs.evolve(
+            page.pagination, page=window.page, has_previous_page=window.page > 1
+        )
+        return attrs.evolve(page, pagination=meta)
+
+    reader = Reader(serve)
+    reader.fails((DriftTooFastError, RequestBudgetError))
+    assert len(reader.asked) < 200
+
+
+def test_a_list_that_moves_by_more_than_a_page_at_once_is_called_a_drift():
+    rows = log(600, "desc")
+
+    def serve(window):
+        page = page_of(rows, window)
+        base = 1000 * (len(reader.asked) + 1)
+        rows[:0] = [row(base + 200 - n) for n in range(200)]
+        return page
+
+    reader = Reader(serve, width=4)
+    reader.fails((DriftTooFastError, RequestBudgetError))
+
+
+# The fence
+
+
+def test_a_fence_asks_for_a_bounded_number_of_pages_of_a_list_that_grows():
+    rows = log(40)
+
+    def serve(window):
+        page = page_of(rows, window, cut=20)
+        rows.extend(row(key) for key in range(len(rows), len(rows) + 20))
+        return page
+
+    reader = Reader(serve, take=10)
+    reader.fails(RequestBudgetError, "more than 68 pages of 20 rows")
+    assert len(reader.asked) == 69
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_fence_that_was_pushed_off_the_list_has_fallen(missing):
+    # Newest first. Before page 1 is asked for again, all that was read is purged.
+    rows = log(60, "desc")
+
+    def serve(window):
+        if window.page == 4:
+            rows[:] = [row(key) for key in range(99, 79, -1)]
+            return page_of([], window, cut=20, count=60)
+        page = page_of(rows, window, cut=20, has_next_page=len(reader.asked) < 6)
+        return None if missing and not page.items else page
+
+    reader = Reader(serve, take=10, order="desc")
+    reader.fails(IncompleteReadError, "passed by")
 
 
 # The end of a list that grows

@@ -1,15 +1,17 @@
 """Parts of lists: since, until, and on from a checkpoint, on scripted pages."""
 
+import attrs
 import pytest
 from support.lists import Reader, log, page_of, read, row, tied
 
-from canopy_async._walk import Span, proven_walk
+from canopy_async._walk import Span, Window, proven_walk
 from canopy_async._walk.chain import OverlapChain
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
     CheckpointError,
     IncompleteReadError,
     UnorderedListError,
+    UnprovenTiesError,
 )
 from canopy_async.report import Proof
 
@@ -81,6 +83,16 @@ def test_a_list_that_has_turned_since_its_checkpoint_is_refused(count, order):
     assert reader.read == []
 
 
+@pytest.mark.parametrize("place", [20, 180])
+def test_a_checkpoint_that_knows_no_order_takes_that_of_the_list(place, order, width):
+    # All that was read before had one key.
+    rows = log(250, order)
+    resume = after(rows[place], order=None)
+    reader = read(rows, span=Span(resume=resume), order=order, width=width)
+    assert ids(reader) == [r.id for r in rows[place + 1 :]]
+    assert reader.report.complete
+
+
 def test_rows_without_created_at_have_no_part(order):
     rows = [row(None, f"n{number}") for number in range(50)]
     reader = Reader(
@@ -144,6 +156,62 @@ def test_the_order_is_looked_for_where_pages_are_missing_or_empty():
         reader.run()
     assert ids(reader) == [r.id for r in rows if r.created_at < row(450).created_at]
     assert len(asked) < 60
+
+
+def test_the_order_is_looked_for_behind_what_is_counted():
+    # Fewer rows are counted than there are: the last that are counted tie as well.
+    rows = [*tied(900, 500), *[row(key) for key in range(499, 300, -1)]]
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        if len(asked) < 8:
+            return page_of(rows, window, count=150, has_next_page=True)
+        return page_of(rows, window)
+
+    reader = Reader(serve, span=Span(since=row(400).created_at))
+    reader.fails(UnprovenTiesError)  # as so many tie while the count changes
+    assert reader.report.order_observed == "desc"
+
+
+def test_an_order_that_was_taken_for_the_other_one_is_said_to_be_that():
+    # By its count, the list ends amid the ties.
+    rows = [*tied(900, 500), *[row(key) for key in range(499, 300, -1)]]
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        return page_of(rows, window, count=150 if len(asked) < 8 else None)
+
+    reader = Reader(serve, span=Span(since=row(400).created_at))
+    reader.fails(UnorderedListError, "had not shown the order of the list")
+
+
+def test_a_list_whose_ties_have_no_end_shows_no_order():
+    def serve(window):
+        items = [row(5, f"t{at}") for at in range(window.start, window.end)]
+        page = page_of(items, Window(1, window.take), count=2**60)
+        meta = attrs.evolve(
+            page.pagination, page=window.page, has_previous_page=window.page > 1
+        )
+        return attrs.evolve(page, pagination=meta)
+
+    reader = Reader(serve, span=Span(since=row(1).created_at))
+    reader.fails(UnorderedListError, "nothing shows in which order the list is")
+    assert len(reader.asked) == 41
+
+
+@pytest.mark.parametrize("newest", ["asc", "desc"])
+def test_the_order_is_looked_for_in_pages_of_the_servers_size(newest, width):
+    # Asked for 100 rows, it says that it sends 20. Only where it is asked for fewer,
+    # it is seen to ignore take.
+    keys = range(501, 560) if newest == "asc" else range(499, 440, -1)
+    rows = [*tied(61, 500), *map(row, keys)]
+    span = Span(since=row(460).created_at, until=row(540).created_at)
+    reader = read(rows, cut=20, span=span, width=width)
+    assert ids(reader) == [r.id for r in rows if span.holds(r.created_at)]
+    assert (reader.report.complete, reader.report.proof) == (True, Proof.FENCE)
+    assert len(reader.asked) <= 16
 
 
 @pytest.mark.parametrize("fixed", [True, False])
@@ -227,5 +295,6 @@ def test_a_walk_that_is_done_asks_for_nothing_and_hands_out_nothing(limit):
     assert walk.done
     assert walk.report().complete
     assert (walk.plan(), list(walk.windows)) == (None, [])
+    assert list(walk.accept_page(page_of(rows, Window(1, 100)))) == []
     assert list(walk.accept_missing()) == []
     assert walk.accept_oversized() is None
