@@ -45,7 +45,7 @@ class _Help:
         long as all else that a wrong usage needs. A pair of flags, such as
         ``--json/--table``, keeps None, by which it tells that neither was given.
         """
-        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        parameters = cast("list[Any]", super().get_params(ctx))  # type: ignore[misc]
         for parameter in parameters:
             is_flag = getattr(parameter, "is_bool_flag", False)
             if is_flag and not parameter.secondary_opts and parameter.default is None:
