@@ -1,4 +1,4 @@
-"""What an export costs in each format, beside a read that writes nothing.
+"""The cost of an export in each format, beside a read that writes nothing.
 
     python benchmarks/export.py
     python benchmarks/export.py --events 200000 --formats jsonl parquet

@@ -1,4 +1,4 @@
-"""Starts the server, and each measurement in a new process on the other core."""
+"""The processes of a run: the server, and each measurement on the other core."""
 
 import importlib
 import json

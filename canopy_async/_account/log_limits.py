@@ -6,11 +6,13 @@ after it begin with what was answered.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypedDict
 
 import attrs
 
-__all__ = ["WIDE", "KnownLimits", "LogLimits"]
+from canopy_async._account.log_range import LogRange
+
+__all__ = ["WIDE", "KnownLimits", "LimitSearch", "LogLimits"]
 
 WIDE: Final = 30 * 86_400_000
 """Milliseconds that a request spans without ``from``, so that no server refuses it."""
@@ -88,3 +90,71 @@ class KnownLimits:
     """
 
     limits: LogLimits = attrs.field(factory=LogLimits)
+
+
+class _Asked(TypedDict):
+    take: int
+    is_wide: bool
+    is_ahead: bool
+
+
+class LimitSearch:
+    """Finds out what a server answers, where it refuses the first request of a read.
+
+    Args:
+        known: What it refuses, as far as reads have found out; what this one finds is
+            added.
+        wanted: What is read.
+        take: Rows per page that are wanted.
+    """
+
+    def __init__(self, known: KnownLimits, wanted: LogRange, take: int) -> None:
+        self._known: Final = known
+        self._wanted: Final = wanted
+        self._take: Final = take
+        self._weaker: Iterator[LogLimits] | None = None
+        self.limits = known.limits
+
+    @property
+    def take(self) -> int:
+        """Rows per page."""
+        return min(self._take, self.limits.take or self._take)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a read is to say of the limits, a sentence each."""
+        return tuple(self.limits.warnings(**self._asked))
+
+    def names_until(self, high: int) -> bool:
+        """Tell whether a request says up to when rows are wanted.
+
+        It does not where that is ahead of the clock of a server that refuses it.
+
+        Args:
+            high: The last millisecond whose rows it wants.
+        """
+        return self.limits.names_future or not self._wanted.is_ahead(high)
+
+    def was_answered(self) -> None:
+        """Remember for later reads what was answered."""
+        self._known.limits = self.limits
+
+    def weaken(self) -> bool:
+        """Go on to the next weaker limits, after a refusal; tell whether there are."""
+        if self._weaker is None:
+            self._weaker = self.limits.weaker(**self._asked)
+        weaker = next(self._weaker, None)
+        if weaker is None:
+            return False
+        self.limits = weaker
+        return True
+
+    @property
+    def _asked(self) -> _Asked:
+        """What the requests of this read would have in them without limits."""
+        wanted = self._wanted
+        return {
+            "take": self._take,
+            "is_wide": wanted.high + 1 - wanted.low > WIDE,
+            "is_ahead": wanted.is_ahead(wanted.high),
+        }

@@ -27,10 +27,6 @@ class Suspects:
         self._kind: Hashable = None
         self._answered = False
 
-    def __len__(self) -> int:
-        """Return how many failures are held back."""
-        return len(self._held)
-
     def hold(self, failed: IdentityOutcome) -> bool:
         """Hold a failure back, if it may concern all.
 

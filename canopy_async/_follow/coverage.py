@@ -76,8 +76,8 @@ class Gap:
     unless the log is known to keep its events for longer than nobody looked.
 
     Attributes:
-        older_than: What may be missing is older than this, and newer than all
-            that was handed out before; None where nothing is left.
+        older_than: The events that may be missing are older than this, and newer
+            than all that were handed out before; None where nothing is left.
     """
 
     older_than: datetime | None
@@ -113,7 +113,7 @@ UNKNOWN_ABSENCE: Final = Absence()
 
 
 class Remains:
-    """What a read finds left of the events that were known, and what that tells.
+    """The known events that a read finds left of a log, and what that tells.
 
     Retention deletes the oldest events first: those over some age, or those beyond
     some number. So nothing that came since is deleted as long as one of the known
@@ -271,7 +271,7 @@ def front_of(
         seen: At least one date, in the order in which they were seen; those of a page
             oldest first.
         span: How far is looked back.
-        now: What time it is by the server's clock, None where that is unknown.
+        now: The time by the server's clock, None where that is unknown.
         witnesses: How many of them tell it; more where these may all be ahead.
     """
     told = not_ahead(seen, now) or seen
@@ -288,7 +288,7 @@ def not_ahead(dates: Iterable[datetime], now: datetime | None) -> list[datetime]
 
     Args:
         dates: In any order.
-        now: What time it is by the server's clock; None lets all of them pass.
+        now: The time by the server's clock; None lets all of them pass.
     """
     if now is None:
         return list(dates)

@@ -21,7 +21,7 @@ BEGINNING: Final = "beginning"
 NOW: Final = "now"
 
 Start: TypeAlias = Literal["now", "beginning"] | datetime
-"""Where to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
+"""The place to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
 
 _SLOWER: Final = 1.5
 """After a poll that found nothing, the next interval is so many times as long."""

@@ -34,11 +34,11 @@ _MAX_PROBES: Final = 40
 """Windows that are fetched to close one gap, at most."""
 
 _MAX_FILLS: Final = 3
-"""Windows filled by one run of ties, after which no window is taken to bridge it."""
+"""After so many windows that one run of ties fills, none is expected to bridge it."""
 
 _END_PROBES: Final = 4
-"""Windows that look for the end of a list that grows: each aims at where the end will
-be, by the pace since the one before."""
+"""Windows that look for the end of a list that grows. Each aims at where the end will
+be when it is served, by how fast the list has grown since the window before."""
 
 
 def accept(state: ChainState[R], view: View[R]) -> Step[R]:
@@ -52,7 +52,7 @@ def accept(state: ChainState[R], view: View[R]) -> Step[R]:
 
 
 def bridge_gap(state: ChainState[R], view: View[R] | None) -> Step[R]:
-    """Begin to bridge the gap before a planned window, unless ties do.
+    """Begin to bridge the gap before a planned window, unless its tied rows do.
 
     Args:
         state: What the phases share.
@@ -77,7 +77,7 @@ class _Bridging(OpenPhase[R]):
         self._state.plan.ask_first(window)
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        """Do without the first window, whose page is too large to be read."""
+        """Drop the first window, whose page is too large to be read, and go on."""
         self._state.plan.pop()
         if self._state.gap.ties is not None:
             self._state.gap.ties.limit(take)
@@ -95,7 +95,7 @@ class Seeking(_Bridging[R]):
         self._seek: Final = Seek(
             state.cover,
             state.ledger.latest,
-            take=state.plan.max_take,
+            take=state.plan.size.max_take,
             slack=state.plan.overlap,
         )
         self._look_inside_ties()
@@ -109,7 +109,7 @@ class Seeking(_Bridging[R]):
                 return Step((), conclude(state))  # all that was left is gone
             seek.found_nothing(state.ledger.latest)
         elif cover.certifies(view):
-            longest = state.plan.longest
+            longest = state.plan.size.cut.longest
             if cover.has_new(view) or state.end.is_shown_by(view, longest=longest):
                 return _reconsider(state, accept(state, view))
             cover.revisit(view)
@@ -128,7 +128,7 @@ class Seeking(_Bridging[R]):
     def _ask_next(self) -> None:
         if self._seek.probes >= _MAX_PROBES:
             raise _lost(self._state, self._seek)
-        self._ask(self._seek.next_window(self._state.plan.max_take))
+        self._ask(self._seek.next_window(self._state.plan.size.max_take))
 
     def _look_inside_ties(self) -> None:
         """Give up starting before a run that no window can bridge."""
@@ -137,7 +137,7 @@ class Seeking(_Bridging[R]):
             return
         end = state.cover.position.end
         position = end - plan.overlap
-        if plan_window(position, plan.max_take).end <= end:  # it shows nothing new
+        if plan_window(position, plan.size.max_take).end <= end:  # it shows nothing new
             position = end - 1
         self._seek.look_inside(position)
 
@@ -170,7 +170,7 @@ class FindingEnd(_Bridging[R]):
 
     def __init__(self, state: ChainState[R]) -> None:
         super().__init__(state)
-        state.probe_end_at = state.ledger.handed_out + state.plan.take
+        state.hints.probe_end_at = state.ledger.handed_out + state.plan.size.take
         self._tries_left = _END_PROBES
         self._counted = 0
         self._look(pace=0)
@@ -180,10 +180,10 @@ class FindingEnd(_Bridging[R]):
         plan = self._state.plan
         self._tries_left -= 1
         self._counted = self._state.ledger.latest
-        self._ask(plan_window(self._counted + pace - OVERLAP, plan.take))
+        self._ask(plan_window(self._counted + pace - OVERLAP, plan.size.take))
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        del view  # what it shows of the end is noted in the cover
+        del view  # `_on_view` has noted in the cover what it shows of the end
         state = self._state
         if state.cover.is_past_bound:
             return Step((), conclude(state))
@@ -231,15 +231,15 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     if state.gap.ties is not None and state.gap.ties.key == cover.key:
         return state.gap.ties
     tied, place = len(cover.ids_at_key), cover.position.place
-    window = plan_window(place - 1, plan.max_take)
+    window = plan_window(place - 1, plan.size.max_take)
     is_filled = window.end <= place + tied and state.ledger.steady
-    is_page_end = not can_be_crossed(place + tied, plan.max_take)
-    if is_filled and is_page_end and plan.is_size_certain:
+    is_page_end = not can_be_crossed(place + tied, plan.size.max_take)
+    if is_filled and is_page_end and plan.size.is_certain:
         _pass_page_ends(state, place + tied)
         return None
-    if not (is_filled or tied >= plan.max_take or fills >= _MAX_FILLS):
+    if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):
         return None
-    state.gap.ties = TieRun(cover, plan.max_take)
+    state.gap.ties = TieRun(cover, plan.size.max_take)
     return state.gap.ties
 
 
@@ -249,9 +249,9 @@ def _pass_page_ends(state: ChainState[R], position: int) -> None:
     Raises:
         IncompleteReadError: Larger ones can't be read.
     """
-    if state.plan.try_larger(position):
+    if state.plan.size.try_larger(position):
         return
-    most = state.plan.max_take
+    most = state.plan.size.max_take
     raise IncompleteReadError(
         f"no page of up to {most} rows holds both row {position} of the list and the"
         " next one, and larger pages can't be read: nothing proves that no row is"

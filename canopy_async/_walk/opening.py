@@ -96,7 +96,7 @@ class FindingOrder(ProvingPhase[R]):
         super().__init__(state)
         self._first: Final = first
         self._fixed_size: Final = fixed_size
-        take = state.plan.max_take
+        take = state.plan.size.max_take
         self._probe: Final = OrderProbe(first, take=take, fixed_size=fixed_size)
 
     def plan(self) -> Window | None:

@@ -1,4 +1,4 @@
-"""Profiles: accounts by name, in one small file of TOML."""
+"""Profiles: named accounts with the source of their token, in a TOML file."""
 
 import os
 import shlex
@@ -21,19 +21,19 @@ _FLAG: Final = "--profile"
 _SOURCES: Final = ("token-env", "token-file", "token-command", "token")
 _KEYS: Final = ("account", "base-url", *_SOURCES)
 _PATIENCE: Final = 60.0
-"""Seconds that a command which prints a token may take."""
+"""The most seconds that the command of ``token-command`` may take."""
 
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """An account by name, and where its token comes from.
+    """A named account, and the source of its token.
 
     Attributes:
-        name: Its name.
-        account: The account's slug, None where the profile does not say.
-        base_url: Where the API is, None for the usual place.
-        source: The key that says where the token is, None for none.
-        place: What that key says.
+        name: The profile's name.
+        account: The account's slug, if the profile has one.
+        base_url: The URL of the API; None for the default.
+        source: The key in the profile that names the token's source, if any.
+        place: The value of that key.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Profile:
     place: Any = attrs.field(default=None, repr=False)
 
     def token(self) -> str | None:
-        """Return the token, None where the profile names none.
+        """Return the token, or None if the profile names no source of it.
 
         Raises:
-            typer.BadParameter: It can't be had.
+            typer.BadParameter: The token can't be read from its source.
         """
         match self.source:
             case "token-env":
@@ -92,7 +92,7 @@ class Profile:
 
 
 def profiles_path() -> Path:
-    """Return where the profiles are: a file in the platform's place for settings."""
+    """Return the path of the profiles, in the platform's directory for settings."""
     return Path(typer.get_app_dir("canopy-async")) / "profiles.toml"
 
 
@@ -100,11 +100,11 @@ def read_profile(name: str, path: Path | None = None) -> Profile:
     """Return a profile by its name.
 
     Args:
-        name: Its name.
-        path: The file, None for the usual one.
+        name: The profile's name.
+        path: The file of the profiles; None for the default.
 
     Raises:
-        typer.BadParameter: There is none, or the file can't be used.
+        typer.BadParameter: There is no such profile, or the file is invalid.
     """
     path = path or profiles_path()
     try:
@@ -114,7 +114,7 @@ def read_profile(name: str, path: Path | None = None) -> Profile:
     except OSError as error:
         raise _wrong(name, f"{path} can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        # The message of the parser may quote a line, which may hold a token.
+        # The parser's message is not shown: it may quote a line that holds a token.
         place = getattr(error, "lineno", None)
         where = "" if place is None else f", line {place}"
         raise _wrong(name, f"{path}{where} is not TOML") from None
@@ -132,10 +132,10 @@ def read_profile(name: str, path: Path | None = None) -> Profile:
 
 
 def read_token_file(path: Path, flag: str) -> str:
-    """Return the token that a file holds.
+    """Return the token from a file.
 
     Raises:
-        typer.BadParameter: It can't be read, or is empty.
+        typer.BadParameter: The file can't be read, or is empty.
     """
     try:
         token = path.read_text(encoding="utf-8").strip()
@@ -174,7 +174,7 @@ def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
 
 
 def _others_may_read(mode: int) -> bool:
-    if sys.platform == "win32":  # permissions are not in the mode there
+    if sys.platform == "win32":  # a file's mode has no permissions on Windows
         return False
     return bool(stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO))
 

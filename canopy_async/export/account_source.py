@@ -69,7 +69,7 @@ class AccountLogReader(LogReader):
             until=header.until,
             server_time=lambda: self._session.server_time,
             scope=header.scope,
-            on_end=self._ended,
+            on_end=self._on_log_end,
         )
 
     def _page(self, identity_id: str, events: Sequence[AuditEvent]) -> EventsOfOne:  # noqa: ARG002 - a row of this log belongs to no identity

@@ -154,6 +154,7 @@ def test_bad_arguments_are_refused_before_anything_is_done(
 # --- who may have code run in a cluster of this machine
 
 
+@pytest.mark.timeout(180)  # it waits for another process to import all packages
 def test_a_cluster_of_this_machine_lets_no_one_in_without_its_credentials():
     with local_cluster(1) as client:
         address = client.scheduler.address

@@ -1,10 +1,10 @@
-"""Waiting for a fact, without guessing how long it takes."""
+"""Waiting for a condition, without guessing how long it takes."""
 
 import asyncio
 
 
 async def until(fact, otherwise="it never came true"):
-    """Give way to the loop until ``fact()``; fail after half a minute without it."""
+    """Wait until ``fact()`` is true; fail with ``otherwise`` after 30 seconds."""
     loop = asyncio.get_running_loop()
     limit = loop.time() + 30
     while not fact():

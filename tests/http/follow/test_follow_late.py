@@ -487,6 +487,7 @@ async def test_a_count_that_hides_how_much_has_come_is_noticed(monkeypatch):
 
 def test_what_time_it_is_on_the_server_is_never_overstated():
     time = ServerTime()
+    assert time.wait_for(NOON, SECOND, 0.0) == 0.0  # nothing is known yet
     assert time.settled(SECOND, newest=None, began=0.0) < NOON - 10**6 * SECOND
     time.learn(NOON, 100.0)
     time.learn(NOON - 50 * SECOND, 101.0)

@@ -8,6 +8,7 @@ import pytest
 
 from canopy_async import (
     FanOutError,
+    NotFoundError,
     ProtocolError,
     RetryPolicy,
     ServerError,
@@ -148,6 +149,15 @@ async def test_checkpoints_between_two_batches_are_after_the_rows_yielded(
         async for batch in fan_out.iter_arrow():
             note(batch)
     assert seen == {i: server.event_ids(i, order="asc") for i in ids}
+
+
+async def test_rows_that_were_read_before_an_error_are_yielded_first(server, session):
+    server.seed_events("idn_1", 300)
+    batches = session.fan_out(["idn_1", "no one"], width=1).iter_arrow()
+    seen = (await anext(batches)).column("id").to_pylist()
+    with pytest.raises(NotFoundError):
+        await anext(batches)
+    assert sorted(seen) == sorted(server.event_ids("idn_1"))
 
 
 async def test_checkpoints_are_refused_while_rows_are_held(server, session):
