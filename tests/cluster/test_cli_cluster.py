@@ -81,7 +81,10 @@ async def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(server, export, tm
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--workers", "2", "--dask", "tcp://x:1"], "--dask: is not for --workers"),
+        (
+            ["--workers", "2", "--dask", "tcp://x:1"],
+            "--dask: can't be used with --workers",
+        ),
         (["--workers", "0"], "--workers"),
         (["--token-from", "env:X"], "--token-from: is for --dask and --workers"),
         (["--out", "s3://bucket/out"], "--out: a URL is for --dask and --workers"),

@@ -85,6 +85,16 @@ async def attacked_url(tmp_path_factory):
                 for minute in range(0, 31, 3)
             ],
         )
+        for minute in range(3):
+            server.add_event(
+                "idn_1",
+                created_at=f"2026-03-05T10:{minute:02}:00.000Z",
+                action="auth.login.failed",
+                actor_type="user",
+                actor_id="usr_mallory",
+                actor_label="Mallory",
+                outcome="failure",
+            )
         async with CanopySession(
             server.account, server.token, base_url=server.base_url
         ) as canopy:
@@ -527,21 +537,29 @@ async def test_runs_of_failures_are_drawn_over_time_with_the_success_after_them(
 ):
     async with opened(browser, attacked_url) as page:
         runs = page.locator("[role=img]:has(#chart-runs)")
+        lines = page.locator("#chart-runs .mark-rule.role-mark line")
+        diamonds = page.locator("#chart-runs .mark-symbol.role-mark path")
         label = await runs.get_attribute("aria-label")
-        assert "Of 1 runs, 1 ended with a success." in label
-        assert (
-            await page.locator("#chart-runs .mark-symbol.role-mark path").count() == 1
-        )
-        assert await page.locator("#chart-runs .mark-rule.role-mark line").count() == 2
+        assert "2 in all." in label
+        assert "Runs that ended with a success: 1." in label
+        assert await diamonds.count() == 1
+        assert await lines.count() == 3  # one leads from the failures to the success
         assert (
             "Eve · auth.login.failed  10"
             in await page.locator("#chart-runs").locator("text").all_text_contents()
         )
         title = page.locator("#title-outcome")
+        await choose_days(page, "2026-03-01", "2026-03-01")
         await playwright.expect(title).to_have_text("Events by minute and outcome")
+        rows = page.locator("#runs tbody tr")
+        await playwright.expect(rows).to_have_count(1)
         await choose_days(page, "2026-03-02", "")
-        row = page.locator("#runs tbody tr")
-        await playwright.expect(row).to_have_count(0)
+        await playwright.expect(rows).to_contain_text("Mallory")
+        await playwright.expect(diamonds).to_have_count(0)
+        await playwright.expect(lines).to_have_count(1)
+        await choose_days(page, "2026-03-06", "")
+        await playwright.expect(rows).to_have_count(0)
+        await playwright.expect(page.locator("#chart-runs")).to_have_text("No events.")
 
 
 async def test_printed_heads_are_text_that_each_page_repeats(page):

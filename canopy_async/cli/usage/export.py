@@ -22,7 +22,13 @@ from canopy_async.cli.usage.filters import (
     SeverityOption,
     filters_given,
 )
-from canopy_async.cli.usage.shared import ConcurrencyOption, SearchOption, UmaskOption
+from canopy_async.cli.usage.shared import (
+    AllOption,
+    ConcurrencyOption,
+    IdentitiesArgument,
+    SearchOption,
+    UmaskOption,
+)
 
 __all__ = ["EXAMPLES", "export"]
 
@@ -37,10 +43,7 @@ _CLUSTER = "More processes"
 @with_connection
 def export(
     connection: Connection,
-    identity: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
-    ] = None,
+    identity: IdentitiesArgument = None,
     *,
     out: Annotated[
         str,
@@ -51,9 +54,7 @@ def export(
             show_default=False,
         ),
     ],
-    is_all: Annotated[
-        bool, typer.Option("--all", help="Every identity of the account.")
-    ] = False,
+    is_all: AllOption = False,
     is_log: Annotated[
         bool,
         typer.Option(

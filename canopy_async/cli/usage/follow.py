@@ -8,7 +8,9 @@ import typer
 from canopy_async.cli.terminal.exit import run, umask_of
 from canopy_async.cli.usage.connection import Connection, with_connection
 from canopy_async.cli.usage.shared import (
+    AllOption,
     FieldsOption,
+    IdentitiesArgument,
     JsonOption,
     OutputOption,
     SearchOption,
@@ -26,14 +28,9 @@ EXAMPLES = (
 @with_connection
 def follow(
     connection: Connection,
-    identity: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
-    ] = None,
+    identity: IdentitiesArgument = None,
     *,
-    is_all: Annotated[
-        bool, typer.Option("--all", help="Every identity of the account.")
-    ] = False,
+    is_all: AllOption = False,
     checkpoint: Annotated[
         Path | None,
         typer.Option(

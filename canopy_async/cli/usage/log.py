@@ -28,7 +28,9 @@ from canopy_async.cli.usage.shared import (
     LimitOption,
     OutputOption,
     SearchOption,
+    SinceOption,
     UmaskOption,
+    UntilOption,
 )
 
 __all__ = ["EXAMPLES", "log"]
@@ -44,22 +46,8 @@ _FOLLOWING = "Following"
 def log(
     connection: Connection,
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            "-s",
-            help="The earliest date or instant, in UTC if it does not say; or 24h, 7d,"
-            " yesterday.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until", "-u", help="The first that is not wanted.", show_default=False
-        ),
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     action: ActionOption = None,
     category: CategoryOption = None,
     severity: SeverityOption = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from canopy_async.cli.terminal.exit import umask_of
-from canopy_async.cli.usage.shared import UmaskOption
+from canopy_async.cli.usage.shared import DirectoryArgument, UmaskOption
 
 __all__ = ["EXAMPLES", "report"]
 
@@ -14,10 +14,7 @@ EXAMPLES = ("canopy-async report out --out report.html",)
 
 
 def report(
-    directory: Annotated[
-        str,
-        typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
-    ],
+    directory: DirectoryArgument,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path(
         "report.html"

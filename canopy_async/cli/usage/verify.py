@@ -4,16 +4,15 @@ from typing import Annotated
 
 import typer
 
+from canopy_async.cli.usage.shared import DirectoryArgument
+
 __all__ = ["EXAMPLES", "verify"]
 
 EXAMPLES = ("canopy-async verify out",)
 
 
 def verify(
-    directory: Annotated[
-        str,
-        typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
-    ],
+    directory: DirectoryArgument,
     *,
     digest: Annotated[
         str | None,

@@ -156,8 +156,8 @@ class Page:
         return self._safe(_SEPARATORS.sub(r"\1<wbr>", escaped))
 
 
-def _is_long(text: str) -> bool:
-    return len(text) > _LONGEST_UNCUT
+def _is_long(value: str) -> bool:
+    return len(value) > _LONGEST_UNCUT
 
 
 def _drawn(

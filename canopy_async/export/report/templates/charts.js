@@ -203,15 +203,23 @@ function runsSpec(runs, width) {
   const success = { type: "point", shape: "diamond", filled: false, strokeWidth: 2, size: 110, opacity: 1 };
   const gap = { type: "rule", strokeDash: [2, 3] };
   const followed = { filter: "datum.succeeded !== null" };
+  const failures = { mark: line, encoding: { x: x("began"), x2: { field: "ended" }, color: color(kinds[0]) } };
+  const ways = {
+    transform: [followed],
+    mark: gap,
+    encoding: { x: x("ended"), x2: { field: "succeeded" }, color: color(kinds[1]) },
+  };
+  const successes = {
+    transform: [followed],
+    mark: success,
+    encoding: { x: x("succeeded"), color: color(kinds[1]) },
+  };
   return fitted({
     data: { values: runs },
     height: RUN_HEIGHT * runs.length,
     encoding: { y, tooltip },
-    layer: [
-      { transform: [followed], mark: gap, encoding: { x: x("ended"), x2: { field: "succeeded" }, color: color(kinds[1]) } },
-      { mark: line, encoding: { x: x("began"), x2: { field: "ended" }, color: color(kinds[0]) } },
-      { transform: [followed], mark: success, encoding: { x: x("succeeded"), color: color(kinds[1]) } },
-    ],
+    // Without a success, its marks would have no time to be at.
+    layer: runs.some(({ succeeded }) => succeeded !== null) ? [ways, failures, successes] : [failures],
   }, width);
 }
 
@@ -444,8 +452,8 @@ class RunChart {
     this.shown = shown.map((run, place) => ({ ...run, row: labels[place] }));
     const ended = within.filter(({ succeeded }) => succeeded !== null).length;
     this.figure.image.setAttribute("aria-label",
-      `Lines, one for each of ${shown.length} runs of failures. Of ${within.length} runs,`
-      + ` ${ended} ended with a success. The table below has all of them.`);
+      `A line for each run of failures, ${number(shown.length)} in all. Runs in the table below:`
+      + ` ${number(within.length)}. Runs that ended with a success: ${number(ended)}.`);
   }
 
   draw() {
