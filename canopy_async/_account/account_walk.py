@@ -80,7 +80,9 @@ class AccountWalk:
             concurrency=concurrency,
             take=rows,
         )
-        self._pages: Final = PagePlan(self._plan, is_limited=limit is not None)
+        self._pages: Final = PagePlan(
+            self._plan, self._range, is_limited=limit is not None
+        )
         self._check: Final = RowCheck(self._plan)
         self._rows: Final = LogRows(self._plan, self._range, limit)
         self._limits: Final = LimitSearch(known or KnownLimits(), self._range, rows)
@@ -169,6 +171,8 @@ class AccountWalk:
             Whether the walk begins anew, as the time that it began with would leave
             out the newest rows: its answer is not to be taken.
         """
+        if self._range.answered is None:
+            self._range.answered = now
         if self.has_answer or not self._range.correct(now):
             return False
         self._plan.start_over(high=self._range.high, now=ms_of(now))

@@ -30,6 +30,7 @@ class LogRange:
         resume: Where an earlier read ended, None for the begin of this one.
         low: The first millisecond that is asked for.
         high: The last millisecond that is asked for.
+        answered: The server's time at the first answer, None before.
     """
 
     now: datetime
@@ -38,6 +39,7 @@ class LogRange:
     resume: Checkpoint | None
     low: int
     high: int
+    answered: datetime | None = None
 
     @classmethod
     def of(
@@ -78,6 +80,15 @@ class LogRange:
         self.now = now
         self.high = ms_of(now) + _AHEAD
         return True
+
+    def came_since(self, instant: datetime) -> bool:
+        """Tell whether an event of this date came after a read without end had begun.
+
+        One that is dated ahead may have been there before.
+        """
+        if self.until is not None or self.resume is not None:
+            return False
+        return instant > (self.answered or self.now)
 
     def is_ahead(self, high: int) -> bool:
         """Tell whether a request up to a millisecond names a time that is to come."""

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from canopy_async._account.log_range import LogRange
 from canopy_async._account.log_slice import Slice
 from canopy_async._account.log_window import Crowd, Glance, Kind, LogWindow, ms_of
 from canopy_async._account.slice_plan import SlicePlan
@@ -9,6 +10,7 @@ from canopy_async._account.slice_plan import SlicePlan
 __all__ = ["FEW", "PagePlan"]
 
 _MOST_EMPTY: Final = 8
+_MOST_NEWER: Final = 3
 
 FEW: Final = 20
 """Rows of a page at least, as a few alone may not tell the order."""
@@ -19,11 +21,15 @@ class PagePlan:
 
     Args:
         slices: The slices of the read.
+        wanted: What is read.
         is_limited: Whether a few of the newest rows may be all that is wanted.
     """
 
-    def __init__(self, slices: SlicePlan, *, is_limited: bool) -> None:
+    def __init__(
+        self, slices: SlicePlan, wanted: LogRange, *, is_limited: bool
+    ) -> None:
         self._plan: Final = slices
+        self._wanted: Final = wanted
         self._is_limited: Final = is_limited
 
     def learn(self, window: LogWindow, glance: Glance) -> None:
@@ -67,7 +73,7 @@ class PagePlan:
         self._plan.newest_first = glance.first > glance.last
 
     def _learn_page(self, part: Slice, window: LogWindow, glance: Glance) -> None:
-        if glance.ends(window):
+        if glance.ends(window) or self._has_caught_up(part, window, glance):
             self._go_on(part, window.crowd, None)
             return
         last = None if glance.last is None else ms_of(glance.last)
@@ -79,6 +85,23 @@ class PagePlan:
         else:
             after = self._plan.page_after(part, window, last)
             self._go_on(part, window.crowd, after)
+
+    def _has_caught_up(self, part: Slice, window: LogWindow, glance: Glance) -> bool:
+        """Tell whether all is read that was there when a read without end began.
+
+        It is asked of a server that sends the oldest rows first, and names a cursor as
+        long as a page has rows: each request may write a row, which the next one shows.
+        Some pages in a row that have room left and only such rows are the end.
+        """
+        is_newer = (
+            self._plan.newest_first is False
+            and window.crowd is None
+            and glance.first is not None
+            and glance.count < window.take
+            and self._wanted.came_since(glance.first)
+        )
+        part.newer = part.newer + 1 if is_newer else 0
+        return part.newer >= _MOST_NEWER
 
     def _go_on(self, part: Slice, crowd: Crowd | None, after: LogWindow | None) -> None:
         """Ask for what comes after a page; first check a crowd that it ends."""

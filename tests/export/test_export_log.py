@@ -3,9 +3,13 @@
 import asyncio
 import errno
 import json
+import random
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
+from accountkillsim import Writer, write_on
 from support.disks import Disk
 from support.exports import FORMATS, ids_of, normal, read_back
 from support.leaks import assert_quiet
@@ -209,6 +213,44 @@ async def test_identities_and_the_log_are_not_mixed_in_one_directory(session, tm
         await export_log(session, tmp_path / "identities")
     assert verify(tmp_path / "log").status is Status.FINISHED
     assert verify(tmp_path / "identities").status is Status.FINISHED
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_nights_of_a_moving_log_lose_and_double_nothing_whatever_the_server(
+    connect, out, seed
+):
+    rng = random.Random(seed)
+    rules = LogRules(
+        own_rows=rng.choice(["none", "shown", "hidden"]),
+        order=rng.choice(["desc", "asc"]),
+        most=rng.choice([200, 50, 120]),
+        over_most=rng.choice(["cut", "refused"]),
+        end=rng.choice(["null", "echo"]),
+        empty_rate=rng.choice([0, 0.1]),
+        bounds_milliseconds=rng.random() < 0.5,
+        default_window=rng.choice(["frozen", "moving"]),
+        future_to=rng.choice(["answered", "refused"]),
+    )
+    if rules.most == 120:
+        rules = attrs.evolve(rules, over_most="cut")
+    async with LocalCanopy(seed=seed, log_rules=rules) as server:
+        session = connect(token=server.token, base_url=server.base_url)
+        writer = Writer(server, rng)
+        while writer.written < 1_500:
+            writer.write()
+        for _ in range(3):
+            writing = asyncio.create_task(write_on(writer, rng))
+            await export_log(session, out)
+            writing.cancel()
+            with suppress(asyncio.CancelledError):
+                await writing
+        there = set(made(server))  # but for the rows of the last run's own requests
+        await export_log(session, out)
+    ids = exported(out)
+    assert len(ids) == len(set(ids))
+    assert there <= set(ids)
+    assert writer.late > 0
+    assert verify(out).status is Status.FINISHED
 
 
 async def test_an_empty_log_is_finished_without_a_file(connect, out):

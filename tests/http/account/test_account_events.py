@@ -677,3 +677,25 @@ async def test_a_follower_goes_on_where_a_to_in_the_future_is_refused(filled, se
     assert seen[-1] == new["id"]
     assert sorted(seen) == sorted(row["id"] for row in filled.account_events())
     assert len([r for r in filled.requests if r.status == 400]) == 1
+
+
+@pytest.mark.parametrize("future_to", ["answered", "refused"])
+@pytest.mark.parametrize("end", ["null", "echo"])
+async def test_a_read_does_not_chase_the_rows_that_its_own_requests_write(
+    filled, session, end, future_to
+):
+    there = {row["id"] for row in filled.account_events()}
+    filled.log_rules = LogRules(order="asc", end=end, future_to=future_to)
+    events = await session.account_events().collect()
+    assert there <= set(ids_of(events))
+    assert len(filled.requests) < 200
+
+
+async def test_an_event_that_is_dated_ahead_is_read_though_own_rows_come_before_it(
+    filled, session
+):
+    ahead = filled.add_event("idn_1", created_at=datetime.now(UTC) + timedelta(hours=2))
+    filled.log_rules = LogRules(order="asc", end="echo")
+    events = await session.account_events().collect()
+    assert events[0].id == ahead["id"]
+    assert len(filled.requests) < 200
