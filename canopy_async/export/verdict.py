@@ -124,7 +124,12 @@ class Verdict:
         number = "" if self.identities is None else f"{self.identities:,} "
         noun = f"{number}{'identity' if self.identities == 1 else 'identities'}"
         if self.asked.kind == "all":
-            return f"all {noun} of the account"
+            is_single = self.identities == 1
+            return (
+                "the account's only identity"
+                if is_single
+                else f"all {noun} of the account"
+            )
         if self.asked.kind == "selection":
             return f"a selection of {noun}, not the whole account"
         narrowed = ", ".join(f"{k}={v}" for k, v in (self.asked.filter or {}).items())
