@@ -264,7 +264,7 @@ class Nights:
             return await self._on_a_full_disk()
         if how == "SIGKILL":
             until = len(self.world.server.requests) + self.rng.randint(1, 20)
-            await live(self.world.server, self.out, self.written_as, until=until)
+            await live(self.world.server, self.out, self.written_as, at=until)
             return None
         before = list(self._steps_of_what_is_there())
         disk = Disk(self.out)

@@ -135,7 +135,7 @@ async def failing_middleware(request, _handler):
 
 
 class FailingResolver(AbstractResolver):
-    async def resolve(self, host, *_):
+    async def resolve(self, host, *_, **__):
         raise FailedError(f"can't look up {host}")
 
     async def close(self):
