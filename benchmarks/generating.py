@@ -1,4 +1,4 @@
-"""Generates a client from the API's description, for as long as it is needed."""
+"""A client that is generated from the API's description while it is needed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The goals, one function each: each measures and says whether."""
+"""The goals of speed: each function measures one, and tells whether it is met."""
 
 import os
 import subprocess

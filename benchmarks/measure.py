@@ -1,4 +1,4 @@
-"""Starts the server, and each measurement in a new process on the other core."""
+"""The processes of a run: the server, and each measurement on the other core."""
 
 import importlib
 import json
@@ -52,7 +52,7 @@ def in_turns(
 
 def main() -> None:
     """Be that process."""
-    from cores import pin  # noqa: PLC0415 - the parent is not pinned
+    from cores import pin  # the parent is not pinned
 
     pin("client")
     module, _, name = sys.argv[1].partition(":")

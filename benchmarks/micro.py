@@ -1,4 +1,4 @@
-"""Runs in a process of its own: parts of a read without a network."""
+"""The cost of parts of a read without a network, run in a process of its own."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Reads through an outage of the server: what fails, and what is sent meanwhile.
+"""Reads through an outage of the server: their failures, and requests meanwhile.
 
     python benchmarks/outages.py [--seconds 0.5 2 10 30]
 

@@ -1,8 +1,8 @@
-"""Runs in a process of its own: what a request costs, by part.
+"""The cost of a request by part: decoding, the proof, the rest.
 
-Decoding and the proof are calls that can be timed where they are made. The rest
-is what sends requests and receives answers, in aiohttp, asyncio and the kernel,
-and, in this library, what keeps windows in order.
+It runs in a process of its own. Decoding and the proof are calls that can be timed
+where they are made. The rest is what sends requests and receives answers, in aiohttp,
+asyncio and the kernel, and, in this library, what keeps windows in order.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Draws how cost grows, as an SVG that is the same for the same figures."""
+"""A drawing of how the cost of a read grows: equal figures make an equal SVG."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs in a process of its own: one contestant reads one log, and is measured."""
+"""One contestant reads one log and is measured, in a process of its own."""
 
 import asyncio
 import importlib

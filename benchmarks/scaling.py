@@ -1,4 +1,4 @@
-"""How cost grows with what is read: events, requests in flight, identities."""
+"""The growth of the cost of a read with its events, requests and identities."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Runs in a process of its own: this library in a situation, measured."""
+"""Measurements of this library in one situation each, run in a process of its own."""
 
 import asyncio
 import time

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
+from canopy_async._util.arguments import returns_coroutine
 from canopy_async._util.public import publish
 from canopy_async._util.redaction import redacted
 
@@ -146,8 +147,9 @@ class StaticToken:
         """Return the token."""
         return str(self.credential.reveal())
 
-    async def refresh(self, rejected: str) -> str:  # noqa: ARG002 - there is no other
+    async def refresh(self, rejected: str) -> str:
         """Return the token: there is no other."""
+        del rejected
         return str(self.credential.reveal())
 
 
@@ -246,8 +248,7 @@ def _is_async(fetch: Any) -> bool:
     """
     if isinstance(fetch, type) or not callable(fetch):
         return False
-    call = getattr(fetch, "__call__", None)  # noqa: B004 - the method may be async
-    if inspect.iscoroutinefunction(fetch) or inspect.iscoroutinefunction(call):
+    if returns_coroutine(fetch):
         return True
     is_plain = inspect.isroutine(fetch) or inspect.isroutine(
         getattr(fetch, "func", None)  # the function of a functools.partial
@@ -263,7 +264,7 @@ def as_provider(token: Credential) -> TokenProvider:
             is wrapped, so that no traceback shows it.
 
     Raises:
-        TypeError: The value is neither of these.
+        TypeError: The value is none of these.
         ValueError: It is a str that can't be sent in a header.
     """
     if isinstance(token.reveal(), TokenProvider):

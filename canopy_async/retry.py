@@ -34,7 +34,7 @@ _RETRIED: Final = COOLDOWN_STATUSES | {
 def full_jitter(bound: float) -> float:
     """Return a random wait from 0 to ``bound`` seconds."""
     # Imported here to start faster: most processes never wait.
-    import backoff  # noqa: PLC0415
+    import backoff
 
     return float(backoff.full_jitter(bound))
 
@@ -104,7 +104,7 @@ class RetryPolicy:
         if self.attempts is not None and failures >= self.attempts:
             return None
         left = self.deadline - elapsed
-        if left <= 0 or not _may_pass(error):
+        if left <= 0 or not _is_transient(error):
             return None
         floor = 0.0
         throttled = False
@@ -128,14 +128,14 @@ class RetryPolicy:
         return self.jitter(self._bound(self.base, failed + 1))
 
     def _bound(self, base: float, failures: int) -> float:
-        import backoff  # noqa: PLC0415 - see above
+        import backoff
 
         waits = backoff.expo(factor=base, max_value=self.cap)
         next(waits)  # the first value only starts the generator
         return float(next(islice(waits, failures - 1, None)))
 
 
-def _may_pass(error: CanopyError) -> bool:
+def _is_transient(error: CanopyError) -> bool:
     if isinstance(error, ApiError):
         return error.status in _RETRIED
     if isinstance(error, TokenError):

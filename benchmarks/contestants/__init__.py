@@ -1,4 +1,4 @@
-"""Who reads: this library, what it can't be faster than, and what users use else.
+"""The contestants: this library, its upper bounds, and what else users read with.
 
 Each is a context manager that takes a `Log` and yields what is then iterated
 by the same loop for all: its events one by one, or its pages, or a list.

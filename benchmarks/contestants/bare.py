@@ -1,6 +1,6 @@
-"""What is left without the library: aiohttp, a window of pages, its decoder.
+"""A read without the library: aiohttp, a window of pages, the library's decoder.
 
-Nothing is retried, limited, checked or proven. It shows what all of that costs.
+Nothing is retried, limited, checked or proven, so that it shows what that costs.
 It receives in pieces of a page as the library does, which is no merit of either.
 """
 

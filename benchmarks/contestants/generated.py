@@ -1,4 +1,4 @@
-"""What a generator makes of the API's description: openapi-python-client.
+"""The client that openapi-python-client generates from the API's description.
 
 ``audit_client`` is generated when benchmarks are run, by `generating`.
 """

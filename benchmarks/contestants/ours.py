@@ -1,4 +1,4 @@
-"""This library, as its pages say to use it."""
+"""This library, used as its documentation says."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What an asyncio program does: aiohttp, and dicts or attrs rows by cattrs."""
+"""An asyncio program as many are: aiohttp, and dicts or attrs rows by cattrs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What a typed asyncio program does: httpx, and models of pydantic."""
+"""A typed asyncio program as many are: httpx, and models of pydantic."""
 
 import asyncio
 from collections.abc import AsyncIterator

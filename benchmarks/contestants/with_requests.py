@@ -1,4 +1,4 @@
-"""What a script does: requests, one page after the other, dicts."""
+"""A script as many are: requests, one page after the other, dicts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

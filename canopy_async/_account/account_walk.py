@@ -24,6 +24,9 @@ from canopy_async.report import AccountReport, Proof
 
 __all__ = ["AccountWalk"]
 
+_LEAST: Final = 2
+"""Rows of a page that can be cut: of one row nothing would be shared with the next."""
+
 _MOST_TRIES: Final = 2
 _MOST_CHECKS: Final = 3
 _MOST_DEATHS: Final = 3
@@ -380,7 +383,7 @@ class AccountWalk:
         """
         window = self._plan.front()
         part = self._plan.slices[0]
-        if window.take <= 2 or window.kind is not Kind.PAGE or window.cursor:  # noqa: PLR2004
+        if window.take <= _LEAST or window.kind is not Kind.PAGE or window.cursor:
             return None
         smaller = LogWindow(
             low=window.low,

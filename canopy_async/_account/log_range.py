@@ -6,6 +6,7 @@ from typing import Final
 import attrs
 
 from canopy_async._account.log_window import instant_of, ms_of
+from canopy_async._util.instants import moved
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.models import AuditEvent
 
@@ -60,7 +61,7 @@ class LogRange:
         low = ms_of(_EARLIEST if since is None else since)
         high = ms_of(now) + _AHEAD
         if until is not None:
-            high = ms_of(until - timedelta.resolution)
+            high = ms_of(moved(until, -timedelta.resolution))
         if resume is not None and resume.key is not None:
             high = min(high, ms_of(resume.key))
         place = None if resume is None or resume.key is None else resume

@@ -76,8 +76,8 @@ class Gap:
     unless the log is known to keep its events for longer than nobody looked.
 
     Attributes:
-        older_than: What may be missing is older than this, and newer than all
-            that was handed out before; None where nothing is left.
+        older_than: The events that may be missing are older than this, and newer
+            than all that were handed out before; None where nothing is left.
     """
 
     older_than: datetime | None
@@ -113,7 +113,7 @@ UNKNOWN_ABSENCE: Final = Absence()
 
 
 class Remains:
-    """What a read finds left of the events that were known, and what that tells.
+    """The known events that a read finds left of a log, and what that tells.
 
     Retention deletes the oldest events first: those over some age, or those beyond
     some number. So nothing that came since is deleted as long as one of the known
@@ -153,6 +153,7 @@ class Remains:
         self.absence = absence
         self._rows = 0
         self._rows_ahead = 0
+        self._has_new = False
         self.oldest: datetime | None = None
         """The date of the oldest row that was seen."""
         self._is_oldest_known = False
@@ -165,6 +166,7 @@ class Remains:
             return
         self._rows += len(rows)
         self._rows_ahead += self._ahead_of(rows)
+        self._has_new = self._has_new or any(row.id not in self._ids for row in rows)
         oldest = min(map(_date_of, rows))
         if self.oldest is None or oldest <= self.oldest:
             if oldest != self.oldest:
@@ -184,7 +186,7 @@ class Remains:
         """The gap that is possible, by the rows that were seen."""
         if self._newest is None or self._is_witnessed or self._is_excused:
             return None
-        if self.is_empty and self._kept_before is not None:
+        if self.is_empty and not self._has_new and self._kept_before is not None:
             return None  # it was said when the log was found empty first
         return Gap(older_than=self.oldest)
 
@@ -211,7 +213,8 @@ class Remains:
         if began is None:
             return None
         dates = not_ahead(self._ids.values(), began)
-        return began - max(dates) if dates else None
+        # One that is ahead within the tolerance was kept for no time at all.
+        return max(began - max(dates), timedelta()) if dates else None
 
     @property
     def _is_witnessed(self) -> bool:
@@ -271,7 +274,7 @@ def front_of(
         seen: At least one date, in the order in which they were seen; those of a page
             oldest first.
         span: How far is looked back.
-        now: What time it is by the server's clock, None where that is unknown.
+        now: The time by the server's clock, None where that is unknown.
         witnesses: How many of them tell it; more where these may all be ahead.
     """
     told = not_ahead(seen, now) or seen
@@ -288,7 +291,7 @@ def not_ahead(dates: Iterable[datetime], now: datetime | None) -> list[datetime]
 
     Args:
         dates: In any order.
-        now: What time it is by the server's clock; None lets all of them pass.
+        now: The time by the server's clock; None lets all of them pass.
     """
     if now is None:
         return list(dates)

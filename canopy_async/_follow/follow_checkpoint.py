@@ -32,7 +32,7 @@ from canopy_async._follow.coverage import (
     not_ahead,
 )
 from canopy_async._util.public import publish
-from canopy_async.errors import CanopyError, CheckpointError
+from canopy_async.errors import CheckpointError
 from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
 
@@ -41,7 +41,6 @@ __all__ = [
     "MAX_IDS",
     "Batch",
     "FollowCheckpoint",
-    "FollowOutcome",
     "Gap",
     "before",
     "front_of",
@@ -65,7 +64,7 @@ _FEW: Final = 3
 
 @attrs.frozen(kw_only=True)
 class FollowCheckpoint:
-    """What was handed out of one log, as far as a follower must remember it.
+    """The events handed out of one log, as far as a follower must remember them.
 
     Attributes:
         scope: A hash of the log: server, account, identity and search term.
@@ -143,7 +142,7 @@ class FollowCheckpoint:
                 suffice.
             seen: The front when that read began: an event that is committed from then
                 on may be late by so much against it.
-            now: What time it is by the server's clock, None where that is unknown.
+            now: The time by the server's clock, None where that is unknown.
         """
         front = earlier(self.front(deep, now=now), seen)
         if front is None or self._may_all_be_ahead(now):
@@ -191,7 +190,7 @@ class FollowCheckpoint:
 
         Args:
             overlap: How far before the front it reads.
-            now: What time it is by the server's clock, None where that is unknown.
+            now: The time by the server's clock, None where that is unknown.
         """
         front = self._near_front(overlap, now)
         if front is None:
@@ -250,7 +249,8 @@ class FollowCheckpoint:
             TypeError: ``text`` is neither str nor bytes.
         """
         read = CheckpointText.loads(text)
-        if len(read.ids) > MAX_IDS or min(read.n, read.explained or 0) < 0:
+        least = min(read.n, read.explained or 0, read.kept or 0)
+        if len(read.ids) > MAX_IDS or least < 0:
             raise CheckpointError("not a checkpoint: a number is out of bounds")
         return cls(
             scope=read.scope,
@@ -274,8 +274,8 @@ class FollowCheckpoint:
         """Return what rows add to what is known, as a batch.
 
         Args:
-            identity_id: Whose log it is.
-            rows: Those from ``floor`` on, or from a later place, in any order.
+            identity_id: The identity.
+            rows: The rows from ``floor`` on, or from a later place, in any order.
             truncated: Whether the log held nothing older than that place.
             until: Events after this, and after all that was handed out, are
                 left for later; None leaves none.
@@ -311,9 +311,9 @@ class FollowCheckpoint:
         """Return new events as a batch.
 
         Args:
-            identity_id: Whose log it is.
-            found: Those that are handed out, oldest first.
-            rows: Those that were read to find them, in any order.
+            identity_id: The identity.
+            found: The events that are handed out, oldest first.
+            rows: The rows that were read to find them, in any order.
             truncated: Whether the log held nothing older than these.
             absence: The time since the log was read before.
         """
@@ -359,7 +359,7 @@ class Batch:
     """New events of one identity.
 
     Attributes:
-        identity_id: Whose log it is.
+        identity_id: The identity.
         events: The new events, oldest first.
         checkpoint: Covers exactly what was handed out of this log, up to and
             including this batch. Saved in one transaction with the events, each
@@ -386,24 +386,7 @@ class Batch:
     report: ReadReport | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
-class FollowOutcome:
-    """How an identity ended that was followed with ``until_caught_up``.
-
-    Attributes:
-        identity_id: Whose log it is.
-        report: What the reads of its last poll can prove, None where it failed before.
-        error: Why it failed, None where it was polled to its end.
-        checkpoint: What was handed out of it, None where nothing is known of it.
-    """
-
-    identity_id: str
-    report: ReadReport | None = None
-    error: CanopyError | None = None
-    checkpoint: FollowCheckpoint | None = attrs.field(default=None, repr=False)
-
-
 _key_of: Final[Callable[[AuditEvent], datetime]] = attrgetter("created_at")
 
 
-publish("canopy_async", Batch, FollowCheckpoint, FollowOutcome)
+publish("canopy_async", Batch, FollowCheckpoint)

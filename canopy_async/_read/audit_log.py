@@ -84,7 +84,7 @@ class AuditLog:
 
         Args:
             resume: Where an earlier read of the same scope ended, None to begin at the
-                begin of the list.
+                beginning of the list.
 
         Raises:
             TypeError: ``resume`` is no checkpoint.
@@ -96,7 +96,7 @@ class AuditLog:
             if not self.options.lossless:
                 raise ValueError(_NOT_PROVABLE)
             checkpoint = Checkpoint.of_read(resume, self.scope)
-            # Before the first row it is no place, and its order no evidence.
+            # A checkpoint before the first row names no place in the list.
             if checkpoint.key is not None:
                 span = attrs.evolve(span, resume=checkpoint)
         return Stream(
@@ -110,10 +110,10 @@ class AuditLog:
 
 
 def check_provable(query: EventsQuery, options: ReadOptions) -> None:
-    """Raise where a part of a log is wanted, and no proof: only a proven read finds it.
+    """Raise where a part of a log is wanted without a proof: no such read can find it.
 
     Raises:
-        ValueError: It is so.
+        ValueError: The query has bounds, and the options go without a proof.
     """
     if not options.lossless and not query.span.is_whole:
         raise ValueError(_NOT_PROVABLE)

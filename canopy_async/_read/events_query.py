@@ -35,9 +35,9 @@ class EventsQuery:
         sort_by: The column to sort by, None for the server's default.
         order: ``asc`` or ``desc``, None for the server's default.
         since: The earliest ``created_at`` that is wanted, inclusive; aware.
-        until: The first that is not wanted; aware.
-        request: What of it is sent with each request.
-        span: What of it is found by reading: the server knows no bounds in time.
+        until: The first ``created_at`` that is not wanted; aware.
+        request: The part of the query that is sent with each request.
+        span: The part that is found by reading: the server knows no bounds in time.
 
     Raises:
         TypeError: A field has the wrong type.

@@ -21,10 +21,10 @@ READY_PER_REQUEST: Final = 8
 """Answers held ready at most, for each request that may be in flight."""
 
 _DEEPEST: Final = 4
-"""How many times as many are held ready where one answer comes late, at most."""
+"""While one answer is late, up to this many times as many answers are held ready."""
 
 _MAX_BYTES_FACTOR: Final = 2
-"""The same for their bytes."""
+"""While one answer is late, up to this many times as many bytes are held ready."""
 
 Outcome: TypeAlias = Response | Exception
 
@@ -51,7 +51,7 @@ class ReadAhead:
     ) -> None:
         self._lane: Final = lane
         self._concurrency: Final = concurrency
-        # Whoever reads is freed when it is dropped, whatever is in flight.
+        # Weak: a reader that is dropped is freed, though its requests are in flight.
         self._on_answer: WeakMethod[Callable[[], None]] | None = WeakMethod(
             on_answer, self._reader_left
         )
@@ -71,11 +71,11 @@ class ReadAhead:
         return window in self._tasks or window in self._outcomes
 
     def find_room(self) -> bool:
-        """Tell whether one more window may be asked for, and make room if it pays.
+        """Tell whether one more window may be asked for, and make room if that pays.
 
-        It does where the reader waits for an answer that is late, and others that
-        came before it take all the room. Where the reader is the slower one, more
-        room would only take memory.
+        More room pays where the reader waits for an answer that is late, and answers
+        that came before it take all the room. Where the reader is slower than the
+        server, more room would only take memory.
         """
         in_flight = len(self._tasks)
         if self.failing or in_flight >= self._concurrency:
@@ -92,7 +92,7 @@ class ReadAhead:
         return True
 
     def _deepen(self, depth: int) -> None:
-        """Hold so many times as much ready as while no answer is late."""
+        """Hold ``depth`` times as much ready as where no answer is late."""
         self._depth = depth
         self._most_ready = READY_PER_REQUEST * self._concurrency * depth
         self._most_bytes = READY_BYTES * min(depth, _MAX_BYTES_FACTOR)
@@ -149,7 +149,7 @@ class ReadAhead:
             else:
                 self.failing = False
         for window in self._tasks.keys() - wanted:
-            # Awaited in aclose(): rows that were just taken must not wait.
+            # It is awaited in aclose(): the rows that were just taken must not wait.
             task = self._tasks.pop(window)
             self._dropped.add(task)
             task.cancel()
@@ -159,7 +159,7 @@ class ReadAhead:
         self._is_awaited = True
         try:
             if self._outcomes:
-                self._tell_reader()  # there may be more room now
+                self._tell_reader()  # as the reader waits, there may be more room
             await until_done(task)
         finally:
             self._is_awaited = False
@@ -198,14 +198,14 @@ class ReadAhead:
             on_answer()
 
     async def _fetch(self, window: Window, request: PageRequest) -> None:
-        # Kept, not raised: whether an error matters is known when the walk takes
-        # the window, and a task nobody awaits must not be loud about it.
+        # An error is kept, not raised: whether it matters is known when the walk takes
+        # the window, and a task that nobody awaits would log it.
         outcome: Outcome
         try:
             outcome = await self._lane.get(request)
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - it is raised by the reader
             outcome = error
-        if self._tasks.pop(window, None) is None:  # dropped meanwhile
+        if self._tasks.pop(window, None) is None:  # the window was dropped meanwhile
             if isinstance(outcome, Response):
                 self._lane.release(outcome)
             return

@@ -42,7 +42,7 @@ _MAX_NOTES: Final = 8
 
 @attrs.frozen(kw_only=True, eq=False)
 class ReadOptions:
-    """The options of a read that don't choose its rows.
+    """The options of a read that say how it reads, and not which rows.
 
     Attributes:
         limit: Rows to hand out at most, None for all.
@@ -192,10 +192,10 @@ class PageReader(Generic[T]):
     async def wait(self) -> bool:
         """Finish the current batch, then wait until the next page has arrived.
 
-        Until it is decoded, an answer takes less memory than its rows.
+        The page is not decoded yet: its bytes take less memory than its rows.
 
         Returns:
-            Whether there is an answer: not at the end, nor where this was closed.
+            Whether a page has arrived: False at the end, and where this was closed.
 
         Raises:
             CanopyError: The read failed; carries ``checkpoint``.
@@ -224,12 +224,12 @@ class PageReader(Generic[T]):
         return False
 
     def decode(self) -> Sequence[T]:
-        """Return the rows that the answer adds, all of them as handed out: maybe none.
+        """Return the rows that the page adds, maybe none, and count them as handed out.
 
         Raises:
-            CanopyError: The read failed; carries ``checkpoint``. What it still
-                asks for goes on until `aclose`.
-            RuntimeError: There is no answer: `wait` comes first.
+            CanopyError: The read failed; carries ``checkpoint``. Its requests that
+                are under way go on until `aclose`.
+            RuntimeError: No page has arrived: `wait` comes first.
         """
         window, self._arrived = self._arrived, None
         if window is None:
@@ -282,7 +282,7 @@ class PageReader(Generic[T]):
         raise outcome
 
     def _check_until(self, answer: Response) -> None:
-        """Refuse a range that was not over when the read began, at its first answer."""
+        """Raise at the first answer if the range was not over when the read began."""
         until, self._unchecked_until = self._unchecked_until, None
         if until is not None:
             check_is_over(until, date_of(answer.headers))
@@ -292,13 +292,13 @@ class PageReader(Generic[T]):
         if self._ahead.failing or self._walk.done:
             return
         try:
-            self._ask_for_next()  # which the answer taken last may have changed
+            self._ask_for_next()  # the answer taken last may have changed it
             self._plan_ahead()
         except CanopyError:
             self._ahead.failing = True  # raised again when the reader gets there
 
     def _ask_for_next(self) -> Window:
-        """Ask for the window that the walk takes next, if that was not done yet."""
+        """Return the window that the walk takes next; ask for it, if not done yet."""
         if not self._walk.windows:
             self._walk.plan()
         window = self._walk.windows[0]
@@ -311,7 +311,7 @@ class PageReader(Generic[T]):
         while self._plans_more and self._ahead.find_room():
             window = self._walk.plan()
             if window is None:
-                self._plans_more = False  # before the next answer is taken
+                self._plans_more = False  # until the next answer is taken
                 return
             self._start(window, urgent=False)
 
@@ -353,12 +353,12 @@ class PageReader(Generic[T]):
         )
 
     def _note(self, page: int, sentence: str) -> None:
-        """Keep for the report what was read otherwise than it was written."""
+        """Keep a note for the report: a value was not read as the server wrote it."""
         if len(self._notes) < _MAX_NOTES:
             self._notes.append(f"page {page}: {sentence}")
 
     def _explain(self, error: CanopyError) -> None:
-        """Add to an error what this run knows."""
+        """Add the checkpoint to an error, and the report to one of the proof."""
         error.checkpoint = self.checkpoint
         if isinstance(error, IncompleteReadError):
             error.report = self.report

@@ -55,8 +55,8 @@ class Stream(Generic[T]):
             while (batch := await run.next_batch()) is not None:
                 for row in batch:
                     yield row
-                # Freed before the next page is decoded, which then takes their
-                # memory while it is in the processor's cache.
+                # These rows are freed before the next page is decoded, which then takes
+                # their memory while it is in the processor's cache.
                 del batch
 
     def __repr__(self) -> str:
@@ -77,7 +77,8 @@ class Stream(Generic[T]):
         """Return a new pass that is read a page at a time.
 
         Args:
-            lanes: The round in which it takes its turns, None for the session's own.
+            lanes: The round in which the pass takes its turns with other reads, None
+                for the session's own.
             walk: Steers the pass, None for the walk that the options ask for.
         """
         return PageReader(
@@ -210,7 +211,7 @@ class Stream(Generic[T]):
                     if not builder.has_room(len(events)):
                         yield builder.take()
                     builder.add((identity_id, events))
-                    del events  # as in __aiter__
+                    del events  # freed before the next page is decoded
             except CanopyError:
                 # The checkpoint of the error is after these rows.
                 if builder.held:

@@ -20,7 +20,9 @@ __all__ = [
     "check_seconds",
     "check_segment",
     "check_text",
+    "check_type",
     "fault_of_callback",
+    "returns_coroutine",
 ]
 
 
@@ -47,10 +49,15 @@ def fault_of_callback(value: Any) -> str | None:
         return f"not the class {value.__name__}"
     if not callable(value):
         return f"not {type(value).__name__}"
-    call = getattr(value, "__call__", None)  # noqa: B004 - the method may be async
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call):
+    if returns_coroutine(value):
         return "not an async one: it is not awaited"
     return None
+
+
+def returns_coroutine(value: Any) -> bool:
+    """Tell whether a function, or an object that can be called, is an async one."""
+    is_async = inspect.iscoroutinefunction
+    return is_async(value) or is_async(value.__call__)
 
 
 MAX_SEGMENT: Final = 1_000
@@ -106,6 +113,16 @@ def check_text(name: str, value: Any) -> str:
             f"{name} must be valid Unicode, without lone surrogates"
         ) from None
     return value
+
+
+def check_type(name: str, value: Any, cls: type) -> None:
+    """Check that ``value`` is an instance of ``cls``.
+
+    Raises:
+        TypeError: It is not an instance of ``cls``.
+    """
+    if not isinstance(value, cls):
+        raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")
 
 
 def check_flag(name: str, value: Any) -> bool:

@@ -6,7 +6,15 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["EARLIEST", "in_utc", "is_unusual", "moved", "parse_instant", "text_of"]
+__all__ = [
+    "EARLIEST",
+    "clamped",
+    "in_utc",
+    "is_unusual",
+    "moved",
+    "parse_instant",
+    "text_of",
+]
 
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -56,6 +64,18 @@ def in_utc(instant: datetime) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         return instant
+
+
+def clamped(instant: datetime) -> datetime:
+    """Convert to UTC; return the first or last instant of UTC if that leaves its range.
+
+    Args:
+        instant: An aware instant.
+    """
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return EARLIEST if instant < EARLIEST else _LATEST
 
 
 def text_of(instant: datetime) -> str:

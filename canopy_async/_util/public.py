@@ -1,8 +1,9 @@
 """Making public names report the package that users import them from."""
 
+from types import FunctionType
 from typing import Any
 
-__all__ = ["publish"]
+__all__ = ["publish", "publish_methods"]
 
 
 def publish(module: str, *things: Any) -> None:
@@ -17,3 +18,20 @@ def publish(module: str, *things: Any) -> None:
     """
     for thing in things:
         thing.__module__ = module
+
+
+def publish_methods(cls: type, *bases: type) -> None:
+    """Let the methods of the bases of a public class say that they are of that class.
+
+    The message of a call with a wrong argument then names the class that users know,
+    and a pickle of a method its public place.
+
+    Args:
+        cls: The public class, which was published before.
+        *bases: Its bases that are not public.
+    """
+    for base in bases:
+        for member in vars(base).values():
+            if isinstance(member, FunctionType):
+                member.__module__ = cls.__module__
+                member.__qualname__ = f"{cls.__name__}.{member.__name__}"

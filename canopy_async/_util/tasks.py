@@ -18,11 +18,11 @@ def start_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """
     loop = asyncio.get_running_loop()
     if loop.get_task_factory() is not None:
-        coroutine = _a_turn_later(coroutine)
+        coroutine = _start_later(coroutine)
     return loop.create_task(coroutine)
 
 
-async def _a_turn_later(coroutine: Coroutine[Any, Any, T]) -> T:
+async def _start_later(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.sleep(0)
     except BaseException:

@@ -34,11 +34,11 @@ _MAX_PROBES: Final = 40
 """Windows that are fetched to close one gap, at most."""
 
 _MAX_FILLS: Final = 3
-"""Windows filled by one run of ties, after which no window is taken to bridge it."""
+"""After so many windows that one run of ties fills, none is expected to bridge it."""
 
 _END_PROBES: Final = 4
-"""Windows that look for the end of a list that grows: each aims at where the end will
-be, by the pace since the one before."""
+"""Windows that look for the end of a list that grows. Each aims at where the end will
+be when it is served, by how fast the list has grown since the window before."""
 
 
 def accept(state: ChainState[R], view: View[R]) -> Step[R]:
@@ -52,7 +52,7 @@ def accept(state: ChainState[R], view: View[R]) -> Step[R]:
 
 
 def bridge_gap(state: ChainState[R], view: View[R] | None) -> Step[R]:
-    """Begin to bridge the gap before a planned window, unless ties do.
+    """Begin to bridge the gap before a planned window, unless its tied rows do.
 
     Args:
         state: What the phases share.
@@ -77,7 +77,7 @@ class _Bridging(OpenPhase[R]):
         self._state.plan.ask_first(window)
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        """Do without the first window, whose page is too large to be read."""
+        """Drop the first window, whose page is too large to be read, and go on."""
         self._state.plan.pop()
         if self._state.gap.ties is not None:
             self._state.gap.ties.limit(take)
@@ -95,7 +95,7 @@ class Seeking(_Bridging[R]):
         self._seek: Final = Seek(
             state.cover,
             state.ledger.latest,
-            take=state.plan.max_take,
+            take=state.plan.size.max_take,
             slack=state.plan.overlap,
         )
         self._look_inside_ties()
@@ -109,7 +109,7 @@ class Seeking(_Bridging[R]):
                 return Step((), conclude(state))  # all that was left is gone
             seek.found_nothing(state.ledger.latest)
         elif cover.certifies(view):
-            longest = state.plan.longest
+            longest = state.plan.size.cut.longest
             if cover.has_new(view) or state.end.is_shown_by(view, longest=longest):
                 return _reconsider(state, accept(state, view))
             cover.revisit(view)
@@ -128,7 +128,7 @@ class Seeking(_Bridging[R]):
     def _ask_next(self) -> None:
         if self._seek.probes >= _MAX_PROBES:
             raise _lost(self._state, self._seek)
-        self._ask(self._seek.next_window(self._state.plan.max_take))
+        self._ask(self._seek.next_window(self._state.plan.size.max_take))
 
     def _look_inside_ties(self) -> None:
         """Give up starting before a run that no window can bridge."""
@@ -137,7 +137,7 @@ class Seeking(_Bridging[R]):
             return
         end = state.cover.position.end
         position = end - plan.overlap
-        if plan_window(position, plan.max_take).end <= end:  # it shows nothing new
+        if plan_window(position, plan.size.max_take).end <= end:  # it shows nothing new
             position = end - 1
         self._seek.look_inside(position)
 
@@ -148,16 +148,24 @@ class SamplingTies(_Bridging[R]):
     Args:
         state: What the phases share.
         ties: The run, whose end was seen.
+        closing: The view that shows its end.
         sample: The first window into the run.
     """
 
-    def __init__(self, state: ChainState[R], ties: TieRun[R], sample: Window) -> None:
+    def __init__(
+        self,
+        state: ChainState[R],
+        ties: TieRun[R],
+        closing: View[R],
+        sample: Window,
+    ) -> None:
         super().__init__(state)
         self._ties: Final = ties
+        self._closing: Final = closing
         self._ask(sample)
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        return _complete_ties(self._state, self._ties, view)
+        return _complete_ties(self._state, self._ties, self._closing, view)
 
 
 class FindingEnd(_Bridging[R]):
@@ -170,7 +178,7 @@ class FindingEnd(_Bridging[R]):
 
     def __init__(self, state: ChainState[R]) -> None:
         super().__init__(state)
-        state.probe_end_at = state.ledger.handed_out + state.plan.take
+        state.hints.probe_end_at = state.ledger.handed_out + state.plan.size.take
         self._tries_left = _END_PROBES
         self._counted = 0
         self._look(pace=0)
@@ -180,10 +188,10 @@ class FindingEnd(_Bridging[R]):
         plan = self._state.plan
         self._tries_left -= 1
         self._counted = self._state.ledger.latest
-        self._ask(plan_window(self._counted + pace - OVERLAP, plan.take))
+        self._ask(plan_window(self._counted + pace - OVERLAP, plan.size.take))
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        del view  # what it shows of the end is noted in the cover
+        del view  # `_on_view` has noted in the cover what it shows of the end
         state = self._state
         if state.cover.is_past_bound:
             return Step((), conclude(state))
@@ -231,27 +239,30 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     if state.gap.ties is not None and state.gap.ties.key == cover.key:
         return state.gap.ties
     tied, place = len(cover.ids_at_key), cover.position.place
-    window = plan_window(place - 1, plan.max_take)
+    window = plan_window(place - 1, plan.size.max_take)
     is_filled = window.end <= place + tied and state.ledger.steady
-    is_page_end = not can_be_crossed(place + tied, plan.max_take)
-    if is_filled and is_page_end and plan.is_size_certain:
-        _pass_page_ends(state, place + tied)
+    if is_filled and plan.size.is_certain:
+        if plan.size.try_larger(place + tied):
+            return None
+        _check_page_ends(place + tied, plan.size.max_take)
+    if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):
         return None
-    if not (is_filled or tied >= plan.max_take or fills >= _MAX_FILLS):
-        return None
-    state.gap.ties = TieRun(cover, plan.max_take)
+    state.gap.ties = TieRun(cover, plan.size.max_take)
     return state.gap.ties
 
 
-def _pass_page_ends(state: ChainState[R], position: int) -> None:
-    """Ask for larger pages where pages of all smaller sizes end.
+def _check_page_ends(position: int, most: int) -> None:
+    """Raise where all pages end at a position, of however few rows they are.
+
+    Args:
+        position: The position.
+        most: Rows per page at most; larger pages can't be read.
 
     Raises:
-        IncompleteReadError: Larger ones can't be read.
+        IncompleteReadError: They do.
     """
-    if state.plan.try_larger(position):
+    if can_be_crossed(position, most):
         return
-    most = state.plan.max_take
     raise IncompleteReadError(
         f"no page of up to {most} rows holds both row {position} of the list and the"
         " next one, and larger pages can't be read: nothing proves that no row is"
@@ -263,27 +274,29 @@ def _accept_tied(state: ChainState[R], ties: TieRun[R], view: View[R]) -> Step[R
     """Accept a window inside a run of ties by the rows that it shares."""
     state.gap.leans_on_ties = True
     if state.ledger.steady and ties.closes_in(view):
-        ties.closing = view
-        return _complete_ties(state, ties, view)
+        return _complete_ties(state, ties, view, view)
     return accept(state, view)
 
 
 def _complete_ties(
-    state: ChainState[R], ties: TieRun[R], view: View[R] | None
+    state: ChainState[R], ties: TieRun[R], closing: View[R], view: View[R] | None
 ) -> Step[R]:
-    """Take a window into a run of ties; go past the run once no row is missing."""
-    closing = ties.closing
-    if closing is None:
-        return Step()
+    """Take a window into a run of ties; go past the run once no row is missing.
+
+    Args:
+        state: What the phases share.
+        ties: The run.
+        closing: The view that shows its end, kept while rows are missing.
+        view: The window's view, None where its page is not there.
+    """
     rows: list[R] = []
     if view is not None:
         rows = state.hand_out(ties.accept(view))
         state.gap.has_sampled |= bool(rows) and view is not closing
     if state.ledger.steady and ties.missing_after(closing) > 0:
-        sample = ties.next_sample()
+        sample = ties.next_sample(closing)
         if sample is not None:
-            return Step(rows, SamplingTies(state, ties, sample))
-    ties.closing = None
+            return Step(rows, SamplingTies(state, ties, closing, sample))
     step = accept(state, closing)
     return _reconsider(state, Step([*rows, *step.rows], step.phase))
 

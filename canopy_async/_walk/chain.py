@@ -57,13 +57,14 @@ class OverlapChain(Generic[R]):
         on_page: Callable[[Page[R]], None] | None = None,
     ) -> None:
         wanted = Wanted(
+            take=take,
             limit=limit,
             order=order,
             sort_by=sort_by,
             span=span,
             accept_unordered=accept_unordered,
         )
-        self._state: Final = ChainState[R](wanted, take=take, max_take=max_take)
+        self._state: Final = ChainState[R](wanted, max_take=max_take)
         self._on_page: Final = on_page
         self._reading: Final[Phase[R]] = Reading(self._state)
         self._phase: Phase[R] = opens_with(self._state)

@@ -132,8 +132,8 @@ class KeyCover(Generic[R]):
             raise UnorderedListError("a row has no created_at") from None
         if not is_sorted and self._is_assumed and keys[::-1] == self._sorted(keys):
             raise UnorderedListError(
-                "what was read before resume had not shown the order of the list, which"
-                " was taken for the other one"
+                "what was read before had not shown the order of the list, which was"
+                " taken for the other one"
             )
         if not is_sorted or keys[:1] == [None]:
             raise UnorderedListError("the list is not sorted by created_at")

@@ -13,7 +13,7 @@ __all__ = ["Ledger"]
 T = TypeVar("T")
 
 _MAX_SAME: Final = 8
-"""How often one short page may come again before the walk ends with an error."""
+"""Times that one short page may come again before the walk ends with an error."""
 
 
 class Ledger:

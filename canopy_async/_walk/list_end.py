@@ -13,7 +13,6 @@ class ListEnd:
     Most walks end with a view that proves by itself to reach the end of the list
     (`View.is_end`). Some lists have no such view: their server counts rows that it
     never sends. There, a later view may show that an earlier one had been the end.
-
     """
 
     def __init__(self) -> None:

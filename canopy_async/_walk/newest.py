@@ -20,8 +20,8 @@ from typing import Any, Final, Generic, TypeVar
 from canopy_async._walk.chain import OverlapChain
 from canopy_async._walk.key_cover import KeyCover
 from canopy_async._walk.opening import Opening
+from canopy_async._walk.page_size import SURE_TAKE
 from canopy_async._walk.phase import Done, Step
-from canopy_async._walk.planner import SURE_TAKE
 from canopy_async._walk.span import WHOLE, Span
 from canopy_async._walk.state import ChainState
 from canopy_async._walk.view import Row, View, check_page
@@ -59,7 +59,9 @@ class NewestPage(Generic[R]):
         plan = self._state.plan
         if plan.windows:
             return None
-        return plan.ask(Window(1, max(self._state.take, SURE_TAKE), newest_first=True))
+        return plan.ask(
+            Window(1, max(self._state.wanted.take, SURE_TAKE), newest_first=True)
+        )
 
     def accept_page(self, page: Page[R]) -> Step[R]:
         """Hand out the newest page's rows if they are all that is wanted."""
@@ -70,7 +72,7 @@ class NewestPage(Generic[R]):
         if (rows := self._newest_last(view)) is not None:
             return Step(self._conclude(view, rows), Done[R]())
         if _is_newest_first(view):
-            self._state.newest = len(view.keys), view.keys[-1]
+            self._state.hints.newest = len(view.keys), view.keys[-1]
         return Step((), Opening(self._state))
 
     def accept_missing(self) -> Step[R]:

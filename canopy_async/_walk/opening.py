@@ -96,7 +96,7 @@ class FindingOrder(ProvingPhase[R]):
         super().__init__(state)
         self._first: Final = first
         self._fixed_size: Final = fixed_size
-        take = state.plan.max_take
+        take = state.plan.size.max_take
         self._probe: Final = OrderProbe(first, take=take, fixed_size=fixed_size)
 
     def plan(self) -> Window | None:
@@ -118,9 +118,8 @@ class FindingOrder(ProvingPhase[R]):
         return _open(self._state, self._first, order=order, fixed_size=self._fixed_size)
 
     def _on_fixed_size(self, view: View[R]) -> Step[R]:
-        """Learn nothing from a page of more rows than were asked for."""
-        del view
-        return Step((), self)
+        """Look for the order in pages of the server's size: it ignores ``take``."""
+        return Step((), FindingOrder(self._state, self._first, fixed_size=view.take))
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
         self._probe.limit(take)
@@ -154,12 +153,10 @@ def _open(
     step: Step[R]
     if not first.rows:
         step = Step((), conclude(state))
-    elif cover.has_new(first) or first.is_end:
-        step = accept(state, first)
-    elif isinstance(cover, KeyCover):
+    elif isinstance(cover, KeyCover) and not (cover.has_new(first) or first.is_end):
         step = Step((), FindingStart(state, cover, first))
     else:
-        step = Step()
+        step = accept(state, first)
     if fixed_size is None or isinstance(step.phase, Done):
         return step
     return Step(step.rows, Fenced(state, fixed_size))

@@ -47,7 +47,7 @@ class OrderProbe(Generic[R]):
         self.is_over = False
         self._page_size = fixed_size or take
         self._low = first.end
-        self._high: int | None = None  # nothing was seen from there on
+        self._high: int | None = None  # the list has ended there or before
         self._at = max(self._low, first.count - self._page_size // 2)
         self._probes = 0
 

@@ -47,7 +47,7 @@ class ProvingPhase(Generic[R]):
             step = self._on_fixed_size(view)
         else:
             step = self._on_page(view)
-            state.plan.note_progress(len(step.rows), asked=window.take)
+            state.plan.size.note_progress(len(step.rows), asked=window.take)
         return self._noted(step)
 
     def accept_missing(self) -> Step[R]:
@@ -65,15 +65,15 @@ class ProvingPhase(Generic[R]):
         if window.take <= LEAST_ROWS:
             plan.forget_all()
             return Step((), NamingRow(window))
-        plan.note_oversized(window.take, least=LEAST_ROWS)
+        plan.size.note_oversized(window.take, least=LEAST_ROWS)
         self._state.ledger.warn(
             f"a page of {window.take} rows is larger than can be read"
         )
-        return self._ask_for_fewer(plan.max_take)
+        return self._ask_for_fewer(plan.size.max_take)
 
     def _on_page(self, view: View[R]) -> Step[R]:
         plan = self._state.plan
-        are_too_large = plan.learn_size(view)
+        are_too_large = plan.size.learn(view)
         if are_too_large and self.follows_plan:
             plan.forget_all()
         if view.is_short:

@@ -23,6 +23,7 @@ PROBES: Final = 3
 """Probes that are under way together: each round quarters what is left."""
 
 _MARGIN: Final = 16
+"""Around an interpolated place, a sixteenth of what is left is probed on each side."""
 
 
 class FindingStart(OpenPhase[R]):
@@ -44,10 +45,10 @@ class FindingStart(OpenPhase[R]):
         high, high_key = state.ledger.latest, None
         guess = None if resume is None else resume.position
         if guess is None and cover.order == "asc":
-            if state.newest is None:
+            if state.hints.newest is None:
                 guess = high  # a range that ends the log is the likeliest one
             else:
-                rows, high_key = state.newest
+                rows, high_key = state.hints.newest
                 high -= rows
         self._search: Final = Search(
             cover,
@@ -55,7 +56,7 @@ class FindingStart(OpenPhase[R]):
             high=high,
             low_key=first.keys[low - 1] if low else None,
             high_key=high_key,
-            take=state.plan.max_take,
+            take=state.plan.size.max_take,
             guess=guess,
         )
 
@@ -201,9 +202,8 @@ class Search(Generic[R]):
         """Return where the row is if rows are spread evenly over time."""
         if self._low_key is None or self._high_key is None:
             return None
+        # Not zero: the one is before the cover's key, and the other is not.
         span = self._high_key - self._low_key
-        if not span:
-            return None
         part = (self._cover.key - self._low_key) / span
         return self._low + int(part * (self._high - self._low))
 

@@ -1,4 +1,4 @@
-"""A seek: where to look for the end of the cover once a seam did not hold.
+"""A seek: where to look for the end of the cover, once a seam did not hold.
 
 The list has moved, so the cover no longer ends where it did. Counts and shared rows
 hint at the new place; each window that is fetched corrects the estimate.

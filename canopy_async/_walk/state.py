@@ -10,7 +10,8 @@ from canopy_async._walk.id_cover import IdCover
 from canopy_async._walk.key_cover import KeyCover
 from canopy_async._walk.ledger import Ledger
 from canopy_async._walk.list_end import ListEnd
-from canopy_async._walk.planner import SURE_TAKE, Planner
+from canopy_async._walk.page_size import SURE_TAKE
+from canopy_async._walk.planner import Planner
 from canopy_async._walk.span import WHOLE, Span
 from canopy_async._walk.ties import TieRun
 from canopy_async._walk.view import Row, View, check_page
@@ -33,9 +34,10 @@ ties takes 40 each at most."""
 
 @attrs.frozen(kw_only=True)
 class Wanted:
-    """The rows that are wanted of a list, and how the server was asked to sort it.
+    """The rows that are wanted of a list, and how the server was asked for them.
 
     Attributes:
+        take: Rows per page at most, of the windows that are planned.
         limit: Rows to hand out at most.
         order: The order that is asked for.
         sort_by: The column that is asked for.
@@ -44,6 +46,7 @@ class Wanted:
             by the shared-id certificate instead of raising.
     """
 
+    take: int
     limit: int | None = None
     order: str | None = None
     sort_by: str | None = None
@@ -128,57 +131,85 @@ class Head:
         return view.keys[0] != view.keys[-1] or view.members == frozenset(self.ids)
 
 
+@attrs.define(eq=False)
+class Extent:
+    """The stretch of the list that was accepted, by position: evidence for counting.
+
+    Attributes:
+        begin: Position of the first accepted row, None before any was accepted.
+        end: Position after the last view that was accepted.
+        shares_rows: Whether each accepted view has shared a row with the one before,
+            so that the list may be read on by shared rows.
+    """
+
+    begin: int | None = None
+    end: int = 0
+    shares_rows: bool = False
+
+    def is_filled_by(self, rows: int) -> bool:
+        """Tell whether so many rows are one for each place from first to last."""
+        return rows == self.end - (self.begin or 0)
+
+
+@attrs.define(eq=False)
+class Hints:
+    """Where the end of what is wanted may be: hints, which decide where to look.
+
+    Attributes:
+        newest: Where the list ends, if it is read oldest first: how many of its newest
+            rows have this ``created_at`` or a later one. None where that is unknown.
+        probe_end_at: How many rows are handed out before the end of a list that grows
+            at its end is looked for.
+        rows_to_bound: About how many rows are left up to the bound, None if unknown.
+    """
+
+    newest: tuple[int, Any] | None = None
+    probe_end_at: int = 0
+    rows_to_bound: int | None = None
+
+
 class ChainState(Generic[R]):
     """What the phases of one overlap chain share.
 
     Args:
         wanted: The rows that are wanted.
-        take: Rows per page at most, for the windows that are planned.
         max_take: Rows per page at most of windows that bridge a gap, where more rows
             help; None for ``take``, or for as many as suffice.
 
     Attributes:
         wanted: The rows that are wanted.
-        take: Rows per page that the walk was made with.
-        first_take: Rows per page of page 1.
         plan: The windows that are asked for.
+        first_take: Rows per page of page 1.
         ledger: The counts for the report.
         cover: What is covered so far: the evidence.
+        extent: Where in the list that is, by position.
         end: What was seen of the end of the list.
+        head: Page 1.
         gap: The gap that is bridged.
         patience: The answers in a row that brought nothing new.
-        head: Page 1.
+        hints: Where the end of what is wanted may be.
         best_proof: The strongest proof that the walk can still reach.
         is_sort_refused: Whether the server has refused ``sort_by``.
-        newest: A hint where the list ends, if it is read oldest first: how many of its
-            newest rows have this ``created_at`` or a later one.
-        begin: Position of the first accepted row, None before any was accepted.
-        probe_end_at: How many rows are handed out before the end of a list that grows
-            at its end is looked for.
     """
 
-    def __init__(self, wanted: Wanted, *, take: int, max_take: int | None) -> None:
+    def __init__(self, wanted: Wanted, *, max_take: int | None) -> None:
         # Where a part begins depends on the order, which one row can't show.
         fewest = 1 if wanted.span.is_whole else 2
+        take = wanted.take
         rows = take if wanted.limit is None else max(wanted.limit, fewest)
         self.wanted: Final = wanted
-        self.take: Final = take
-        self.first_take = min(take, rows)
         self.plan: Final = Planner(take, max_take or max(take, SURE_TAKE))
+        self.first_take = min(take, rows)
         self.ledger: Final = Ledger(wanted.order)
         self.cover: Cover[R] = KeyCover()
+        self.extent: Final = Extent(shares_rows=wanted.accept_unordered)
         self.end: Final = ListEnd()
+        self.head = Head()
         self.gap: Gap[R] = Gap()
         self.patience: Final = Patience()
-        self.head = Head()
+        self.hints: Final = Hints()
         self.best_proof = Proof.STRICT_KEY
         self.is_sort_refused = False
-        self.newest: tuple[int, Any] | None = None
-        self.begin: int | None = None
-        self._accepted_end = 0
-        self.probe_end_at = 0
-        self._rows_to_bound: int | None = None
-        self._shares_rows = wanted.accept_unordered
 
     # What is asked for
 
@@ -194,7 +225,7 @@ class ChainState(Generic[R]):
 
     def plan_ahead(self) -> Window | None:
         """Ask for the next window of the plan, None if none is wanted for now."""
-        if self.plan.windows and (self.begin is None or self.patience.is_lost):
+        if self.plan.windows and (self.extent.begin is None or self.patience.is_lost):
             return None  # all depends on the answer that is under way
         return self.plan.plan(
             covered=self.cover.position.end,
@@ -207,10 +238,10 @@ class ChainState(Generic[R]):
         end = self.ledger.latest + 1
         if (limit_end := self._limit_end()) is not None:
             end = min(end, limit_end)
-        if self._rows_to_bound is not None:
+        if (left := self.hints.rows_to_bound) is not None:
             # An estimate: a quarter more, so as to be past it more often.
-            margin = self._rows_to_bound // 4 + self.plan.overlap
-            end = min(end, self.cover.position.end + self._rows_to_bound + margin)
+            margin = left // 4 + self.plan.overlap
+            end = min(end, self.cover.position.end + left + margin)
         return end
 
     def _limit_end(self) -> int | None:
@@ -228,7 +259,7 @@ class ChainState(Generic[R]):
         """
         check_page(page, window)
         self.ledger.learn(page, window)
-        longest, suspect = self.plan.longest, self.plan.suspect
+        longest, suspect = self.plan.size.cut.longest, self.plan.size.cut.suspect
         view = View(page, window, longest=longest, suspect=suspect)
         view.check_ids()
         return view
@@ -242,7 +273,7 @@ class ChainState(Generic[R]):
         if limit is not None and self.wanted.span.is_whole:
             rows = min(count, limit)
         self.plan.begin(end=view.end, rows=rows)
-        self.probe_end_at = count + self.plan.take
+        self.hints.probe_end_at = count + self.plan.size.take
 
     def choose(self, cover: Cover[R]) -> None:
         """Read by a certificate, which page 1 decides on."""
@@ -263,7 +294,7 @@ class ChainState(Generic[R]):
         try:
             self.cover.check(view)
         except UnorderedListError:
-            shares_rows = self._shares_rows and not self.gap.has_sampled
+            shares_rows = self.extent.shares_rows and not self.gap.has_sampled
             if not (may_fall_back and self.is_by_key and shares_rows):
                 raise
             self.choose(IdCover(self.cover.recent, self.cover.position))
@@ -279,15 +310,16 @@ class ChainState(Generic[R]):
 
     def accept(self, view: View[R]) -> list[R]:
         """Move the cover to the end of a certified view; return rows to hand out."""
-        if self._shares_rows and self.begin is not None:
-            self._shares_rows = any(map(self.cover.recent.knows, view.ids))
+        extent = self.extent
+        if extent.shares_rows and extent.begin is not None:
+            extent.shares_rows = any(map(self.cover.recent.knows, view.ids))
         accepted = self.cover.accept(view)
-        self._shares_rows = self._shares_rows and not accepted.late
-        if self.begin is None:
-            self.begin = view.end - len(accepted.rows)
-            self.probe_end_at -= self.begin
-        self._accepted_end = view.end
-        self._rows_to_bound = self.cover.rows_to_bound(view)
+        extent.shares_rows = extent.shares_rows and not accepted.late
+        if extent.begin is None:
+            extent.begin = view.end - len(accepted.rows)
+            self.hints.probe_end_at -= extent.begin
+        extent.end = view.end
+        self.hints.rows_to_bound = self.cover.rows_to_bound(view)
         return self.hand_out(accepted)
 
     def hand_out(self, accepted: Accepted[R]) -> list[R]:
@@ -307,7 +339,7 @@ class ChainState(Generic[R]):
 
     def ends_with(self, view: View[R]) -> bool:
         """Tell whether nothing is left to read after a view that was accepted."""
-        at_end = self.end.is_shown_by(view, longest=self.plan.longest)
+        at_end = self.end.is_shown_by(view, longest=self.plan.size.cut.longest)
         if not (at_end or self.is_limit_reached or self.cover.is_past_bound):
             return False
         is_whole = self.wanted.span.is_whole and not self.is_limit_reached
@@ -320,7 +352,7 @@ class ChainState(Generic[R]):
     def is_chasing(self) -> bool:
         """Whether the end of the list has moved on by more than a page meanwhile."""
         return (
-            self.ledger.handed_out >= self.probe_end_at
+            self.ledger.handed_out >= self.hints.probe_end_at
             and self.cover.order == "asc"
             and not self.cover.is_bounded
         )
@@ -328,8 +360,7 @@ class ChainState(Generic[R]):
     @property
     def adds_up(self) -> bool:
         """Whether as many rows were accepted as there are places from first to last."""
-        places = self._accepted_end - (self.begin or 0)
-        return self.cover.recent.accepted == places
+        return self.extent.is_filled_by(self.cover.recent.accepted)
 
     # What can be said
 

@@ -35,8 +35,6 @@ class TieRun(Generic[R]):
         self._page_size = take
         self._samples = 0
         self.key: Final = cover.key
-        self.closing: View[R] | None = None
-        """The view that shows the run's end, kept while rows are missing."""
 
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out a view's rows of the run, and nothing else."""
@@ -63,11 +61,15 @@ class TieRun(Generic[R]):
         """Ask for no more than so many rows per page from now on."""
         self._page_size = min(self._page_size, take)
 
-    def next_sample(self) -> Window | None:
-        """Return the next window into the run, or None after enough of them."""
-        if self._samples >= self.MAX_SAMPLES or self.closing is None:
+    def next_sample(self, closing: View[R]) -> Window | None:
+        """Return the next window into the run, or None after enough of them.
+
+        Args:
+            closing: The view that shows the run's end.
+        """
+        if self._samples >= self.MAX_SAMPLES:
             return None
-        length = max(1, self.closing.end - self._cover.tie_start)
+        length = max(1, closing.end - self._cover.tie_start)
         offset = self._samples * max(1, self._page_size // 2) % length
         self._samples += 1
         return plan_window(self._cover.tie_start + offset, self._page_size)

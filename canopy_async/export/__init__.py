@@ -1,4 +1,4 @@
-"""Audit events into files: JSON lines, CSV or Parquet, resumable and verified."""
+"""Export of audit events to files (JSON lines, CSV, Parquet): resumable, verifiable."""
 
 from canopy_async.export.exporter import ExportProgress, ExportResult, export
 from canopy_async.export.log_exporter import export_log

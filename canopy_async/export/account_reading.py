@@ -1,4 +1,4 @@
-"""The log of an account, read oldest first, as an export reads logs of identities."""
+"""Reading an account's log for an export, oldest events first."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -34,31 +34,35 @@ from canopy_async.report import AccountReport, Proof
 __all__ = ["AccountReading"]
 
 _ROWS: Final = 1_000
-"""Events of a batch at most."""
+"""The most events in a batch."""
 
 _ROWS_PER_SLICE: Final = 1_600
+"""The most events in a part, for each slice that is read at a time.
+
+This is twice the number that keeps a slice busy."""
 _LEAST: Final = 4_000
+"""The lower bound of the most events in a part."""
 _MOST: Final = 32_000
-"""Events of a part at most: twice as many as keep all slices busy, within bounds."""
+"""The upper bound of the most events in a part."""
 
 T = TypeVar("T")
 
 
 class AccountReading:
-    """Reads the log of an account to its end, the oldest events first.
+    """A read of an account's log to its end, oldest events first.
 
-    It stands where a `FanOut` stands in an export of identities, and has one log: its
-    batches have the name of that log for an identity. While a part of the log is handed
-    out, the next part is read.
+    It has the interface of a `FanOut` with a single identity, whose id is the name of
+    the log. While the events of one part of the log are handed out, the next part is
+    read.
 
     Args:
-        stream: The log, with what is wanted of it.
-        wanted: Yields the name of the log, or nothing where nothing is to be read.
-        since: Where to begin, by the name of the log.
-        until: The first instant that is not wanted; None for no bound.
-        server_time: Returns what time it is by the server's clock.
-        scope: The hash of the read.
-        on_end: Is told how the read ended.
+        stream: The stream of the log, with its filters.
+        wanted: Yields the name of the log, or nothing if the log is done already.
+        since: The ``since`` of the read, by the name of the log.
+        until: The ``until`` of the read, or None.
+        server_time: Returns the time by the server's clock, or None if unknown.
+        scope: The scope of the read's checkpoints.
+        on_end: Called with the outcome of the read.
 
     Attributes:
         failures: The error that ended the read, by the name of the log.
@@ -97,7 +101,7 @@ class AccountReading:
 
     @property
     def progress(self) -> FanOutProgress:
-        """The progress of the read: its one log counts as an identity does."""
+        """The progress of the read, in which the log counts as one identity."""
         return FanOutProgress(
             done=self._done,
             complete=self._complete,
@@ -109,11 +113,11 @@ class AccountReading:
 
     @property
     def checkpoints(self) -> Mapping[str, Checkpoint | None]:
-        """The place after the last event that was handed out, while the log is open."""
+        """The checkpoint after the last event handed out, while the read continues."""
         return self._places
 
     async def __aenter__(self) -> Self:
-        """Return the read itself; nothing is sent before it is read."""
+        """Return the read itself. It sends nothing before the first `next_batch`."""
         return self
 
     async def __aexit__(
@@ -122,16 +126,16 @@ class AccountReading:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End what is still being read."""
+        """Close the read."""
         await self.aclose()
 
     async def next_batch(self) -> IdentityBatch | None:
-        """Return the next events, oldest first; None at the end.
+        """Return the next events, oldest first, or None at the end.
 
-        It may be cancelled and called again: no event is lost by that.
+        A call may be cancelled and repeated without losing events.
 
         Raises:
-            CanopyError: The read can't go on.
+            CanopyError: The read can't continue.
         """
         if self._task is None and not self._mailbox.closed:
             self._task = start_task(self._read())
@@ -145,7 +149,7 @@ class AccountReading:
         return batch
 
     async def aclose(self) -> None:
-        """Cancel what is still being read, and await its end."""
+        """Cancel the requests that are still running, and wait for their end."""
         self._mailbox.close()
         if self._task is not None:
             await cancel_and_wait([self._task])
@@ -171,7 +175,7 @@ class AccountReading:
         try:
             async for name in self._wanted:
                 await self._read_log(name)
-        except Exception as error:  # noqa: BLE001 - raised where it is read
+        except Exception as error:  # noqa: BLE001 - `next_batch` raises it
             self._mailbox.stop(error)
 
     async def _read_log(self, name: str) -> None:
@@ -186,7 +190,7 @@ class AccountReading:
             self._ended(name, None)
 
     async def _all_parts(self, low: datetime | None) -> AsyncGenerator[LogPart]:
-        """Yield the parts of all that is wanted, the oldest part first."""
+        """Yield all parts of the requested range, the oldest part first."""
         until, most = self._until, LOOK
         while True:
             newest, report = await self._parts.read(low, until, most=most)
@@ -202,7 +206,7 @@ class AccountReading:
                     yield part
             if until is not None:
                 return
-            # What has come meanwhile, and what is dated ahead of time, is left.
+            # Events that came meanwhile, or are dated in the future, are read next.
             low, most = top, self._parts.most
 
     async def _hand_out(self, name: str, part: LogPart) -> None:
@@ -248,7 +252,7 @@ class AccountReading:
 
 
 async def _one_ahead(items: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """Yield what a generator yields, of which it makes the next item meanwhile."""
+    """Yield the items of a generator, which prepares the next item meanwhile."""
     task = start_task(_next_of(items))
     try:
         while (found := await task) is not None:
@@ -257,7 +261,7 @@ async def _one_ahead(items: AsyncGenerator[T]) -> AsyncGenerator[T]:
     finally:
         await cancel_and_wait([task])
         if not task.cancelled():
-            task.exception()  # which nobody asks for any more
+            task.exception()  # else asyncio warns that it was never retrieved
         await items.aclose()
 
 

@@ -1,4 +1,4 @@
-"""The log of an account, as the one log that an export reads."""
+"""The account's log as the source of an export, in the place of identities."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
@@ -17,16 +17,16 @@ _ACTION: Final = "action"
 
 
 class AccountSource:
-    """Gives an account's log to an export, in the place of identities.
+    """A source with one log, that of the account, for an export.
 
     Args:
         key: The name of the log in the manifest.
 
     Attributes:
-        asked: What is asked for.
-        seen: The name of the log, once it was given.
-        total: How many logs there are: one.
-        is_whole_list: Never true: there is no list that the log could be gone from.
+        asked: The record that the export is asked for this log.
+        seen: The name of the log, once it was yielded.
+        total: The number of logs, which is 1.
+        is_whole_list: Always False, as there is no list that the log could vanish from.
     """
 
     def __init__(self, key: str) -> None:
@@ -42,10 +42,10 @@ class AccountSource:
         yield self._key
 
     def listed(self, at: datetime) -> Listed | None:
-        """Return what was given, None as long as that is nothing.
+        """Return the record of the log, or None until its name was yielded.
 
         Args:
-            at: The time.
+            at: The time of the record.
         """
         if not self.seen:
             return None
@@ -55,7 +55,7 @@ class AccountSource:
 
 
 class AccountLogReader(LogReader):
-    """Reads the log of an account from where it stands, and commits what is new."""
+    """Reads an account's log from where an earlier run stopped; commits new events."""
 
     def _open(self, wanted: AsyncGenerator[str]) -> Reading:
         header = self._header
@@ -69,7 +69,7 @@ class AccountLogReader(LogReader):
             until=header.until,
             server_time=lambda: self._session.server_time,
             scope=header.scope,
-            on_end=self._ended,
+            on_end=self._on_log_end,
         )
 
     def _page(self, identity_id: str, events: Sequence[AuditEvent]) -> EventsOfOne:  # noqa: ARG002 - a row of this log belongs to no identity
@@ -77,17 +77,17 @@ class AccountLogReader(LogReader):
 
 
 def filters_of(named: Mapping[str, Any]) -> Mapping[str, str] | None:
-    """Return the filters of an account's log as a manifest keeps them; None for none.
+    """Return the filters of a query in the form of a manifest; None if there are none.
 
     Args:
-        named: The fields of the query by name, those included that are None.
+        named: The fields of the query by name; fields that are None are left out.
     """
     found = {name: str(value) for name, value in named.items() if value is not None}
     return dict(sorted(found.items())) or None
 
 
 def _filters_in(header: Header) -> dict[str, Any]:
-    """Return the filters that a manifest has, as a session takes them."""
+    """Return the filters of a manifest as keyword arguments of `account_events`."""
     named: dict[str, Any] = dict(header.filters or {})
     if _ACTION in named:
         named[_ACTION] = tuple(named[_ACTION].split(","))

@@ -13,7 +13,7 @@ from canopy_async.export.account_source import AccountLogReader, AccountSource
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
 from canopy_async.export.log_reader import LogReader, Reading, ReadLimits
-from canopy_async.export.manifest_records import End, Header, Outcome
+from canopy_async.export.manifest_records import End, Header
 from canopy_async.export.one_thread import OneThread
 from canopy_async.export.progress import ExportProgress, ExportResult
 from canopy_async.export.source import IdentitySource
@@ -97,7 +97,8 @@ class Run:
     async def _finish(self, began: float) -> None:
         await self._thread.do(self._say_who_is_gone)
         await self._say_what_was_listed()
-        await self._end("finished", began)
+        now = self._reader.clock.now()
+        await self._end(self._journal.end("finished", began=self._told(began), at=now))
 
     async def _break_off(self, error: BaseException, began: float) -> None:
         """Say how the run ends before its time, where that can be written."""
@@ -109,23 +110,12 @@ class Run:
         if not self._has_end:
             with suppress(ExportError):
                 await self._say_what_was_listed()
-                is_failure = isinstance(error, Exception)
-                outcome: Outcome = "failed" if is_failure else "stopped"
-                await self._end(outcome, began, error if is_failure else None)
-        error.add_note(
-            f"{self._journal.events:,} events of this run are kept in"
-            f" {self._target.path}: run the export again to go on"
-        )
+                now = self._reader.clock.now()
+                began_at = self._told(began)
+                await self._end(self._journal.broken_off(error, began=began_at, at=now))
+        error.add_note(self._journal.note_of_kept(self._target.path))
 
-    async def _end(
-        self, outcome: Outcome, began: float, error: BaseException | None = None
-    ) -> None:
-        end = self._journal.end(
-            outcome,
-            began=self._told(began),
-            at=self._reader.clock.now(),
-            error=error,
-        )
+    async def _end(self, end: End) -> None:
         # From here on it is written, also where this is cancelled meanwhile.
         self._has_end = True
         await self._thread.do(self._write_end, end)

@@ -50,7 +50,7 @@ async def export(
     identities: IdentityIds | None,
     directory: str | os.PathLike[str],
     *,
-    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,

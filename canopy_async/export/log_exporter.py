@@ -1,4 +1,4 @@
-"""The account's own log into files."""
+"""Export of the account's own log to files."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -34,7 +34,7 @@ async def export_log(
     session: CanopySession,
     directory: str | os.PathLike[str],
     *,
-    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",
     since: datetime | None = None,
     until: datetime | None = None,
     action: str | Iterable[str] = (),
@@ -55,59 +55,59 @@ async def export_log(
     on_progress: Callable[[ExportProgress], None] | None = None,
     umask: int = PRIVATE,
 ) -> ExportResult:
-    """Write every event of the account's own log into files of a directory.
+    """Write all events of the account's own log to files in a directory.
 
-    Each request may write one row into that log. It is one log, and not those of the
-    identities: `export` writes these. The files are those of `export`, with null for
-    ``identity_id`` in each row, the oldest event first; so are the manifest, which has
-    one entry, ``account:`` and the account's slug, and what `verify` and a report make
-    of it. What is proven rests on the server's order by time: ``proof`` is ``cursor``.
+    Each request may add one row to that log. The account's log is separate from the
+    logs of identities, which `export` writes. The files and the manifest are like those
+    of `export`, and `verify` and reports read them. Rows have null as ``identity_id``,
+    and the oldest event comes first. The manifest has one entry, named ``account:`` and
+    the account's slug. The proof is ``cursor``, which relies on the server's order by
+    time.
 
-    Run it again with the same arguments, and it goes on: it reads what an earlier run
-    has left, whatever ended that run, a kill included; no event is lost, and none is
-    there twice. Without ``until``, each run adds what has come since the run before,
-    and what was committed late, up to ``look_back`` before the newest event. An event
-    that is dated more than a day ahead is read by a run when it no longer is. With
-    ``until``, the export is closed: a run reads only what earlier runs have left.
+    Run it again with the same arguments to continue. A run reads everything that
+    earlier runs have not read, even if they were killed; no event is lost or written
+    twice. Without ``until``, each run adds the new events, and late ones up to
+    ``look_back`` before the newest event. An event that is dated more than a day ahead
+    is read by a later run. With ``until``, the export is closed: a run reads only the
+    part that earlier runs have left.
 
-    The log is read a part of its time after the other, with as many requests at a time
-    as the session allows. Memory does not grow with the log: it holds two parts, which
-    have some thousand events for each request that may be in flight, 32 000 at most,
-    and the ids of the look-back.
+    The log is read in parts of its time, with as many requests at a time as the session
+    allows. Memory does not grow with the log: it holds two parts, each with some
+    thousand events for each request that may be in flight, but at most 32 000, and the
+    ids of the look-back.
 
     Args:
-        session: What to read with; its limits hold.
-        directory: Where to write; made where there is none. It must be empty, or hold
-            this same export: one of identities is refused.
-        format: As for `export`.
-        since: The earliest ``created_at`` that is wanted, inclusive; aware.
-        until: The first that is not wanted; aware, and not in the future by the
-            server's clock: nothing can be proven of what is to come.
-        action: An action or several, any of which may match; all by default.
+        session: The session to read with; its limits apply.
+        directory: The directory to write to, which is created if needed. It must be
+            empty, or hold this same export, and not one of identities.
+        format: The format of the files, as for `export`.
+        since: The earliest ``created_at`` to export, inclusive; aware.
+        until: The first ``created_at`` not to export; aware, and not in the future by
+            the server's clock, as nothing can be proven of the future.
+        action: One or several actions, any of which may match; all by default.
         category: A `Category`, also one that this library does not know.
-        severity: A `Severity`, exactly: not those above it.
+        severity: A `Severity`; it matches exactly, without those above it.
         outcome: An `Outcome`.
         actor_id: The id of the actor.
         actor_type: The type of the actor.
         resource_type: The type of the resource.
         resource_id: The id of the resource.
         correlation_id: The id that the events of one request share.
-        application_id: The application.
-        environment_id: The environment.
-        q: Search term.
-        look_back: Seconds that an event may be committed late and still be found by the
-            next run; up to seven days. At most 9 000 events are looked back on.
-        max_file_bytes: The size at which a file is closed and another begun.
-        commit_every: Seconds after which what was read is made final at the latest,
-            which closes the file as well.
-        on_progress: A plain function, called whenever there is progress to tell of. The
-            log counts as one identity does.
-        umask: The permissions that files, and a directory that is made, are not to
-            have: by default, nobody but you may read them.
+        application_id: The id of the application.
+        environment_id: The id of the environment.
+        q: A search term.
+        look_back: The seconds, up to seven days, that an event may be committed late
+            and still be found by the next run. The look-back has at most 9 000 events.
+        max_file_bytes: The size in bytes at which a file is closed.
+        commit_every: The most seconds between two commits; each closes the file.
+        on_progress: A plain function, called with the progress. The log counts as one
+            identity.
+        umask: The permission bits that new files, and a new directory, must not get. By
+            default, nobody but you may read them.
 
     Returns:
-        What this run did. Where the log could not be read to its end, or not be proven,
-        ``failures`` says so.
+        The result of this run. If the log could not be read to its end or not be
+        proven, ``failures`` has the error.
 
     Raises:
         TypeError: At the call: an argument has the wrong type.
@@ -118,8 +118,8 @@ async def export_log(
         NotFoundError: The account has no such log.
         ForbiddenError: The token may not read it.
         CanopyError: The token was refused, the server could not be reached, or the
-            session was closed. What was read until then is committed, as it is when
-            this is cancelled.
+            session was closed. Events read until then are committed, as also after a
+            cancellation.
 
     Example:
         >>> result = await export_log(canopy, "out", severity="critical")
@@ -162,14 +162,14 @@ async def export_log(
 
 
 _OWN_FIELDS: Final = frozenset(("since", "until", "q"))
-"""What has fields of its own in a header."""
+"""The options that have their own fields in a header."""
 
 
 def _new_header(
     session: CanopySession, format_name: str, query: AccountQuery
 ) -> Header:
-    """Return the header of an export that begins now."""
-    filters = {n: it for n, it in query.named.items() if n not in _OWN_FIELDS}
+    """Return the header of a new export."""
+    filters = {k: v for k, v in query.named.items() if k not in _OWN_FIELDS}
     header = Header(
         account=session.account,
         base_url=session.base_url,

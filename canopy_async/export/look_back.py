@@ -1,22 +1,24 @@
-"""The look-back: new rows of a log that was read before, late ones among them.
+"""The look-back: finding late events in a log that was read before.
 
-An event may be committed a little after its ``created_at``, behind rows that were
-read already. So a read that goes on begins a while before the newest event that
-was seen, at the look-back, and what is new is told by the ids that are known from
-there on. They are kept as a `FollowCheckpoint`, as a follower keeps them, and both go
-by the rules of `canopy_async._follow.coverage`. Three things differ, and for a reason:
+An event may be committed some time after its ``created_at``. It then appears before
+rows that were read already. Therefore the next read does not start at the newest event
+that was seen, but some time before it. This time is the look-back. The ids of the
+events in the look-back are kept, so that the next read can tell which events are new.
+They are stored as a `FollowCheckpoint`, as by a follower.
 
-- A follower knows what is left of a log before its look-back, and says a gap only where
-  nothing is. An export reads from its look-back on, and so it also says a gap where the
-  known events were deleted one by one.
-- A follower looks back from where the events come that it has seen last, and keeps some
-  of these however old they are. It may not be told the time. An export looks back from
-  the newest event that is not ahead of the server's time, so that its manifest names
-  few ids of each of its many logs. Where no answer tells the time, an export does as a
-  follower does.
-- A follower keeps fewer ids, as it saves them with each batch, and all of one instant.
-  An export has to name the ids of two reads at once, and lets go of an instant that has
-  more than `MOST_KEPT`.
+Exports and followers use the rules of `canopy_async._follow.coverage`. They differ in
+three things:
+
+- A follower knows whether a log still has rows before the look-back, and reports a gap
+  only if there are none. An export reads only from the look-back on, so it also reports
+  a gap if the known events were deleted one by one.
+- A follower may not know the time. It looks back from the date where the last events
+  came, and keeps some of these events, however old they are. An export looks back from
+  the newest event that is not dated after the server's time, so that its manifest has
+  few ids for each log. If no response tells the time, an export does as a follower.
+- A follower keeps fewer ids, as it saves them with each batch, but all ids of one
+  instant. An export has to store the ids of two reads at once, and drops an instant
+  that has more than `MOST_KEPT` ids.
 """
 
 from collections import deque
@@ -40,8 +42,10 @@ from canopy_async._follow.follow_checkpoint import MAX_IDS, FollowCheckpoint
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 
 MOST_KEPT: Final = MAX_IDS * 9 // 20
-"""Ids of one look-back at most: in the middle of a read, those of the read before
-are known as well, and all of them have to fit into one `FollowCheckpoint`."""
+"""The most ids of one look-back.
+
+In the middle of a read, its own ids and those of the read before must both fit into
+one `FollowCheckpoint`."""
 
 _TICK: Final = timedelta.resolution
 
@@ -51,7 +55,13 @@ _E = TypeVar("_E", bound=Dated)
 
 @attrs.frozen
 class _Part:
-    """The ids of some rows that follow each other, and their instants."""
+    """Some new rows that were taken together: their ids and instants.
+
+    Attributes:
+        ids: The ids of the rows.
+        keys: The ``created_at`` of the rows.
+        latest: The latest of these instants.
+    """
 
     ids: Sequence[str]
     keys: Sequence[datetime]
@@ -59,28 +69,30 @@ class _Part:
 
 
 class LookBack:
-    """Tells what is new in one log, and keeps what the next read has to know.
+    """The look-back of one log: tells which rows are new, and keeps their ids.
 
-    It keeps the ids of the events from the look-back on: `MOST_KEPT` at most, unless
-    more of them share one instant. Where these are not all, the look-back is shorter,
-    which `FollowCheckpoint.floor` tells.
+    It keeps the ids of the events in the look-back, but at most `MOST_KEPT`, unless
+    more events share one instant. If there are more, the look-back becomes shorter:
+    it starts at `FollowCheckpoint.floor`.
 
     Args:
-        scope: The hash of the log.
-        span: How long the look-back is.
-        known: What is known from reads before; None where this is the first.
-        covered: Up to when these have covered the log, by the server's clock.
-        began: When this read began, by the server's clock: what is committed
-            from then on may be missing from it.
-        counted: The most events that the log was ever known to hold; None where that
-            is unknown.
-        resumes: Whether this read goes on in the middle of an earlier one, so that it
-            does not see what lies before.
+        scope: The hash of the export.
+        span: The length of the look-back.
+        known: The events known from earlier reads, or None for the first read.
+        covered: The instant up to which earlier reads covered the log, by the
+            server's clock.
+        began: The instant when this read began, by the server's clock. Events that
+            are committed later may be missing from it.
+        counted: The most events that the log was ever known to have, or None if that
+            is not known.
+        resumes: Whether this read continues an earlier one in the middle, so that it
+            does not see the rows before.
 
     Attributes:
-        late: How many of the new events are dated before ``covered``.
-        is_told: Whether answers have told ``began``. If not, it is the time of this
-            machine, which may be wrong.
+        began: The instant when this read began, or None until it is known.
+        late: The number of new events that are dated before ``covered``.
+        is_told: Whether a response told the time ``began``. If not, it comes from this
+            machine's clock, which may be wrong.
     """
 
     def __init__(
@@ -107,21 +119,21 @@ class LookBack:
         self._counted: Final = counted
         self._resumes: Final = resumes
         self._remains: Final = self._base.remains(Absence())
-        # Of those that were seen last, where no answer tells the time.
+        # The dates of the newest new rows; only used while the time is not told.
         self._last_seen: list[datetime] = []
         self.is_told = True
         self.began = began
         self.late = 0
 
     def take(self, events: Sequence[_E]) -> Sequence[_E]:
-        """Return those of some rows that are new, in their order.
+        """Return the new rows among ``events``, in their order.
 
         Args:
-            events: Rows that follow each other in the log.
+            events: Consecutive rows of the log.
         """
         if not events:
             return events
-        self._note_top(events)
+        self._update_top(events)
         self._remains.absence = self._absence
         self._remains.see(events)
         known = self._base.ids
@@ -133,46 +145,46 @@ class LookBack:
         return new
 
     def known(self) -> FollowCheckpoint:
-        """Return what is known once the log was read to its end."""
+        """Return the known events, after the log was read to its end."""
         floor = self._complete_from()
-        grown = self._grown()
+        grown = self._with_new_rows()
         if self._remains.is_empty and not self._resumes:
             self._remains.absence = self._absence
             grown = grown.emptied(self._remains)
-        return _narrowed(grown if floor is None else grown.without_older(floor))
+        return _limited(grown if floor is None else grown.without_older(floor))
 
     def known_so_far(self) -> FollowCheckpoint:
-        """Return what is known in the middle of a read, oldest first.
+        """Return the known events, in the middle of a read that goes oldest first.
 
-        A read from its ``floor`` on finds all that this one has not come to.
+        A read that starts at its ``floor`` finds all events not read yet.
         """
         floor = self._complete_from()
-        grown = self._grown()
+        grown = self._with_new_rows()
         return grown if floor is None else grown.without_older(floor)
 
     def all_known(self) -> FollowCheckpoint:
-        """Return what is known in the middle of a read in any other order.
+        """Return the known events, in the middle of a read in any other order.
 
-        It keeps the ids before its ``floor`` as well: the read goes on from its
-        checkpoint, and may come to them. Once it is at its end, all from ``floor``
-        on are known, and not all of those before.
+        Ids before its ``floor`` are kept, too, because the read continues from its
+        checkpoint and may meet these events again. At the end of the read, every event
+        from ``floor`` on is known.
         """
-        return attrs.evolve(self._grown(), floor=self._complete_from())
+        return attrs.evolve(self._with_new_rows(), floor=self._complete_from())
 
     @property
     def gap_so_far(self) -> Gap | None:
-        """The gap that is certain so far, in the middle of a read oldest first."""
+        """The gap that is certain in the middle of a read that goes oldest first."""
         newest = self._base.newest
         if newest is None or self._top is None or self._top <= newest:
-            return None  # what was known may be yet to come
+            return None  # the read may still find a known event
         return self.gap
 
     @property
     def gap(self) -> Gap | None:
-        """The gap that is possible once the log was read from the look-back on.
+        """The possible gap, after the log was read from the look-back on.
 
-        There is none where the look-back begins after all that is known: so many events
-        were of one instant that none of their ids was kept.
+        No gap is reported if the look-back starts after all known events: then so many
+        events shared one instant that none of their ids was kept.
         """
         newest, floor = self._base.newest, self._base.floor
         if newest is not None and floor is not None and floor > newest:
@@ -182,7 +194,7 @@ class LookBack:
 
     @property
     def _absence(self) -> Absence:
-        """The time for which nobody looked at the log."""
+        """The time in which the log was not read."""
         return Absence(
             began=self._covered if self.is_told else None,
             ended=self.began,
@@ -190,8 +202,8 @@ class LookBack:
             most=self._counted,
         )
 
-    def _note_top(self, events: Sequence[Dated]) -> None:
-        """Note the newest row, but for those that are dated ahead of their time."""
+    def _update_top(self, events: Sequence[Dated]) -> None:
+        """Update the newest row; rows dated after the begin of the read don't count."""
         top = max(events[0].created_at, events[-1].created_at)
         if not self.is_told:
             self._note_seen(events)
@@ -220,7 +232,7 @@ class LookBack:
         self._drop(floor)
 
     def _drop(self, floor: datetime | None) -> None:
-        """Let go of what lies before the look-back, or is too much."""
+        """Drop rows that lie before the look-back, or that are too many to keep."""
         parts = self._parts
         while floor is not None and parts[0].latest < floor:
             self._rows -= len(parts.popleft().ids)
@@ -232,11 +244,11 @@ class LookBack:
             self._dropped = later(self._dropped, oldest.latest)
 
     def _floor(self) -> datetime | None:
-        """Return where the look-back begins; None is before all time.
+        """Return the start of the look-back; None if it covers the whole log.
 
-        That is before the newest row that this read has come to, and not before
-        the newest event that is known. Rows that are dated ahead of their time don't
-        count, as what comes next is dated before them.
+        It lies the length of the look-back before the newest row of this read, or
+        before the newest known event if this read has none yet. Rows dated in the
+        future don't count, as the next events are dated before them.
         """
         top = self._top_by_time() if self.is_told else self._top_by_witnesses()
         if top is None:
@@ -248,9 +260,9 @@ class LookBack:
         return top if top is None or self.began is None else min(top, self.began)
 
     def _top_by_witnesses(self) -> datetime | None:
-        """Return where events come, by those that were seen last.
+        """Return the date where events come, judged by the last known and new rows.
 
-        It does not go back while a read goes on: what was let go of stays so.
+        It never moves back during a read, as rows before it may be dropped already.
         """
         seen = [*self._base.ids.values(), *self._last_seen][-MOST_WITNESSES:]
         if seen:
@@ -258,11 +270,11 @@ class LookBack:
         return self._reached
 
     def _complete_from(self) -> datetime | None:
-        """Return from where on all ids are known that this read has come to."""
+        """Return the instant from which on all ids of rows read so far are kept."""
         above = None if self._dropped is None else self._dropped + _TICK
         return later(self._floor(), above)
 
-    def _grown(self) -> FollowCheckpoint:
+    def _with_new_rows(self) -> FollowCheckpoint:
         ids = dict(self._base.ids)
         for part in self._parts:
             ids.update(zip(part.ids, part.keys, strict=True))
@@ -271,24 +283,25 @@ class LookBack:
 
 
 def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:
-    """Return what is known once two parts of a log were read.
+    """Return the known events of two adjacent parts of a log.
 
     Args:
-        one: What is known of the part that comes first in time.
-        other: What is known of the part that comes right after it.
+        one: The known events of the earlier part.
+        other: The known events of the later part.
 
     Returns:
-        The ids of both, from where both know all: `MOST_KEPT` at most.
+        The events of both, from the instant on from which both are complete; at most
+        `MOST_KEPT`.
     """
     both = attrs.evolve(
         one, newest=later(one.newest, other.newest), ids={**one.ids, **other.ids}
     )
     floor = later(one.floor, other.floor)
-    return _narrowed(both if floor is None else both.without_older(floor))
+    return _limited(both if floor is None else both.without_older(floor))
 
 
-def _narrowed(known: FollowCheckpoint) -> FollowCheckpoint:
-    """Return what is known with `MOST_KEPT` ids: the look-back may get shorter."""
+def _limited(known: FollowCheckpoint) -> FollowCheckpoint:
+    """Keep at most `MOST_KEPT` of the newest ids, which may shorten the look-back."""
     if len(known.ids) <= MOST_KEPT:
         return known
     keys = sorted(known.ids.values(), reverse=True)

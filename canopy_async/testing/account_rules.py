@@ -1,4 +1,4 @@
-"""The rules of an account's log on a local server: what no documentation says."""
+"""The rules of an account's log on a local server, which are documented nowhere."""
 
 from typing import Any, Literal
 
@@ -35,10 +35,10 @@ class LogRules:
             cursor that was sent.
         empty_rate: How many pages are empty and have another cursor, from 0 to 1.
         cursor_milliseconds: Whether cursors are cut to milliseconds, so that rows of
-            one millisecond are passed by.
+            one millisecond are skipped.
         bounds_milliseconds: Whether ``from`` and ``to`` are cut to milliseconds.
-        cursor_requests: For how many requests a cursor is known; None is for ever.
-        dead_cursor: The status that a cursor gets that is not known.
+        cursor_requests: For how many requests a cursor is valid; None is for ever.
+        dead_cursor: The status of the answer to a cursor that is not valid any more.
         default_window: Whether a window that was not asked for stays with a cursor, or
             is counted from each request's time.
         widest_days: How many days a request may span; None is any number.

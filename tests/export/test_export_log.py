@@ -458,7 +458,7 @@ async def test_a_row_of_an_identity_among_those_of_the_log_is_damage(session, ou
             {"look_back": 8 * 86_400},
             (ValueError, "look_back must be at most seven days"),
         ),
-        ({"since": datetime(2026, 1, 1)}, (ValueError, "since")),  # noqa: DTZ001 - naive
+        ({"since": datetime(2026, 1, 1)}, (ValueError, "since")),  # naive
         ({"action": ""}, (ValueError, "action must not be empty")),
         ({"action": "a,b"}, (ValueError, "action must not hold a comma")),
         ({"severity": ""}, (ValueError, "severity must not be empty")),

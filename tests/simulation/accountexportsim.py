@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import attrs
-from accountkillsim import Writer, write_on
+from accountkillsim import Writer
+from killedbot import write_on
 from support.exports import ids_of
 from support.programs import script
 

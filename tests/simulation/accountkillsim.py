@@ -4,23 +4,15 @@ It saves its checkpoint ``with`` the events in one transaction, or ``after`` the
 `tests/crash/account_kills.py` prints what comes of it.
 """
 
-import asyncio
-import os
 import random
-from collections import Counter
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import attrs
-from follow_victim import posted_ids
-from support.programs import script
+from killedbot import KilledBot
 
 from canopy_async.testing import LocalCanopy, LogRules
 
-VICTIM = Path(__file__).parents[1] / "crash" / "account_victim.py"
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
-PATIENCE = 30
 IDENTITIES = tuple(f"idn_{number}" for number in range(20))
 
 
@@ -84,17 +76,10 @@ async def kill_again_and_again(directory, *, how, kills, seed, order, longest=0.
     rules = LogRules(own_rows="none", order=order)
     async with LocalCanopy(seed=seed, log_rules=rules) as server:
         writer = Writer(server, rng)
-        writing = asyncio.create_task(write_on(writer, rng))
-        try:
-            for _ in range(kills):
-                await live(server, directory, how, rng.uniform(0, longest))
-        finally:
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
+        bot = KilledBot("account_victim.py", server, directory, how)
+        await bot.live_and_die(writer, rng, kills=kills, longest=longest)
         made = {row["id"] for row in server.account_events()}
-        await finish(server, directory, how, made)
-        posted = Counter(posted_ids(directory))
+        posted = await bot.finish(made)
     return Outcome(
         made=len(made),
         lost=len(made - posted.keys()),
@@ -102,39 +87,3 @@ async def kill_again_and_again(directory, *, how, kills, seed, order, longest=0.
         kills=kills,
         late=writer.late,
     )
-
-
-async def write_on(writer, rng):
-    while True:
-        writer.write()
-        await asyncio.sleep(rng.uniform(0, 0.02))
-
-
-async def live(server, directory, how, seconds):
-    """Run the follower; kill it so long after its first request."""
-    before = len(server.requests)
-    async with following(server, directory, how):
-        async with asyncio.timeout(PATIENCE):
-            while len(server.requests) == before:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.001)
-        await asyncio.sleep(seconds)
-
-
-async def finish(server, directory, how, made):
-    """Run the follower until nothing is missing, or nothing more comes."""
-    async with following(server, directory, how):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while made - set(posted_ids(directory)):  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.05)
-                await asyncio.sleep(0.3)
-
-
-@asynccontextmanager
-async def following(server, directory, how):
-    """Run the follower during the block, at whose end it is killed."""
-    env = os.environ | {"CANOPY_TOKEN": server.token}
-    arguments = (server.base_url, server.account, how, directory)
-    async with script(VICTIM, *arguments, env=env, stdout=1, stderr=2) as process:
-        yield
-        assert process.returncode is None, "the follower ended by itself"

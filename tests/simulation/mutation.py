@@ -43,7 +43,7 @@ class Part:
 
 
 SIMULATED = (
-    "unit",
+    "unit/walk",
     "simulation/test_walk_simulation.py",
     "simulation/test_span_simulation.py",
     "simulation/test_small_world.py",
@@ -51,11 +51,8 @@ SIMULATED = (
 """Tests without a network."""
 
 PARTS = {
-    "_walk": Part(
-        ("_walk", "checkpoint"),
-        (*SIMULATED, "http/reads/test_limits.py"),
-    ),
-    "_api": Part(("_api",), ("unit", "http/transport/test_hostile_answers.py")),
+    "_walk": Part(("_walk", "checkpoint"), SIMULATED),
+    "_api": Part(("_api",), ("unit/api", "http/transport/test_hostile_answers.py")),
     "_read": Part(("_read",), ("unit/walk", "http/reads", "http/transport")),
     "_transport": Part(("_transport",), ("unit/policies", "http/transport")),
     "_fanout": Part(("_fanout",), ("unit/policies", "http/fanout")),

@@ -5,26 +5,56 @@ Each is named by its module, its line and its change, with what it is:
 - ``equivalent``: no input tells it from the original.
 - ``tuning``: it costs or saves requests or time, and nothing else depends on it.
 - ``accepted``: it can be told apart, and a test of it is not worth its upkeep.
+
+Two modules decide where to look next and nothing else, by their very purpose: each
+window that they lead to has to certify itself. All that survives there is tuning.
 """
 
+HINTS = {
+    "canopy_async._walk.position": "tuning: a hint where the cover ends",
+    "canopy_async._walk.seek": "tuning: where a seek looks next",
+    "canopy_async._walk.search": "tuning: where the search for a start looks next",
+}
+"""Modules of hints; tests bound what they cost."""
+
 _REPAIRS = "accepted: tests ask whether a report counts repairs, not for how many"
+_OVERLAP = "tuning: by how many rows the windows of the plan overlap"
+_SHORTCUT = "equivalent: a way to the answer that is shorter, and the answer is one"
+_BUDGET = "tuning: after how many requests a read is given up"
+_PROBES = "tuning: how many windows look for a place, at most"
+_TRIED = "tuning: how soon pages of another size are tried"
+_UNUSED = "equivalent: the value is replaced before it is used"
+_ONCE_MORE = "tuning: the window that was refused is asked for, not another like it"
+_HORIZON = "tuning: how far ahead windows are asked for"
+_SORTED_BY_KEY = "equivalent: the keys are not equal there"
 
 KNOWN = {
+    # bridge
     (
-        "canopy_async._walk.id_cover",
-        "place = len(view.rows) - 1",
-        "len(view.rows) - 1  →  len(view.rows) + 1",
-    ): "tuning: the place is a hint of where to look next",
+        "canopy_async._walk.bridge",
+        "if view is not None and view.rows:",
+        "view is not None and view.rows  →  view is not None",
+    ): "equivalent: a view without rows is certified by nothing, and brings nothing",
     (
-        "canopy_async._walk.ties",
-        "first = view.keys.index(self.key) if run else 0",
+        "canopy_async._walk.bridge",
+        "ties = _ties_here(state, fills=0)",
         "0  →  1",
-    ): "accepted: one row more counts as missing, so that a read looks for longer",
+    ): "equivalent: it is compared with three",
     (
-        "canopy_async._transport.pace",
-        "if len(since) >= _EVIDENCE:",
-        "len(since) >= _EVIDENCE  →  len(since) > _EVIDENCE",
-    ): "tuning: a rate is learnt from eleven successes instead of ten",
+        "canopy_async._walk.bridge",
+        "if view is None or not state.cover.touches(view):",
+        "view is None or not state.cover.touches(view)  →  view is None",
+    ): _OVERLAP,
+    (
+        "canopy_async._walk.bridge",
+        "if view is None or not state.cover.touches(view):",
+        "not state.cover.touches(view)  →  state.cover.touches(view)",
+    ): _OVERLAP,
+    (
+        "canopy_async._walk.bridge",
+        "state.plan.loosen()",
+        "state.plan.loosen()  →  pass",
+    ): _OVERLAP,
     (
         "canopy_async._walk.bridge",
         "state.ledger.repairs += 1",
@@ -32,15 +62,249 @@ KNOWN = {
     ): _REPAIRS,
     ("canopy_async._walk.bridge", "state.ledger.repairs += 1", "1  →  2"): _REPAIRS,
     (
-        "canopy_async._walk.seek",
-        "self._bound = min(self._bound, latest) - max(self._step, self._page_size // 2)",  # noqa: E501
-        "max  →  min",
-    ): "tuning: how far a search steps back",
+        "canopy_async._walk.bridge",
+        "self._look_inside_ties()",
+        "self._look_inside_ties()  →  pass",
+    ): "tuning: a seek begins before a run that no window bridges, and then inside",
+    (
+        "canopy_async._walk.bridge",
+        "cover.revisit(view)",
+        "cover.revisit(view)  →  pass",
+    ): "tuning: a hint where the run at a checkpoint begins",
+    (
+        "canopy_async._walk.bridge",
+        "if self._seek.probes >= _MAX_PROBES:",
+        "self._seek.probes >= _MAX_PROBES  →  self._seek.probes > _MAX_PROBES",
+    ): _PROBES,
     (
         "canopy_async._walk.bridge",
         "if not state.cover.is_bounded and self._tries_left:",
         "not state.cover.is_bounded and self._tries_left  →  self._tries_left",
     ): "tuning: the end of the list is looked for again though it is known",
+    (
+        "canopy_async._walk.bridge",
+        "if not state.cover.is_bounded and self._tries_left:",
+        "not state.cover.is_bounded and self._tries_left  →  not state.cover.is_bounded",  # noqa: E501
+    ): _PROBES,
+    (
+        "canopy_async._walk.bridge",
+        "self._tries_left -= 1",
+        "self._tries_left -= 1  →  pass",
+    ): _PROBES,
+    ("canopy_async._walk.bridge", "self._look(pace=0)", "0  →  1"): _PROBES,
+    ("canopy_async._walk.bridge", "self._counted = 0", "0  →  1"): _UNUSED,
+    (
+        "canopy_async._walk.bridge",
+        "state.hints.probe_end_at = state.ledger.handed_out + state.plan.size.take",
+        (
+            "state.ledger.handed_out + state.plan.size.take"
+            "  →  state.ledger.handed_out - state.plan.size.take"
+        ),
+    ): "tuning: how soon the end of a list that grows is looked for again",
+    (
+        "canopy_async._walk.bridge",
+        "if state.ledger.steady and ties.closes_in(view):",
+        (
+            "state.ledger.steady and ties.closes_in(view)"
+            "  →  state.ledger.steady or ties.closes_in(view)"
+        ),
+    ): "tuning: rows of a run that are missing are looked for before its end is seen",
+    (
+        "canopy_async._walk.bridge",
+        "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
+        "1  →  2",
+    ): "accepted: which of two true reasons is named for two rows that tie",
+    # certificate, chain, closing
+    (
+        "canopy_async._walk.chain",
+        "state.plan.forget_all()",
+        "state.plan.forget_all()  →  pass",
+    ): _ONCE_MORE,
+    (
+        "canopy_async._walk.closing",
+        "if view is None or not state.ledger.steady or not state.head.is_still(view):",
+        (
+            "view is None or not state.ledger.steady or (not state.head.is_still(view))"
+            "  →  not state.ledger.steady or not state.head.is_still(view)"
+        ),
+    ): "equivalent: page 1 is never missing: a 404 there ends the read",
+    (
+        "canopy_async._walk.closing",
+        "state.gap.held = None",
+        "state.gap.held = None  →  pass",
+    ): "equivalent: nothing looks at what was held once the walk concludes",
+    # fence
+    (
+        "canopy_async._walk.fence",
+        "self._barren = 0 if new or view.is_end else self._barren + 1",
+        "0  →  1",
+    ): _BUDGET,
+    (
+        "canopy_async._walk.fence",
+        "allowed = _SPARE_PAGES + 2 * (self._ledger.expected or 0) // self._size",
+        "0  →  1",
+    ): _BUDGET,
+    # id_cover, key_cover, recent
+    (
+        "canopy_async._walk.id_cover",
+        "place = len(view.rows) - 1",
+        "len(view.rows) - 1  →  len(view.rows) + 1",
+    ): "tuning: the place is a hint of where to look next",
+    (
+        "canopy_async._walk.id_cover",
+        "if number == next_number and at > next_at:",
+        "at > next_at  →  at >= next_at",
+    ): "equivalent: two rows of one view are never at one place",
+    (
+        "canopy_async._walk.key_cover",
+        "if self.key is None or (bound is None and growth is None):",
+        (
+            "self.key is None or (bound is None and growth is None)"
+            "  →  bound is None and growth is None"
+        ),
+    ): "equivalent: it is asked once a view was accepted, so that there is a key",
+    (
+        "canopy_async._walk.key_cover",
+        'self._order = "asc" if keys[0] < keys[-1] else "desc"',
+        "keys[0] < keys[-1]  →  keys[0] <= keys[-1]",
+    ): _SORTED_BY_KEY,
+    (
+        "canopy_async._walk.key_cover",
+        "covered = abs(view.keys[-1] - view.keys[0])",
+        "1  →  2",
+    ): _HORIZON,
+    (
+        "canopy_async._walk.key_cover",
+        "if self._bound is None or len(view.keys) < _FEW_KEYS:",
+        "len(view.keys) < _FEW_KEYS  →  len(view.keys) <= _FEW_KEYS",
+    ): _HORIZON,
+    (
+        "canopy_async._walk.key_cover",
+        "if not view.is_end or not view.rows:",
+        "not view.is_end or not view.rows  →  not view.is_end",
+    ): "equivalent: it is called with views that have rows",
+    (
+        "canopy_async._walk.key_cover",
+        'if self._growth_bound is None and self._order == "asc":',
+        "self._growth_bound is None and self._order == 'asc'  →  self._order == 'asc'",
+    ): "tuning: a later end of a list that grows is as good a bound as the first",
+    (
+        "canopy_async._walk.key_cover",
+        "if self.stops_at(view) and not self.recent.has_accepted:",
+        "not self.recent.has_accepted  →  self.recent.has_accepted",
+    ): "tuning: a hint where the run at a checkpoint begins",
+    # ledger, list_end, newest
+    (
+        "canopy_async._walk.ledger",
+        "self.latest = window.start",
+        "self.latest = window.start  →  pass",
+    ): "tuning: a hint where the list ends",
+    (
+        "canopy_async._walk.newest",
+        "self._state.hints.newest = len(view.keys), view.keys[-1]",
+        "1  →  2",
+    ): "tuning: a hint where the list ends",
+    (
+        "canopy_async._walk.newest",
+        "Window(1, max(self._state.wanted.take, SURE_TAKE), newest_first=True)",
+        "True  →  False",
+    ): "tuning: page 1 is then looked at twice",
+    (
+        "canopy_async._walk.opening",
+        "if sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES:",
+        (
+            "sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES"
+            "  →  sum(map(eq, view.keys, view.keys[1:])) >= _STRAY_TIES"
+        ),
+    ): _OVERLAP,
+    # page_size, planner
+    (
+        "canopy_async._walk.page_size",
+        "self._barren = 0 if rows else self._barren + 1",
+        "0  →  1",
+    ): _TRIED,
+    (
+        "canopy_async._walk.page_size",
+        "self.most, self._agreeing, self._barren = None, 0, 0",
+        "0  →  1",
+    ): _TRIED,
+    (
+        "canopy_async._walk.page_size",
+        "rows > self.most or (short and asked <= self.most)",
+        "asked <= self.most  →  asked < self.most",
+    ): _TRIED,
+    ("canopy_async._walk.planner", "self._rows = 0", "0  →  1"): _BUDGET,
+    (
+        "canopy_async._walk.planner",
+        "end = max(window.end, self._end + 1)",
+        "self._end + 1  →  self._end - 1",
+    ): _HORIZON,
+    (
+        "canopy_async._walk.planner",
+        "end = max(window.end, self._end + 1)",
+        "1  →  2",
+    ): _HORIZON,
+    # plain
+    (
+        "canopy_async._walk.plain",
+        "self._page_size = take if limit is None else min(take, max(limit, 1))",
+        "1  →  2",
+    ): "equivalent: a limit of none asks for no page",
+    ("canopy_async._walk.plain", "self._taken_end = 0", "0  →  1"): _UNUSED,
+    (
+        "canopy_async._walk.plain",
+        "if self._repeats > _MOST_REPEATS:",
+        "self._repeats > _MOST_REPEATS  →  self._repeats >= _MOST_REPEATS",
+    ): _BUDGET,
+    (
+        "canopy_async._walk.plain",
+        "self._ended = self._taken_end >= self._last_end or reached_limit",
+        (
+            "self._taken_end >= self._last_end or reached_limit"
+            "  →  self._taken_end >= self._last_end"
+        ),
+    ): "equivalent: the last page is the one that reaches the limit",
+    (
+        "canopy_async._walk.plain",
+        "return next((take // n for n in range(2, take + 1) if take % n == 0), None)",
+        "2  →  3",
+    ): "tuning: into how many parts a page is cut that is too large",
+    # reading, recent, span, state, ties, view, window
+    (
+        "canopy_async._walk.span",
+        "return self is WHOLE or self == WHOLE",
+        "self is WHOLE or self == WHOLE  →  self is WHOLE",
+    ): _SHORTCUT,
+    (
+        "canopy_async._walk.state",
+        "if limit is not None and self.wanted.span.is_whole:",
+        "limit is not None and self.wanted.span.is_whole  →  limit is not None",
+    ): _BUDGET,
+    (
+        "canopy_async._walk.state",
+        "rows = min(count, limit)",
+        "min  →  max",
+    ): _BUDGET,
+    (
+        "canopy_async._walk.ties",
+        "first = view.keys.index(self.key) if run else 0",
+        "0  →  1",
+    ): "accepted: one row more counts as missing, so that a read looks for longer",
+    (
+        "canopy_async._walk.ties",
+        "return self._cover.key == self.key and self._cover.shares_run(view)",
+        (
+            "self._cover.key == self.key and self._cover.shares_run(view)"
+            "  →  self._cover.shares_run(view)"
+        ),
+    ): "accepted: a later run is counted as well, though a window may bridge it",
+    ("canopy_async._walk.window", "break", "break  →  continue"): _SHORTCUT,
+    # other packages
+    (
+        "canopy_async._transport.pace",
+        "if len(since) >= _EVIDENCE:",
+        "len(since) >= _EVIDENCE  →  len(since) > _EVIDENCE",
+    ): "tuning: a rate is learnt from eleven successes instead of ten",
     (
         "canopy_async._follow.follow_checkpoint",
         "_MAX_TEXT: Final = 16 * 1024 * 1024",
@@ -51,4 +315,7 @@ KNOWN = {
 
 def why(mutant):
     """Return why a mutant may survive, None where nobody has said."""
-    return KNOWN.get((mutant.module, mutant.source, mutant.change))
+    known = KNOWN.get((mutant.module, mutant.source, mutant.change))
+    if known is None and "is_amid_run" not in mutant.source:  # which names an error
+        return HINTS.get(mutant.module)
+    return known

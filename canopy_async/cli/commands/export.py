@@ -71,7 +71,9 @@ class Cluster:
             typer.BadParameter: They do not go together.
         """
         if address is not None and workers is not None:
-            raise typer.BadParameter("is not for --workers", param_hint="--dask")
+            raise typer.BadParameter(
+                "can't be used with --workers", param_hint="--dask"
+            )
         if address is not None or workers is not None:
             return cls(address=address, workers=workers, token_from=token_from)
         if not token:

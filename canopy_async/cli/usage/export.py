@@ -22,7 +22,13 @@ from canopy_async.cli.usage.filters import (
     SeverityOption,
     filters_given,
 )
-from canopy_async.cli.usage.shared import ConcurrencyOption, SearchOption, UmaskOption
+from canopy_async.cli.usage.shared import (
+    AllOption,
+    ConcurrencyOption,
+    IdentitiesArgument,
+    SearchOption,
+    UmaskOption,
+)
 
 __all__ = ["EXAMPLES", "export"]
 
@@ -37,10 +43,7 @@ _CLUSTER = "More processes"
 @with_connection
 def export(
     connection: Connection,
-    identity: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
-    ] = None,
+    identity: IdentitiesArgument = None,
     *,
     out: Annotated[
         str,
@@ -51,9 +54,7 @@ def export(
             show_default=False,
         ),
     ],
-    is_all: Annotated[
-        bool, typer.Option("--all", help="Every identity of the account.")
-    ] = False,
+    is_all: AllOption = False,
     is_log: Annotated[
         bool,
         typer.Option(
@@ -164,9 +165,9 @@ def export(
 
     With --log, write every event of the account's own log.
     """
-    from canopy_async.cli.chosen_ids import chosen_ids  # noqa: PLC0415 - takes time
-    from canopy_async.cli.commands import export as exporting  # noqa: PLC0415 - as above
-    from canopy_async.cli.quantities import size_of  # noqa: PLC0415 - as above
+    from canopy_async.cli.chosen_ids import chosen_ids
+    from canopy_async.cli.commands import export as exporting
+    from canopy_async.cli.quantities import size_of
 
     if not out:
         raise typer.BadParameter("must not be empty", param_hint="--out")
@@ -217,7 +218,7 @@ def export(
             secret=account.token,
         )
         return
-    from canopy_async.cli.commands import export_cluster as clustering  # noqa: PLC0415 - an extra
+    from canopy_async.cli.commands import export_cluster as clustering  # an extra
 
     clustering.export_on_cluster(account, ids, out, cluster, **options)
 

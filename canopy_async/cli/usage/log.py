@@ -28,7 +28,9 @@ from canopy_async.cli.usage.shared import (
     LimitOption,
     OutputOption,
     SearchOption,
+    SinceOption,
     UmaskOption,
+    UntilOption,
 )
 
 __all__ = ["EXAMPLES", "log"]
@@ -44,22 +46,8 @@ _FOLLOWING = "Following"
 def log(
     connection: Connection,
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            "-s",
-            help="The earliest date or instant, in UTC if it does not say; or 24h, 7d,"
-            " yesterday.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until", "-u", help="The first that is not wanted.", show_default=False
-        ),
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     action: ActionOption = None,
     category: CategoryOption = None,
     severity: SeverityOption = None,
@@ -126,9 +114,9 @@ def log(
 
     Each request may write one row into that log.
     """
-    from canopy_async.cli.commands import log as logs  # noqa: PLC0415 - takes time
-    from canopy_async.cli.quantities import instant_of  # noqa: PLC0415 - as above
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import log as logs
+    from canopy_async.cli.quantities import instant_of
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     of_reads = {"--since": since, "--until": until, "--limit": limit}
     of_following = {

@@ -1,4 +1,4 @@
-"""The formats of data files."""
+"""Writers of data files: each format by its name."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,7 +23,7 @@ FormatName: TypeAlias = Literal[
 ]
 
 _CHUNK_ROWS: Final = 1_024
-"""Rows of a chunk, about: so many fit into the cache of a processor."""
+"""The approximate number of rows in a chunk: they fit into a processor's cache."""
 
 
 def _text(
@@ -33,7 +33,14 @@ def _text(
     begin: bytes = b"",
     compressor: Callable[[], Compressor] | None = None,
 ) -> Writer:
-    """Return the writer of a text file, which may begin in some way."""
+    """Return a writer of a text file.
+
+    Args:
+        sink: The sink that the writer writes to.
+        _max_bytes: Unused: text is written at once, whatever the file's size is.
+        begin: The first bytes of the file.
+        compressor: Returns a new compressor, if the file is compressed.
+    """
     return TextWriter(sink, None if compressor is None else compressor(), begin)
 
 

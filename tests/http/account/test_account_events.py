@@ -332,7 +332,7 @@ async def test_a_category_that_the_server_does_not_know_may_be_asked_for(
     assert await session.account_events(category="weather").collect() == []
 
 
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
+NAIVE = datetime(2026, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -416,7 +416,7 @@ async def test_a_batch_that_is_processed_holds_up_its_identity_only(server, sess
         server.seed_events(name, 3)
     async with reading(session, ["idn_1", "idn_2"], width=2) as reader:
         first = await reader.next()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # ten times as long as between two polls
         polled = [r.identity for r in server.requests if r.identity]
         assert polled.count(first.identity_id) == 1
 

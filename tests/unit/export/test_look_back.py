@@ -231,6 +231,12 @@ def test_the_gap_of_an_emptied_log_is_told_once_and_once_with_what_comes(order):
     assert told == [None, gone, None, come, None]
 
 
+def test_a_log_can_be_emptied_of_an_event_that_was_a_moment_ahead():
+    written = [Written("old", 103, 100, 110), Written("new", 400, 400)]
+    told = gaps_of(written, 100, 200, 420)
+    assert told == [None, Gap(older_than=None), Gap(older_than=at(400))]
+
+
 def test_an_event_ahead_hides_no_gap_from_a_read_that_goes_on_from_a_killed_one():
     old = [Written(f"e{n}", n, n, 150) for n in range(5)]
     lost = [Written("lost", 120, 120, 160)]

@@ -58,6 +58,53 @@ READS = {
             proof=Proof.FENCE,
         ),
     ),
+    "after ties that a count has proven": (
+        (
+            '{"v":2,"scope":"66d207c16bb82556","order":"asc","key":"2026-04-20T12:00:00.123000Z",'
+            '"ids":["evt_7"],"position":412,"delivered":412,"proof":"count"}'
+        ),
+        {"order": "asc"},
+        Checkpoint(
+            scope="66d207c16bb82556",
+            order="asc",
+            key=KEY,
+            ids=frozenset({"evt_7"}),
+            position=412,
+            delivered=412,
+            proof=Proof.COUNT,
+        ),
+    ),
+    "amid ties that nothing has proven yet": (
+        (
+            '{"v":2,"scope":"66d207c16bb82556","order":"desc","key":"2026-04-20T12:00:00.123000Z",'
+            '"ids":["evt_1","evt_2","evt_3"],"position":203,"delivered":203,'
+            '"proof":"shared-id"}'
+        ),
+        {"order": "asc"},
+        Checkpoint(
+            scope="66d207c16bb82556",
+            order="desc",  # the server has ignored what was asked for
+            key=KEY,
+            ids=frozenset({"evt_1", "evt_2", "evt_3"}),
+            position=203,
+            delivered=203,
+            proof=Proof.SHARED_ID,
+        ),
+    ),
+    "of a read of plain pages": (
+        (
+            '{"v":2,"scope":"4acbb75dd1a059d5","order":null,"key":"2026-04-20T12:00:00.123000Z",'
+            '"ids":["evt_9"],"position":100,"delivered":100,"proof":"none"}'
+        ),
+        {},  # a read goes on from it that is to be proven, and says that it is not
+        Checkpoint(
+            scope="4acbb75dd1a059d5",
+            key=KEY,
+            ids=frozenset({"evt_9"}),
+            position=100,
+            delivered=100,
+        ),
+    ),
     "before the first event, in the server's order": (
         (
             '{"v":2,"scope":"4acbb75dd1a059d5","order":null,"key":null,"ids":[],"position":0,'
@@ -85,6 +132,11 @@ def test_a_read_goes_on_from_its_checkpoint(golden):
     canopy.events("idn/1 ü", **options, resume=text)
     with pytest.raises(CheckpointError, match="of another read"):
         canopy.events("idn/2", **options, resume=text)
+
+
+def test_there_is_one_for_each_proof_of_a_read():
+    proofs = {checkpoint.proof for _, _, checkpoint in READS.values()}
+    assert proofs == {*Proof} - {Proof.CURSOR}  # which is of the account's log
 
 
 def test_it_is_still_written_like_that(golden):

@@ -1,5 +1,7 @@
 """Pages that are too large to be read: what each phase of a walk makes of them."""
 
+import itertools
+
 import pytest
 from support.lists import TOO_LARGE, Reader, assert_all, log, page_of, row, tied
 
@@ -60,6 +62,96 @@ def test_the_order_of_a_list_is_looked_for_in_smaller_pages(before, order, width
     span = Span(since=since, until=until)
     reader = Reader(small_pages(rows), width=width, order=order, span=span).run()
     assert ids(reader) == [r.id for r in rows if since <= r.created_at < until]
+    assert reader.report.complete
+
+
+def large_behind_page_1(rows, most=MOST):
+    """A server of whose rows few fit into an answer, but for those of page 1."""
+    serve = small_pages(rows, most)
+    return lambda window: page_of(rows, window) if window.page == 1 else serve(window)
+
+
+@pytest.mark.parametrize("large", [small_pages, large_behind_page_1])
+def test_the_order_is_looked_for_in_smaller_pages_behind_page_1_too(
+    large, order, width
+):
+    key = 300 if order == "desc" else -1
+    rows = [*tied(130, key), *log(200, order)]
+    span = Span(since=row(50).created_at, until=row(120).created_at)
+    reader = Reader(large(rows), width=width, span=span).run()
+    assert ids(reader) == [r.id for r in rows if span.holds(r.created_at)]
+    assert reader.report.complete
+
+
+@pytest.mark.parametrize("start", [400, 1_500, 1_990])
+def test_a_start_is_looked_for_in_smaller_pages_behind_page_1_too(start, order, width):
+    rows = log(2_000, order)
+    span = Span(since=row(start).created_at, until=row(start + 60).created_at)
+    reader = Reader(large_behind_page_1(rows), width=width, order=order, span=span)
+    assert ids(reader.run()) == [r.id for r in rows if span.holds(r.created_at)]
+    assert len(reader.asked) < 60
+
+
+@pytest.mark.parametrize("start", [0, 700, 2_900])
+def test_pages_grow_again_behind_a_place_of_large_rows(start, order, width):
+    rows = log(3_000, order)
+    large = {r.id for r in rows[start : start + 20]}
+
+    def serve(window):
+        page = page_of(rows, window)
+        found = sum(r.id in large for r in page.items)
+        return TOO_LARGE if found > 10 else page
+
+    reader = Reader(serve, width=width, order=order).run()
+    assert_all(reader, rows)
+    assert len(reader.asked) < 120  # pages of 10 all along would be over 300
+
+
+def test_a_larger_page_is_tried_the_later_the_more_often_it_was_too_large():
+    rows = log(2_000)
+    reader = Reader(small_pages(rows, most=30)).run()
+    assert_all(reader, rows)
+    tried = [w.number for w in reader.asked if w.take > 30]
+    assert len(tried) <= 9
+    steps = [later - earlier for earlier, later in itertools.pairwise(tried[3:])]
+    assert steps == sorted(steps)
+
+
+def test_a_run_of_ties_is_sampled_on_where_its_pages_are_too_large_by_then():
+    # Ties come in another order each time, so that rows of the run are missing first.
+    rows = [*log(20), *tied(50, 20), *[row(key) for key in range(21, 60)]]
+    turn = 0
+
+    def serve(window):
+        nonlocal turn
+        turn += 7
+        run = rows[20:70]
+        turned = [*run[turn % 50 :], *run[: turn % 50]]
+        page = page_of([*rows[:20], *turned, *rows[70:]], window)
+        return TOO_LARGE if len(page.items) > 12 and len(reader.asked) > 8 else page
+
+    reader = Reader(serve, take=20, max_take=20)
+    try:
+        reader.run()
+    except UnprovenTiesError:
+        assert not reader.report.complete
+    else:
+        assert sorted(ids(reader)) == sorted(r.id for r in rows)
+    assert len(set(ids(reader))) == len(reader.read)
+    assert len(reader.asked) < 200
+
+
+def test_the_end_of_a_list_that_grows_is_looked_for_in_smaller_pages():
+    rows = log(1_000)
+
+    def serve(window):
+        page = page_of(rows, window)
+        rows.extend(row(key) for key in range(len(rows), len(rows) + 60))
+        is_far = window.start > len(rows) - 300 and len(page.items) > 70
+        return TOO_LARGE if is_far else page
+
+    reader = Reader(serve, order="asc", most=200).run()
+    assert ids(reader)[:1_000] == [f"r{key}" for key in range(1_000)]
     assert reader.report.complete
 
 
@@ -147,7 +239,7 @@ def test_a_row_that_fits_into_no_page_is_named_by_its_place(at, order):
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_rows_that_fit_into_a_page_alone_only_are_named_together(gone):
+def test_rows_that_fit_into_a_page_alone_only_are_named_together(gone, width):
     rows = log(40)
 
     def serve(window):
@@ -156,7 +248,9 @@ def test_rows_that_fit_into_a_page_alone_only_are_named_together(gone):
             return TOO_LARGE
         return None if gone and window.page > 1 else page
 
-    reader = Reader(serve).fails(ProtocolError, "the rows 1 to 8 of the list are toge")
+    reader = Reader(serve, width=width).fails(
+        ProtocolError, "the rows 1 to 8 of the list are toge"
+    )
     assert reader.read == []
 
 
@@ -194,6 +288,14 @@ def test_rows_without_created_at_are_read_on_in_smaller_pages():
     reader = Reader(first_page_is_small)
     assert ids(reader.run()) == [r.id for r in rows]
     assert reader.report.proof == Proof.NONE
+
+
+def test_rows_without_created_at_are_read_on_past_a_page_that_is_missing():
+    rows = [row(None, f"n{number}") for number in range(450)]
+    serve = small_pages(rows, most=100)
+    reader = Reader(lambda w: None if w.page == 3 else serve(w)).run()
+    assert ids(reader) == [r.id for r in [*rows[:200], *rows[300:]]]
+    assert not reader.report.complete
 
 
 def test_a_row_without_created_at_that_fits_into_no_page_ends_the_read():

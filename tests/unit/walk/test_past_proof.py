@@ -1,4 +1,4 @@
-"""What a resumed read, or a successor of a walk, owes to what was read before it."""
+"""The proof of a read that goes on: it is no better than that of the read before."""
 
 import contextlib
 import itertools
@@ -180,7 +180,7 @@ def test_the_weakest_of_proofs_is_the_last_that_is_listed():
     assert weakest(()) is Proof.STRICT_KEY
 
 
-# What a walk hands over
+# The report of a walk that goes on unproven
 
 
 def test_a_plain_read_that_follows_keeps_what_was_worth_knowing():

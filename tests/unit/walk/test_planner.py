@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canopy_async._walk.page_size import PageSize
 from canopy_async._walk.planner import Planner
 from canopy_async._walk.window import OVERLAP, Window, plan_window
 from canopy_async.errors import RequestBudgetError
@@ -189,17 +190,17 @@ def test_the_overlap_grows_fast_and_shrinks_slowly():
 
 
 def test_a_said_size_is_kept_to():
-    planner = Planner(100, 100)
-    assert planner.learn_take(100, 50)
-    assert (planner.take, planner.max_take) == (50, 50)
-    assert not planner.learn_take(50, 50)
+    size = PageSize(100, 100)
+    assert size.learn_take(100, 50)
+    assert (size.take, size.max_take) == (50, 50)
+    assert not size.learn_take(50, 50)
 
 
 # What the server sends at most, where it does not say so
 
 
-def seen(planner, rows, *, asked=100, claims_more=False, behind=1):
-    return planner.learn_length(
+def seen(size, rows, *, asked=100, claims_more=False, behind=1):
+    return size.learn_length(
         rows,
         asked=asked,
         short=rows < asked,
@@ -209,65 +210,65 @@ def seen(planner, rows, *, asked=100, claims_more=False, behind=1):
 
 
 def test_pages_that_are_short_by_different_numbers_are_a_list_that_grows():
-    planner = Planner(100, 100)
+    size = PageSize(100, 100)
     for rows in (5, 6, 7, 9):
-        assert not seen(planner, rows)
-    assert (planner.take, planner.max_take) == (100, 100)
+        assert not seen(size, rows)
+    assert (size.take, size.max_take) == (100, 100)
 
 
 @pytest.mark.parametrize(("claims_more", "pages"), [(True, 2), (False, 3)])
 def test_pages_that_are_all_cut_to_one_length_tell_what_is_sent(claims_more, pages):
-    planner = Planner(100, 100)
-    told = [seen(planner, 50, claims_more=claims_more) for _ in range(pages)]
+    size = PageSize(100, 100)
+    told = [seen(size, 50, claims_more=claims_more) for _ in range(pages)]
     assert told == [False] * (pages - 1) + [True]
-    assert (planner.take, planner.max_take) == (50, 50)
+    assert (size.take, size.max_take) == (50, 50)
 
 
 @pytest.mark.parametrize(("behind", "told"), [(49, False), (50, True), (900, True)])
 def test_one_page_tells_it_where_a_list_would_have_grown_by_half_a_page(behind, told):
-    assert seen(Planner(100, 100), 50, claims_more=True, behind=behind) is told
+    assert seen(PageSize(100, 100), 50, claims_more=True, behind=behind) is told
 
 
 def test_a_short_page_that_was_not_the_longest_was_not_cut():
-    planner = Planner(100, 100)
-    seen(planner, 80, asked=80)
+    size = PageSize(100, 100)
+    seen(size, 80, asked=80)
     for _ in range(5):
-        assert not seen(planner, 50, claims_more=True)
+        assert not seen(size, 50, claims_more=True)
 
 
 @pytest.mark.parametrize(
     "contradiction",
     [
-        lambda planner: seen(planner, 60),
-        lambda planner: seen(planner, 3, asked=40),
-        lambda planner: [planner.note_progress(0, asked=50) for _ in range(10)],
+        lambda size: seen(size, 60),
+        lambda size: seen(size, 3, asked=40),
+        lambda size: [size.note_progress(0, asked=50) for _ in range(10)],
     ],
     ids=["a longer page", "a short page that no cut explains", "no progress"],
 )
 def test_an_inference_that_turns_out_wrong_is_taken_back(contradiction):
-    planner = Planner(100, 100)
+    size = PageSize(100, 100)
     for _ in range(2):
-        seen(planner, 50, claims_more=True)
-    assert planner.take == 50
-    contradiction(planner)
-    assert (planner.take, planner.max_take) == (100, 100)
+        seen(size, 50, claims_more=True)
+    assert size.take == 50
+    contradiction(size)
+    assert (size.take, size.max_take) == (100, 100)
     # From then on it takes a page more to infer it again.
-    assert not any(seen(planner, planner.longest, claims_more=True) for _ in range(2))
-    assert seen(planner, planner.longest, claims_more=True)
+    assert not any(seen(size, size.cut.longest, claims_more=True) for _ in range(2))
+    assert seen(size, size.cut.longest, claims_more=True)
 
 
 def test_what_the_server_says_itself_is_not_taken_back():
-    planner = Planner(100, 100)
-    planner.learn_take(100, 70)
+    size = PageSize(100, 100)
+    size.learn_take(100, 70)
     for _ in range(2):
-        seen(planner, 50, claims_more=True)
-    seen(planner, 60)
-    assert (planner.take, planner.max_take) == (70, 70)
+        seen(size, 50, claims_more=True)
+    seen(size, 60)
+    assert (size.take, size.max_take) == (70, 70)
 
 
 def test_one_window_at_a_time_is_asked_for_while_a_cut_is_suspected():
     planner = Planner(100, 100)
     planner.begin(end=50, rows=0)
-    seen(planner, 50, claims_more=True)
+    seen(planner.size, 50, claims_more=True)
     assert planner.plan(covered=50, horizon=1000, reach=None)
     assert planner.plan(covered=50, horizon=1000, reach=None) is None

@@ -1,0 +1,304 @@
+"""Bridges: what a walk asks for where a seam does not hold, and what that costs."""
+
+import attrs
+import pytest
+from support.lists import Reader, assert_all, log, page_of, row, tied
+
+from canopy_async._walk import PlainWalk, Window
+from canopy_async._walk.chain import OverlapChain
+from canopy_async._walk.ledger import Ledger
+from canopy_async.errors import (
+    DriftTooFastError,
+    IncompleteReadError,
+    RequestBudgetError,
+    UnprovenTiesError,
+)
+from canopy_async.report import Proof
+
+
+def ids(reader):
+    return [r.id for r in reader.read]
+
+
+class Moves:
+    """A list that moves once: right before the answer to a request is served."""
+
+    def __init__(self, rows, *, before, move):
+        self.rows, self._before, self._move, self._served = rows, before, move, 0
+
+    def __call__(self, window):
+        self._served += 1
+        if self._served == self._before:
+            self._move(self.rows)
+        return page_of(self.rows, window)
+
+
+def lose(rows):
+    """Lose ten rows at the head: later rows come forward, past the reader."""
+    del rows[:10]
+
+
+def requests_for(count, width):
+    rows = log(count)
+    return len(Reader(lambda window: page_of(rows, window), width=width).run().asked)
+
+
+@pytest.mark.parametrize("width", [1, 4, 8])
+def test_a_gap_costs_one_request(width):
+    still = requests_for(900, width)
+    rows = log(900)
+    reader = Reader(Moves(list(rows), before=3, move=lose), width=width).run()
+    assert_all(reader, rows)  # the ten were read before they went
+    assert len(reader.asked) <= still + 1
+    assert reader.report.repairs == 1
+
+
+def test_a_bridge_is_asked_for_before_all_that_is_planned():
+    rows = log(900)
+    walk = OverlapChain(take=100)
+    walk.accept_page(page_of(rows, walk.plan()))
+    planned = [walk.plan() for _ in range(4)]
+    walk.accept_page(page_of(rows[10:], planned[0]))
+    bridge, *rest = walk.windows
+    assert rest == planned[1:]
+    assert bridge.start < 90 - 1
+    assert bridge.end > 90
+
+
+def test_a_page_behind_a_gap_is_not_asked_for_again():
+    rows = log(350)
+    walk = OverlapChain(take=100)
+    read = [*walk.accept_page(page_of(rows, walk.plan()))]
+    behind = page_of(rows[10:], walk.plan())
+    read += walk.accept_page(behind)
+    assert len(read) == 100
+    read += walk.accept_page(page_of(rows[10:], walk.windows[0]))
+    # The bridge, and what was held: both are read now.
+    assert read == rows[: len(read)]
+    assert read[-1] == behind.items[-1]
+
+
+@pytest.mark.parametrize("counted", [0, 9])
+def test_a_list_that_is_empty_where_a_gap_was_is_over_only_if_nothing_is_counted(
+    counted,
+):
+    rows = log(300)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        if len(asked) in {1, 3}:
+            return page_of(rows, window)
+        if len(asked) == 2:
+            return page_of(rows[150:], window)  # not where it should be
+        return page_of([], window, count=counted)
+
+    reader = Reader(serve)
+    if counted:
+        reader.fails(RequestBudgetError)
+    else:
+        assert reader.run().report.complete
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("missing", ["page", "rows"])
+def test_a_page_that_is_empty_for_once_costs_a_few_requests(order, missing):
+    rows = log(900, order)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        if len(asked) == 4:
+            return None if missing == "page" else page_of([], window, count=900)
+        return page_of(rows, window)
+
+    reader = Reader(serve, width=4, order=order)
+    assert_all(reader.run(), rows)
+    assert len(asked) <= requests_for(900, 4) + 4
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_ties_that_a_page_shows_with_what_is_around_them_are_bridged_by_keys(width):
+    rows = [*log(90), *tied(60, 90), *[row(key) for key in range(91, 300)]]
+    reader = Reader(lambda window: page_of(rows, window), width=width).run()
+    assert_all(reader, rows, Proof.STRICT_KEY)
+    assert len(reader.asked) <= 8
+
+
+@pytest.mark.parametrize("width", [1, 4])
+@pytest.mark.parametrize("run", [150, 320])
+def test_a_long_run_costs_little_more_than_its_pages(run, width):
+    rows = [*log(90), *tied(run, 90), *[row(key) for key in range(91, 300)]]
+    reader = Reader(lambda window: page_of(rows, window), width=width).run()
+    assert_all(reader, rows, Proof.COUNT)
+    assert len(reader.asked) <= 10 + 2 * run // 100
+
+
+def test_a_run_with_rows_that_hide_is_sampled_until_none_is_missing():
+    # Ties come in another order each time: each sample shows other rows of the run.
+    rows = [*log(20), *tied(50, 20), *[row(key) for key in range(21, 60)]]
+    turn = 0
+
+    def serve(window):
+        nonlocal turn
+        turn += 7
+        run = rows[20:70]
+        turned = [*run[turn % 50 :], *run[: turn % 50]]
+        return page_of([*rows[:20], *turned, *rows[70:]], window)
+
+    reader = Reader(serve, take=20, max_take=20).run()
+    assert sorted(ids(reader)) == sorted(r.id for r in rows)
+    assert [r.created_at for r in reader.read] == [r.created_at for r in rows]
+    assert (reader.report.complete, reader.report.proof) == (True, Proof.COUNT)
+
+
+@pytest.mark.parametrize("seen", ["counted", "order"])
+def test_a_run_that_moves_at_the_very_end_is_not_proven(seen):
+    # All is read. Page 1 is asked for again, and shows another count, or other ties.
+    rows = tied(250, 1)
+
+    def serve(window):
+        if window.page == 1 and len(reader.asked) > 1 and window.take == 100:
+            if seen == "counted":
+                return page_of(rows, window, count=251)
+            return page_of([*rows[100:], *rows[:100]], window)
+        return page_of(rows, window)
+
+    reader = Reader(serve)
+    reader.fails(UnprovenTiesError)
+    assert len(reader.read) == 250
+
+
+def test_a_404_right_behind_the_last_row_moves_nothing():
+    ledger = Ledger(None)
+    ledger.latest = 100
+    ledger.note_missing(Window(3, 50))
+    assert (ledger.latest, ledger.steady) == (100, True)
+    ledger.note_missing(Window(2, 50))
+    assert (ledger.latest, ledger.steady) == (50, False)
+
+
+@pytest.mark.parametrize("first", [98, 99, 100])
+def test_a_server_that_sends_one_page_for_all_is_no_list_of_ties(first):
+    rows = log(600)
+
+    def serve(window):
+        if len(reader.asked) == 1:
+            return page_of(rows, window)
+        page = page_of(rows[first:], Window(1, window.take), count=600)
+        meta = attrs.evolve(
+            page.pagination, page=window.page, has_previous_page=window.page > 1
+        )
+        return attrs.evolve(page, pagination=meta)
+
+    reader = Reader(serve)
+    reader.fails((DriftTooFastError, RequestBudgetError))
+    assert len(reader.asked) < 200
+
+
+def test_a_list_that_moves_by_more_than_a_page_at_once_is_called_a_drift():
+    rows = log(600, "desc")
+
+    def serve(window):
+        page = page_of(rows, window)
+        base = 1000 * (len(reader.asked) + 1)
+        rows[:0] = [row(base + 200 - n) for n in range(200)]
+        return page
+
+    reader = Reader(serve, width=4)
+    reader.fails((DriftTooFastError, RequestBudgetError))
+
+
+# The fence
+
+
+def test_a_fence_asks_for_a_bounded_number_of_pages_of_a_list_that_grows():
+    rows = log(40)
+
+    def serve(window):
+        page = page_of(rows, window, cut=20)
+        rows.extend(row(key) for key in range(len(rows), len(rows) + 20))
+        return page
+
+    reader = Reader(serve, take=10)
+    reader.fails(RequestBudgetError, "more than 68 pages of 20 rows")
+    assert len(reader.asked) == 69
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_fence_that_was_pushed_off_the_list_has_fallen(missing):
+    # Newest first. Before page 1 is asked for again, all that was read is purged.
+    rows = log(60, "desc")
+
+    def serve(window):
+        if window.page == 4:
+            rows[:] = [row(key) for key in range(99, 79, -1)]
+            return page_of([], window, cut=20, count=60)
+        page = page_of(rows, window, cut=20, has_next_page=len(reader.asked) < 6)
+        return None if missing and not page.items else page
+
+    reader = Reader(serve, take=10, order="desc")
+    reader.fails(IncompleteReadError, "passed by")
+
+
+# The end of a list that grows
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_only_a_list_that_grows_at_its_end_has_its_end_looked_for(order):
+    """Newest first, rows that are added come before all that is read."""
+    rows = log(1_000, order)
+
+    def serve(window):
+        page = page_of(rows, window)
+        number = 2_000 + len(rows)
+        rows.insert(0 if order == "desc" else len(rows), row(number))
+        return page
+
+    reader = Reader(serve, order=order, width=4).run()
+    assert reader.report.complete
+    assert len(reader.asked) <= requests_for(1_000, 4) + 4
+
+
+@pytest.mark.parametrize("rate", [30, 60, 120])
+def test_the_end_of_a_list_that_grows_fast_is_looked_for_once_in_a_while(rate):
+    rows = log(600)
+
+    def serve(window):
+        page = page_of(rows, window)
+        rows.extend(row(key) for key in range(len(rows), len(rows) + rate))
+        return page
+
+    reader = Reader(serve, order="asc", most=100).run()
+    assert reader.report.complete
+    assert ids(reader)[:600] == [f"r{key}" for key in range(600)]
+    assert len(reader.asked) <= 12 + rate // 4
+
+
+# Plain pages
+
+
+def test_a_plain_walk_reads_on_after_a_page_that_is_missing():
+    rows = log(95)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        return None if window.page == 3 else page_of(rows, window)
+
+    reader = Reader(serve, walk=PlainWalk(take=20)).run()
+    assert ids(reader) == [r.id for r in [*rows[:40], *rows[60:]]]
+    assert [window.page for window in asked] == [1, 2, 3, 4, 5]
+
+
+def test_a_plain_walk_ends_where_page_after_page_is_missing():
+    rows = log(5_000)
+    asked = []
+
+    def serve(window):
+        asked.append(window)
+        return page_of(rows, window) if window.page < 4 else None
+
+    reader = Reader(serve, walk=PlainWalk(take=20)).run()
+    assert ids(reader) == [r.id for r in rows[:60]]
+    assert len(asked) == 3 + 9
