@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from accountkillsim import Writer, write_on
+from accountkillsim import Writer
+from killedbot import write_on
 from support.disks import Disk
 from support.exports import FORMATS, ids_of, normal, read_back
 from support.leaks import assert_quiet
