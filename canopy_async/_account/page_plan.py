@@ -73,7 +73,7 @@ class PagePlan:
         self._plan.newest_first = glance.first > glance.last
 
     def _learn_page(self, part: Slice, window: LogWindow, glance: Glance) -> None:
-        if glance.ends(window) or self._has_caught_up(part, window, glance):
+        if self._ends(window, glance) or self._has_caught_up(part, window, glance):
             self._go_on(part, window.crowd, None)
             return
         last = None if glance.last is None else ms_of(glance.last)
@@ -85,6 +85,18 @@ class PagePlan:
         else:
             after = self._plan.page_after(part, window, last)
             self._go_on(part, window.crowd, after)
+
+    def _ends(self, window: LogWindow, glance: Glance) -> bool:
+        """Tell whether an answer shows the last of what its request wants.
+
+        A request that does not say up to when may be answered with newer rows. Where
+        these come last, all others were shown.
+        """
+        if glance.ends(window):
+            return True
+        if glance.last is None or self._plan.newest_first is not False:
+            return False
+        return ms_of(glance.last) > window.high + 1
 
     def _has_caught_up(self, part: Slice, window: LogWindow, glance: Glance) -> bool:
         """Tell whether all is read that was there when a read without end began.
@@ -121,6 +133,8 @@ class PagePlan:
         newest_first, crowd = self._plan.newest_first, window.crowd
         if newest_first is None:
             return False
+        if newest_first and crowd is None and last > window.high + 1:
+            return True  # its rows are newer than what was wanted, and others follow
         edge = window.high if newest_first else window.low
         if crowd is not None and crowd.edge is not None:
             edge = crowd.edge
@@ -205,7 +219,7 @@ class PagePlan:
         crowd = window.crowd
         if crowd is None:
             raise AssertionError("only a crowd is checked")
-        if glance.ends(window):
+        if self._ends(window, glance):
             part.next, part.ended = crowd.after, crowd.after is None
             return
         cursor = self._usable(window, glance, crowd, crowd.check_cursors)

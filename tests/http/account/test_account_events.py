@@ -699,3 +699,16 @@ async def test_an_event_that_is_dated_ahead_is_read_though_own_rows_come_before_
     events = await session.account_events().collect()
     assert events[0].id == ahead["id"]
     assert len(filled.requests) < 200
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_read_up_to_now_ends_where_a_to_in_the_future_is_refused(
+    filled, session, order
+):
+    there = {row["id"] for row in filled.account_events()}
+    filled.log_rules = LogRules(order=order, end="echo", future_to="refused")
+    await session.account_events(limit=1).collect()  # which learns of the refusal
+    until = session.server_time + timedelta(seconds=0.9)
+    events = await session.account_events(until=until).collect()
+    assert there <= set(ids_of(events))
+    assert all(event.created_at < until for event in events)
