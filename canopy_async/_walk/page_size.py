@@ -177,7 +177,7 @@ class CutPages:
         self.most: int | None = None
         self.longest = 0
         self.suspect: int | None = None
-        self._suspected = 0
+        self._suspected: int = 0
         self._agreeing = 0
         self._spare_pages = 0
         self._barren = 0
