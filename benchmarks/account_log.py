@@ -17,17 +17,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
 
 import aiohttp
 
 from canopy_async import CanopySession
+from canopy_async.export import ExportProgress, export_log
 from canopy_async.testing import Faults, LocalCanopy, LogRules
 
 DAYS = 30
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SINCE = START - timedelta(days=1)
 UNTIL = START + timedelta(days=2 * DAYS)
-READERS = ("cursor", "1", "8", "32")
+READERS = ("cursor", "1", "8", "32", "export-8", "export-32")
 
 
 async def serve(events: int, latency: float) -> None:
@@ -83,11 +85,36 @@ async def read_by_time(
     return {"rows": rows, "requests": requests, "first": first, "seconds": seconds}
 
 
+async def export_by_time(
+    base_url: str, account: str, token: str, width: int
+) -> dict[str, float]:
+    """Write JSON lines, oldest first, with so many requests in flight."""
+    began, first, requests = time.perf_counter(), 0.0, 0
+
+    def look(progress: ExportProgress) -> None:
+        nonlocal first, requests
+        requests = progress.requests
+        if progress.events:
+            first = first or time.perf_counter() - began
+
+    async with CanopySession(
+        account, token, base_url=base_url, concurrency=width
+    ) as canopy:
+        with TemporaryDirectory() as directory:
+            result = await export_log(canopy, directory, since=SINCE, on_progress=look)
+    if not result.complete:
+        raise RuntimeError("the export is not complete")
+    seconds, rows = time.perf_counter() - began, result.events
+    return {"rows": rows, "requests": requests, "first": first, "seconds": seconds}
+
+
 async def read(how: str) -> None:
     """Read as one reader does, and print what came of it."""
     where = json.loads(os.environ["WHERE"])
     if how == "cursor":
         result = await read_by_cursor(*where)
+    elif how.startswith("export-"):
+        result = await export_by_time(*where, int(how.removeprefix("export-")))
     else:
         result = await read_by_time(*where, int(how))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -129,6 +156,9 @@ async def compare(events: int, latency: float, readers: list[str]) -> None:
             if done["rows"] != events:
                 raise RuntimeError(f"{how} has read {done['rows']} events")
             name = "the cursor" if how == "cursor" else f"by time, {how} in flight"
+            if how.startswith("export-"):
+                width = how.removeprefix("export-")
+                name = f"export_log(), {width} in flight"
             print(
                 f"| {name} | {done['seconds']:.1f} |"
                 f" {events / done['seconds']:,.0f} | {done['requests']:,} |"

@@ -83,7 +83,7 @@ def check(directory: str) -> dict[str, Any]:
 
 def with_duckdb(files: str) -> dict[str, Any]:
     """Ask DuckDB a question about Parquet files."""
-    import duckdb  # noqa: PLC0415 - wanted here only
+    import duckdb  # wanted here only
 
     began = _now()
     ((events,),) = duckdb.read_parquet(files).aggregate("count(*)").fetchall()
@@ -93,7 +93,7 @@ def with_duckdb(files: str) -> dict[str, Any]:
 
 def with_pandas(files: str) -> dict[str, Any]:
     """Load columns of Parquet files with pandas."""
-    import pandas as pd  # noqa: PLC0415 - wanted here only
+    import pandas as pd  # wanted here only
 
     began = _now()
     columns = ["identity_id", "created_at", "action", "outcome"]

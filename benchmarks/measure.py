@@ -52,7 +52,7 @@ def in_turns(
 
 def main() -> None:
     """Be that process."""
-    from cores import pin  # noqa: PLC0415 - the parent is not pinned
+    from cores import pin  # the parent is not pinned
 
     pin("client")
     module, _, name = sys.argv[1].partition(":")

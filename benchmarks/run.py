@@ -181,7 +181,7 @@ def _check(base_url: str, contestants: Sequence[str]) -> int:
 
 
 def _write(session: Session, *, page: bool) -> None:
-    from plot import draw  # noqa: PLC0415 - only a whole run needs matplotlib
+    from plot import draw  # only a whole run needs matplotlib
 
     draw(session.scaled, writing.PLOT)
     writing.write_results(session.tables, session.sizes, WIDTH)

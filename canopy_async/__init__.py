@@ -8,33 +8,9 @@ if _interrupts.is_command():
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from canopy_async import errors as _errors
 from canopy_async._version import __version__ as __version__
-from canopy_async.errors import (
-    ApiError,
-    BadRequestError,
-    BrokenCursorError,
-    CanopyError,
-    CheckpointError,
-    DriftTooFastError,
-    ExportError,
-    FanOutError,
-    ForbiddenError,
-    FutureRangeError,
-    IncompleteReadError,
-    InconsistentLogError,
-    NotFoundError,
-    ProtocolError,
-    RateLimitedError,
-    RequestBudgetError,
-    RequestTimeoutError,
-    ServerError,
-    SessionClosedError,
-    TokenError,
-    TransportError,
-    UnauthorizedError,
-    UnorderedListError,
-    UnprovenTiesError,
-)
+from canopy_async.errors import *
 
 if TYPE_CHECKING:
     from canopy_async._account.account_run import AccountRun
@@ -58,7 +34,7 @@ if TYPE_CHECKING:
     )
     from canopy_async._read.run import Run
     from canopy_async._read.stream import EventStream, Stream
-    from canopy_async._transport.gate import SessionStats
+    from canopy_async._transport.session_stats import SessionStats
     from canopy_async.auth import RefreshingToken, StaticToken, TokenProvider
     from canopy_async.checkpoint import Checkpoint
     from canopy_async.hooks import (
@@ -91,30 +67,20 @@ __all__ = [
     "AccountRun",
     "AccountStream",
     "ActorType",
-    "ApiError",
     "AuditEvent",
-    "BadRequestError",
     "Batch",
-    "BrokenCursorError",
-    "CanopyError",
     "CanopySession",
     "Category",
     "Checkpoint",
-    "CheckpointError",
     "CheckpointStore",
     "CooldownStarted",
-    "DriftTooFastError",
     "EventDetail",
     "EventStream",
-    "ExportError",
     "FanOut",
-    "FanOutError",
     "FanOutProgress",
     "FollowCheckpoint",
     "FollowOutcome",
     "Follower",
-    "ForbiddenError",
-    "FutureRangeError",
     "Gap",
     "Hook",
     "HookRecord",
@@ -122,40 +88,27 @@ __all__ = [
     "IdentityBatch",
     "IdentityEvent",
     "IdentityOutcome",
-    "IncompleteReadError",
-    "InconsistentLogError",
     "LoggingHook",
-    "NotFoundError",
     "Outcome",
     "Page",
     "PageMeta",
     "PageReceived",
     "Progress",
     "Proof",
-    "ProtocolError",
-    "RateLimitedError",
     "ReadReport",
     "RefreshingToken",
-    "RequestBudgetError",
     "RequestFinished",
-    "RequestTimeoutError",
     "RetryPolicy",
     "RetryScheduled",
     "Run",
-    "ServerError",
-    "SessionClosedError",
     "SessionStats",
     "Severity",
     "StaticToken",
     "Stream",
-    "TokenError",
     "TokenProvider",
-    "TransportError",
-    "UnauthorizedError",
-    "UnorderedListError",
-    "UnprovenTiesError",
     "converter",
 ]
+__all__ += _errors.__all__
 
 _LATE: Final = {
     "AccountFollower": "_follow",
@@ -197,7 +150,7 @@ _LATE: Final = {
     "RetryPolicy": "retry",
     "RetryScheduled": "hooks",
     "Run": "_read.run",
-    "SessionStats": "_transport.gate",
+    "SessionStats": "_transport.session_stats",
     "Severity": "models",
     "StaticToken": "auth",
     "Stream": "_read.stream",

@@ -1,4 +1,4 @@
-"""Token providers: the sources of bearer tokens, and of new ones after a 401."""
+"""Token providers: they return the bearer token, and a new one after a 401."""
 
 import asyncio
 import inspect
@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
+from canopy_async._util.arguments import returns_coroutine
 from canopy_async._util.public import publish
 from canopy_async._util.redaction import redacted
 
@@ -25,8 +26,8 @@ class InvalidTokenError(Exception):
     """The error for a value that can't be sent as a token.
 
     Attributes:
-        cause: TypeError where it is no str, ValueError where it holds what it must
-            not.
+        cause: TypeError if the value is not a str, ValueError if it is an unsuitable
+            one.
     """
 
     cause: type[Exception] = ValueError
@@ -42,24 +43,29 @@ class _NotVisibleError(ValueError, InvalidTokenError):
 
 @runtime_checkable
 class TokenProvider(Protocol):
-    """Gives out the bearer token, and a new one when it was rejected."""
+    """The protocol of a source of bearer tokens."""
 
     async def token(self) -> str:
-        """Return the current token; called before every request."""
+        """Return the current token. This is called before every request."""
         ...
 
     async def refresh(self, rejected: str) -> str:
-        """Return the token to use instead of one the server answered 401 to.
+        """Return a new token after the server answered 401.
 
-        Called by every request that was rejected, possibly at once: only the
-        first of those that hold the current token should fetch a new one.
-        Returning ``rejected`` says that there is no other.
+        Many requests may be rejected and call this concurrently. Fetch a new token
+        only if ``rejected`` is still the current one; else return the current one.
+
+        Args:
+            rejected: The token that the server rejected.
+
+        Returns:
+            The token for the next attempt; ``rejected`` itself if there is no other.
         """
         ...
 
 
 class Credential:
-    """A token that can be sent but is never shown, compared by value."""
+    """A wrapper of a token that ``repr`` and pickle never show; equal by token."""
 
     __slots__ = ("_token",)
 
@@ -83,7 +89,7 @@ class Credential:
         raise TypeError("a credential can't be pickled")
 
     def reveal(self) -> Any:
-        """Return what was wrapped, to be passed on and never kept."""
+        """Return the wrapped value. Pass it on at once, and don't store it."""
         return self._token
 
     def header(self) -> str:
@@ -100,7 +106,7 @@ class Credential:
         Raises:
             TypeError: It is not a str.
             ValueError: It is empty, or holds anything but visible ASCII.
-            InvalidTokenError: Either of them is one, too.
+            InvalidTokenError: The base class of both errors.
         """
         fault = self._fault()
         if fault is not None:
@@ -116,7 +122,7 @@ class Credential:
 
 
 class StaticToken:
-    """One token for good; a 401 is final.
+    """A token provider with one fixed token; a 401 is final.
 
     Args:
         token: The bearer token.
@@ -141,20 +147,24 @@ class StaticToken:
         """Return the token."""
         return str(self.credential.reveal())
 
-    async def refresh(self, rejected: str) -> str:  # noqa: ARG002 - there is no other
+    async def refresh(self, rejected: str) -> str:
         """Return the token: there is no other."""
+        del rejected
         return str(self.credential.reveal())
 
 
 class RefreshingToken:
-    """A token that is fetched when first needed and again after a 401.
+    """A token provider that fetches a token when needed, and again after a 401.
 
-    However many requests wait for a token, ``fetch`` runs once at a time:
-    the others use what it brings. Where it raises, those who waited for that
-    call get its error too, and the next request tries again.
+    ``fetch`` is never called twice at once: all requests that need a token wait for
+    one call and use its result. If it raises, they all get its error, and the next
+    request calls it again.
 
     Args:
         fetch: An async function that returns a valid token.
+
+    Raises:
+        TypeError: ``fetch`` is not an async function.
 
     Example:
         >>> async def log_in() -> str:
@@ -177,17 +187,20 @@ class RefreshingToken:
 
     @property
     def current(self) -> Credential | None:
-        """The token that was fetched last, None before the first."""
+        """The token that was fetched last, or None before the first."""
         return self._current
 
     async def token(self) -> str:
-        """Return the current token, fetching the first one."""
+        """Return the current token; fetch it first if there is none."""
         if self._current is not None:
             return str(self._current.reveal())
         return str((await self._renew(None)).reveal())
 
     async def refresh(self, rejected: str) -> str:
-        """Return a token other than ``rejected``, fetching it if need be."""
+        """Return a token other than ``rejected``, if ``fetch`` returns another one.
+
+        A token that was fetched meanwhile is returned without another call.
+        """
         credential = Credential(rejected)
         del rejected  # a traceback shows this frame's locals
         return str((await self._renew(credential)).reveal())
@@ -200,12 +213,12 @@ class RefreshingToken:
             if self._calls != calls and self._error is not None:
                 raise self._error
             if self._calls != calls and self._current is not None:
-                return self._current  # the rejected one again: there is no other
+                return self._current  # a call just returned the rejected token again
             self._current = await self._call()
             return self._current
 
     def _lock(self) -> asyncio.Lock:
-        """Return the lock of the running loop: one can't be shared by two."""
+        """Return the running loop's lock: a lock can't be used in two event loops."""
         loop = asyncio.get_running_loop()
         if loop not in self._locks:
             ended = [other for other in self._locks if other.is_closed()]
@@ -228,30 +241,30 @@ class RefreshingToken:
 
 
 def _is_async(fetch: Any) -> bool:
-    """Tell whether something can be called and then awaited, as far as one can see.
+    """Tell whether ``fetch`` is an async function, as far as can be known.
 
-    Of a function one can; of another object that can be called, only its call tells.
+    For a plain function the answer is certain. Any other object that can be called is
+    accepted, as only its call shows whether the result can be awaited.
     """
     if isinstance(fetch, type) or not callable(fetch):
         return False
-    call = getattr(fetch, "__call__", None)  # noqa: B004 - of an object with one
-    if inspect.iscoroutinefunction(fetch) or inspect.iscoroutinefunction(call):
+    if returns_coroutine(fetch):
         return True
     is_plain = inspect.isroutine(fetch) or inspect.isroutine(
-        getattr(fetch, "func", None)  # of a functools.partial
+        getattr(fetch, "func", None)  # the function of a functools.partial
     )
     return not is_plain
 
 
 def as_provider(token: Credential) -> TokenProvider:
-    """Return the provider for what a caller passed as ``token``.
+    """Return a token provider for the ``token`` that a caller passed to a session.
 
     Args:
-        token: A str, a `TokenProvider` or an async function that returns a
-            token; wrapped, so that no frame holds it bare.
+        token: A str, a `TokenProvider` or an async function that returns a token. It
+            is wrapped, so that no traceback shows it.
 
     Raises:
-        TypeError: It is none of these.
+        TypeError: The value is none of these.
         ValueError: It is a str that can't be sent in a header.
     """
     if isinstance(token.reveal(), TokenProvider):

@@ -1,4 +1,4 @@
-"""Checkpoints: the place of a read, as a small text that outlives the process."""
+"""Checkpoints: the position of a read, as a small text to store and resume from."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ from canopy_async.report import Proof, ReadReport
 __all__ = ["MAX_IDS", "Checkpoint", "CheckpointBuilder", "scope_of", "scope_of_read"]
 
 VERSION: Final = 2
-"""The version of the text; each later one of this library reads it."""
+"""The version of the text. Later versions of this library read it, too."""
 
 _BEFORE_RELEASE: Final = 1
 MAX_IDS: Final = 100_000
-"""Ids that one checkpoint holds at most."""
+"""The most ids in one checkpoint."""
 
 _MAX_TEXT: Final = 16 * 1024 * 1024
 _NO_IDS: Final[frozenset[str]] = frozenset()
@@ -31,22 +31,23 @@ _NO_IDS: Final[frozenset[str]] = frozenset()
 
 @attrs.frozen(kw_only=True)
 class Checkpoint:
-    """The place in a list right after the last row that was handed out.
+    """The position in a list right after the last row that was handed out.
 
-    It names a key and the rows at that key, not a row: rows may come, and may
-    go, the last one included. It holds no token, and can only be used on the
-    read that it came from: same server, account, list and query.
+    It is a time and the ids at that time, not the number of a row, so that it stays
+    valid while rows are added and deleted, even the last one. It contains no token. It
+    can only be used for the read that it came from: same server, account, list and
+    query.
 
     Attributes:
-        scope: A hash of that read.
-        order: ``asc`` or ``desc`` as seen in the rows, None where they did
-            not tell.
-        key: ``created_at`` of the last row, None before the first.
-        ids: The rows at ``key`` that were handed out already.
-        position: Where in the list the place was when last seen, a hint.
-        delivered: Rows handed out in all.
-        proof: What stands behind them: a read that goes on from here can't
-            be proven complete where they are not.
+        scope: A hash that identifies the read.
+        order: ``asc`` or ``desc`` as observed in the rows, or None if they did not
+            show it.
+        key: ``created_at`` of the last row, or None before the first.
+        ids: The ids of the rows at ``key`` that were handed out.
+        position: The index in the list where this position was last seen; a hint.
+        delivered: The number of rows handed out, also by the passes resumed from.
+        proof: The proof for the rows handed out. If they are not proven complete, a
+            read that resumes here can't be, either.
 
     Example:
         >>> text = run.checkpoint.dumps()
@@ -87,15 +88,15 @@ class Checkpoint:
 
     @classmethod
     def of_read(cls, resume: Any, scope: str) -> "Checkpoint":
-        """Return ``resume`` as a checkpoint of the read with this scope.
+        """Return the checkpoint to resume from, after checking its scope.
 
         Args:
             resume: A checkpoint, or its text.
-            scope: The scope of the read that goes on.
+            scope: The scope of the read that resumes.
 
         Raises:
-            TypeError: ``resume`` is neither.
-            CheckpointError: It is damaged, or of another read.
+            TypeError: ``resume`` is neither a checkpoint nor text.
+            CheckpointError: The checkpoint is damaged, or belongs to another read.
         """
         if not isinstance(resume, (Checkpoint, str, bytes)):
             raise TypeError(f"resume must be a Checkpoint, not {type(resume).__name__}")
@@ -109,11 +110,11 @@ class Checkpoint:
 
     @classmethod
     def loads(cls, text: str | bytes) -> Self:
-        """Return the checkpoint that `dumps` wrote.
+        """Return the checkpoint from a text that `dumps` returned.
 
         Raises:
-            CheckpointError: The text is damaged, too long or of a version
-                that this library does not know.
+            CheckpointError: The text is damaged, is too long, or has a version that
+                this library does not know.
             TypeError: ``text`` is neither str nor bytes.
         """
         if not isinstance(text, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -125,7 +126,7 @@ class Checkpoint:
             if version == _BEFORE_RELEASE:
                 raise CheckpointError(
                     "the checkpoint was written before version 0.1.0 of this library,"
-                    " which can't go on from it: begin afresh"
+                    " which can't resume from it: start again without it"
                 )
             if version != VERSION:
                 raise CheckpointError(f"a checkpoint of version {version} is unknown")
@@ -150,10 +151,10 @@ class Checkpoint:
 
 
 class CheckpointBuilder:
-    """The checkpoint of a pass over a list, kept up to date row by row.
+    """Builds the checkpoints of one pass over a list.
 
     Args:
-        scope: Returns the hash of the read, which few passes need.
+        scope: Returns the scope of the read. It is called when it is first needed.
         resume: The checkpoint that the pass began with, if any.
     """
 
@@ -163,7 +164,7 @@ class CheckpointBuilder:
         self._find_scope: Final = scope
         self._key = None if resume is None else resume.key
         self._ids = _NO_IDS if resume is None else resume.ids
-        self._before: Final = 0 if resume is None else resume.delivered
+        self._resumed_after: Final = 0 if resume is None else resume.delivered
         self._delivered = 0
 
     @cached_property
@@ -171,7 +172,7 @@ class CheckpointBuilder:
         return self._find_scope()
 
     def advance(self, rows: Sequence[Any]) -> None:
-        """Move past rows that were handed out."""
+        """Record that these rows were handed out."""
         if not rows:
             return
         self._key, self._ids = self._after(rows)
@@ -180,7 +181,13 @@ class CheckpointBuilder:
     def checkpoint(
         self, rows: Sequence[Any], report: ReadReport, *, position: int
     ) -> Checkpoint:
-        """Return the place after rows that were handed out since `advance`."""
+        """Return the checkpoint after rows that were handed out since `advance`.
+
+        Args:
+            rows: Rows that were handed out and not passed to `advance` yet.
+            report: The report of the pass, for its order and proof.
+            position: The index in the list at which the next row is expected.
+        """
         key, ids = self._after(rows) if rows else (self._key, self._ids)
         return Checkpoint(
             scope=self._scope,
@@ -188,16 +195,16 @@ class CheckpointBuilder:
             key=key,
             ids=ids,
             position=max(0, position),
-            delivered=self._before + self._delivered + len(rows),
+            delivered=self._resumed_after + self._delivered + len(rows),
             proof=report.proof,
         )
 
     def _after(self, rows: Sequence[Any]) -> tuple[datetime | None, frozenset[str]]:
-        at = len(rows) - 1
-        key, ids = rows[at].created_at, [rows[at].id]
-        while at and rows[at - 1].created_at == key:
-            at -= 1
-            ids.append(rows[at].id)
+        index = len(rows) - 1
+        key, ids = rows[index].created_at, [rows[index].id]
+        while index and rows[index - 1].created_at == key:
+            index -= 1
+            ids.append(rows[index].id)
         return key, self._ids.union(ids) if key == self._key else frozenset(ids)
 
 
@@ -223,18 +230,20 @@ def scope_of_read(
     identity: str | None = None,
     **asked: str | datetime | None,
 ) -> str:
-    """Return the scope of a read: a hash of what its checkpoints may be used for.
+    """Return the scope of a read: a hash of its server, account, list and query.
 
-    It is the hash of the fields by name, as canonical JSON: sorted, without spaces,
-    those that are None left out, instants in UTC to the microsecond. So it depends on
-    no URL and no way in which Python shows a value, and a field that is added later
-    leaves the scopes of reads without it as they are.
+    A checkpoint may only be used for a read with the checkpoint's scope.
+
+    The hash is taken of the arguments as canonical JSON: keys sorted, no spaces, None
+    left out, instants in UTC with microseconds. It therefore does not depend on how
+    Python shows a value, and an argument that is added later changes no scope of a
+    read that does not use it.
 
     Args:
-        base_url: Where the API is, without a trailing slash.
+        base_url: The URL of the API, without a trailing slash.
         account: The account's slug.
-        identity: Whose log it is, None for the list of identities.
-        **asked: What was asked for, by name: the search term, the order, the bounds.
+        identity: The identity whose log is read; None for other lists.
+        **asked: The query by name: the search term, the order, the bounds.
     """
     fields = {
         "base_url": base_url,
@@ -253,7 +262,7 @@ def scope_of_read(
 
 
 def scope_of(text: str) -> str:
-    """Return a short hash of a text, which tells one scope from another."""
+    """Return a short hash of a text that describes a scope: 16 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, Any, cast
 from canopy_async._util.display import printable
 from canopy_async._util.public import publish
 
+# A damaged checkpoint raises an error, and an error carries a checkpoint: the only
+# circle of types in the package.
 if TYPE_CHECKING:
     from canopy_async.checkpoint import Checkpoint
     from canopy_async.report import ReadReport
@@ -98,7 +100,7 @@ def _rebuild(
 
 
 def _sent(attempts: int) -> str:
-    """Say how often a request was sent, where that was not once."""
+    """Say how often a request was sent, unless it was sent once."""
     if attempts == 1:
         return ""
     return f" after {attempts} attempts" if attempts else ", which was not sent"
@@ -111,13 +113,13 @@ class ApiError(CanopyError):
         status: The HTTP status.
         code: The API's stable dotted code, or None.
         message: The server's message, or the reason phrase of the status.
-        details: What validation said, one text a fault; often empty.
+        details: The faults that validation found, a text for each; often empty.
         request_id: The server's id of the request, or None.
         retry_after: Seconds the server asked to wait, or None.
         method: The HTTP method.
         url: The URL asked for.
-        attempts: How many times the request was sent; 0 where others had told that
-            it would fail.
+        attempts: How many times the request was sent; 0 if other requests had shown
+            before that it would fail.
     """
 
     def __init__(
@@ -199,10 +201,10 @@ class TransportError(CanopyError):
     Attributes:
         method: The HTTP method.
         url: The URL asked for.
-        attempts: How many times the request was sent; 0 where others had told that
-            it would fail.
-        final: Whether another attempt would fail as this one did: where the server's
-            certificate is not trusted, say.
+        attempts: How many times the request was sent; 0 if other requests had shown
+            before that it would fail.
+        final: Whether another attempt would fail, too: if the server's certificate
+            is not trusted, for example.
     """
 
     final: bool = False
@@ -231,11 +233,11 @@ class ProtocolError(CanopyError):
     Attributes:
         page: The page that was asked for, or None where no page was.
         path: Where in the answer, such as ``items[3].created_at``.
-        html: Whether a page of HTML came instead of JSON, as a proxy or a login
-            page sends it.
+        html: Whether a page of HTML came instead of JSON, as proxies and login pages
+            send it.
         too_large: Whether the answer is over the size limit; a page of fewer rows
             may not be.
-        url: Where the answer is from, without the query; empty where there was none.
+        url: The URL of the answer, without the query; empty if there was no answer.
         request_id: The server's id of the request, or None.
     """
 
@@ -257,7 +259,7 @@ class ProtocolError(CanopyError):
         self.too_large = too_large
 
     def __str__(self) -> str:
-        """Say the page, the place in it, the fault and whose it is, in one line."""
+        """Say the page, the place in it, the fault and the request, in one line."""
         parts = [
             f"page {self.page}" if self.page is not None else "",
             self.path,
@@ -273,11 +275,11 @@ class ProtocolError(CanopyError):
 class IncompleteReadError(CanopyError):
     """A read that can't be proven complete.
 
-    What was handed out until then is right and in order; ``checkpoint``
-    says where it ends.
+    The events handed out before it are right and in order; ``checkpoint`` is the place
+    after them.
 
     Attributes:
-        report: What is known of the read.
+        report: The report of the read.
         checkpoint: Where to go on.
     """
 
@@ -289,7 +291,7 @@ class IncompleteReadError(CanopyError):
         checkpoint: "Checkpoint | None" = None,
     ) -> None:
         super().__init__(message)
-        # Whoever raises it out of a read has added what is known of that read.
+        # None only until the read that raises this error has added its report.
         self.report = cast("ReadReport", report)
         self.checkpoint = checkpoint
 
@@ -319,12 +321,12 @@ class InconsistentLogError(IncompleteReadError):
 
 
 class FutureRangeError(CanopyError, ValueError):
-    """``until`` is in the future: of what is to come, nothing can be proven.
+    """``until`` is in the future, where nothing can be proven yet.
 
     Attributes:
         until: The end of the range that was asked for.
-        now: What time it was when the range was looked at: by the server's clock,
-            where its answer told.
+        now: The time when the range was checked, by the server's clock; by this
+            machine's if no answer had told the server's.
     """
 
     concerns_all = True
@@ -336,7 +338,7 @@ class FutureRangeError(CanopyError, ValueError):
 
 
 class CheckpointError(CanopyError):
-    """A checkpoint that is damaged, too new, or of another read."""
+    """A checkpoint is damaged, too new, or of another read."""
 
 
 class FanOutError(CanopyError):
@@ -352,15 +354,15 @@ class FanOutError(CanopyError):
 
 
 class ExportError(CanopyError):
-    """An export's directory that can't be used, is damaged or is of another one."""
+    """The directory of an export can't be used, is damaged or is of another export."""
 
 
 class TokenError(CanopyError):
-    """The token provider failed, again and again, or gave what can't be a token.
+    """The token provider failed, after every retry, or returned what can't be a token.
 
     Attributes:
-        cause: The name of the class of what it raised; its text is not kept, as it
-            might hold a secret.
+        cause: The name of the class of the error that it raised. The text of that error
+            is not kept, as it might hold a secret.
         invalid: Whether the provider returned what can't be sent as a token.
     """
 
@@ -373,35 +375,9 @@ class TokenError(CanopyError):
 
 
 class SessionClosedError(CanopyError):
-    """The session was closed, before the call or under it."""
+    """The session was closed, before the call or during it."""
 
     concerns_all = True
 
 
-publish(
-    "canopy_async",
-    ApiError,
-    BadRequestError,
-    BrokenCursorError,
-    CanopyError,
-    CheckpointError,
-    DriftTooFastError,
-    ExportError,
-    FanOutError,
-    ForbiddenError,
-    FutureRangeError,
-    IncompleteReadError,
-    InconsistentLogError,
-    NotFoundError,
-    ProtocolError,
-    RateLimitedError,
-    RequestBudgetError,
-    RequestTimeoutError,
-    ServerError,
-    SessionClosedError,
-    TokenError,
-    TransportError,
-    UnauthorizedError,
-    UnorderedListError,
-    UnprovenTiesError,
-)
+publish("canopy_async", *(globals()[name] for name in __all__))

@@ -1,8 +1,8 @@
-"""Records of what a session does, for whoever wants to watch.
+"""Hooks: functions that a session calls with a record of each thing it does.
 
-A hook is a function of one record, called in the event loop, at once: it must
-be quick and must not block. No record holds a token, a header, a search term,
-an identity's id or anything of a row: ``path`` is the endpoint's template.
+A hook takes one record. It is called directly in the event loop, so it must be quick
+and must not block. No record contains a token, a header, a search term, an identity's
+id or data of a row; ``path`` has placeholders.
 """
 
 import logging
@@ -30,16 +30,16 @@ _log = logging.getLogger("canopy_async")
 
 @attrs.frozen(kw_only=True)
 class RequestFinished:
-    """One attempt of a request has ended, well or badly.
+    """Record of one attempt of a request that has ended, successful or not.
 
     Attributes:
         path: The endpoint's path with placeholders.
-        page: The page asked for.
-        take: Rows per page asked for.
-        attempt: 1 for the first.
-        status: The HTTP status, None where no whole answer came.
-        seconds: From admission to the last byte.
-        size: Bytes of the body, decompressed.
+        page: The number of the requested page.
+        take: The requested number of rows per page.
+        attempt: The number of the attempt, from 1.
+        status: The HTTP status, or None if no complete response came.
+        seconds: The duration from admission by the rate limiter to the last byte.
+        size: The size of the decompressed body in bytes.
     """
 
     path: str
@@ -53,14 +53,14 @@ class RequestFinished:
 
 @attrs.frozen(kw_only=True)
 class RetryScheduled:
-    """A request failed and will be sent again; emitted before the wait.
+    """Record of a failed request that will be sent again; emitted before the wait.
 
     Attributes:
         path: The endpoint's path with placeholders.
-        page: The page asked for.
-        attempt: The attempt that failed, 1 for the first.
-        wait: Seconds until the next one, at the earliest.
-        reason: The status, or the kind of fault.
+        page: The number of the requested page.
+        attempt: The number of the attempt that failed, from 1.
+        wait: Seconds until the next attempt, at least.
+        reason: The HTTP status, or the kind of fault.
     """
 
     path: str
@@ -72,11 +72,11 @@ class RetryScheduled:
 
 @attrs.frozen(kw_only=True)
 class CooldownStarted:
-    """The server asked for quiet: every request of the session waits.
+    """Record of a pause that the server asked for: no request is sent meanwhile.
 
     Attributes:
-        seconds: For how long.
-        status: The answer that asked, 429 or 503.
+        seconds: The length of the pause.
+        status: The status of the server's response, 429 or 503.
     """
 
     seconds: float
@@ -85,15 +85,15 @@ class CooldownStarted:
 
 @attrs.frozen(kw_only=True)
 class PageReceived:
-    """A page was decoded and taken by its read.
+    """Record of a page that was decoded and accepted by its read.
 
     Attributes:
         path: The endpoint's path with placeholders.
         page: The page's number.
-        take: Rows per page asked for.
-        rows: Rows it held.
-        item_count: Rows that the server counted in the whole list, None where it does
-            not count them, as in the log of a whole account.
+        take: The requested number of rows per page.
+        rows: The number of rows in the page.
+        item_count: The server's count of rows in the whole list. None where it does
+            not count, as in the log of a whole account.
     """
 
     path: str
@@ -110,14 +110,14 @@ Hook: TypeAlias = Callable[[HookRecord], None]
 
 
 class Hooks:
-    """The hooks of one session; one that raises never breaks a read.
+    """The hooks of one session. An error of a hook never breaks a read.
 
     Args:
-        hooks: Called in this order with every record.
+        hooks: Functions of one record, called in this order.
 
     Raises:
-        TypeError: One of them can't be called, is a class, or would have to be
-            awaited; names it.
+        TypeError: A hook can't be called, is a class, or is async; the message says
+            which.
     """
 
     __slots__ = ("_failed", "_hooks")
@@ -134,25 +134,25 @@ class Hooks:
                 raise TypeError(f"hooks must be plain functions of one record, {fault}")
 
     def __bool__(self) -> bool:
-        """Tell whether anybody watches."""
+        """Tell whether there is any hook."""
         return bool(self._hooks)
 
     def __call__(self, record: HookRecord) -> None:
-        """Give the record to each hook; log the first failure of each."""
+        """Call each hook with the record; log the first error of each hook."""
         for index, hook in enumerate(self._hooks):
             try:
                 hook(record)
-            except Exception:  # noqa: BLE001 - whatever a hook raises
+            except Exception:  # noqa: BLE001 - a hook may raise anything
                 if index not in self._failed:
                     self._failed.add(index)
                     _log.exception("a hook raised; it is still called")
 
 
 class LoggingHook:
-    """Logs requests at DEBUG, retries and cooldowns at WARNING.
+    """A hook that logs requests and pages at DEBUG, retries and pauses at WARNING.
 
     Args:
-        logger: Where to; the logger ``canopy_async`` by default.
+        logger: The logger to use; by default the logger ``canopy_async``.
 
     Example:
         >>> session = CanopySession("acme", token, hooks=[LoggingHook()])

@@ -1,4 +1,4 @@
-"""The rows and pages of the Canopy audit API, as frozen slotted classes."""
+"""Models of the Canopy audit API: rows and pages, as frozen classes."""
 
 import operator
 from collections.abc import Callable
@@ -39,20 +39,22 @@ __all__ = [
 T_co = TypeVar("T_co", covariant=True)
 
 AwareDatetime: TypeAlias = Annotated[datetime, Meta(tz=True)]
-"""A datetime with a UTC offset; the wire format refuses one without."""
+"""A datetime with a UTC offset; decoding refuses one without."""
 
 MAX_UNKNOWN_MEMBERS = 256
+"""The most unlisted values that one enum remembers."""
+
 _LONGEST_REMEMBERED = 100
-"""How many values outside a known set one enum remembers."""
+"""The most characters of an unlisted value that an enum remembers."""
 
 
 class OpenEnum(StrEnum):
-    """A set of strings that the server may extend.
+    """An enum of strings that the server may extend with new values.
 
-    A value that is not listed makes a member of its own, so that
-    ``Outcome("partial")`` works and equals ``"partial"``. The first
-    `MAX_UNKNOWN_MEMBERS` of them are remembered, and are then one object per
-    value; members beyond that, and very long ones, are equal but not identical.
+    A value that is not listed becomes a new member, so that ``Outcome("partial")``
+    works and equals ``"partial"``. An enum remembers the first `MAX_UNKNOWN_MEMBERS`
+    unlisted values and always returns the same object for each of them. Further ones,
+    and those of more than 100 characters, are equal but not identical.
     """
 
     @classmethod
@@ -60,7 +62,7 @@ class OpenEnum(StrEnum):
         if not isinstance(value, str):
             return None
         known = cls._value2member_map_.get(value)
-        if known is not None:  # a decoder may ask here without asking the class
+        if known is not None:  # msgspec may call this without looking it up first
             return cast("Self", known)
         member = str.__new__(cls, value)
         member._name_ = value
@@ -77,15 +79,15 @@ class OpenEnum(StrEnum):
 
     def _refuse_order(self, _other: object) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} has no order: compare its str() to go by the letter"
+            f"{type(self).__name__} has no order; to sort it by its text, use str()"
         )
 
-    # What a str does would go by the letter, and look as if it meant something.
+    # A str would compare alphabetically, which means nothing for these values.
     __lt__ = __le__ = __gt__ = __ge__ = cast("Any", _refuse_order)
 
 
 class ActorType(OpenEnum):
-    """The kind of actor that an event names; free text is allowed."""
+    """The kind of the actor of an event. The server may send other texts, too."""
 
     USER = "user"
     IDENTITY = "identity"
@@ -102,11 +104,11 @@ class Outcome(OpenEnum):
 
 
 class Severity(OpenEnum):
-    """The weight of an event: from ``INFO`` to ``CRITICAL``, in this order.
+    """The severity of an event, in the order from ``INFO`` to ``CRITICAL``.
 
     ``<``, ``<=``, ``>`` and ``>=`` compare by that order, with members and with their
-    text. A value that is not listed ranks above all that are, so that an alert does
-    not miss it; any two such values rank alike.
+    text. An unlisted value ranks above all listed ones, so that an alert does not miss
+    it. Two unlisted values have equal ranks.
 
     Example:
         >>> event.severity >= Severity.WARNING
@@ -119,19 +121,19 @@ class Severity(OpenEnum):
     CRITICAL = "critical"
 
     def __lt__(self, other: str) -> bool:
-        """Tell whether this matters less than ``other``, a member or its text."""
+        """Tell whether this is less severe than ``other``, a member or its text."""
         return _by_rank(operator.lt, self, other)
 
     def __le__(self, other: str) -> bool:
-        """Tell whether this matters no more than ``other``, a member or its text."""
+        """Tell whether this is at most as severe as ``other``, a member or its text."""
         return _by_rank(operator.le, self, other)
 
     def __gt__(self, other: str) -> bool:
-        """Tell whether this matters more than ``other``, a member or its text."""
+        """Tell whether this is more severe than ``other``, a member or its text."""
         return _by_rank(operator.gt, self, other)
 
     def __ge__(self, other: str) -> bool:
-        """Tell whether this matters no less than ``other``, a member or its text."""
+        """Tell whether this is at least as severe as ``other``, member or text."""
         return _by_rank(operator.ge, self, other)
 
 
@@ -141,14 +143,14 @@ _RANKS: Final = {member.value: rank for rank, member in enumerate(Severity)}
 def _by_rank(
     compare: Callable[[int, int], bool], severity: Severity, other: Any
 ) -> bool:
-    """Return what two ranks compare to; refuse what is no text."""
+    """Compare the ranks of two severities; return NotImplemented for a non-str."""
     if not isinstance(other, str):
         return cast("bool", NotImplemented)
     return compare(_rank(severity), _rank(other))
 
 
 def _rank(severity: str) -> int:
-    """Return the place of a severity among those that are listed, or after them."""
+    """Return the rank of a severity, from 0; an unlisted one ranks last."""
     return _RANKS.get(severity, len(_RANKS))
 
 
@@ -180,34 +182,36 @@ _NEW_DICT: Final = cast("Callable[[], dict[str, Any]]", dict)
 @decoded_strictly
 @attrs.frozen(kw_only=True)
 class AuditEvent:
-    """One row of an identity's audit log.
+    """One row of an audit log.
 
-    Nine fields are always there; every other one is None where the server
-    sent null or nothing.
+    Nine fields always have a value: ``id``, ``actor_type``, ``action``, ``metadata``,
+    ``created_at``, ``outcome``, ``severity``, ``customer_visible`` and
+    ``identity_visible``. Each other field is None where the server sent null, or did
+    not send it.
 
     Attributes:
-        id: The event's id, which no other event has.
+        id: The event's unique id.
         account_id: The account that the event belongs to.
         application_id: The application that the event is about.
         environment_id: The environment of the application.
-        actor_id: The id of the actor who did it.
+        actor_id: The id of the actor who caused the event.
         actor_type: The kind of the actor.
-        action: A dotted key such as ``role.created``, from a set that grows.
+        action: A dotted key such as ``role.created``. The server may add new ones.
         resource_type: The kind of the resource that the action changed.
-        resource_id: The resource that the action changed.
-        metadata: The JSON object that the server attached. It may nest, and may
-            hold personal data, so ``repr`` leaves it out.
-        created_at: When it happened: a datetime with an offset.
+        resource_id: The id of the resource that the action changed.
+        metadata: A JSON object with details; it may be nested. It may contain personal
+            data, so ``repr`` leaves it out.
+        created_at: The time of the event, a datetime with a UTC offset.
         actor_label: The name of the actor, for people to read.
         resource_label: The name of the resource, for people to read.
-        correlation_id: A UUID that events share which belong together.
-        outcome: How the action ended.
-        category: The area of the platform.
-        severity: How much the event matters.
+        correlation_id: A UUID shared by events that belong together.
+        outcome: The outcome of the action.
+        category: The area of the platform that the event belongs to.
+        severity: The severity of the event.
         customer_visible: Whether the event is shown to the customer.
         identity_visible: Whether the event is shown to the identity.
-        extra: Every field that this version of the library does not know, as a
-            dict of this row alone.
+        extra: The fields that this version of the library does not know, by name.
+            Each event has its own dict.
     """
 
     id: str
@@ -237,22 +241,22 @@ class AuditEvent:
 class Identity:
     """One identity of an account.
 
-    Only ``id`` is required by the API's description; every other field is
-    None where the server sent null or nothing.
+    ``id`` always has a value. Each other field is None where the server sent null, or
+    did not send it.
 
     Attributes:
-        id: The identity's id: `CanopySession.events` takes it.
+        id: The identity's id, the argument of `CanopySession.events`.
         email: Its e-mail address.
         first_name: Its first name.
         last_name: Its last name.
-        avatar_url: Where its picture is.
+        avatar_url: The URL of its picture.
         external_id: Its id in another system.
         is_active: Whether the identity is active.
         email_verified: Whether the e-mail address was confirmed.
-        app_membership_count: How many applications it belongs to.
-        total_assignments: How many assignments it has in all.
-        created_at: When it was made: a datetime with an offset.
-        extra: Every field that this version of the library does not know.
+        app_membership_count: The number of applications that it belongs to.
+        total_assignments: The number of its assignments.
+        created_at: The time when it was created, a datetime with a UTC offset.
+        extra: The fields that this version of the library does not know, by name.
     """
 
     id: str
@@ -273,14 +277,14 @@ class Identity:
 class PageMeta:
     """The counts that the server sends with a page.
 
-    The server counts and selects rows in two steps, so ``item_count`` may belong to
-    another instant than the rows.
+    The server counts the rows and selects them in two steps, so ``item_count`` may not
+    fit the rows exactly while the list changes.
 
     Attributes:
         page: The page's number, from 1.
-        take: Rows per page.
-        item_count: How many rows the whole list has.
-        page_count: How many pages the whole list has.
+        take: The number of rows per page.
+        item_count: The number of rows in the whole list.
+        page_count: The number of pages in the whole list.
         has_previous_page: Whether a page comes before this one.
         has_next_page: Whether a page comes after this one.
     """
@@ -295,11 +299,11 @@ class PageMeta:
 
 @attrs.frozen(kw_only=True)
 class Page(Generic[T_co]):
-    """One answer of a page-based endpoint.
+    """One response of an endpoint with numbered pages.
 
     Attributes:
         items: The rows, in the order of the list.
-        pagination: Facts that the server states about the page.
+        pagination: The page's number and the server's counts.
     """
 
     items: tuple[T_co, ...]
@@ -308,10 +312,10 @@ class Page(Generic[T_co]):
 
 @attrs.frozen(kw_only=True)
 class CursorMeta:
-    """What the server says about a page of the account's log.
+    """The cursor that the server sends with a page of the account's log.
 
     Attributes:
-        next_cursor: Where the log goes on, None at its end.
+        next_cursor: The cursor of the next page, or None at the end of the log.
     """
 
     next_cursor: str | None
@@ -319,7 +323,12 @@ class CursorMeta:
 
 @attrs.frozen(kw_only=True)
 class CursorPage(Generic[T_co]):
-    """One answer of the account's log, which has a cursor and no numbered pages."""
+    """One response of the account's log, which has cursors and no numbered pages.
+
+    Attributes:
+        items: The rows, in the order of the log.
+        pagination: The cursor of the next page.
+    """
 
     items: tuple[T_co, ...]
     pagination: CursorMeta
@@ -327,16 +336,16 @@ class CursorPage(Generic[T_co]):
 
 @attrs.frozen(kw_only=True)
 class EventDetail:
-    """One event of the account's log, with the events that it belongs to.
+    """One event of the account's log, with related events.
 
-    Both lists have only what the account may see in this log, and are cut by the
-    server: `CanopySession.chain` reads a chain of events to its end.
+    The server limits the length of both lists, and leaves out events that this log
+    does not show. `CanopySession.chain` reads all events of one ``correlation_id``.
 
     Attributes:
         event: The event.
-        related_by_correlation: The other events of the same ``correlation_id``, the
-            oldest first, up to 50.
-        related_by_actor: The last events of the same actor within an hour, the newest
+        related_by_correlation: Up to 50 other events with the same ``correlation_id``,
+            oldest first.
+        related_by_actor: The last events of the same actor within an hour, newest
             first, up to 10.
     """
 

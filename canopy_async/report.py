@@ -1,4 +1,4 @@
-"""Reports: what a read has read, and what it can prove."""
+"""Reports: the counts of a read, and the proof that it is complete."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ __all__ = ["AccountReport", "Progress", "Proof", "ReadReport", "weakest"]
 
 
 class Proof(StrEnum):
-    """The proof behind ``ReadReport.complete``, the strongest first."""
+    """The kind of proof behind ``ReadReport.complete``, from strongest to weakest."""
 
     STRICT_KEY = "strict-key"
     SHARED_ID = "shared-id"
@@ -23,7 +23,7 @@ class Proof(StrEnum):
 
 
 def weakest(proofs: Iterable[Proof]) -> Proof:
-    """Return the weakest of some proofs; of none, the strongest that there is."""
+    """Return the weakest of ``proofs``; ``Proof.STRICT_KEY`` if there are none."""
     return max(proofs, key=list(Proof).index, default=Proof.STRICT_KEY)
 
 
@@ -32,10 +32,10 @@ class Progress:
     """The progress of a read.
 
     Attributes:
-        seen: Events handed out so far.
-        total: Events the read expects by the server's last count, or None
-            before the first answer. An estimate: the log moves.
-        requests: Requests sent so far, retries included.
+        seen: The number of events handed out so far.
+        total: An estimate of the number of events in the read, from the server's last
+            count; the log may change. None before the first response.
+        requests: The number of requests sent so far, including retries.
     """
 
     seen: int = 0
@@ -45,27 +45,29 @@ class Progress:
 
 @attrs.frozen(kw_only=True)
 class ReadReport:
-    """The report of one pass over a list: what was read, and what it proves.
+    """The report of one pass over a list: its counts, and whether it is complete.
 
     Attributes:
-        complete: Whether the read reached its end and ``proof`` holds for all
-            of it. Never true where ``proof`` is ``none``.
-        proof: The weakest certificate that the read leans on.
-        expected: Rows the server counted when the read began, None before
-            the first answer.
-        delivered: Rows handed out.
-        duplicates: Rows that came again in an overlap and were dropped.
-        late: Rows that appeared behind the place already read; they were not
-            in the list when the read began, and were not handed out.
-        purged: Rows counted at the start that were gone before they could be
-            read: at least so many.
-        repairs: Seams that did not hold at first and were bridged.
-        requests: Requests sent, retries included.
-        retries: How many of the requests were repeats.
-        order_observed: ``asc`` or ``desc`` as seen in the rows, None where
-            they did not tell.
-        order_ignored: Whether the server kept another order than was asked.
-        warnings: What else is worth knowing, one sentence each.
+        complete: Whether the read reached its end or its limit, and ``proof`` holds
+            for all of it. Never true if ``proof`` is ``none``.
+        proof: The weakest kind of proof that the read depends on.
+        expected: The server's count of rows when the read began, or None before the
+            first response.
+        delivered: The number of rows handed out.
+        duplicates: The number of rows that were received twice in an overlap of two
+            requests, and dropped.
+        late: The number of rows that appeared in a part that was already read. They
+            were not in the list when the read began, and were not handed out.
+        purged: The number of rows, at least, that the server counted at the start and
+            removed before they could be read.
+        repairs: The number of times that two answers did not join, so that further
+            requests were needed.
+        requests: The number of requests sent, including retries.
+        retries: The number of requests that were retries.
+        order_observed: ``asc`` or ``desc`` as observed in the rows, or None if they
+            did not show it.
+        order_ignored: Whether the server used another order than was requested.
+        warnings: Further findings, one sentence each.
     """
 
     complete: bool = False
@@ -85,20 +87,20 @@ class ReadReport:
 
 @attrs.frozen(kw_only=True)
 class AccountReport(ReadReport):
-    """What one pass over the log of an account read, and what it can prove.
+    """The report of one pass over the log of an account.
 
-    Its ``proof`` is ``cursor``. It rests on what the server does, and each answer is
-    checked against it: rows come in the order of their time, and a request shows all
-    rows between its bounds. Two requests after one another share a millisecond, and
-    must show the rows in it alike. The server does not count this log, so ``expected``
-    is None.
+    Its ``proof`` is ``cursor``. This proof assumes that the server returns rows in the
+    order of their time, and all rows between the bounds of a request. Each answer is
+    checked for that: two requests in a row share one millisecond, and must return the
+    same rows in it. The server does not count this log, so ``expected`` is None.
 
     Attributes:
-        since: From when on events were asked for.
-        until: Up to when events were asked for; without an ``until`` of the read, a
-            day ahead.
-        slices: Parts of that time that were read side by side.
-        seams: Milliseconds with events that two requests showed alike.
+        since: The start of the requested range.
+        until: The end of the requested range; one day ahead if the read had no
+            ``until``.
+        slices: The number of parts of the range that were read concurrently.
+        seams: The number of shared milliseconds with events, in which two requests
+            returned the same rows.
     """
 
     since: datetime | None = None

@@ -1,4 +1,4 @@
-"""The retry policy: when a failed request is sent again, a pure decision."""
+"""The retry policy: decides, without any I/O, whether to send a request again."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,7 +16,7 @@ __all__ = ["COOLDOWN_STATUSES", "RetryPolicy", "full_jitter"]
 COOLDOWN_STATUSES: Final = frozenset(
     {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 )
-"""Answers by which a server asks everybody to slow down."""
+"""The statuses with which a server asks all clients to slow down."""
 
 _RETRIED: Final = COOLDOWN_STATUSES | {
     HTTPStatus.REQUEST_TIMEOUT,
@@ -27,47 +27,47 @@ _RETRIED: Final = COOLDOWN_STATUSES | {
 }
 
 
-# Only the waits of backoff are used here, never its decorators: these call
-# asyncio.iscoroutinefunction, which is deprecated from Python 3.14 on.
+# Only the wait generators of backoff are used, not its decorators: the decorators call
+# asyncio.iscoroutinefunction, which is deprecated since Python 3.14.
 
 
 def full_jitter(bound: float) -> float:
-    """Return a random wait of up to ``bound`` seconds."""
-    # Imported where it is needed, as most processes never wait.
-    import backoff  # noqa: PLC0415
+    """Return a random wait from 0 to ``bound`` seconds."""
+    # Imported here to start faster: most processes never wait.
+    import backoff
 
     return float(backoff.full_jitter(bound))
 
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """The rules for sending one GET again: how long, and after which waits.
+    """The rules for sending a failed request again: after which waits, and how long.
 
-    Waits grow exponentially with full jitter: a random time up to ``base``,
-    twice that, and so on up to ``cap``. A server's ``Retry-After`` is a floor
-    under the wait and is never shortened. The last attempt starts ``deadline``
-    seconds after the first failure at the latest.
+    Waits grow exponentially with full jitter: the first is a random time up to
+    ``base``, the second up to twice ``base``, and so on, never above ``cap``. The
+    client never waits less than a server's ``Retry-After`` asks for. No attempt starts
+    later than ``deadline`` seconds after the first failure.
 
     Attributes:
-        attempts: How often a request is sent at most; 1 turns retries off, None
-            sets no limit but ``deadline``.
-        base: Seconds of the first wait at most, after a fault.
-        throttled_base: Seconds of the first wait at most, after a 429 or 503.
-        cap: Seconds of any wait at most, unless the server asks for more.
-        max_retry_after: Seconds that a server may ask for. If it asks for more, or
-            for more than ``deadline``, the session sends nothing for as long as
-            was asked, and its requests fail at once.
-        deadline: Seconds after a request's first failure past which no attempt
-            starts. In an outage, requests that were not sent yet wait for so long.
-        jitter: Maps the upper bound of a wait to the wait.
+        attempts: The most times that a request is sent; 1 turns retries off. With
+            None, only ``deadline`` is a limit.
+        base: The longest first wait after a fault, in seconds.
+        throttled_base: The longest first wait after a 429 or 503, in seconds.
+        cap: The longest wait in seconds, unless the server asks for more.
+        max_retry_after: The longest ``Retry-After`` to wait for, in seconds. If the
+            server asks for more than this or than ``deadline``, requests fail at once,
+            and the session sends none for the time that the server asked for.
+        deadline: Seconds after a request's first failure in which attempts may start.
+            In an outage, a request that was not sent yet waits at most as long.
+        jitter: A function that takes the longest wait and returns the wait, in seconds.
 
     Raises:
-        TypeError: A number is none, or ``jitter`` can't be called.
+        TypeError: A number has a wrong type, or ``jitter`` can't be called.
         ValueError: ``attempts`` is below 1, or a time is not above 0.
 
     Example:
-        >>> patient = RetryPolicy(deadline=600)  # outlasts ten minutes
-        >>> quick = RetryPolicy(deadline=3)  # for the handler of a web request
+        >>> patient = RetryPolicy(deadline=600)  # survives an outage of ten minutes
+        >>> quick = RetryPolicy(deadline=3)  # for a web request that has to be quick
     """
 
     attempts: int | None = None
@@ -88,26 +88,23 @@ class RetryPolicy:
 
     @property
     def longest_pause(self) -> float:
-        """Seconds of a ``Retry-After`` that are waited for at most."""
+        """The longest ``Retry-After`` that is waited for, in seconds."""
         return min(self.max_retry_after, self.deadline)
 
     def delay_for(
         self, error: CanopyError, failures: int, *, elapsed: float = 0.0
     ) -> float | None:
-        """Return how long to wait before the next attempt, or None to give up.
+        """Return the seconds to wait before the next attempt, or None to give up.
 
         Args:
-            error: What the attempt ended with.
-            failures: How many attempts have failed, 1 after the first.
+            error: The error of the last attempt.
+            failures: The number of failed attempts so far, at least 1.
             elapsed: Seconds since the first failure.
-
-        Returns:
-            Seconds, or None where the error is final.
         """
         if self.attempts is not None and failures >= self.attempts:
             return None
         left = self.deadline - elapsed
-        if left <= 0 or not _may_pass(error):
+        if left <= 0 or not _is_transient(error):
             return None
         floor = 0.0
         throttled = False
@@ -117,28 +114,28 @@ class RetryPolicy:
         if floor > min(self.max_retry_after, left):
             return None
         bound = self._bound(self.throttled_base if throttled else self.base, failures)
-        # Jitter goes on top of what the server asked for, so that the waiters
-        # do not all come back at the same instant.
+        # Jitter is added to the Retry-After, so that not all waiting requests are sent
+        # at the same instant.
         extra = self.jitter(min(bound, self.base) if floor else bound)
         return max(floor, min(floor + extra, left))
 
     def probe_wait(self, failed: int) -> float:
-        """Return how long to wait before a probe of an outage.
+        """Return the seconds to wait before the next probe in an outage.
 
         Args:
-            failed: How many probes of it have failed.
+            failed: The number of failed probes in this outage.
         """
         return self.jitter(self._bound(self.base, failed + 1))
 
     def _bound(self, base: float, failures: int) -> float:
-        import backoff  # noqa: PLC0415 - see above
+        import backoff
 
         waits = backoff.expo(factor=base, max_value=self.cap)
         next(waits)  # the first value only starts the generator
         return float(next(islice(waits, failures - 1, None)))
 
 
-def _may_pass(error: CanopyError) -> bool:
+def _is_transient(error: CanopyError) -> bool:
     if isinstance(error, ApiError):
         return error.status in _RETRIED
     if isinstance(error, TokenError):

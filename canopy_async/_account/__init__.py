@@ -22,7 +22,10 @@ millisecond, and several are read at a time. They are as wide as some four pages
 the density of the rows that were seen; where there are more rows, a slice is cut again.
 Seams between slices are like those between pages.
 
-Modules: `log_window` has requests, `log_slice` slices, `slice_plan` decides how wide
-they are, `log_seam` compares, and `account_walk` puts it together, without I/O.
-`account_run` and `account_stream` read, over `canopy_async._read`.
+Modules, without I/O: `log_window` has requests and `log_range` what is wanted;
+`log_slice` has slices, `slice_plan` decides how wide they are, and `page_plan` what
+follows an answer within one; `log_limits` finds out what a server refuses. `row_check`
+checks the rows of an answer, `log_seam` compares those of two, and `log_rows` hands
+them out. `account_walk` puts it together. `account_run` and `account_stream` read, over
+`canopy_async._read`, and `time_parts` reads oldest first, part by part.
 """

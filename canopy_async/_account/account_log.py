@@ -1,25 +1,30 @@
 """`AccountLog`: the log of an account, and what is wanted of it."""
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import attrs
 
 from canopy_async._account.account_query import AccountQuery
-from canopy_async._account.account_run import AccountRun
 from canopy_async._account.account_stream import AccountStream
+from canopy_async._account.log_limits import KnownLimits
 from canopy_async._api.log_requests import account_log_endpoint
 from canopy_async._api.requests import MAX_TAKE, Endpoint, Query
 from canopy_async._read.reader import ReadOptions
-from canopy_async._transport.lanes import Lanes
 from canopy_async._transport.transport import Transport
 from canopy_async._walk import Span
 from canopy_async.checkpoint import Checkpoint, scope_of_read
 from canopy_async.models import AuditEvent
 
-__all__ = ["AccountLog"]
+__all__ = ["AccountLog", "account_key"]
+
+_PREFIX: Final = "account:"
+
+
+def account_key(account: str) -> str:
+    """Return the name of an account's log, where those of identities have ids."""
+    return _PREFIX + account
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -32,6 +37,7 @@ class AccountLog:
         transport: What its requests are sent by.
         query: Which of its events are wanted.
         options: How they are read.
+        known: What the server refuses, as far as it is known.
     """
 
     account: str
@@ -39,6 +45,7 @@ class AccountLog:
     transport: Transport
     query: AccountQuery
     options: ReadOptions
+    known: KnownLimits
 
     @classmethod
     def of(
@@ -50,6 +57,7 @@ class AccountLog:
         query: AccountQuery,
         limit: int | None,
         concurrency: int,
+        known: KnownLimits,
     ) -> Self:
         """Return the log of an account.
 
@@ -68,36 +76,13 @@ class AccountLog:
             transport=transport,
             query=query,
             options=options,
+            known=known,
         )
 
-    def part(
-        self,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        lanes: Lanes | None,
-        concurrency: int | None,
-        limit: int | None,
-    ) -> AccountRun:
-        """Return a pass over a part of the log's time, which may not be over.
-
-        Args:
-            since: The earliest instant that is wanted, None for no bound.
-            until: The first instant that is not wanted, None for no bound.
-            lanes: Where its turns are, None for the session's own round.
-            concurrency: Slices that are read at a time; None is as for the log.
-            limit: Events at most, None for all.
-        """
-        options = attrs.evolve(
-            self.options,
-            limit=limit,
-            concurrency=concurrency or self.options.concurrency,
-        )
-        query = attrs.evolve(self.query, since=since, until=until)
-        stream = attrs.evolve(self, query=query, options=options).stream()
-        return stream.open_over(
-            self.transport if lanes is None else lanes, checks_until=False
-        )
+    @property
+    def key(self) -> str:
+        """The name of the log, where those of identities have ids."""
+        return account_key(self.account)
 
     @property
     def endpoint(self) -> Endpoint[AuditEvent]:
@@ -137,4 +122,5 @@ class AccountLog:
             scope=scope,
             transport=self.transport,
             filters=self.query.filters,
+            known=self.known,
         )

@@ -1,16 +1,37 @@
 """`AccountQuery`: which events of an account's log are wanted."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, Final, cast
+from datetime import datetime, timedelta
+from typing import Any, Final, Self, TypedDict, cast
 
 import attrs
 
 from canopy_async._api.log_requests import encoded_filters
-from canopy_async._util.arguments import check_text
+from canopy_async._util.arguments import check_instant, check_text, check_type
+from canopy_async._util.instants import moved
 from canopy_async._walk import Span
 
-__all__ = ["AccountQuery"]
+__all__ = ["FILTERS", "AccountFilters", "AccountQuery"]
+
+_STILL_COMING: Final = timedelta(hours=1)
+"""How long ago a time must be over for the events of one request to have come."""
+
+
+class AccountFilters(TypedDict, total=False):
+    """The fields of `AccountQuery` that are no bounds in time, by their names."""
+
+    action: str | Iterable[str]
+    category: str | None
+    severity: str | None
+    outcome: str | None
+    actor_id: str | None
+    actor_type: str | None
+    resource_type: str | None
+    resource_id: str | None
+    correlation_id: str | None
+    application_id: str | None
+    environment_id: str | None
+    q: str | None
 
 
 def _actions(value: Any) -> tuple[str, ...]:
@@ -99,6 +120,54 @@ class AccountQuery:
         set_field(self, "span", Span(since=self.since, until=self.until))
         set_field(self, "filters", encoded_filters(given))
 
+    @classmethod
+    def filtered_by(cls, caller: str, filters: AccountFilters) -> Self:
+        """Return the query of a public method that takes filters by their names.
+
+        Args:
+            caller: The name of the method.
+            filters: What the method was given.
+
+        Raises:
+            TypeError: A filter is unknown, or has the wrong type.
+            ValueError: A filter is out of bounds; the message names it.
+        """
+        for name in filters:
+            if name not in AccountFilters.__annotations__:
+                raise TypeError(
+                    f"{caller}() got an unexpected keyword argument {name!r}"
+                )
+        return cls(**cast("dict[str, Any]", filters))
+
+    @classmethod
+    def of_chain(
+        cls, correlation_id: str, *, around: datetime, window: timedelta, now: datetime
+    ) -> Self:
+        """Return the query for the events that one request left behind.
+
+        Args:
+            correlation_id: The id that the events share.
+            around: When one of them happened; aware.
+            window: How long before and after that to look. Where this is not over for
+                an hour, there is no end.
+            now: The present time.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument is out of bounds.
+        """
+        check_instant("around", around)
+        check_type("window", window, timedelta)
+        if window <= timedelta(0):
+            raise ValueError(f"window must be more than nothing, not {window}")
+        check_text("correlation_id", correlation_id)
+        until = moved(around, window)
+        return cls(
+            since=moved(around, -window),
+            until=until if until < now - _STILL_COMING else None,
+            correlation_id=correlation_id,
+        )
+
     @property
     def named(self) -> dict[str, str | datetime | None]:
         """The fields by name: what a scope is made of."""
@@ -128,3 +197,6 @@ _TEXTS: Final = (
     "environment_id",
     "q",
 )
+
+FILTERS: Final = frozenset((*_TEXTS, "action"))
+"""What narrows the log down beside the time, by the names that the API has for it."""

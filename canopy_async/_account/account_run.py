@@ -1,8 +1,10 @@
 """`AccountReader` and `AccountRun`: one pass over the log of an account."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Final, cast
 
+from canopy_async._account.account_query import FILTERS
 from canopy_async._account.account_walk import AccountWalk
 from canopy_async._account.log_window import Glance, LogWindow
 from canopy_async._api.log_requests import LogQuery
@@ -14,10 +16,12 @@ from canopy_async._read.readahead import Outcome
 from canopy_async._read.reader import PageReader
 from canopy_async._read.run import Run
 from canopy_async._transport.lanes import Lane, PageRequest
+from canopy_async._transport.server_clock import check_is_over
 from canopy_async._util.public import publish
 from canopy_async._walk import Span, Window
 from canopy_async.errors import (
     ApiError,
+    BadRequestError,
     CanopyError,
     ForbiddenError,
     NotFoundError,
@@ -48,6 +52,7 @@ class AccountReader(PageReader[AuditEvent]):
         scope: Returns the hash of the read.
         concurrency: Requests in flight at most.
         checks_until: Whether a time that is not over is refused.
+        server_time: Returns what time it is by the server's clock.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class AccountReader(PageReader[AuditEvent]):
         scope: Callable[[], str],
         concurrency: int,
         checks_until: bool,
+        server_time: Callable[[], datetime | None],
     ) -> None:
         super().__init__(
             endpoint=endpoint,
@@ -73,6 +79,7 @@ class AccountReader(PageReader[AuditEvent]):
         )
         self._filters: Final = filters
         self._by_time: Final = walk
+        self._server_time: Final = server_time
         if not checks_until:
             self._unchecked_until = None
 
@@ -109,7 +116,12 @@ class AccountReader(PageReader[AuditEvent]):
             raise TypeError("a window of the account's log is wanted")
         return PageRequest(
             endpoint=self._endpoint,
-            query=LogQuery(window.since, window.until, window.cursor, self._filters),
+            query=LogQuery(
+                window.since,
+                window.until if self._by_time.names_until(window) else None,
+                window.cursor,
+                self._filters,
+            ),
             page=window.page,
             take=window.take,
             urgent=urgent,
@@ -120,6 +132,8 @@ class AccountReader(PageReader[AuditEvent]):
         self._tell_received(window, page, None)
 
     def _absorb(self, window: Window, outcome: Outcome) -> Sequence[AuditEvent]:
+        if isinstance(outcome, BadRequestError):
+            self._note_refusal(outcome)
         if isinstance(outcome, ApiError) and isinstance(window, LogWindow):
             is_dead = window.cursor is not None and outcome.status in _DEAD
             if is_dead and self._by_time.cursor_died(
@@ -137,6 +151,26 @@ class AccountReader(PageReader[AuditEvent]):
                 self._plans_more = True
                 return ()
         return super()._absorb(window, outcome)
+
+    def _note_refusal(self, error: BadRequestError) -> None:
+        """Learn the time from a refusal, and raise where it asks for nothing weaker.
+
+        Raises:
+            FutureRangeError: What is wanted is not over yet.
+            BadRequestError: The server names a filter as what is wrong.
+        """
+        now = self._server_time()
+        until = self._unchecked_until
+        if until is not None and now is not None:
+            check_is_over(until, now)
+        self._by_time.note_clock(now)
+        if error.details and all(map(_names_filter, error.details)):
+            raise error
+
+
+def _names_filter(detail: str) -> bool:
+    """Tell whether a detail of a refusal begins with the name of a filter."""
+    return detail.partition(" ")[0] in FILTERS
 
 
 class AccountRun(Run[AuditEvent]):

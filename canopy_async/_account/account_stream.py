@@ -7,10 +7,12 @@ import attrs
 
 from canopy_async._account.account_run import AccountReader, AccountRun
 from canopy_async._account.account_walk import AccountWalk
+from canopy_async._account.log_limits import KnownLimits
 from canopy_async._api.log_requests import MAX_LIMIT
 from canopy_async._read.stream import Stream
 from canopy_async._transport.lanes import Lanes
 from canopy_async._util.public import publish
+from canopy_async._walk import Span
 from canopy_async.models import AuditEvent, Page
 
 __all__ = ["AccountStream"]
@@ -30,6 +32,7 @@ class AccountStream(Stream[AuditEvent]):
     """
 
     _filters: str = attrs.field(alias="filters")
+    _known: KnownLimits = attrs.field(alias="known")
 
     def __repr__(self) -> str:
         """Show what is read, in one short line."""
@@ -38,6 +41,39 @@ class AccountStream(Stream[AuditEvent]):
     def open(self) -> AccountRun:
         """Return a new pass, to be used with ``async with``."""
         return self.open_over(self._transport)
+
+    @property
+    def concurrency(self) -> int:
+        """How many slices are read at a time at most."""
+        return self._options.concurrency
+
+    def part(
+        self,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        lanes: Lanes | None,
+        concurrency: int | None,
+        limit: int | None,
+    ) -> AccountRun:
+        """Return a pass over a part of the log's time, which may not be over.
+
+        Args:
+            since: The earliest instant that is wanted, None for no bound.
+            until: The first instant that is not wanted, None for no bound.
+            lanes: Where its turns are, None for the session's own round.
+            concurrency: Slices that are read at a time; None is as for the log.
+            limit: Events at most, None for all.
+        """
+        options = attrs.evolve(
+            self._options,
+            limit=limit,
+            concurrency=concurrency or self._options.concurrency,
+        )
+        part = attrs.evolve(self, options=options, span=Span(since=since, until=until))
+        return part.open_over(
+            self._transport if lanes is None else lanes, checks_until=False
+        )
 
     def open_over(self, lanes: Lanes, *, checks_until: bool = True) -> AccountRun:
         """Return a new pass that takes its turns in another round.
@@ -56,6 +92,7 @@ class AccountStream(Stream[AuditEvent]):
             limit=options.limit,
             take=MAX_LIMIT,
             concurrency=options.concurrency,
+            known=self._known,
         )
         return AccountRun(
             AccountReader(
@@ -67,6 +104,7 @@ class AccountStream(Stream[AuditEvent]):
                 scope=self._scope,
                 concurrency=options.concurrency,
                 checks_until=checks_until,
+                server_time=lambda: self._transport.server_time,
             )
         )
 

@@ -35,6 +35,7 @@ class Slice:
         missing: The rows that it did not show.
         gone: Rows that are known to have been deleted meanwhile.
         tries: How often such an answer was asked for again.
+        newer: Pages in a row that showed nothing but what came since the read began.
     """
 
     low: int
@@ -54,6 +55,7 @@ class Slice:
     missing: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     tries: int = 0
+    newer: int = 0
 
     @property
     def is_active(self) -> bool:

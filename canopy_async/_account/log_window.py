@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from canopy_async._util.instants import moved
 from canopy_async._walk import Window
 from canopy_async.models import AuditEvent
 
@@ -22,8 +23,8 @@ def ms_of(instant: datetime) -> int:
 
 
 def instant_of(ms: int) -> datetime:
-    """Return the first instant of a millisecond."""
-    return _EPOCH + ms * _MS
+    """Return the first instant of a millisecond, within the calendar."""
+    return moved(_EPOCH, ms * _MS)
 
 
 class Kind(Enum):

@@ -4,13 +4,11 @@ from collections import deque
 from math import sqrt
 from typing import Final
 
+from canopy_async._account.log_limits import WIDE
 from canopy_async._account.log_slice import Slice
 from canopy_async._account.log_window import Glance, LogWindow, ms_of
 
-__all__ = ["WIDE", "SlicePlan"]
-
-WIDE: Final = 30 * 86_400_000
-"""Milliseconds that a request spans without ``from``, so that no server refuses it."""
+__all__ = ["SlicePlan"]
 
 _PAGES: Final = 4
 """Pages that a slice is to have, about."""

@@ -1,16 +1,16 @@
 r"""JSON as careless servers write it.
 
-RFC 8259 leaves some of what is in here to whoever reads, and forbids the rest. It
-is read all the same, as one value that was written without care must not keep its
-whole page from being read:
+RFC 8259 leaves the meaning of some of these values to the reader, and forbids the
+others. They are read all the same: one careless value must not make its whole page
+unreadable.
 
-- A byte order mark before the text is passed over.
-- An escaped surrogate without its other half, and a byte that is no UTF-8, become
-  the text of an escape, such as ``\ud83d``: that is text, nothing is lost, and two
-  values that differ still do.
+- A byte order mark before the text is skipped.
+- An escaped surrogate without its other half, and a byte that is not UTF-8, become
+  the text of an escape, such as ``\ud83d``. The result is valid text, nothing is lost,
+  and different values stay different.
 - ``NaN``, ``Infinity``, ``-Infinity``, and numbers that are too large for a float
   become the floats of these names.
-- Of a name that comes twice in one object, the last value counts, as everywhere.
+- If an object has a name twice, the last value counts, as with other JSON readers.
 """
 
 import json
@@ -23,29 +23,29 @@ import msgspec
 __all__ = ["Note", "parse"]
 
 Note: TypeAlias = Callable[[str], None]
-"""Is told of what was read otherwise than it was written, in a sentence."""
+"""A function that gets a sentence about a value that was read with a change."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def parse(body: bytes, note: Note | None = None) -> Any:
-    """Return the value that a text of JSON stands for.
+    """Parse JSON, also with the careless values that the module describes.
 
     Args:
-        body: UTF-8, as it should be.
-        note: Is told once of each kind of value that had to be read with care, and
-            where the first one is; a byte order mark is not worth telling. The names
-            of fields are those of the server, of any length.
+        body: The JSON, which should be UTF-8.
+        note: Called once for each kind of careless value, with the place of the first
+            one; a byte order mark is not reported. The sentence has field names of
+            the server, of any length.
 
     Raises:
-        ValueError: It is no JSON, however it is read; says where.
-        RecursionError: It is nested too deeply.
+        ValueError: The text is not JSON, even if read with care; says where.
+        RecursionError: The JSON is nested too deeply.
     """
     body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass  # the reason is looked for below
+        pass  # read with care, below
     care = _Care()
     text = body.decode("utf-8", "surrogateescape")
     value = care.mend(json.loads(text, parse_int=_integer), "")
@@ -56,9 +56,9 @@ def parse(body: bytes, note: Note | None = None) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    """Return a whole number; an infinite one where Python makes no int of its digits.
+    """Return a whole number, or infinity if it has too many digits.
 
-    It refuses over 4300 of them, as that would take long.
+    Python refuses to convert more than 4300 digits, because that would take long.
     """
     try:
         return int(digits)
@@ -67,7 +67,7 @@ def _integer(digits: str) -> int | float:
 
 
 class _Care:
-    """Mends what is no JSON value.
+    """Replaces values that JSON does not have, and remembers where they were.
 
     Attributes:
         found: The path of the first value of each kind that had to be mended.
@@ -77,12 +77,12 @@ class _Care:
         self.found: Final[dict[str, str]] = {}
 
     def mend(self, value: Any, path: str) -> Any:
-        """Return a value, each text in it one that can be encoded.
+        """Return a value in which every text can be encoded.
 
         Args:
-            value: What was parsed.
-            path: Where it stands, down to a field of a row and no deeper: the names
-                in ``metadata`` are nobody's business.
+            value: The parsed value.
+            path: Its place, down to a field of a row and no deeper: names inside
+                ``metadata`` may be personal data, and are not told.
         """
         if not value:
             return value

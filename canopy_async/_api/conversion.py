@@ -1,11 +1,11 @@
 """The public cattrs converter, and pages read row by row with it.
 
-Slower than the decoder that `canopy_async._api.decoding` uses, and more talkative: it
-says which row and which field of a page breaks the contract.
+The converter is slower than the decoder of `canopy_async._api.decoding`, but its errors
+name the row and the field that break the contract.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
 import attrs
@@ -42,7 +42,7 @@ def make_converter() -> cattrs.Converter:
     made = cattrs.Converter()
     for scalar in (str, int, float, bool):
         made.register_structure_hook(scalar, _exactly(scalar))
-    # For the class: hooks of classes go before predicates, and an enum is a str.
+    # For the class: class hooks win over predicates, and an open enum is a str.
     made.register_structure_hook(OpenEnum, _structure_enum)
     made.register_unstructure_hook(OpenEnum, str)
     made.register_structure_hook_func(_is_json_object, _structure_object)
@@ -67,7 +67,7 @@ def structure_page(
         row: The class of the rows.
         body: UTF-8 JSON.
         page: The page that was asked for, named in errors.
-        content_type: What the server calls the body, named where it is no JSON.
+        content_type: The ``Content-Type`` of the answer, quoted if it is not JSON.
         envelope: The class of the page.
 
     Raises:
@@ -94,7 +94,7 @@ def structure_detail(body: bytes, *, content_type: str | None = None) -> EventDe
 
     Args:
         body: UTF-8 JSON.
-        content_type: What the server calls the body, named where it is no JSON.
+        content_type: The ``Content-Type`` of the answer, quoted if it is not JSON.
 
     Raises:
         ProtocolError: Names the row and the field.
@@ -123,7 +123,7 @@ def _object_in(
     """Return the JSON object that an answer holds.
 
     Raises:
-        ProtocolError: It holds none.
+        ProtocolError: The answer does not hold a JSON object.
     """
     try:
         envelope = parse(body)
@@ -159,7 +159,7 @@ def _explain(error: BaseException, _type: Any) -> str:
 
 def _exactly(scalar: type[T]) -> Callable[[Any, Any], T]:
     def structure(value: Any, _type: Any) -> T:
-        # A bool is an int to Python, but not to the wire.
+        # To Python a bool is an int; in JSON it is not.
         if type(value) is not scalar:
             raise TypeError(_expected(scalar.__name__, value))
         return value
@@ -186,7 +186,7 @@ def _unstructure_datetime(value: datetime) -> str:
     return text.removesuffix("+00:00") + "Z" if value.utcoffset() == _ZERO else text
 
 
-_ZERO: Final = datetime.now(UTC).utcoffset()
+_ZERO: Final = timedelta(0)
 
 
 def _is_json_object(cls: Any) -> bool:

@@ -27,12 +27,14 @@ T = TypeVar("T")
 _CREATED_AT: Final = "created_at"
 _SEVEN_DIGITS: Final = re.compile(rb"\.[0-9]{7}")
 _TOO_FINE: Final = re.compile(rb'"created_at"\s*:\s*"[^"]{19}\.[0-9]{7}')
-"""An instant that msgspec rounds, to be cut off instead. To look for the digits first,
-which few pages have, takes three quarters of the time."""
+"""An instant finer than a microsecond: msgspec rounds it, and it must be cut off.
+
+Searching for seven digits first, which few pages have, saves a quarter of the time.
+"""
 
 
 _LARGE: Final = 64 * 1024
-"""A body of so many bytes is larger than that of a page of a hundred usual rows."""
+"""A body of more bytes is larger than a page of a hundred usual rows."""
 
 
 class _Size(msgspec.Struct, gc=False):
@@ -42,7 +44,7 @@ class _Size(msgspec.Struct, gc=False):
 
 
 class _Shape(msgspec.Struct, gc=False):
-    """A page of which nothing is built yet."""
+    """A page whose rows are still bytes."""
 
     items: list[msgspec.Raw]
     pagination: _Size
@@ -52,15 +54,15 @@ _shape_of: Final = msgspec.json.Decoder(_Shape).decode
 
 
 def is_large(body: bytes) -> bool:
-    """Tell whether it pays to look at a body before anything is built of it."""
+    """Tell whether a body is so large that its rows are counted before decoding."""
     return len(body) > _LARGE
 
 
 def rows_in(body: bytes) -> tuple[int, int]:
-    """Return how many rows a page has, and how many the server says at most.
+    """Return how many rows a page has, and the page size that the server states.
 
-    Nothing is built of them. Where the body is no page, both are 0: what is wrong
-    with it, the decoder says.
+    No row is decoded. Both numbers are 0 if the body is not a page: decoding it then
+    says what is wrong.
     """
     try:
         shape = _shape_of(body)
@@ -72,10 +74,10 @@ def rows_in(body: bytes) -> tuple[int, int]:
 
 @contextmanager
 def collecting_later() -> Generator[None]:
-    """Keep the collector of garbage from looking through all that is being made.
+    """Turn the garbage collector off while many values are made.
 
-    It does so again and again while values are made by the hundred thousand, which
-    takes ten times as long as to make them.
+    While values are made by the hundred thousand, the collector searches them again
+    and again, which takes ten times as long as making them.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -93,7 +95,7 @@ class _Text(msgspec.Struct, gc=False):
 
 
 class _Texts(msgspec.Struct, gc=False):
-    """Those of all rows of a page."""
+    """The instants of all rows of a page, as they are written."""
 
     items: list[_Text]
 
@@ -104,10 +106,9 @@ _texts_in: Final = msgspec.json.Decoder(_Texts).decode
 class Codec(Generic[T]):
     """Decodes the pages of one class of rows.
 
-    As a rule msgspec decodes a page alone, and refuses it where any row holds a field
-    that its class does not have. Then, and wherever else there is something that
-    msgspec refuses, the page is parsed into dicts: what is unknown is taken out of
-    each of them, and the rest becomes the row.
+    msgspec decodes most pages in one step. It refuses a page with a row that has an
+    unknown field, or a value that msgspec does not read. Such a page is parsed into
+    dicts: the unknown fields are taken out of each dict, and the rest becomes the row.
 
     Args:
         row: A class of `canopy_async._util.structs.decoded_strictly` that has a field
@@ -128,7 +129,7 @@ class Codec(Generic[T]):
 
         Args:
             body: JSON.
-            note: Is told of what is read otherwise than it is written.
+            note: Called with a sentence about each kind of value read with a change.
         """
         try:
             page = self._decoder.decode(body)
@@ -150,7 +151,7 @@ class Codec(Generic[T]):
         return page
 
     def _prepare(self, row: Any) -> dict[str, Any]:
-        """Leave to a row what msgspec takes, and return its unknown fields."""
+        """Remove from a row the unknown fields, which msgspec refuses; return them."""
         if not isinstance(row, dict):
             raise TypeError("a row is an object")
         row = cast("dict[str, Any]", row)
@@ -169,11 +170,11 @@ _FAULTS: Final = (
     KeyError,
     RecursionError,
 )
-"""What parsing and converting a page raise where it breaks the contract."""
+"""The errors of parsing and converting a page that breaks the contract."""
 
 
 def has_fine_instants(body: bytes) -> bool:
-    """Tell whether a page has an instant that msgspec rounds: a finer one."""
+    """Tell whether a page has instants finer than microseconds: msgspec rounds them."""
     return bool(_SEVEN_DIGITS.search(body) and _TOO_FINE.search(body))
 
 
@@ -194,7 +195,7 @@ _CODECS: Final[dict[tuple[type, type], Codec[Any]]] = {}
 
 
 def codec_of(row: type[T], envelope: Any = Page) -> Codec[T]:
-    """Return the codec of a row class and its pages, one for all who ask."""
+    """Return the codec of a row class and its pages; it is made once and shared."""
     codec = _CODECS.get((row, envelope))
     if codec is None:
         codec = _CODECS[row, envelope] = Codec(row, envelope)

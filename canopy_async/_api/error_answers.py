@@ -40,11 +40,11 @@ def error_from(
         response: The answer.
         url: The URL that was asked for.
         attempts: How many requests it took to get this answer.
-        method: How it was asked for.
+        method: The HTTP method of the request.
     """
     status = response.status
     code, message, details = _envelope(response.body, response.redact)
-    if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         message = "redirects are not followed"
     return _error_class(status)(
         message or _reason(status),
@@ -104,7 +104,7 @@ def _envelope(body: bytes, redact: Redact) -> tuple[str | None, str, tuple[str, 
     fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else decoded
     code, message = fields.get("code"), fields.get("message")
     details = fields.get("details")
-    if isinstance(message, list):  # as the framework sends validation faults
+    if isinstance(message, list):  # the server's framework sends validation faults so
         message, details = "", cast("list[object]", message)
     return (
         redact(code, MAX_NAME) if isinstance(code, str) else None,
@@ -119,7 +119,7 @@ def _envelope(body: bytes, redact: Redact) -> tuple[str | None, str, tuple[str, 
 
 
 def _text_of(detail: object) -> str:
-    """Return what validation said of one fault as text."""
+    """Return one fault that validation found, as text."""
     try:
         return str(detail)
     except RecursionError:

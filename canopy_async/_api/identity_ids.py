@@ -24,16 +24,16 @@ IdentityIds: TypeAlias = Iterable[str | Identity] | AsyncIterable[str | Identity
 
 
 class ListedId(str):
-    """An id that the server has listed: no caller is to blame where it can't be one."""
+    """An id that the server listed: if it is invalid, no caller is to blame."""
 
     __slots__ = ()
 
 
 def check_ids(source: Any) -> None:
-    """Refuse what can't be iterated to ids.
+    """Check that a source of ids can be iterated over.
 
     Raises:
-        TypeError: It is text, or neither an iterable nor an async one.
+        TypeError: The source is text, or neither an iterable nor an async one.
     """
     if isinstance(source, (str, bytes)) or not isinstance(
         source, (Iterable, AsyncIterable)
@@ -48,9 +48,9 @@ async def each_id(source: IdentityIds) -> AsyncGenerator[str]:
     """Yield the ids one by one, each when it is asked for.
 
     Raises:
-        TypeError: While iterating: one is neither a str nor has an ``id``.
+        TypeError: While iterating: an element is neither a str nor has an ``id``.
     """
-    # A Stream has an __iter__ too, which says what it is read with.
+    # Asked first: a Stream has an __iter__, too, which only raises an error.
     if not isinstance(source, AsyncIterable):
         for found in source:
             yield id_of(found)
@@ -60,16 +60,22 @@ async def each_id(source: IdentityIds) -> AsyncGenerator[str]:
         async for found in iterator:
             yield id_of(found)
     finally:
-        # What was begun here is ended here; a caller's own generator is not.
+        # This iterator was made here, so it ends here; a caller's own does not.
         if iterator is not source and isinstance(iterator, AsyncGenerator):
             await iterator.aclose()
 
 
 def id_of(found: Any) -> str:
-    """Return the id of what names an identity, a `ListedId` where the server does.
+    """Return the id of an identity.
+
+    Args:
+        found: The id, or an object with an ``id``.
+
+    Returns:
+        A `ListedId` for an `Identity`, which the server has listed.
 
     Raises:
-        TypeError: It is neither a str nor has an ``id``.
+        TypeError: ``found`` is neither a str nor has an ``id``.
     """
     if isinstance(found, Identity):
         return ListedId(found.id)
@@ -82,10 +88,10 @@ def id_of(found: Any) -> str:
 
 
 def check_listed_id(identity_id: str) -> None:
-    """Refuse an id that the server has listed and that can't be one.
+    """Check an id that the server has listed.
 
     Raises:
-        ProtocolError: It is empty, too long or the like.
+        ProtocolError: The id is invalid: it is empty, or too long, for example.
     """
     try:
         check_segment("id", identity_id)
@@ -98,5 +104,5 @@ def check_listed_id(identity_id: str) -> None:
 
 
 def shown_id(identity_id: str) -> str:
-    """Return an id as a message quotes it, cut where it is very long."""
+    """Return an id as a message quotes it, cut if it is very long."""
     return clipped(repr(identity_id[: _LONGEST_SHOWN + 1]), _LONGEST_SHOWN)

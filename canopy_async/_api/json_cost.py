@@ -1,9 +1,9 @@
 """The cost of decoding a body of JSON, estimated without decoding it.
 
-To decode a text takes a nanosecond a byte, to make a value of what stands outside of
-texts up to a hundred times as long: a megabyte of ``[],[],[]`` is a third of a million
-lists. So a body may be as large as `canopy_async._transport.body.MAX_BODY` says, and
-only a part of that may stand outside of texts.
+A byte of a text takes about a nanosecond to decode. A byte outside of texts may take
+a hundred times as long, as a value is made of it: a megabyte of ``[],[],[]`` is a third
+of a million lists. So a body may be as large as `canopy_async._transport.body.MAX_BODY`
+says, but only a part of it may stand outside of texts.
 """
 
 import codecs
@@ -13,30 +13,30 @@ from typing import Final
 __all__ = ["MAX_STRUCTURE", "weighing"]
 
 MAX_STRUCTURE: Final = 512 * 1024
-"""The most bytes of a body outside of texts: what takes long to decode.
+"""The most bytes of a body outside of texts, which take long to decode.
 
-The quotes of texts, escaped ones too, count as outside. That is 50 times as much as
-a page of a hundred usual rows has.
+The quotes of texts count as outside, escaped ones too. The limit is 50 times as much
+as a page of a hundred usual rows has.
 """
 
 _MAX_ESCAPES: Final = 2 * 1024 * 1024
 """The most escaped characters of a body."""
 
 _MAX_CARELESS: Final = 2 * 1024 * 1024
-"""The largest body that is read though it is not UTF-8, in bytes."""
+"""The largest body that is read if it is not UTF-8, in bytes."""
 
 _QUOTES_PER_STEP: Final = 4_000
 _BYTES_PER_STEP: Final = 1024 * 1024
 
 
 def weighing(body: bytes) -> Generator[None, None, str | None]:
-    """Look for what would take too long to decode; pause after each step.
+    """Estimate whether a body takes too long to decode; pause after each step.
 
     Args:
-        body: JSON, or what is to be.
+        body: The body, which should be JSON.
 
     Returns:
-        What is too much in words, None where nothing is.
+        Why it takes too long, in words; None if it does not.
     """
     if len(body) <= MAX_STRUCTURE:
         return None
@@ -51,7 +51,7 @@ def weighing(body: bytes) -> Generator[None, None, str | None]:
 
 
 def _outside_of_texts(body: bytes) -> Generator[None, None, int]:
-    """Count the bytes outside of texts, those beyond `MAX_STRUCTURE` not to the end."""
+    """Count the bytes outside of texts; stop at more than `MAX_STRUCTURE`."""
     outside = at = quotes = 0
     in_text = False
     while outside <= MAX_STRUCTURE:

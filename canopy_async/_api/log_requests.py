@@ -1,4 +1,4 @@
-"""Requests of the account's log, without I/O: where it is, and what is asked of it."""
+"""Requests to the account's log, without I/O: its endpoints and its queries."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -53,37 +53,38 @@ def encoded_filters(filters: Sequence[tuple[str, str]]) -> str:
 
 @attrs.frozen
 class LogQuery:
-    """What one request asks of the account's log: always from when, and up to when.
+    """The query of a request to the account's log: it always has the first instant.
 
     Attributes:
         since: The first instant, inclusive.
-        until: The last instant, inclusive.
+        until: The last instant, inclusive; None is the time that the server has when
+            it answers.
         cursor: The server's cursor of the page before, None for a first page.
-        filters: What else is asked, as `encoded_filters` returns it.
+        filters: The other filters, as `encoded_filters` returns them.
     """
 
     since: datetime
-    until: datetime
+    until: datetime | None
     cursor: str | None
     filters: str
 
-    def text(self, *, page: int, take: int) -> str:  # noqa: ARG002 - it has no pages
-        """Return what is in the URL of a request after the question mark."""
+    def text(self, *, page: int, take: int) -> str:
+        """Return the query string of the URL of a request."""
+        del page  # this log has none
         after = ""
         if self.cursor is not None:
             after = f"&cursor={quote(self.cursor, safe='')}"
-        return (
-            f"from={_text_of(self.since)}&to={_text_of(self.until)}&limit={take}"
-            f"{self.filters}{after}"
-        )
+        to = "" if self.until is None else f"&to={_text_of(self.until)}"
+        return f"from={_text_of(self.since)}{to}&limit={take}{self.filters}{after}"
 
 
 @attrs.frozen
 class NoQuery:
-    """Nothing is asked beyond the path."""
+    """An empty query: the path says it all."""
 
-    def text(self, *, page: int, take: int) -> str:  # noqa: ARG002 - it has no pages
-        """Return what is in the URL of a request after the question mark: nothing."""
+    def text(self, *, page: int, take: int) -> str:
+        """Return the query string of the URL of a request, which is empty."""
+        del page, take  # one event has none
         return ""
 
 

@@ -33,11 +33,11 @@ _shape_of: Final = msgspec.json.Decoder(_Shape).decode
 def ends_of(body: bytes) -> tuple[list[datetime], str | None] | None:
     """Return the instants of the rows of a page, and its cursor.
 
-    It takes a fraction of the time that the rows take.
+    This takes a fraction of the time of decoding the rows.
 
     Returns:
-        None where the body is no page, or holds an instant that has to be read with
-        care: what is in it, the decoder says.
+        None if the body is not a page, or has an instant that msgspec rounds or does
+        not read: decoding the page then says more.
     """
     if has_fine_instants(body):
         return None
@@ -52,13 +52,13 @@ def ends_of(body: bytes) -> tuple[list[datetime], str | None] | None:
 
 
 def detail_from(response: Response) -> EventDetail:
-    """Return the event that an answer holds, which was a 200.
+    """Return the event in an answer with status 200.
 
     Raises:
         ProtocolError: The answer breaks the contract; names the field.
     """
-    # Imported where it is needed: cattrs doubles the time of an import.
-    from canopy_async._api.conversion import structure_detail  # noqa: PLC0415
+    # Imported here: cattrs doubles the time that importing this package takes.
+    from canopy_async._api.conversion import structure_detail
 
     def decode(kind: str) -> EventDetail:
         return structure_detail(response.body, content_type=kind)

@@ -36,7 +36,7 @@ class Endpoint(Generic[T]):
         row: The class of its rows.
         template: The path with placeholders, which is what may be logged.
         path: The percent-encoded path.
-        identity: The id of the identity that it is of, if any, as it was given.
+        identity: The id of the identity whose log it is, as given; else None.
         envelope: The class of its pages.
     """
 
@@ -48,10 +48,10 @@ class Endpoint(Generic[T]):
 
 
 class PageQuery(Protocol):
-    """What is asked of a list."""
+    """The query of a request for one page."""
 
     def text(self, *, page: int, take: int) -> str:
-        """Return what is in the URL of one page after the question mark."""
+        """Return the query string of the URL of one page."""
         ...
 
 
@@ -60,7 +60,7 @@ class Query:
     """The part of a request that all pages of one read have in common.
 
     Attributes:
-        encoded: All of it as it is sent, percent-encoded.
+        encoded: The fields as they are sent, percent-encoded.
     """
 
     q: str | None = None
@@ -81,12 +81,12 @@ class Query:
         object.__setattr__(self, "encoded", _encoded(**self.named))
 
     def text(self, *, page: int, take: int) -> str:
-        """Return what is in the URL of one page after the question mark."""
+        """Return the query string of the URL of one page."""
         return f"page={page}&take={take}{self.encoded}"
 
     @property
     def named(self) -> dict[str, str | None]:
-        """The fields by name: what is sent, and what a scope is made of."""
+        """The fields by name, as they are sent and as a scope is made of them."""
         return {name: getattr(self, name) for name in _FIELDS}
 
 
@@ -114,7 +114,7 @@ def identities_endpoint(account: str) -> Endpoint[Identity]:
 def build_url(
     base_url: str, endpoint: Endpoint[Any], query: PageQuery, *, page: int, take: int
 ) -> str:
-    """Return the URL of one page, percent-encoded once and for all."""
+    """Return the URL of one page, already percent-encoded."""
     text = query.text(page=page, take=take)
     return f"{base_url}{endpoint.path}{'?' if text else ''}{text}"
 

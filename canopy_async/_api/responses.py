@@ -28,10 +28,10 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 Redact: TypeAlias = Callable[[str, int], str]
-"""Returns the beginning of a text, without a token, and of that length at most."""
+"""Returns a text without the token, cut to a length."""
 
 _MOST_ROWS: Final = 1_000
-"""Rows of a page at most, where a server has pages of its own size."""
+"""The most rows in a page of a server that has a page size of its own."""
 
 MAX_NAME: Final = 100
 """The longest code, id of a request or content type that is kept, in characters."""
@@ -48,8 +48,8 @@ class Response:
         headers: The answer's headers, case-insensitive.
         body: The bytes of the body.
         url: Where it is from, without the query.
-        redact: Returns the beginning of a text of the answer, as long as is said,
-            without the token that was sent: a server may have echoed it.
+        redact: Returns a text of the answer without the token that was sent, which
+            a server may have echoed, and cut to a length.
     """
 
     status: int
@@ -62,17 +62,17 @@ class Response:
 def page_from(
     endpoint: Endpoint[T], response: Response, *, page: int, note: Note | None = None
 ) -> Page[T]:
-    """Return the page that an answer holds, which was a 200.
+    """Return the page in an answer with status 200.
 
     Args:
         endpoint: Where the answer is from.
         response: The answer.
         page: The page that was asked for, named in errors.
-        note: Is told of what is read otherwise than it is written.
+        note: Called with a sentence about each kind of value read with a change.
 
     Raises:
-        ProtocolError: The answer breaks the contract; names page, row, field, where
-            it is from and the request. Where it is no JSON, says what it is called.
+        ProtocolError: The answer breaks the contract; names page, row, field, URL and
+            request, and the ``Content-Type`` of a body that is not JSON.
     """
     redact = response.redact
 
@@ -93,15 +93,15 @@ def page_from(
 
 
 def decoded_by(decode: Callable[[str], A], response: Response) -> A:
-    """Return what an answer holds.
+    """Decode an answer with status 200.
 
     Args:
-        decode: Returns it, given what the server calls the body.
-        response: The answer, which was a 200.
+        decode: Decodes the body, given its ``Content-Type``.
+        response: The answer.
 
     Raises:
-        ProtocolError: The answer breaks the contract; names where it is from and the
-            request, and holds nothing else of the answer.
+        ProtocolError: The answer breaks the contract; names its URL and its request,
+            and holds nothing else of it.
     """
     redact = response.redact
     kind = redact(response.headers.get("Content-Type", "none"), MAX_NAME)
@@ -109,13 +109,13 @@ def decoded_by(decode: Callable[[str], A], response: Response) -> A:
         return decode(kind)
     except ProtocolError as error:
         error.html = _is_html(kind, response.body)
-        # What breaks the contract may be named as the token is.
+        # The message quotes the answer, which may echo the token.
         error.args = (redact(str(error.args[0]), MAX_MESSAGE),)
         error.path = redact(error.path, MAX_MESSAGE)
         error.url = response.url
         error.request_id = request_id_of(response)
-        # The frames further in hold the body, and so does an error of `json`: the body
-        # may hold the token as it was sent.
+        # The inner frames and an error of `json` hold the body, which may echo the
+        # token.
         error.__context__ = None
         raise error.with_traceback(None) from None
 
@@ -138,8 +138,8 @@ def decode_page(
         endpoint: Where the body is from.
         body: JSON.
         page: The page that was asked for, named in errors.
-        note: Is told of what is read otherwise than it is written.
-        content_type: What the server calls the body, named where it is no JSON.
+        note: Called with a sentence about each kind of value read with a change.
+        content_type: The ``Content-Type`` of the answer, quoted if it is not JSON.
 
     Raises:
         ProtocolError: The body breaks the contract; names page, row, field.
@@ -164,8 +164,8 @@ def _decode(
     decoded = codec_of(endpoint.row, endpoint.envelope).decode(body, note)
     if decoded is not None:
         return decoded
-    # Imported where it is needed: cattrs doubles the time of an import.
-    from canopy_async._api.conversion import structure_page  # noqa: PLC0415
+    # Imported here: cattrs doubles the time that importing this package takes.
+    from canopy_async._api.conversion import structure_page
 
     return structure_page(
         endpoint.row,
@@ -177,6 +177,7 @@ def _decode(
 
 
 def request_id_of(response: Response) -> str | None:
+    """Return the server's id of a request, None if the answer has none."""
     headers = response.headers
     value = headers.get("x-request-id") or headers.get("request-id")
     if value is None:

@@ -31,7 +31,7 @@ def retry_after_seconds(
     that the clocks need not agree; with ``now`` where there is none.
 
     Args:
-        headers: The answer's.
+        headers: The headers of the answer.
         refused: Whether the answer is one that asks for fewer requests.
         now: The present instant, where the answer has no ``Date``.
     """
@@ -52,7 +52,7 @@ def retry_after_seconds(
 
 
 def number_in(value: str | None) -> float | None:
-    """Return what a header says where it is a number of seconds."""
+    """Return the value of a header if it is a number of seconds, else None."""
     try:
         seconds = float(value or "")
     except ValueError:

@@ -1,16 +1,13 @@
 """Many identities under one budget: their events, merged as they arrive.
 
 A few workers each read one identity after another. A fan-out has one turn beside the
-session's other reads, which goes to each of its identities by turns; and what all of
-them together hold ready is bounded.
+session's other reads, which goes to each of its identities by turns. The bytes that
+they hold ready are bounded, all of them together.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
-
-import attrs
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
 
 from canopy_async._api.identity_ids import (
     IdentityIds,
@@ -20,15 +17,15 @@ from canopy_async._api.identity_ids import (
     each_id,
     shown_id,
 )
+from canopy_async._fanout.open_read import OpenRead
 from canopy_async._fanout.results import (
     FanOutProgress,
     IdentityBatch,
     IdentityEvent,
     IdentityOutcome,
 )
-from canopy_async._fanout.suspects import Suspects
+from canopy_async._fanout.tally import Tally
 from canopy_async._read.audit_log import AuditLog
-from canopy_async._read.reader import PageReader
 from canopy_async._tables.arrow import (
     BATCH_ROWS,
     BatchBuilder,
@@ -42,9 +39,9 @@ from canopy_async._util.arguments import (
     check_choice,
     check_integer,
 )
-from canopy_async._util.frames import forget_frames
 from canopy_async._util.mailbox import Mailbox
 from canopy_async._util.public import publish
+from canopy_async._util.single_pass import SinglePass
 from canopy_async._util.tasks import cancel_and_wait, start_task
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import (
@@ -52,13 +49,8 @@ from canopy_async.errors import (
     FanOutError,
     SessionClosedError,
 )
-from canopy_async.models import AuditEvent
-from canopy_async.report import ReadReport
 
 __all__ = ["FanOut"]
-
-MAX_REPORTS: Final = 10_000
-"""Reports that one fan-out keeps at most."""
 
 READY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of answers that all identities together hold ready, about."""
@@ -66,50 +58,7 @@ READY_BYTES: Final = 16 * 1024 * 1024
 _ON_ERROR: Final = ("raise", "collect")
 
 
-@attrs.define(eq=False)
-class _Reading:
-    """One identity that is being read.
-
-    Attributes:
-        identity_id: Whose log it is.
-        resume: Where its read begins, None for the start.
-        run: The pass over its log, once it is there.
-        events: Those of its latest page, not handed out to the last one yet.
-        handed: How many of these were handed out.
-    """
-
-    identity_id: str
-    resume: Checkpoint | str | None
-    run: PageReader[AuditEvent] | None = None
-    events: Sequence[AuditEvent] = ()
-    handed: int = 0
-
-    @property
-    def checkpoint(self) -> Checkpoint | None:
-        """The place after the last event that was handed out."""
-        if self.run is None:
-            return None
-        if not self.events:
-            return self.run.checkpoint
-        return self.run.checkpoint_after(self.handed)
-
-    def begin(self, events: Sequence[AuditEvent]) -> None:
-        """Have other events, of which none was handed out yet."""
-        self.events, self.handed = events, 0
-
-    def pairs(self) -> Iterator[IdentityEvent]:
-        """Hand out the events one by one, each with its identity."""
-        for event in self.events:
-            self.handed += 1
-            yield IdentityEvent(self.identity_id, event)
-
-    def take_all(self) -> Sequence[AuditEvent]:
-        """Hand out all events at once."""
-        self.handed = len(self.events)
-        return self.events
-
-
-class FanOut:
+class FanOut(SinglePass):
     """The events of many identities, in one pass that can be watched.
 
     Read it with ``async for``. The events of one identity come in their order;
@@ -123,8 +72,8 @@ class FanOut:
     Attributes:
         failures: The error of each identity that could not be read, without
             its traceback.
-        reports: What is known of identities that are not proven complete, of
-            the first `MAX_REPORTS` of them; `progress` counts the others.
+        reports: The reports of identities that are not proven complete, of
+            the first 10 000 of them; `progress` counts the others.
 
     Example:
         >>> async with canopy.fan_out(ids, on_error="collect") as fan_out:
@@ -144,8 +93,7 @@ class FanOut:
         resume: Mapping[str, Checkpoint | str | None] | None,
         on_end: Callable[[IdentityOutcome], None] | None = None,
     ) -> None:
-        self.failures: Final[dict[str, CanopyError]] = {}
-        self.reports: Final[dict[str, ReadReport]] = {}
+        super().__init__("a fan-out")
         check_ids(identity_ids)
         self._ids: Final = each_id(identity_ids)
         self._pulling: Final = asyncio.Lock()
@@ -165,41 +113,36 @@ class FanOut:
             check_callback("on_end", on_end)
         self._on_end: Final = on_end
         self._workers: set[asyncio.Task[None]] = set()
-        self._suspects: Final = Suspects()
-        self._open: dict[_Reading, None] = {}
-        self._cut_short: dict[str, Checkpoint | None] = {}
-        self._mailbox: Final = Mailbox[_Reading]("this fan-out", self._has_ended)
-        self._done_ids = 0
-        self._complete_ids = 0
-        self._failed_ids = 0
+        self._tally: Final = Tally(
+            collects=self._collects, on_end=on_end, stop=self._stop
+        )
+        self.failures: Final = self._tally.failures
+        self.reports: Final = self._tally.reports
+        self._mailbox: Final = Mailbox[OpenRead]("this fan-out", self._has_ended)
         self._events = 0
-        self._requests = 0
         self._builder: BatchBuilder | None = None
-        self._iterated = False
-        self._entered = False
         self._started = False
 
     @property
     def progress(self) -> FanOutProgress:
         """The progress of this fan-out."""
-        runs = [reading.run for reading in self._open if reading.run is not None]
-        current = self._mailbox.current
+        tally, current = self._tally, self._mailbox.current
         return FanOutProgress(
-            done=self._done_ids,
-            complete=self._complete_ids,
-            failed=self._failed_ids,
-            open=0 if self._mailbox.closed else len(self._open),
+            done=tally.done,
+            complete=tally.complete,
+            failed=tally.failed,
+            open=0 if self._mailbox.closed else len(tally.open),
             events=self._events + (0 if current is None else current.handed),
-            requests=self._requests + sum(run.progress.requests for run in runs),
+            requests=tally.requests_so_far,
         )
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint | None]:
         """The place to go on from, of each identity that was begun and not finished.
 
-        Those that failed and those that are open, or were when this fan-out
-        was left; None stands for the start. Given as ``resume`` to a later
-        fan-out over these ids and those that were not begun, it makes it read
+        These are the identities that failed, and those that are open, or were open
+        when this fan-out was left; None stands for the start. Given as ``resume`` to a
+        later fan-out over these ids and those that were not begun, it makes it read
         what is left, and nothing twice.
 
         Raises:
@@ -211,23 +154,7 @@ class FanOut:
                 "iter_arrow() has read rows that it has not yielded: look at the"
                 " checkpoints between two batches"
             )
-        return self._cut_short | {
-            reading.identity_id: reading.checkpoint for reading in self._open
-        }
-
-    async def __aenter__(self) -> Self:
-        """Return the fan-out itself; nothing is sent before it is iterated."""
-        self._entered = True
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the reads that are still running."""
-        await self.aclose()
+        return self._tally.checkpoints
 
     def __aiter__(self) -> AsyncIterator[IdentityEvent]:
         """Yield the events, each with its identity.
@@ -240,12 +167,8 @@ class FanOut:
             ValueError: While iterating: an id can't be one. Where the server has
                 listed it, that identity fails with a `ProtocolError` instead.
         """
-        self._begin()
+        self._begin_pass()
         return self._iterate()
-
-    def __iter__(self) -> Any:
-        """Refuse: this is read with ``async for``."""
-        raise TypeError("a FanOut is read with 'async for'")
 
     async def next_batch(self) -> IdentityBatch | None:
         """Return the next events of some identity, those of one page at most.
@@ -287,7 +210,7 @@ class FanOut:
                 Iterate to have what could be read.
             CanopyError: As `__aiter__` says.
         """
-        self._begin()
+        self._begin_pass()
         pairs: list[IdentityEvent] = []
         try:
             while (reading := await self._next_reading()) is not None:
@@ -319,7 +242,7 @@ class FanOut:
             ...     table = await fan_out.to_arrow()
         """
         check_arrow(BATCH_ROWS)
-        self._begin()
+        self._begin_pass()
         batches = [batch async for batch in self._arrow_batches(BATCH_ROWS)]
         self._check_nothing_failed()
         return table_of(batches)
@@ -359,7 +282,7 @@ class FanOut:
                 "on_end is not for iter_arrow(): it would be told of the end of an"
                 " identity before its last rows are yielded"
             )
-        self._begin()
+        self._begin_pass()
         return self._arrow_batches(rows)
 
     async def _arrow_batches(self, rows: int) -> AsyncIterator[Any]:
@@ -399,11 +322,6 @@ class FanOut:
         finally:
             await self._ids.aclose()
 
-    def _begin(self) -> None:
-        if self._iterated:
-            raise RuntimeError("a fan-out is one pass, and this one was iterated")
-        self._iterated = True
-
     async def _iterate(self) -> AsyncIterator[IdentityEvent]:
         try:
             while (reading := await self._next_reading()) is not None:
@@ -412,7 +330,7 @@ class FanOut:
         finally:
             await self.aclose()
 
-    async def _next_reading(self) -> _Reading | None:
+    async def _next_reading(self) -> OpenRead | None:
         """Wait for an identity that has events."""
         self._mailbox.check_reader()
         self._transport.check_loop()
@@ -425,38 +343,29 @@ class FanOut:
                 return reading
             self._finish_current()
         if self._mailbox.error is None and not self._mailbox.closed:
-            self._judge_suspects(at_end=True)
+            self._tally.judge_suspects(at_end=True)
         await self.aclose()
         if self._mailbox.error is not None:
             raise self._mailbox.error
         return None
 
-    def _take_answer(self, reading: _Reading) -> bool:
-        """Read the events of an answer; tell whether there are any.
-
-        Here and not where it arrives: rows that wait would push each other out
-        of the processor's cache, and an answer is smaller than its rows.
-        """
-        if reading.run is None:
-            return False
+    def _take_answer(self, reading: OpenRead) -> bool:
+        """Make the events of an answer; tell whether there are any."""
         try:
-            reading.begin(reading.run.decode())
-            if reading.events:
-                self._was_answered()
+            has_events = reading.decode()
+            if has_events:
+                self._tally.note_answer()
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._mailbox.give_back(error)
             return False
-        return bool(reading.events)
+        return has_events
 
     def _finish_current(self) -> None:
         """Count what was handed out, and let its identity go on."""
         reading = self._mailbox.current
         if reading is None:
             return
-        self._events += reading.handed
-        reading.begin(())
-        if reading.run is not None:
-            reading.run.finish_batch()  # many pages may be read until its turn
+        self._events += reading.finish_batch()
         self._mailbox.accept()
 
     def _has_ended(self) -> bool:
@@ -500,8 +409,8 @@ class FanOut:
             return await self._transport.until_closed(anext(self._ids, None))
 
     async def _read_one(self, identity_id: str, *, listed: bool) -> None:
-        reading = _Reading(identity_id, self._resume.get(identity_id))
-        self._open[reading] = None
+        reading = OpenRead(identity_id, self._resume.get(identity_id))
+        self._tally.open[reading] = None
         try:
             if listed:
                 check_listed_id(identity_id)
@@ -511,80 +420,12 @@ class FanOut:
                 while await run.wait():
                     await self._mailbox.put(reading)
         except CanopyError as error:
-            self._failed(reading, error)
+            error.add_note(
+                f"while the events of identity {shown_id(identity_id)} were read"
+            )
+            self._tally.note_failure(reading, error)
         else:
-            self._ended(reading, run)
-
-    def _ended(self, reading: _Reading, run: PageReader[AuditEvent]) -> None:
-        self._was_answered()
-        report, checkpoint = run.report, run.checkpoint
-        outcome = IdentityOutcome(
-            identity_id=reading.identity_id, report=report, checkpoint=checkpoint
-        )
-        # Until it was told of, there is a place to go on from.
-        self._cut_short[reading.identity_id] = checkpoint
-        self._put_away(reading, report)
-        if self._on_end is not None:
-            self._on_end(outcome)
-        del self._cut_short[reading.identity_id]
-        self._done_ids += 1
-        self._complete_ids += report.complete
-
-    def _failed(self, reading: _Reading, error: CanopyError) -> None:
-        error.add_note(
-            f"while the events of identity {shown_id(reading.identity_id)} were read"
-        )
-        if error.concerns_all:
-            self._stop(error)
-            return
-        if error.checkpoint is None:
-            error.checkpoint = reading.checkpoint
-        self._cut_short[reading.identity_id] = error.checkpoint
-        report = None if reading.run is None else reading.run.report
-        self._put_away(reading, report)
-        failed = IdentityOutcome(
-            identity_id=reading.identity_id,
-            report=report,
-            error=error,
-            checkpoint=error.checkpoint,
-        )
-        if not self._collects:
-            self._stop(error)
-        elif self._suspects.hold(failed):
-            forget_frames(error)
-            self._judge_suspects(at_end=False)
-            return
-        self._count_failure(failed, error)
-
-    def _count_failure(self, failed: IdentityOutcome, error: CanopyError) -> None:
-        self._failed_ids += 1
-        self.failures[failed.identity_id] = error
-        if self._collects:
-            forget_frames(error)
-        if self._on_end is not None:
-            self._on_end(failed)
-
-    def _was_answered(self) -> None:
-        """Take refusals that were held back for those of single identities."""
-        for failed in self._suspects.release():
-            if failed.error is not None:
-                self._count_failure(failed, failed.error)
-
-    def _judge_suspects(self, *, at_end: bool) -> None:
-        """Stop all if all are refused; at the end, else count what was held back."""
-        error = self._suspects.verdict(at_end=at_end)
-        if error is not None:
-            self._stop(error)
-        elif at_end:
-            self._was_answered()
-
-    def _put_away(self, reading: _Reading, report: ReadReport | None) -> None:
-        del self._open[reading]
-        if report is None:
-            return
-        self._requests += report.requests
-        if not report.complete and len(self.reports) < MAX_REPORTS:
-            self.reports[reading.identity_id] = report
+            self._tally.note_end(reading, run.report, run.checkpoint)
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""

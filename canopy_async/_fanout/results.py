@@ -49,8 +49,8 @@ class IdentityOutcome:
     """The end of the read of one identity.
 
     Attributes:
-        identity_id: Whose log it is.
-        report: What was read and what it can prove, None where nothing was.
+        identity_id: The identity.
+        report: The report of its read, None where nothing was read.
         error: Why it failed, None where it was read to its end.
         checkpoint: The place after its last event that was handed out, None
             for the start.

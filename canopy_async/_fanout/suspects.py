@@ -27,10 +27,6 @@ class Suspects:
         self._kind: Hashable = None
         self._answered = False
 
-    def __len__(self) -> int:
-        """Return how many failures are held back."""
-        return len(self._held)
-
     def hold(self, failed: IdentityOutcome) -> bool:
         """Hold a failure back, if it may concern all.
 
@@ -72,5 +68,5 @@ def refusal_of(error: CanopyError | None) -> Hashable:
         return "html" if error.html else None
     if not isinstance(error, ApiError):
         return None
-    is_redirect = 300 <= error.status < 400  # noqa: PLR2004 - the class of redirects
+    is_redirect = HTTPStatus.MULTIPLE_CHOICES <= error.status < HTTPStatus.BAD_REQUEST
     return error.status if is_redirect or error.status == HTTPStatus.FORBIDDEN else None

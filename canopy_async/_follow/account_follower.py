@@ -6,11 +6,8 @@ from typing import Any, Final, NoReturn
 from canopy_async._account.account_log import AccountLog
 from canopy_async._account.account_run import advise
 from canopy_async._follow.account_poller import AccountPoller
-from canopy_async._follow.follow_checkpoint import (
-    CheckpointSource,
-    FollowCheckpoint,
-    SavedCheckpoint,
-)
+from canopy_async._follow.checkpoint_source import CheckpointSource, SavedCheckpoint
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async._follow.follower import Follower
 from canopy_async._follow.options import FollowOptions, Start
 from canopy_async._follow.poller import Poller
@@ -19,8 +16,6 @@ from canopy_async._util.public import publish
 from canopy_async.errors import CanopyError, ForbiddenError, NotFoundError
 
 __all__ = ["AccountFollower"]
-
-_PREFIX: Final = "account:"
 
 
 class AccountFollower(Follower):
@@ -50,7 +45,8 @@ class AccountFollower(Follower):
         checkpoint: SavedCheckpoint,
         checkpoints: CheckpointSource | None,
     ) -> None:
-        self._key: Final = _PREFIX + log.account
+        self._account: Final = log.account
+        self._key: Final = log.key
         saved: Any = {self._key: checkpoint} if checkpoint is not None else None
         if checkpoints is not None:
             saved = _OfAccount(checkpoints, self._key)
@@ -74,7 +70,7 @@ class AccountFollower(Follower):
 
     def __repr__(self) -> str:
         """Show which account is followed, in one short line."""
-        return f"<AccountFollower of {self._key.removeprefix(_PREFIX)}>"
+        return f"<AccountFollower of {self._account}>"
 
     def add(self, identity_id: str, *, start: Start | None = None) -> None:
         """Refuse: the log of an account is followed as a whole.

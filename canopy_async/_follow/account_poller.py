@@ -1,13 +1,14 @@
 """`AccountPoller`: polls the log of an account, with as few requests as may be."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Final, cast
+from contextlib import aclosing
+from datetime import datetime
+from typing import cast
 
 import attrs
 
 from canopy_async._account.account_log import AccountLog
-from canopy_async._account.account_run import AccountRun
+from canopy_async._account.time_parts import PartReader
 from canopy_async._follow.follow_checkpoint import (
     Batch,
     FollowCheckpoint,
@@ -15,7 +16,6 @@ from canopy_async._follow.follow_checkpoint import (
     front_of,
     not_ahead,
 )
-from canopy_async._follow.lateness import moved
 from canopy_async._follow.options import NOW
 from canopy_async._follow.poll import Deliver, clock
 from canopy_async._follow.poller import MAX_ROWS_IN_MEMORY, Poller
@@ -23,38 +23,6 @@ from canopy_async.models import AuditEvent
 from canopy_async.report import AccountReport
 
 __all__ = ["AccountPoller"]
-
-_PART: Final = MAX_ROWS_IN_MEMORY // 2
-"""Rows that a part of a backlog is to have, about."""
-
-_FEWER: Final = 4.0
-_MORE: Final = 8.0
-"""By how much a part is at most narrower, or wider, than the part before it."""
-
-_FIRST_STEP: Final = timedelta(days=30)
-"""How far back the begin of a log is looked for first."""
-
-_TICK: Final = timedelta(milliseconds=1)
-
-
-@attrs.frozen
-class _Crowded:
-    """A time that has more events than fit into a part.
-
-    Attributes:
-        since: When it begins.
-        until: When it ends.
-        rows: How many events it has at least.
-    """
-
-    since: datetime
-    until: datetime
-    rows: int
-
-    @property
-    def width(self) -> timedelta:
-        """How long a part of it is to be."""
-        return max((self.until - self.since) * (_PART / self.rows), _TICK)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -83,11 +51,11 @@ class AccountPoller(Poller):
             return
         known = self.checkpoint or self._at_start()
         floor = self._floor_of(known, began)
-        rows, report = await self._read_part(floor, most=MAX_ROWS_IN_MEMORY)
+        rows, report = await self._parts.read(floor, most=MAX_ROWS_IN_MEMORY)
         if report is None:
             known = await self._catch_up(known, rows, deliver)
             floor = known.floor
-            rows, report = await self._read_part(floor)
+            rows, report = await self._parts.read(floor)
         if report is None:
             raise AssertionError("all rows were wanted")
         is_deep = floor == known.floor
@@ -96,8 +64,13 @@ class AccountPoller(Poller):
         await self._hand_out(deliver, whole)
 
     @property
-    def _account(self) -> AccountLog:
-        return cast("AccountLog", self.log)
+    def _parts(self) -> PartReader:
+        return PartReader(
+            cast("AccountLog", self.log).stream(),
+            most=MAX_ROWS_IN_MEMORY,
+            lanes=self.lanes,
+            on_read=self._count,
+        )
 
     def _floor_of(self, known: FollowCheckpoint, began: float) -> datetime | None:
         """Return from when on this poll reads."""
@@ -109,7 +82,7 @@ class AccountPoller(Poller):
         """Learn which events are there, so that whatever comes later is new."""
         span = max(self.lateness.overlap, self.lateness.settle)
         rows: list[AuditEvent] = []
-        async with self._open(None, None, concurrency=1) as run:
+        async with self._parts.open(None, None, concurrency=1) as run:
             while (batch := await run.next_batch()) is not None:
                 rows.extend(batch)
                 if self._spans(rows, span):
@@ -121,45 +94,6 @@ class AccountPoller(Poller):
         found = known.batch(self.identity_id, (), rows, truncated=False)
         found = attrs.evolve(found, checkpoint=known, report=self._whole(report))
         await self._hand_out(deliver, found)
-
-    async def _read_part(
-        self,
-        since: datetime | None,
-        until: datetime | None = None,
-        *,
-        most: int | None = None,
-    ) -> tuple[list[AuditEvent], AccountReport | None]:
-        """Return the events of a time, newest first, and what is proven of them.
-
-        Returns:
-            The newest of them, and None, where there are more than ``most``.
-        """
-        limit = None if most is None else most + 1
-        rows: list[AuditEvent] = []
-        async with self._open(since, until, limit=limit) as run:
-            try:
-                while (batch := await run.next_batch()) is not None:
-                    rows.extend(batch)
-            finally:
-                self._count(run.report)
-        is_all = limit is None or len(rows) < limit
-        return rows, run.report if is_all else None
-
-    def _open(
-        self,
-        since: datetime | None,
-        until: datetime | None,
-        *,
-        concurrency: int | None = None,
-        limit: int | None = None,
-    ) -> AccountRun:
-        return self._account.part(
-            since=since,
-            until=until,
-            lanes=self.lanes,
-            concurrency=concurrency,
-            limit=limit,
-        )
 
     async def _catch_up(
         self, known: FollowCheckpoint, newest: Sequence[AuditEvent], deliver: Deliver
@@ -176,49 +110,25 @@ class AccountPoller(Poller):
         """
         dates = [row.created_at for row in newest]
         top = max(not_ahead(dates, self.now()) or dates)
-        low = known.floor
-        if low is None:
-            low = await self._before_all(dates[-1])
-        crowded = [_Crowded(dates[-1], top, len(newest))]
-        width = crowded[0].width
         look_back = before(top, self.lateness.deep_overlap)
-        while low < top:
-            if crowded and crowded[-1].since <= low:
-                width = crowded.pop().width
-            until = min(moved(low, width), top)
-            if crowded:
-                until = min(until, crowded[-1].since)
-            most = MAX_ROWS_IN_MEMORY if until - low > _TICK else None
-            rows, report = await self._read_part(low, until, most=most)
-            if report is None:
-                if rows[-1].created_at > low:
-                    crowded.append(_Crowded(rows[-1].created_at, until, len(rows)))
-                width = max((until - low) / _FEWER, _TICK)
-                continue
-            batch = known.batch(
-                self.identity_id, known.new_among(rows), rows, truncated=False
-            )
-            floor = until if look_back is None else min(until, look_back)
-            if known.floor is None or floor > known.floor:
-                floored = batch.checkpoint.without_older(floor)
-                batch = attrs.evolve(batch, checkpoint=floored)
-            await self._hand_out(deliver, batch)
-            known, low = batch.checkpoint, until
-            factor = _PART / len(rows) if rows else _MORE
-            width = max(width * min(_MORE, max(1 / _FEWER, factor)), _TICK)
+        async with aclosing(
+            self._parts.oldest_first(known.floor, top, newest)
+        ) as parts:
+            async for part in parts:
+                batch = known.batch(
+                    self.identity_id,
+                    known.new_among(part.rows),
+                    part.rows,
+                    truncated=False,
+                )
+                until = part.until or top
+                floor = until if look_back is None else min(until, look_back)
+                if known.floor is None or floor > known.floor:
+                    floored = batch.checkpoint.without_older(floor)
+                    batch = attrs.evolve(batch, checkpoint=floored)
+                await self._hand_out(deliver, batch)
+                known = batch.checkpoint
         return known
-
-    async def _before_all(self, instant: datetime) -> datetime:
-        """Return an instant before all events, given one that is not."""
-        step = _FIRST_STEP
-        while True:
-            low = moved(instant, -step)
-            async with self._open(None, low, concurrency=1, limit=1) as run:
-                found = await run.next_batch()
-                self._count(run.report)
-            if not found:
-                return low
-            instant, step = found[-1].created_at, 2 * step
 
     def _concluded(
         self,

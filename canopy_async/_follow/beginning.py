@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from canopy_async._follow.follow_checkpoint import (
+from canopy_async._follow.checkpoint_source import (
     CheckpointSource,
     FirstRunSource,
-    FollowCheckpoint,
     SavedCheckpoint,
 )
+from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 from canopy_async._follow.options import BEGINNING, Start
 from canopy_async.errors import CheckpointError
 
@@ -30,7 +30,7 @@ class Beginnings:
 
     Args:
         checkpoints: A mapping from identity ids, or what has ``load``.
-        start: Where those begin that were there on the first run.
+        start: The place to begin for those that were there on the first run.
 
     Raises:
         TypeError: ``checkpoints`` is neither.
@@ -64,7 +64,7 @@ class Beginnings:
             self._of_first_run = frozenset() if listed is None else listed
 
     async def listed(self, identity_ids: Iterable[str]) -> None:
-        """Take note that these are all identities that are there on this run."""
+        """Note that these are all the identities that are there on this run."""
         if not self._is_first_run:
             return
         self._is_first_run = False
@@ -74,7 +74,7 @@ class Beginnings:
             await self._source.save_first_run(at_start)
 
     def keep(self, identity_id: str, checkpoint: FollowCheckpoint | None) -> None:
-        """Let an identity that is followed no longer go on from here later."""
+        """Keep the checkpoint of a removed identity, in case it is added again."""
         self._kept[identity_id] = checkpoint
 
     def start_of(self, identity_id: str) -> Start:

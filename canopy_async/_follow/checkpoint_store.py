@@ -162,7 +162,7 @@ class CheckpointStore:
         """Save that these identities were there on the first run, and no others.
 
         Args:
-            identity_ids: Those that have a checkpoint already need not be told.
+            identity_ids: The ids; those that have a checkpoint may be left out.
 
         Raises:
             CheckpointError: It could not be saved.

@@ -12,29 +12,36 @@ ahead, and the window in which new events are looked for must not move away with
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from operator import attrgetter
-from typing import Final, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Final, Self
 
 import attrs
-import msgspec
 
-from canopy_async._util.instants import in_utc
+from canopy_async._follow.checkpoint_text import CheckpointText
+from canopy_async._follow.coverage import (
+    UNKNOWN_ABSENCE,
+    WITNESSES,
+    Absence,
+    Gap,
+    Remains,
+    before,
+    earlier,
+    floor_of_most,
+    front_of,
+    later,
+    not_ahead,
+)
 from canopy_async._util.public import publish
-from canopy_async.errors import CanopyError, CheckpointError
-from canopy_async.models import AuditEvent, AwareDatetime
+from canopy_async.errors import CheckpointError
+from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
 
 __all__ = [
     "MAX_DEEP_IDS",
     "MAX_IDS",
     "Batch",
-    "CheckpointSource",
-    "FirstRunSource",
     "FollowCheckpoint",
-    "FollowOutcome",
     "Gap",
-    "SavedCheckpoint",
     "before",
     "front_of",
     "later",
@@ -47,50 +54,17 @@ MAX_IDS: Final = 20_000
 MAX_DEEP_IDS: Final = 2_000
 """Ids that are kept for deep polls; where more are due, deep polls reach less far."""
 
-
-_WITNESSES: Final = 15
-"""How many of the events that were seen last tell where events come."""
-
 _NEAR_WITNESSES: Final = 5
-"""How many tell it for polls that are not deep, which read a small page."""
-
-_IN_DOUBT: Final = 6
-"""So many times as many tell it where those may all be dated ahead."""
+"""How many of the events that were seen last tell where events come, for polls that
+are not deep: these read a small page."""
 
 _FEW: Final = 3
 """Events of which at least one is not dated ahead, as is taken for granted."""
 
-_CLOCK_TOLERANCE: Final = timedelta(seconds=10)
-"""How far an event may be dated after the server's ``Date`` and not be called ahead."""
-
-_VERSION: Final = 2
-_BEFORE_RELEASE: Final = 1
-"""The version of texts from before 0.1.0, whose scope was made of a URL."""
-
-_KIND: Final = "follow"
-_MAX_TEXT: Final = 16 * 1024 * 1024
-_TICK: Final = timedelta.resolution
-
-
-@attrs.frozen(kw_only=True)
-class Gap:
-    """Events may have been lost: the server had deleted what came in between.
-
-    Retention overtook the follower, which was away for too long, or a read
-    could not be carried back to where the last one ended. Also said, to be
-    safe, where all that is known of a log was deleted, and with what comes then.
-
-    Attributes:
-        older_than: What may be missing is older than this, and newer than all
-            that was handed out before; None where nothing is left.
-    """
-
-    older_than: datetime | None
-
 
 @attrs.frozen(kw_only=True)
 class FollowCheckpoint:
-    """What was handed out of one log, as far as a follower must remember it.
+    """The events handed out of one log, as far as a follower must remember them.
 
     Attributes:
         scope: A hash of the log: server, account, identity and search term.
@@ -102,6 +76,8 @@ class FollowCheckpoint:
         count: How many events the server counted, a hint.
         explained: How many it may count without one having been missed; None
             where unknown.
+        kept: For how long the log is known to keep its events, where it was found
+            empty by the latest read; None where it was not.
 
     Example:
         >>> async for batch in canopy.follow("idn_1", checkpoint=text):
@@ -114,6 +90,7 @@ class FollowCheckpoint:
     ids: Mapping[str, datetime] = attrs.field(factory=dict[str, datetime])
     count: int = 0
     explained: int | None = None
+    kept: timedelta | None = None
 
     @property
     def unexplained(self) -> int:
@@ -137,11 +114,15 @@ class FollowCheckpoint:
         if explained is not None:
             explained += len(new.keys() - self.ids.keys())
         grown = attrs.evolve(
-            self, newest=newest, ids={**self.ids, **new}, explained=explained
+            self,
+            newest=newest,
+            ids={**self.ids, **new},
+            explained=explained,
+            kept=None,
         )
         if len(grown.ids) <= MAX_IDS:
             return grown
-        return grown.without_older(_floor_of_most(MAX_IDS, grown.ids.values()))
+        return grown.without_older(floor_of_most(MAX_IDS, grown.ids.values()))
 
     def trimmed(
         self,
@@ -161,16 +142,16 @@ class FollowCheckpoint:
                 suffice.
             seen: The front when that read began: an event that is committed from then
                 on may be late by so much against it.
-            now: What time it is by the server's clock, None where that is unknown.
+            now: The time by the server's clock, None where that is unknown.
         """
-        front = _earlier(self.front(deep, now=now), seen)
+        front = earlier(self.front(deep, now=now), seen)
         if front is None or self._may_all_be_ahead(now):
             return self
         floor = before(front, deep)
         keys = [key for key in self.ids.values() if floor is None or key >= floor]
         if len(keys) > MAX_DEEP_IDS:
-            most = _floor_of_most(MAX_DEEP_IDS, keys)
-            front = _earlier(self._near_front(overlap, now), seen)
+            most = floor_of_most(MAX_DEEP_IDS, keys)
+            front = earlier(self._near_front(overlap, now), seen)
             near = None if front is None else before(front, overlap)
             floor = later(floor, most if near is None else min(most, near))
         return self if floor is None else self.without_older(floor)
@@ -183,7 +164,7 @@ class FollowCheckpoint:
 
     def front(self, span: timedelta, *, now: datetime | None = None) -> datetime | None:
         """Return where events come, as `front_of` does; None where none was seen."""
-        return self._front(span, now, _WITNESSES)
+        return self._front(span, now, WITNESSES)
 
     def _near_front(self, span: timedelta, now: datetime | None) -> datetime | None:
         return self._front(span, now, _NEAR_WITNESSES)
@@ -209,7 +190,7 @@ class FollowCheckpoint:
 
         Args:
             overlap: How far before the front it reads.
-            now: What time it is by the server's clock, None where that is unknown.
+            now: The time by the server's clock, None where that is unknown.
         """
         front = self._near_front(overlap, now)
         if front is None:
@@ -248,21 +229,15 @@ class FollowCheckpoint:
                 f"{len(self.ids)} events share one created_at; a checkpoint holds"
                 f" {MAX_IDS}"
             )
-        newest = self.newest
-        ages: dict[str, int] = {}
-        if newest is not None:
-            ages = {id_: (newest - key) // _TICK for id_, key in self.ids.items()}
-        text = _Text(
-            v=_VERSION,
-            kind=_KIND,
+        return CheckpointText.of(
             scope=self.scope,
-            wm=_in_utc(newest),
-            floor=_in_utc(self.floor),
-            ids=ages,
-            n=self.count,
+            newest=self.newest,
+            floor=self.floor,
+            ids=self.ids,
+            count=self.count,
             explained=self.explained,
-        )
-        return msgspec.json.encode(text).decode()
+            kept=self.kept,
+        ).dumps()
 
     @classmethod
     def loads(cls, text: str | bytes) -> Self:
@@ -273,44 +248,18 @@ class FollowCheckpoint:
                 a follower, or of a version that this library does not know.
             TypeError: ``text`` is neither str nor bytes.
         """
-        if not isinstance(text, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"a checkpoint is text, not {type(text).__name__}")
-        if len(text) > _MAX_TEXT:
-            raise CheckpointError(f"a checkpoint has at most {_MAX_TEXT} characters")
-        try:
-            head = msgspec.json.decode(text, type=_Head)
-            if head.kind != _KIND:
-                raise CheckpointError("not a checkpoint of a follower")
-            if head.v == _BEFORE_RELEASE:
-                raise CheckpointError(
-                    "the checkpoint was written before version 0.1.0 of this library,"
-                    " which can't go on from it: begin afresh"
-                )
-            if head.v != _VERSION:
-                raise CheckpointError(f"a checkpoint of version {head.v} is unknown")
-            return cls._from_text(msgspec.json.decode(text, type=_Text))
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise CheckpointError(f"not a checkpoint: {error}") from None
-        except OverflowError:
-            raise CheckpointError("not a checkpoint: an age is too large") from None
-
-    @classmethod
-    def _from_text(cls, read: "_Text") -> Self:
-        if len(read.ids) > MAX_IDS or min(read.n, read.explained or 0) < 0:
+        read = CheckpointText.loads(text)
+        least = min(read.n, read.explained or 0, read.kept or 0)
+        if len(read.ids) > MAX_IDS or least < 0:
             raise CheckpointError("not a checkpoint: a number is out of bounds")
-        newest = read.wm
-        if newest is None and read.ids:
-            raise CheckpointError("not a checkpoint: ids without a watermark")
-        ids: dict[str, datetime] = {}
-        if newest is not None:
-            ids = {id_: newest - age * _TICK for id_, age in read.ids.items()}
         return cls(
             scope=read.scope,
-            newest=newest,
+            newest=read.wm,
             floor=read.floor,
-            ids=ids,
+            ids=read.dates,
             count=read.n,
             explained=read.explained,
+            kept=read.kept_for,
         )
 
     def digest(
@@ -320,20 +269,24 @@ class FollowCheckpoint:
         *,
         truncated: bool,
         until: datetime | None = None,
+        absence: Absence = UNKNOWN_ABSENCE,
     ) -> "Batch":
         """Return what rows add to what is known, as a batch.
 
         Args:
-            identity_id: Whose log it is.
-            rows: Those from ``floor`` on, or from a later place, in any order.
+            identity_id: The identity.
+            rows: The rows from ``floor`` on, or from a later place, in any order.
             truncated: Whether the log held nothing older than that place.
             until: Events after this, and after all that was handed out, are
                 left for later; None leaves none.
+            absence: The time since the log was read before.
         """
         found = self.new_among(rows)
         if until is not None:
             found = self.settled(found, until)
-        return self.batch(identity_id, found, rows, truncated=truncated)
+        return self.batch(
+            identity_id, found, rows, truncated=truncated, absence=absence
+        )
 
     def settled(self, found: Sequence[AuditEvent], until: datetime) -> list[AuditEvent]:
         """Return the new events that need not be held back.
@@ -353,86 +306,52 @@ class FollowCheckpoint:
         rows: Sequence[AuditEvent],
         *,
         truncated: bool,
+        absence: Absence = UNKNOWN_ABSENCE,
     ) -> "Batch":
         """Return new events as a batch.
 
         Args:
-            identity_id: Whose log it is.
-            found: Those that are handed out, oldest first.
-            rows: Those that were read to find them, in any order.
+            identity_id: The identity.
+            found: The events that are handed out, oldest first.
+            rows: The rows that were read to find them, in any order.
             truncated: Whether the log held nothing older than these.
+            absence: The time since the log was read before.
         """
         late = frozenset[str]()
         newest = self.newest
         if newest is not None and found and found[0].created_at < newest:
             late = frozenset(event.id for event in found if event.created_at < newest)
         gap: Gap | None = None
-        base = self
-        if truncated and self._is_overtaken(rows):
-            if found:  # or it is said with those that are held back
-                gap = Gap(older_than=min(map(_key_of, rows)))
-            elif not rows and self.ids:
-                gap = Gap(older_than=None)
-                base = attrs.evolve(self, ids={})  # or it would be said again
+        checkpoint = self.after(found)
+        if truncated:
+            remains = self.remains(absence)
+            remains.see(rows)
+            if found or remains.is_empty:  # or it is said with those that are held back
+                gap = remains.gap
+            if remains.is_empty:
+                checkpoint = checkpoint.emptied(remains)
         return Batch(
             identity_id=identity_id,
             events=tuple(found),
-            checkpoint=base.after(found),
+            checkpoint=checkpoint,
             gap=gap,
             late=late,
         )
 
-    def _is_overtaken(self, rows: Sequence[AuditEvent]) -> bool:
-        """Tell whether retention may have deleted what was not seen.
-
-        It deletes the oldest. So it has not, where the oldest row left is known.
-        Where it is not, and older rows that were known are gone, any known row
-        that is left may be one that was dated ahead of time.
+    def remains(self, absence: Absence) -> Remains:
+        """Return what looks at the rows that a read finds left of the known ones.
 
         Args:
-            rows: All that the log holds, as far as they were read.
+            absence: The time for which nobody looked at the log.
         """
-        if self.newest is None:
-            return False
-        if not any(row.id in self.ids for row in rows):
-            return True
-        oldest = min(map(_key_of, rows))
-        if any(row.id in self.ids for row in rows if row.created_at == oldest):
-            return False
-        return min(self.ids.values()) < oldest
+        return Remains(self.ids, newest=self.newest, kept=self.kept, absence=absence)
 
+    def emptied(self, remains: Remains) -> "FollowCheckpoint":
+        """Return the checkpoint once the log was found empty.
 
-SavedCheckpoint: TypeAlias = FollowCheckpoint | str | None
-
-
-class CheckpointSource(Protocol):
-    """What has checkpoints to begin from, such as a `CheckpointStore`."""
-
-    async def load(self) -> Mapping[str, FollowCheckpoint]:
-        """Return the checkpoint of each identity that has one."""
-        ...
-
-
-@runtime_checkable
-class FirstRunSource(CheckpointSource, Protocol):
-    """A `CheckpointSource` that also remembers the first run.
-
-    On the first run ``start`` decides where identities begin; one that appears later
-    begins at its beginning. So what must be known is which identities were there on
-    the first run and have no checkpoint yet, since it may have ended before they had.
-    """
-
-    async def load_first_run(self) -> frozenset[str] | None:
-        """Return the identities of the first run that have no checkpoint.
-
-        Returns:
-            None while the first run goes on: it has not listed them all.
+        A gap is then said once, and once with what comes next.
         """
-        ...
-
-    async def save_first_run(self, identity_ids: Iterable[str]) -> None:
-        """Save that these were there on the first run, and no others."""
-        ...
+        return attrs.evolve(self, kept=remains.kept or timedelta())
 
 
 @attrs.frozen(kw_only=True)
@@ -440,7 +359,7 @@ class Batch:
     """New events of one identity.
 
     Attributes:
-        identity_id: Whose log it is.
+        identity_id: The identity.
         events: The new events, oldest first.
         checkpoint: Covers exactly what was handed out of this log, up to and
             including this batch. Saved in one transaction with the events, each
@@ -467,122 +386,7 @@ class Batch:
     report: ReadReport | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
-class FollowOutcome:
-    """How an identity ended that was followed with ``until_caught_up``.
-
-    Attributes:
-        identity_id: Whose log it is.
-        report: What the reads of its last poll can prove, None where it failed before.
-        error: Why it failed, None where it was polled to its end.
-        checkpoint: What was handed out of it, None where nothing is known of it.
-    """
-
-    identity_id: str
-    report: ReadReport | None = None
-    error: CanopyError | None = None
-    checkpoint: FollowCheckpoint | None = attrs.field(default=None, repr=False)
-
-
-class _Head(msgspec.Struct):
-    v: int
-    kind: str = ""
-
-
-class _Text(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    v: int
-    kind: str
-    scope: str
-    wm: AwareDatetime | None
-    floor: AwareDatetime | None
-    ids: dict[str, int]
-    n: int
-    explained: int | None = None
-
-
 _key_of: Final[Callable[[AuditEvent], datetime]] = attrgetter("created_at")
 
 
-def front_of(
-    seen: Sequence[datetime],
-    span: timedelta,
-    *,
-    now: datetime | None = None,
-    witnesses: int = _WITNESSES,
-) -> datetime:
-    """Return where events come, given the dates of some that were seen.
-
-    It is told by those that were seen last: the newest of their dates that is no more
-    than ``span`` after the oldest one, so that a look back by ``span`` sees all of
-    them. Dates further ahead tell nothing. So events that are dated ahead by more than
-    ``span`` move it only where many of them were seen in a row, and none other; and
-    where the server tells the time, no number of them does.
-
-    Args:
-        seen: At least one date, in the order in which they were seen; those of a page
-            oldest first.
-        span: How far is looked back.
-        now: What time it is by the server's clock, None where that is unknown.
-        witnesses: How many of them tell it; more where these may all be ahead.
-    """
-    told = not_ahead(seen, now) or seen
-    recent = told[-witnesses:]
-    if now is None:
-        more = told[-_IN_DOUBT * witnesses :]
-        recent = more if _has_step(more, span) else recent
-    oldest = min(recent)
-    return max(date for date in recent if date - oldest <= span)
-
-
-def _has_step(dates: Iterable[datetime], span: timedelta) -> bool:
-    """Tell whether some dates are further than this from all that are older."""
-    return any(later - date > span for date, later in pairwise(sorted(dates)))
-
-
-def not_ahead(dates: Iterable[datetime], now: datetime | None) -> list[datetime]:
-    """Return the dates that are not ahead of time, in the order given.
-
-    Args:
-        dates: In any order.
-        now: What time it is by the server's clock; None lets all of them pass.
-    """
-    if now is None:
-        return list(dates)
-    latest = now + _CLOCK_TOLERANCE
-    return [date for date in dates if date <= latest]
-
-
-def before(instant: datetime, span: timedelta) -> datetime | None:
-    """Return the instant so long before another, None where there is none."""
-    try:
-        return instant - span
-    except OverflowError:  # there is nothing before it
-        return None
-
-
-def later(one: datetime | None, other: datetime | None) -> datetime | None:
-    """Return the later of two instants; None is before all of them."""
-    if one is None or other is None:
-        return one or other
-    return max(one, other)
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    if one is None or other is None:
-        return one or other
-    return min(one, other)
-
-
-def _floor_of_most(most: int, keys: Iterable[datetime]) -> datetime:
-    """Return the earliest key from which on no more than so many are held."""
-    newest_first = sorted(keys, reverse=True)
-    cut = newest_first[most]
-    kept = [key for key in newest_first[:most] if key > cut]
-    return kept[-1] if kept else cut
-
-
-def _in_utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else in_utc(instant)
-
-
-publish("canopy_async", Batch, FollowCheckpoint, FollowOutcome, Gap)
+publish("canopy_async", Batch, FollowCheckpoint)

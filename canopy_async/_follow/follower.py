@@ -7,22 +7,19 @@ processed: a slow reader slows the polls instead of piling up events.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import Any, Final, Self, cast
-
-import attrs
+from typing import Any, Final, cast
 
 from canopy_async._account.account_log import AccountLog
-from canopy_async._api.identity_ids import ListedId, check_listed_id
 from canopy_async._follow.beginning import Beginnings
 from canopy_async._follow.discovery import IdentitySource
-from canopy_async._follow.follow_checkpoint import (
-    Batch,
-    FollowCheckpoint,
-    FollowOutcome,
-)
+from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
+from canopy_async._follow.follow_outcome import FollowOutcome
+from canopy_async._follow.followed import Followed
+from canopy_async._follow.handover import Handover
+from canopy_async._follow.listing import Listing
 from canopy_async._follow.options import FollowOptions, Start, check_start
-from canopy_async._follow.poll import clock
+from canopy_async._follow.outage_notice import OutageNotice, is_news, kind_of
+from canopy_async._follow.poll_inputs import clock
 from canopy_async._follow.poller import Poller
 from canopy_async._follow.schedule import Schedule
 from canopy_async._read.audit_log import AuditLog
@@ -31,6 +28,7 @@ from canopy_async._util.arguments import check_callback
 from canopy_async._util.frames import forget_frames
 from canopy_async._util.mailbox import Mailbox
 from canopy_async._util.public import publish
+from canopy_async._util.single_pass import SinglePass
 from canopy_async._util.tasks import cancel_and_wait
 from canopy_async.errors import (
     ApiError,
@@ -50,39 +48,8 @@ READY_BYTES: Final = 16 * 1024 * 1024
 
 _log = logging.getLogger("canopy_async")
 
-_LISTING_SHARE: Final = 10
-"""Listing identities takes no more than the tenth part of the time."""
 
-_OPEN_PER_TURN: Final = 2
-"""Identities that are begun at a time at most, for each that may be polled, where
-following ends: so that the next is there when one is done."""
-
-
-@attrs.define(eq=False)
-class _Handover:
-    """A batch on its way to the reader.
-
-    Attributes:
-        poller: Where it comes from.
-        batch: The batch.
-        before: What was handed out of the log before.
-        handed: Events of it that were handed out.
-    """
-
-    poller: Poller
-    batch: Batch
-    before: FollowCheckpoint
-    handed: int = 0
-
-    @property
-    def checkpoint(self) -> FollowCheckpoint:
-        """What was handed out of the log so far."""
-        if self.handed == len(self.batch.events):
-            return self.batch.checkpoint
-        return self.before.after(self.batch.events[: self.handed])
-
-
-class Follower:
+class Follower(SinglePass):
     """New events, each once, as long as it is read.
 
     Read it with ``async for``, which yields a `Batch` at a time; `events` is
@@ -114,10 +81,6 @@ class Follower:
 
     Attributes:
         failures: The error of each identity whose last poll failed.
-        listing_failure: Why the identities could not be listed the last time, None
-            where they could. It is tried again.
-        outage: The error that keeps every identity from being read, None where there
-            is none. ``failures`` has it as well, of those that were polled since.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -136,11 +99,9 @@ class Follower:
         checkpoints: Any,
         on_end: Callable[[FollowOutcome], None] | None = None,
     ) -> None:
+        super().__init__("a follower")
         self.failures: Final[dict[str, CanopyError]] = {}
-        self.listing_failure: CanopyError | None = None
-        self.outage: CanopyError | None = None
-        self._outage_began = 0.0
-        self._identities: Final = IdentitySource(identities)
+        source = IdentitySource(identities)
         self._beginnings: Final = Beginnings(checkpoints, options.start)
         self._log_of: Final = log_of
         self._transport: Final = transport
@@ -149,48 +110,70 @@ class Follower:
         if on_end is not None:
             check_callback("on_end", on_end)
         self._on_end: Final = on_end
-        self._waiting: Final[dict[str, Start | None]] = {}
-        self._pollers: Final[dict[str, Poller]] = {}
-        self._removed: Final[set[str]] = set()
-        self._finished: Final[dict[str, FollowCheckpoint | None]] = {}
+        self._followed: Final = Followed()
+        self._outage: Final = OutageNotice(clock)
+        self._listing: Final = Listing(
+            source,
+            self._followed,
+            self._beginnings,
+            transport=transport,
+            options=options,
+            outage=self._outage,
+            begin=self._begin,
+            refused=self._refused_id,
+        )
         self._schedule: Final = Schedule(
             self._poll,
             width=options.width,
             beat=self._check_session,
             interrupted=self._interrupted,
         )
-        self._listing: asyncio.Task[None] | None = None
-        self._room: Final = asyncio.Event()
+        self._listing_task: asyncio.Task[None] | None = None
         self._turn: Final = asyncio.Lock()
-        self._mailbox: Final = Mailbox[_Handover]("this follower", self._has_ended)
+        self._mailbox: Final = Mailbox[Handover]("this follower", self._has_ended)
         self._hands_out_batches = True
-        self._iterated = False
         self._started = False
-        for identity_id in self._identities.named:
+        for identity_id in source.named:
             self.add(identity_id)
+
+    @property
+    def listing_failure(self) -> CanopyError | None:
+        """Why the identities could not be listed the last time, None where they could.
+
+        It is tried again.
+        """
+        return self._listing.failure
+
+    @property
+    def outage(self) -> CanopyError | None:
+        """The error that keeps every identity from being read, None without one.
+
+        `failures` has it as well, of those identities that were polled since.
+        """
+        return self._outage.error
 
     @property
     def identity_ids(self) -> tuple[str, ...]:
         """The identities that are followed, but for those polled to their end."""
-        return (*self._pollers, *self._waiting)
+        return self._followed.ids
 
     @property
     def checkpoints(self) -> dict[str, FollowCheckpoint]:
-        """What was handed out of each log, to the event.
+        """The checkpoint of each log, exact to the event.
 
         With ``until_caught_up``, a log that was polled to its end is left out where
         this is read in batches: its last batch has its checkpoint.
         """
         known = {
             identity_id: checkpoint
-            for identity_id, checkpoint in self._finished.items()
+            for identity_id, checkpoint in self._followed.finished.items()
             if checkpoint is not None
         }
-        for identity_id, poller in self._pollers.items():
+        for identity_id, poller in self._followed.pollers.items():
             if poller.checkpoint is not None:
                 known[identity_id] = poller.checkpoint
         current = self._mailbox.current
-        if current is not None and self._follows(current.poller):
+        if current is not None and self._followed.has(current.poller):
             known[current.batch.identity_id] = current.checkpoint
         return known
 
@@ -212,49 +195,33 @@ class Follower:
         scope = self._log_of(identity_id).scope
         if start is not None:
             check_start(start)
-        if self._has(identity_id):
+        if identity_id in self._followed:
             return
-        self._removed.discard(identity_id)
+        self._followed.removed.discard(identity_id)
         if not self._started:
             self._beginnings.checkpoint_of(identity_id, scope)  # which may refuse
-            self._waiting[identity_id] = start
+            self._followed.waiting[identity_id] = start
             return
         self._begin(identity_id, start or self._options.start)
 
     def remove(self, identity_id: str) -> None:
-        """Follow an identity no longer; what was not handed out of it is not.
+        """Follow an identity no longer; its events that wait are not handed out.
 
         Added again, it goes on where it was left.
         """
         place = self.checkpoints.get(identity_id)
-        self._removed.add(identity_id)
-        self._waiting.pop(identity_id, None)
-        poller = self._pollers.pop(identity_id, None)
+        poller = self._followed.remove(identity_id)
         self.failures.pop(identity_id, None)
         if poller is None:
             return
         self._schedule.drop(poller)
         self._beginnings.keep(identity_id, place)
         self._mailbox.drop(lambda handover: handover.poller is poller)
-        self._room.set()
         self._mailbox.wake()
 
     def __repr__(self) -> str:
         """Show how many identities are followed by now, in one short line."""
-        return f"<Follower of {len(self._pollers)} identities so far>"
-
-    async def __aenter__(self) -> Self:
-        """Return the follower itself; nothing is sent before it is iterated."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the polls that are still running."""
-        await self.aclose()
+        return f"<Follower of {len(self._followed.pollers)} identities so far>"
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         """Yield batches as they come.
@@ -268,12 +235,8 @@ class Follower:
                 identities, or they can't be listed.
             SessionClosedError: While iterating: the session was closed.
         """
-        self._begin_iterating()
+        self._begin_pass()
         return self._batches()
-
-    def __iter__(self) -> Any:
-        """Refuse: this is read with ``async for``."""
-        raise TypeError("a Follower is read with 'async for'")
 
     def events(self) -> AsyncIterator[AuditEvent]:
         """Yield events as they come, without the batches around them.
@@ -288,7 +251,7 @@ class Follower:
             >>> async for event in canopy.follow("idn_1").events():
             ...     print(event.created_at, event.action)
         """
-        self._begin_iterating()
+        self._begin_pass()
         self._hands_out_batches = False
         return self._events()
 
@@ -296,16 +259,11 @@ class Follower:
         """Cancel the polls that are still running, and await them."""
         self._transport.check_loop()
         self._mailbox.close()
-        listing = () if self._listing is None else (self._listing,)
+        listing = () if self._listing_task is None else (self._listing_task,)
         try:
             await cancel_and_wait(listing)
         finally:
             await self._schedule.aclose()
-
-    def _begin_iterating(self) -> None:
-        if self._iterated:
-            raise RuntimeError("a follower is one pass, and this one was iterated")
-        self._iterated = True
 
     async def _batches(self) -> AsyncIterator[Batch]:
         try:
@@ -319,17 +277,14 @@ class Follower:
         try:
             while (handover := await self._next()) is not None:
                 for event in handover.batch.events:
-                    if not self._follows(handover.poller):
+                    if not self._followed.has(handover.poller):
                         break  # it was removed, or is read anew
                     handover.handed += 1
                     yield event
         finally:
             await self.aclose()
 
-    def _follows(self, poller: Poller) -> bool:
-        return self._pollers.get(poller.identity_id) is poller
-
-    async def _next(self) -> _Handover | None:
+    async def _next(self) -> Handover | None:
         """Wait for a batch, and make it the current one."""
         self._transport.check_loop()
         self._finish_current()
@@ -341,12 +296,13 @@ class Follower:
 
     def _has_ended(self) -> bool:
         """Whether every identity was polled to its end, where following ends."""
-        is_listed = self._listing is None or self._listing.done()
-        has_ended = is_listed and not self._pollers and not self._waiting
+        task = self._listing_task
+        is_listed = task is None or task.done()
+        has_ended = is_listed and self._followed.is_empty
         return self._options.until_caught_up and has_ended
 
     def _finish_current(self) -> None:
-        """Let the identity go on whose batch was processed."""
+        """Let the identity whose batch was processed be polled again."""
         current = self._mailbox.current
         if current is not None:
             current.poller.checkpoint = current.batch.checkpoint
@@ -358,98 +314,8 @@ class Follower:
         self._transport.check_open()
         await self._beginnings.load()
         self._started = True
-        self._listing = asyncio.create_task(self._list())
-        self._listing.add_done_callback(self._listed)
-
-    async def _list(self) -> None:
-        """Begin with each identity; then look for new ones now and then."""
-        begun: dict[str, None] = {}
-        while self._waiting:
-            identity_id = next(iter(self._waiting))
-            begun[identity_id] = None
-            await self._wait_for_room()
-            self._begin_waiting(identity_id)
-        if not self._identities.changes:
-            await self._list_rest(begun)
-            await self._beginnings.listed(begun)
-            return
-        failures = 0
-        while True:
-            began = clock()
-            try:
-                await self._list_rest(begun)
-                await self._beginnings.listed(begun)
-            except (UnauthorizedError, SessionClosedError):
-                raise
-            except CanopyError as error:
-                if self._options.until_caught_up:
-                    raise
-                failures += 1
-                wait = self._listing_failed(error, failures)
-            else:
-                if self.listing_failure is not None:
-                    self._end_outage(began)
-                self.listing_failure, failures = None, 0
-                if self._options.until_caught_up:
-                    return
-                begun.clear()
-                took = clock() - began
-                wait = max(self._options.discover_every, _LISTING_SHARE * took)
-            await asyncio.sleep(wait)
-
-    async def _list_rest(self, begun: dict[str, None]) -> None:
-        """Begin with the identities of the source that were not begun yet."""
-        ids = self._identities.each()
-        try:
-            while True:
-                found = await self._transport.until_closed(anext(ids, None))
-                if found is None:
-                    return
-                if isinstance(found, ListedId) and not self._may_be_asked_for(found):
-                    continue
-                found = str(found)
-                begun[found] = None
-                if self._has(found) or found in self._removed:
-                    continue
-                await self._wait_for_room()
-                if not self._has(found):
-                    self._begin(found, None)
-        finally:
-            await ids.aclose()
-
-    def _may_be_asked_for(self, listed: ListedId) -> bool:
-        """Tell whether an id that the server lists can be one; keep why it can't."""
-        identity_id = str(listed)
-        try:
-            check_listed_id(identity_id)
-        except ProtocolError as error:
-            is_new = identity_id not in self.failures
-            forget_frames(error)
-            self.failures[identity_id] = error
-            if is_new:
-                _log.warning(
-                    "an identity is not followed",
-                    extra={"identity_id": identity_id},
-                )
-            return False
-        return True
-
-    def _listing_failed(self, error: CanopyError, failures: int) -> float:
-        """Remember why identities could not be listed; return how long to wait."""
-        pace = self._options.pace
-        wait = min(pace.after_failures(failures), self._options.discover_every)
-        is_new = _is_news(self.listing_failure)
-        forget_frames(error)
-        self.listing_failure = error
-        if error.concerns_all:
-            self._begin_outage(error)
-        elif is_new:
-            _log.warning(
-                "identities could not be listed, the next time is in %.1f s: %s",
-                wait,
-                _kind_of(error),
-            )
-        return pace.spread(wait)
+        self._listing_task = asyncio.create_task(self._listing.run())
+        self._listing_task.add_done_callback(self._listed)
 
     def _listed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -458,27 +324,8 @@ class Follower:
             self._stop(SessionClosedError("a listing was cancelled from outside"))
         self._mailbox.wake()
 
-    async def _wait_for_room(self) -> None:
-        """Wait until one more may be begun, where following ends."""
-        most = _OPEN_PER_TURN * self._options.width
-        while self._options.until_caught_up and len(self._pollers) >= most:
-            self._room.clear()
-            await self._room.wait()
-
-    def _has(self, identity_id: str) -> bool:
-        """Whether an identity is followed, or was until it was caught up."""
-        return (
-            identity_id in self._pollers
-            or identity_id in self._waiting
-            or identity_id in self._finished
-        )
-
-    def _begin_waiting(self, identity_id: str) -> None:
-        if identity_id in self._waiting:
-            self._begin(identity_id, self._waiting.pop(identity_id))
-
     def _begin(self, identity_id: str, start: Start | None) -> None:
-        """Let an identity have its turns from now on."""
+        """Poll an identity from now on."""
         log = self._log_of(identity_id)
         poller = self._new_poller(
             identity_id=identity_id,
@@ -493,8 +340,17 @@ class Follower:
             tells_ends=self._options.until_caught_up,
             checkpoint=self._beginnings.checkpoint_of(identity_id, log.scope),
         )
-        self._pollers[identity_id] = poller
+        self._followed.pollers[identity_id] = poller
         self._schedule.add(poller)
+
+    def _refused_id(self, identity_id: str, error: ProtocolError) -> None:
+        """Keep why an id that the server lists can't be one; log it once."""
+        is_new = identity_id not in self.failures
+        self.failures[identity_id] = error
+        if is_new:
+            _log.warning(
+                "an identity is not followed", extra={"identity_id": identity_id}
+            )
 
     def _new_poller(self, **options: Any) -> Poller:
         return Poller(**options)
@@ -516,12 +372,12 @@ class Follower:
             return None
         except CanopyError as error:
             if _is_answer(error):
-                self._end_outage(began)
+                self._outage.end(began)
             return self._failed(poller, error)
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._stop(error)
             return None
-        self._end_outage(began)
+        self._outage.end(began)
         self.failures.pop(poller.identity_id, None)
         if not self._options.until_caught_up:
             return poller.succeeded()
@@ -531,14 +387,12 @@ class Follower:
         return None
 
     def _finish(self, poller: Poller, error: CanopyError | None = None) -> None:
-        """Let go of an identity that was polled to its end, or failed."""
-        if not self._follows(poller):
+        """Stop polling an identity that was polled to its end, or failed."""
+        if not self._followed.has(poller):
             return
         identity_id = poller.identity_id
-        del self._pollers[identity_id]
         kept = None if self._hands_out_batches else poller.checkpoint
-        self._finished[identity_id] = kept
-        self._room.set()
+        self._followed.finish(identity_id, kept)
         self._mailbox.wake()
         if self._on_end is None:
             return
@@ -556,7 +410,7 @@ class Follower:
     async def _hand_over(self, poller: Poller, batch: Batch) -> None:
         """Queue a batch, and wait until it was processed."""
         before = poller.checkpoint or FollowCheckpoint(scope=poller.scope)
-        await self._mailbox.put(_Handover(poller, batch, before))
+        await self._mailbox.put(Handover(poller, batch, before))
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
         if self._options.until_caught_up and error.concerns_all:
@@ -564,62 +418,30 @@ class Follower:
             return None
         wait = poller.failed(error)
         forget_frames(error)
-        is_new = _is_news(self.failures.get(poller.identity_id))
-        if self._follows(poller):
+        is_new = is_news(self.failures.get(poller.identity_id))
+        if self._followed.has(poller):
             self.failures[poller.identity_id] = error
         if self._options.until_caught_up:
             self._finish(poller, error)
             return None
         if error.concerns_all:
-            self._begin_outage(error)
+            self._outage.begin(error)
         elif is_new:
             _log.warning(
                 "a poll failed, the next is in %.1f s: %s",
                 wait,
-                _kind_of(error),
+                kind_of(error),
                 extra={"identity_id": poller.identity_id},
             )
         return wait
-
-    def _begin_outage(self, error: CanopyError) -> None:
-        """Say once that no identity can be read, whichever of them has shown it."""
-        is_new, self.outage = self.outage is None, error
-        if is_new:
-            self._outage_began = clock()
-            _log.warning(
-                "no identity can be read for now, which is tried again: %s",
-                _kind_of(error),
-                extra={"outage": "began"},
-            )
-
-    def _end_outage(self, began: float) -> None:
-        """Say that identities can be read again, if the server answered since.
-
-        Args:
-            began: When that began which the server has answered. What began before
-                the outage may have been answered before it, and be told of only now.
-        """
-        if self.outage is None or began < self._outage_began:
-            return
-        self.outage = None
-        _log.warning(
-            "identities can be read again, after %.1f s",
-            clock() - self._outage_began,
-            extra={"outage": "over"},
-        )
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""
         if not self._mailbox.stop(error):
             return
         self._schedule.end()
-        if self._listing is not None:
-            self._listing.cancel()
-
-
-def _is_news(before: CanopyError | None) -> bool:
-    """Whether a failure was not told of yet, given the failure before it."""
-    return before is None or before.concerns_all
+        if self._listing_task is not None:
+            self._listing_task.cancel()
 
 
 def _is_answer(error: CanopyError) -> bool:
@@ -627,12 +449,6 @@ def _is_answer(error: CanopyError) -> bool:
     is_server = isinstance(error, (ApiError, ProtocolError, IncompleteReadError))
     is_broken = isinstance(error, ServerError)
     return is_server and not is_broken and not error.concerns_all
-
-
-def _kind_of(error: CanopyError) -> str:
-    """Name an error without the URL, which has the id and the search term."""
-    status = f" {error.status}" if isinstance(error, ApiError) else ""
-    return f"{type(error).__name__}{status}"
 
 
 publish("canopy_async", Follower)

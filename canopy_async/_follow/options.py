@@ -21,7 +21,7 @@ BEGINNING: Final = "beginning"
 NOW: Final = "now"
 
 Start: TypeAlias = Literal["now", "beginning"] | datetime
-"""Where to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
+"""The place to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
 
 _SLOWER: Final = 1.5
 """After a poll that found nothing, the next interval is so many times as long."""
@@ -52,7 +52,7 @@ class Pace:
 
     def spread(self, interval: float) -> float:
         """Return about ``interval``: many logs must not stay in step."""
-        return interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        return interval * random.uniform(1 - _JITTER, 1 + _JITTER)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,17 +12,19 @@ from typing import Final
 import attrs
 
 from canopy_async._api.requests import MAX_TAKE
+from canopy_async._follow.backlog import MAX_NEWEST_FIRST, Backlog
+from canopy_async._follow.coverage import front_of, not_ahead
 from canopy_async._follow.follow_checkpoint import (
     MAX_DEEP_IDS,
     Batch,
     FollowCheckpoint,
-    front_of,
-    not_ahead,
 )
 from canopy_async._follow.lateness import DeepPollTimer, LatenessOptions, moved
 from canopy_async._follow.options import NOW, Pace, Start
-from canopy_async._follow.poll import MAX_NEWEST_FIRST, Deliver, Poll, PollMemory, clock
+from canopy_async._follow.poll import Poll
 from canopy_async._follow.poll_choice import Choice, choose
+from canopy_async._follow.poll_inputs import Deliver, PollInputs, clock
+from canopy_async._follow.poll_memory import PollMemory
 from canopy_async._follow.tail import Tail, open_tail
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.lanes import Lanes
@@ -57,21 +59,21 @@ class Poller:
     """Polls one log.
 
     Attributes:
-        identity_id: Whose log it is.
+        identity_id: The identity.
         log: The log of the identity.
         scope: The hash of the log.
         start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
             first instant whose events are wanted.
         lateness: How far back the log is read again, and what is held back.
         pace: How often it is polled.
-        lanes: Where the turns of its polls are, None for the session's own round.
+        lanes: The round in which its polls take turns, None for the session's own.
         turn: Is held while the rows of a page wait to be handed out.
         now: Returns what time it is by the server's clock, None where unknown.
         tells_ends: Whether each poll ends with a batch, also where nothing is new.
-        checkpoint: What was handed out, None before the first poll.
+        checkpoint: The latest checkpoint, None before the first poll.
         interval: Seconds until the next poll, but for jitter.
         failures: Polls in a row that failed.
-        report: What the latest poll that was read to its end can prove.
+        report: The report of the latest poll that was read to its end.
     """
 
     identity_id: str
@@ -174,7 +176,9 @@ class Poller:
             batch = await self._newest(MAX_TAKE, pages=None)
         if batch is None:
             raise AssertionError("unreachable")
-        self._memory.deep_polls.ran(began, batch.checkpoint.count)
+        count = batch.checkpoint.count
+        self._memory.deep_polls.ran(began, count)
+        self._memory.note_covered(self.now(), took=clock() - began, count=count)
         await self._hand_out(deliver, batch)
 
     async def _newest(self, take: int, *, pages: int | None) -> Batch | None:
@@ -244,8 +248,6 @@ class Poller:
 
         So they do from where events come; the newest may be dated ahead.
         """
-        if not rows:
-            return False
         dates, now = [row.created_at for row in reversed(rows)], self.now()
         if len(rows) < _MOST_AHEAD and not not_ahead(dates, now):
             return False
@@ -269,33 +271,33 @@ class Poller:
             or size > MAX_ROWS_IN_MEMORY
         )
         return Poll(
-            identity_id=self.identity_id,
-            log=self.log,
-            lanes=self.lanes,
-            lateness=self.lateness,
-            memory=self._memory,
-            deliver=partial(self._hand_out, deliver),
-            turn=self.turn,
-            now=self.now,
-            began=began,
-            known=known,
-            floor=known.floor if is_deep else near,
-            is_deep=is_deep,
-            is_deeper=is_deep and near != known.floor,
-            unexplained=known.unexplained,
+            PollInputs(
+                identity_id=self.identity_id,
+                log=self.log,
+                lanes=self.lanes,
+                lateness=self.lateness,
+                memory=self._memory,
+                deliver=partial(self._hand_out, deliver),
+                turn=self.turn,
+                now=self.now,
+                began=began,
+                known=known,
+                floor=known.floor if is_deep else near,
+                near=near,
+            )
         )
 
     async def _read(self, poll: Poll) -> None:
         """Read a small page, and more only where that was not all."""
         known = poll.known
         if self.checkpoint is None and poll.floor is None:
-            await poll.read_all()
+            await Backlog(poll).read_all()
             return
         there = known.ids_from(poll.floor)
         take = MAX_TAKE if self.checkpoint is None else self._idle_take(known, there)
         healing = self._memory.unproven > 0
         most = None if healing else 2 * MAX_ROWS_IN_MEMORY
-        tail, run = poll.open(take, concurrency=1)
+        tail, run = poll.open("desc", take, concurrency=1)
         async with run:
             rows = list(await run.next_batch() or ())
             count = run.pagination.item_count
@@ -315,7 +317,7 @@ class Poller:
                 choice = Choice.OLDEST_FIRST
         is_again = choice is Choice.READ_AGAIN
         if not (is_again and await poll.reread_newest_first(most=most)):
-            await poll.read_oldest_first()
+            await Backlog(poll).read_oldest_first()
 
     def _is_too_much(self, known: FollowCheckpoint, there: int, count: int) -> bool:
         """Tell whether more has come than is held in memory, by what is counted."""
@@ -345,8 +347,8 @@ class Poller:
             or any(map(poll.known.wants, tail.seen.values()))
         ):
             return False
-        if poll.is_deeper:
-            return self._memory.deep_polls.skip(poll.began, count)
+        if poll.given.is_deeper:
+            return self._memory.deep_polls.skip(poll.given.began, count)
         self._skipped = (self._skipped + 1) % (_SKIPPED_POLLS + 1)
         return self._skipped > 0
 

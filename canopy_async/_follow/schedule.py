@@ -49,7 +49,7 @@ class Schedule(Generic[M]):
         self._ended = False
 
     def add(self, member: M) -> None:
-        """Let a member have its first turn as soon as there is room."""
+        """Add a member; its first turn comes as soon as there is room."""
         if self._ended:
             return
         self._members.add(member)

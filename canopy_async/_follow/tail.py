@@ -34,13 +34,13 @@ class Tail:
         self._floor: Final = floor
         self._keeps: Final = keeps
         self.seen: Final[dict[str, AuditEvent]] = {}
-        """What came from ``floor`` on, when reading newest first."""
+        """The events from ``floor`` on, by id, when reading newest first."""
         self.passed = False
         """Whether the list held something older than ``floor``."""
         self.ended = False
         """Whether a page said that none comes after it, or held nothing."""
         self.oldest_first_row: datetime | None = None
-        """Where the list began, the last time that its first page was read."""
+        """The date of the list's first row when its first page was read last."""
 
     def see(self, page: Page[AuditEvent]) -> None:
         """Look at a page as it passes, before the walk takes it."""
@@ -60,7 +60,7 @@ class Tail:
             self.seen.update((row.id, row) for row in rows)
 
     def suffices(self, error: IncompleteReadError, rows: Sequence[AuditEvent]) -> bool:
-        """Tell whether what was seen is as good as a poll, though it is unproven.
+        """Tell whether the rows that were seen serve as a poll, though unproven.
 
         So it is where ties can't be proven; and where a server counts events that
         it does not send, once the list ended and held no other than those rows.
@@ -87,7 +87,7 @@ def open_tail(
         floor: The earliest instant that is wanted.
         take: Rows per page at most.
         concurrency: Requests in flight at most; None is the session's own limit.
-        lanes: Where its turns are, None for the session's own round.
+        lanes: The round in which it takes its turns, None for the session's own.
     """
     tail = Tail(floor=floor, keeps=order == "desc")
     walk: OverlapChain[AuditEvent] = OverlapChain(

@@ -1,10 +1,11 @@
-"""Arrow: the schema of a table of events, and record batches of it.
+"""Arrow: the schema of a table of events, and record batches with that schema.
 
-Parquet files and tables in memory share it. The package pyarrow is imported when a
-function here is called, and not before.
+Parquet files and tables in memory share this schema. The package pyarrow is imported
+by the first call of a function here, not with this module.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeAlias
@@ -29,26 +30,27 @@ __all__ = [
     "encode",
     "import_arrow",
     "pack",
+    "schema_of_log",
     "schema_of_table",
     "table_of",
 ]
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
-"""The values of each column, by its name."""
+"""The values of each column, by the column's name."""
 
 PACKED_ROWS: Final = 1_024
-"""Rows that are Python objects at most, before they become a piece of Arrow."""
+"""The number of rows kept as Python objects at which they are converted to Arrow."""
 
 BATCH_BYTES: Final = 128 * 1024 * 1024
-"""Bytes of a record batch, about, at which it is done, however few rows it has."""
+"""The approximate size in bytes at which a record batch gets no more pages."""
 
 BATCH_ROWS: Final = 65_536
-"""Rows of a record batch at most, where nobody says otherwise."""
+"""The default for the most rows in a record batch."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 ENUMS: Final = frozenset(("actor_type", "outcome", "category", "severity"))
-"""Columns of few different texts."""
+"""Columns with few distinct texts, stored as dictionaries of Arrow."""
 
 _REQUIRED: Final = frozenset(
     (
@@ -68,7 +70,7 @@ _REQUIRED: Final = frozenset(
 
 @cache
 def import_arrow() -> Any:
-    """Return the module ``pyarrow``.
+    """Import and return the module ``pyarrow``.
 
     Raises:
         ModuleNotFoundError: It is not installed; the message names the extra.
@@ -84,22 +86,22 @@ def import_arrow() -> Any:
 
 
 def check_arrow(rows: int) -> None:
-    """Check before anything is read that batches of so many rows can be made.
+    """Check, before anything is read, that batches of ``rows`` rows can be made.
 
     Raises:
         ModuleNotFoundError: The package pyarrow is not installed.
         TypeError: ``rows`` is not an int.
-        ValueError: ``rows`` is less than a page may have.
+        ValueError: ``rows`` is smaller than the largest page.
     """
     check_integer("rows", rows, minimum=MAX_TAKE)
     import_arrow()
 
 
 def encode(page: EventsOfOne) -> Columns:
-    """Return the events of a page column by column.
+    """Return the events of a page as columns.
 
-    ``metadata`` is JSON text, and so is ``extra``, null where an event has no
-    unknown fields.
+    ``metadata`` becomes JSON text. So does ``extra``, which is null where an event has
+    no unknown fields.
     """
     columns = columns_of([page])
     columns["metadata"] = [_ENCODE(value) for value in columns["metadata"]]
@@ -108,7 +110,7 @@ def encode(page: EventsOfOne) -> Columns:
 
 
 def pack(pages: Sequence[Columns]) -> Any:
-    """Return pages, as `encode` has made them, as one record batch of Arrow."""
+    """Return pages of columns, made by `encode`, as one record batch of Arrow."""
     arrow, schema = import_arrow(), _plain_schema()
     arrays: list[Any] = []
     for field in schema:
@@ -120,42 +122,46 @@ def pack(pages: Sequence[Columns]) -> Any:
 
 
 class BatchBuilder:
-    """Makes record batches of many rows from pages of few.
+    """Builder of large record batches from small pages.
 
-    Few rows at a time are held as Python objects; the others are columns of Arrow.
+    To save memory, at most about `PACKED_ROWS` rows are held as Python objects; the
+    other rows are held as Arrow columns.
 
     Args:
-        rows: The rows of a batch at most.
+        rows: The most rows in a batch.
 
     Attributes:
-        held: The rows that were added and not taken yet.
+        held: The number of rows that were added and not taken yet.
     """
 
     def __init__(self, rows: int) -> None:
         self.held = 0
         self._rows: Final = rows
         self._pages: list[Columns] = []
-        self._loose = 0
+        self._unpacked = 0
         self._packed: list[Any] = []
         self._bytes = 0
 
     def has_room(self, rows: int) -> bool:
-        """Tell whether a page of so many rows belongs to the batch begun."""
+        """Tell whether a page with ``rows`` rows fits into the current batch."""
         if not self.held:
             return True
         return self.held + rows <= self._rows and self._bytes < BATCH_BYTES
 
     def add(self, page: EventsOfOne) -> None:
-        """Take the events of one log."""
+        """Add a page of events of one log to the current batch."""
         count = len(page[1])
         self._pages.append(encode(page))
-        self._loose += count
+        self._unpacked += count
         self.held += count
-        if self._loose >= PACKED_ROWS:
+        if self._unpacked >= PACKED_ROWS:
             self._pack()
 
     def take(self) -> Any:
-        """Return all rows that are held as one record batch; there is at least one."""
+        """Return all held rows as one record batch, and start a new one.
+
+        At least one row must be held.
+        """
         self._pack()
         table = import_arrow().Table.from_batches(self._packed)
         self._packed, self._bytes, self.held = [], 0, 0
@@ -168,20 +174,20 @@ class BatchBuilder:
         piece = pack(self._pages)
         self._packed.append(piece)
         self._bytes += piece.nbytes
-        self._pages, self._loose = [], 0
+        self._pages, self._unpacked = [], 0
 
 
 def table_of(batches: Sequence[Any]) -> Any:
-    """Return record batches as one table, whose enums have one dictionary each."""
+    """Return record batches as one table, with one dictionary for each enum column."""
     table = import_arrow().Table.from_batches(batches, schema=schema_of_table())
     return table.unify_dictionaries()
 
 
 @cache
 def schema_of_table() -> Any:
-    """Return the schema of a table, and of a Parquet file.
+    """Return the schema of a table of events, and of a Parquet file.
 
-    ``created_at`` is a timestamp of microseconds in UTC, and the enums are
+    ``created_at`` is a timestamp in UTC with microseconds. Enum columns are
     dictionaries.
 
     Raises:
@@ -192,18 +198,31 @@ def schema_of_table() -> Any:
 
 
 @cache
+def schema_of_log() -> Any:
+    """Return the schema of a Parquet file of an account's log.
+
+    It is that of `schema_of_table`, but ``identity_id`` may be null.
+    """
+    schema = schema_of_table()
+    place = schema.get_field_index(IDENTITY_ID)
+    return schema.set(place, schema.field(place).with_nullable(True))  # noqa: FBT003 - Arrow's own
+
+
+@cache
 def _plain_schema() -> Any:
-    """Return the schema of a page: that of a table, without dictionaries."""
+    """Return the schema of a table of events with plain text in its enum columns."""
     arrow = import_arrow()
-    return _schema(arrow, enums=arrow.string())
+    required = _REQUIRED - {IDENTITY_ID}
+    return _schema(arrow, enums=arrow.string(), required=required)
 
 
-def _schema(arrow: Any, *, enums: Any) -> Any:
-    """Return the schema of a table.
+def _schema(arrow: Any, *, enums: Any, required: AbstractSet[str] = _REQUIRED) -> Any:
+    """Return the schema of a table of events.
 
     Args:
         arrow: The module ``pyarrow``.
-        enums: The type of columns of few different texts.
+        enums: The Arrow type of the columns in `ENUMS`.
+        required: The columns that have no nulls.
     """
     text, flag = arrow.string(), arrow.bool_()
     types = {
@@ -213,7 +232,7 @@ def _schema(arrow: Any, *, enums: Any) -> Any:
     } | dict.fromkeys(ENUMS, enums)
     return arrow.schema(
         [
-            arrow.field(name, types.get(name, text), nullable=name not in _REQUIRED)
+            arrow.field(name, types.get(name, text), nullable=name not in required)
             for name in COLUMNS
         ]
     )

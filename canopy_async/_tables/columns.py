@@ -1,4 +1,4 @@
-"""The columns of an event in a table: of an exported file, and of one in memory."""
+"""The columns of a table of events, in an exported file or in memory."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -18,14 +18,16 @@ __all__ = [
     "fields_of",
 ]
 
-EventsOfOne: TypeAlias = tuple[str, Sequence[AuditEvent]]
-"""Events of one log, after the id of its identity; an `IdentityBatch` is one."""
+EventsOfOne: TypeAlias = tuple[str | None, Sequence[AuditEvent]]
+"""The id of an identity, and events of its log. An `IdentityBatch` is one.
+
+The id is None for the log of a whole account, which belongs to no identity."""
 
 IDENTITY_ID: Final = "identity_id"
-"""The first column: whose log a row was read from."""
+"""The first column: the identity whose log the row was read from."""
 
 EXTRA: Final = "extra"
-"""The last column: fields that this version does not know."""
+"""The last column: the fields that this version of the library does not know."""
 
 FIELDS: Final = tuple(
     field.name for field in attrs.fields(AuditEvent) if field.name != EXTRA
@@ -37,11 +39,11 @@ fields_of: Final = attrgetter(*FIELDS)
 
 
 def columns_of(batches: Sequence[EventsOfOne]) -> dict[str, Sequence[Any]]:
-    """Return the rows of batches column by column, in the order of `COLUMNS`."""
+    """Return the events of batches as columns, in the order of `COLUMNS`."""
     rows = [event for _, events in batches for event in events]
-    # Written out: by names that are looked up, it takes twice as long.
+    # Each field is written out, as looking fields up by name takes twice as long.
     return {
-        IDENTITY_ID: [whose for whose, events in batches for _ in events],
+        IDENTITY_ID: [identity for identity, events in batches for _ in events],
         "id": [event.id for event in rows],
         "account_id": [event.account_id for event in rows],
         "application_id": [event.application_id for event in rows],

@@ -1,4 +1,4 @@
-"""Errors of aiohttp where no whole answer came: in words, without secrets."""
+"""aiohttp's errors in words without secrets, and whether each would come again."""
 
 import re
 import ssl
@@ -21,7 +21,7 @@ _WORDS: Final[dict[type[Exception], str]] = {
 
 
 def what_failed(error: Exception) -> str:
-    """Say it in one line, without quoting what the server sent: that may be rows."""
+    """Say what failed, in one line that quotes nothing of an answer: it may be rows."""
     reason = type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"{reason}: the certificate of {error.host} {_distrust(error)}"
@@ -39,8 +39,8 @@ def what_failed(error: Exception) -> str:
 def would_repeat(error: Exception) -> bool:
     """Tell whether another attempt would fail as this one did.
 
-    So would one that raises what is no fault of the network: that is from what a
-    caller has put into the aiohttp session that was given, a middleware say.
+    An error that is not one of the network comes from code of the caller in the aiohttp
+    session that was given, such as a middleware, and would come again.
     """
     if not isinstance(error, (aiohttp.ClientError, OSError, zlib.error)):
         return True
@@ -52,7 +52,7 @@ def would_repeat(error: Exception) -> bool:
 
 
 def _limit_of_headers(error: Exception) -> str | None:
-    """Return the bytes that a header may have, where it is an error to have more."""
+    """Return how many bytes a header may have, None if that is not what failed."""
     if not isinstance(error, aiohttp.ClientResponseError):
         return None
     found = _LONG_LINE.match(error.message)

@@ -1,4 +1,4 @@
-"""The body of an answer: read whole, decompressed, and never too much of it."""
+"""The body of an answer: read whole, decompressed, and up to a limit of its size."""
 
 import zlib
 from http import HTTPStatus
@@ -13,10 +13,10 @@ from canopy_async._util.tasks import in_steps
 __all__ = ["MAX_BODY", "BodyTooLargeError", "read_body"]
 
 MAX_BODY: Final = 32 * 1024 * 1024
-"""The largest body that is read, in bytes, packed or not."""
+"""The largest body that is read, in bytes, compressed or not."""
 
 _MAX_ERROR: Final = 64 * 1024
-"""The largest body of an error that is read, in bytes, packed or not."""
+"""The largest body of an error that is read, in bytes, compressed or not."""
 
 
 class BodyTooLargeError(Exception):
@@ -26,19 +26,19 @@ class BodyTooLargeError(Exception):
 async def read_body(response: aiohttp.ClientResponse, *, decoded: bool) -> bytes:
     """Return the whole body, decompressed.
 
-    An answer that is an error is one whatever its body is: that is empty where
-    it can't be read.
+    The body of an error, an answer other than a 200, adds nothing that is needed: if it
+    can't be read, it counts as empty.
 
     Args:
-        response: The answer, of which nothing was read.
-        decoded: Whether aiohttp decompresses it.
+        response: The answer, of whose body nothing was read yet.
+        decoded: Whether aiohttp decompresses the body.
 
     Raises:
-        BodyTooLargeError: It is that of a 200, and over `MAX_BODY`; or it is within,
-            and would hold the event loop for too long when it is decoded.
-        aiohttp.ClientError: It is that of a 200, and incomplete; where the
-            connection broke, this may be an OSError.
-        zlib.error: It is that of a 200, and can't be decompressed.
+        BodyTooLargeError: The body of a 200 is over `MAX_BODY`, or would block the
+            event loop for too long when it is decoded.
+        aiohttp.ClientError: The body of a 200 is incomplete; if the connection broke,
+            this may be an OSError.
+        zlib.error: The body of a 200 can't be decompressed.
     """
     is_error = response.status != HTTPStatus.OK
     limit = _MAX_ERROR if is_error else MAX_BODY
@@ -65,7 +65,7 @@ async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes | 
     content = response.content
     body = await content.readany()
     if len(body) <= limit and content.at_eof():
-        return body  # as a rule
+        return body  # most bodies arrive in one piece
     chunks = [body]
     size = len(body)
     while size <= limit and not content.at_eof():

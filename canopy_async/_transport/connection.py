@@ -36,17 +36,17 @@ def open_http(headers: Mapping[str, str]) -> aiohttp.ClientSession:
 
 
 _fresh: Final[WeakSet[aiohttp.ClientRequest]] = WeakSet()
-"""The requests that a connection was made for."""
+"""The requests for which a new connection was made."""
 
 
 async def _send_once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating by itself what was sent on a new connection.
+    """Keep aiohttp from sending a request again that went over a new connection.
 
-    It does so where a server hangs up, since an idle connection may just have
-    been closed. On a new one it would be a second request, which nothing here
-    counts, spaces or waits before.
+    aiohttp repeats a request if the server hangs up, as an idle connection may just
+    have been closed. On a new connection, that would be a second request which is
+    neither counted nor spaced nor delayed here.
 
     Raises:
         FreshFault: The server hung up on a new connection.
@@ -70,8 +70,8 @@ class FreshFault(aiohttp.ClientError):
 class _Connector(aiohttp.TCPConnector):
     """Connections that receive in pieces of about a page.
 
-    asyncio allocates the most that one ``recv`` may return each time, 256 KiB,
-    and gives back what it did not need. Where that can't be set, it stays.
+    For each ``recv``, asyncio allocates 256 KiB and gives back what it did not need.
+    Event loops that can't be told a smaller size keep theirs.
     """
 
     async def _create_connection(self, req: Any, *args: Any, **kwargs: Any) -> Any:

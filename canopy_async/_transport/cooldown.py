@@ -1,4 +1,4 @@
-"""Times in which no request is sent, because the server asked for it."""
+"""Cooldowns: times in which no request is sent, because the server asked for it."""
 
 import random
 from typing import Final
@@ -9,7 +9,7 @@ _SPREAD: Final = 0.1
 
 
 class Cooldown:
-    """A time that every request of the session waits for.
+    """A time in which no request of the session starts.
 
     Attributes:
         count: How often a cooldown has begun.
@@ -26,7 +26,7 @@ class Cooldown:
     def extend(self, seconds: float, now: float) -> bool:
         """Let requests wait for ``seconds``, and a random bit longer.
 
-        The bit keeps many processes from coming back at one instant.
+        The random part keeps many processes from coming back at one instant.
 
         Returns:
             Whether this began a cooldown or made one longer.
@@ -35,6 +35,6 @@ class Cooldown:
             return False
         if self._until <= now:
             self.count += 1
-        spread = 1.0 + random.uniform(0.0, _SPREAD)  # noqa: S311
+        spread = 1.0 + random.uniform(0.0, _SPREAD)
         self._until = now + seconds * spread
         return True

@@ -47,10 +47,10 @@ class Deadlines:
             self._drained.set()
 
     async def until_closed(self, awaitable: Awaitable[T]) -> T:
-        """Return what ``awaitable`` does, unless the session is closed before.
+        """Return the result of ``awaitable``, unless the session is closed before.
 
         Raises:
-            SessionClosedError: It was.
+            SessionClosedError: The session was closed before.
         """
         scope = asyncio.timeout(None)
         try:

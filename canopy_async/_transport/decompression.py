@@ -14,15 +14,16 @@ _UNPACKED_STEP: Final = 512 * 1024
 
 
 def unpacked(body: bytes, encoding: str | None, *, limit: int) -> bytes | None:
-    """Return what `unpacking` does, without a pause.
+    """Unpack a body in one go.
 
     Args:
         body: The bytes as they came.
-        encoding: What ``Content-Encoding`` says of them, None for nothing.
+        encoding: The ``Content-Encoding`` of the answer, None if it has none.
         limit: Bytes at most.
 
     Raises:
-        zlib.error: As `unpacking` says.
+        zlib.error: The body is truncated, damaged or in an encoding that was not
+            asked for.
     """
     steps = unpacking(body, encoding, limit=limit)
     while True:
@@ -40,14 +41,14 @@ def unpacking(
 
     Args:
         body: The bytes as they came.
-        encoding: What ``Content-Encoding`` says of them, None for nothing.
+        encoding: The ``Content-Encoding`` of the answer, None if it has none.
         limit: Bytes at most.
 
     Returns:
-        What the body holds, None where that is over ``limit`` bytes.
+        The unpacked body, None if it is over ``limit`` bytes.
 
     Raises:
-        zlib.error: It is truncated, damaged or in an encoding that was not
+        zlib.error: The body is truncated, damaged or in an encoding that was not
             asked for.
     """
     encoding = (encoding or "").lower()
@@ -60,7 +61,7 @@ def unpacking(
     for _ in range(_MAX_MEMBERS):
         unzip = zlib.decompressobj(_GZIP)
         while not unzip.eof:
-            # In pieces: what is left over of its input, zlib copies.
+            # In pieces, because zlib copies the input that it has not used yet.
             piece = unzip.unconsumed_tail
             if not piece:
                 piece = body[at : at + _PACKED_STEP]

@@ -60,10 +60,10 @@ class FailureRules:
         Args:
             error: The error that the request ends with, if it is given up.
             made: The attempt.
-            outcome: What it ended with; where its token was rejected and there is no
-                other one, why.
-            ticket: Of the request, which has failed by now.
-            failures: How often it has.
+            outcome: The outcome of the attempt; if its token was rejected and there is
+                no other token, the reason for that.
+            ticket: The ticket of the request.
+            failures: How often the request has failed.
 
         Returns:
             Seconds to wait before it is sent again, None to give up.
@@ -79,7 +79,8 @@ class FailureRules:
         elapsed = asyncio.get_running_loop().time() - since
         wait = self._retry.delay_for(error, failures, elapsed=elapsed)
         is_held = self._gate.in_outage and is_down(outcome)
-        # What an outage costs is bounded by its probes, a token costs no request.
+        # Neither spends a retry: an outage is probed by one request at a time, and
+        # asking for a token is no request.
         is_free = is_held or isinstance(outcome, TokenError)
         if wait is None or not (is_free or self._gate.spend_retry()):
             self._give_up(error, outcome, since)
@@ -121,7 +122,7 @@ class FailureRules:
         self._gate.failed(ticket, outcome, unreachable=is_unreachable)
 
     def _give_up(self, error: CanopyError, outcome: Outcome, since: float) -> None:
-        """Say whose failure it is, and keep the pause that the server asked for."""
+        """Mark an error that concerns all reads; keep a pause that was asked for."""
         seconds = error.retry_after if isinstance(error, ApiError) else None
         if seconds and seconds <= self._retry.longest_pause:
             self._cool_down(error, seconds)

@@ -1,55 +1,24 @@
 """The gate that admits each request: turns, width, rate, cooldowns, outages."""
 
 import asyncio
-from collections.abc import Callable
-from heapq import heappop, heappush
-from itertools import count
 from typing import Final
-
-import attrs
 
 from canopy_async._api.responses import Response
 from canopy_async._transport.attempt import Fault, NotAdmittedError
 from canopy_async._transport.cooldown import Cooldown
+from canopy_async._transport.expiries import NEVER, Expiries
 from canopy_async._transport.outage import Outage
 from canopy_async._transport.pace import Pace
+from canopy_async._transport.quiet import Quiet
 from canopy_async._transport.retry_budget import RetryBudget
+from canopy_async._transport.session_stats import RequestCounters, SessionStats
 from canopy_async._transport.spacing import Spacing
 from canopy_async._transport.turns import RoundRobin, Ticket
+from canopy_async._transport.wakeup import Wakeup
 from canopy_async._transport.width import Width
-from canopy_async._util.public import publish
 from canopy_async.retry import RetryPolicy
 
-__all__ = ["Gate", "SessionStats"]
-
-
-@attrs.frozen(kw_only=True)
-class SessionStats:
-    """The counters of a session, and its present limits.
-
-    Attributes:
-        requests: Attempts that were sent.
-        retries: How many of them were repeats.
-        cooldowns: How often the server's throttling stopped everybody.
-        in_flight: Requests in flight now.
-        peak_in_flight: The most that ever were.
-        width: How many may be in flight now; it adapts between 1 and the
-            session's ``concurrency``.
-        waiting: Requests that wait to be admitted.
-        rate: Requests per second that are kept to because the server refused
-            more, None where it has not.
-        outage: Whether the server is away, so that one request at a time probes.
-    """
-
-    requests: int = 0
-    retries: int = 0
-    cooldowns: int = 0
-    in_flight: int = 0
-    peak_in_flight: int = 0
-    width: int = 0
-    waiting: int = 0
-    rate: float | None = None
-    outage: bool = False
+__all__ = ["Gate"]
 
 
 class Gate:
@@ -77,7 +46,7 @@ class Gate:
         concurrency: int,
         *,
         max_rate: float | None = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),
     ) -> None:
         self.turns: Final = RoundRobin()
         self._width: Final = Width(concurrency)
@@ -88,27 +57,21 @@ class Gate:
         self._outage: Final[Outage[Response | Fault]] = Outage(
             retry.probe_wait, patience=retry.cap
         )
-        self._patience: Final = retry.deadline
-        self._quiet_until = float("-inf")
-        self._quiet_for: Response | Fault | None = None
+        self._quiet: Final = Quiet()
         self._waiting: Final[dict[Ticket, None]] = {}
-        self._expiries: Final[list[tuple[float, int, Ticket]]] = []
-        self._numbers: Final = count()
-        self._wakeup: Final = _Wakeup(self._pump)
-        self._in_flight = 0
-        self._requests = 0
-        self._retries = 0
-        self._peak = 0
+        self._expiries: Final = Expiries(retry.deadline)
+        self._wakeup: Final = Wakeup(self._pump)
+        self._count: Final = RequestCounters()
 
     @property
     def stats(self) -> SessionStats:
         """The counters so far, and the present limits."""
         return SessionStats(
-            requests=self._requests,
-            retries=self._retries,
+            requests=self._count.sent,
+            retries=self._count.retries,
             cooldowns=self._cooldown.count,
-            in_flight=self._in_flight,
-            peak_in_flight=self._peak,
+            in_flight=self._count.in_flight,
+            peak_in_flight=self._count.peak,
             width=int(self._width),
             waiting=len(self._waiting),
             rate=self._pace.rate,
@@ -139,7 +102,7 @@ class Gate:
         Every return must be followed by one `release`.
 
         Args:
-            ticket: Of the request; a retry comes with the ticket of its request.
+            ticket: The ticket of the request; its retries come with the same one.
 
         Returns:
             The instant of admission, to be given to `strained`.
@@ -150,7 +113,7 @@ class Gate:
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self._check_quiet(now)
+        self._quiet.check(now)
         ticket.queued_at = now
         if not self._waiting and self._may_start(now) and ticket.queue.admits(ticket):
             return self._start(ticket, now)
@@ -170,21 +133,21 @@ class Gate:
     def release(self, ticket: Ticket) -> None:
         """Say that an admitted request has ended, however it did.
 
-        Others are admitted in the loop's next turn, when the gate has heard what
-        came of this one: nobody slips through before a cooldown.
+        Other requests are admitted in the loop's next turn, when the gate knows the
+        outcome of this one: no request slips through before a cooldown.
         """
-        self._in_flight -= 1
+        self._count.ended()
         if self._outage.is_on:
             self._outage.left(ticket, asyncio.get_running_loop().time())
         self.look_again()
 
     def look_again(self) -> None:
-        """Admit in the loop's next turn whom the rules allow by then."""
+        """Admit waiting requests in the loop's next turn, as far as the rules allow."""
         if self._waiting:
             self._wakeup.soon()
 
     def succeeded(self) -> None:
-        """Widen a little, earn a part of a retry, and end an outage."""
+        """Note a success: widen a little, earn part of a retry, end an outage."""
         now = asyncio.get_running_loop().time()
         self._pace.succeeded(now)
         self._width.widen()
@@ -192,17 +155,17 @@ class Gate:
         self._note_answer(now)
 
     def answered(self) -> None:
-        """Note an answer that is no success, but of a server that is there."""
+        """Note an answer that is no success: the server is there, so an outage ends."""
         self._note_answer(asyncio.get_running_loop().time())
 
     def failed(
         self, ticket: Ticket, outcome: Response | Fault, *, unreachable: bool
     ) -> bool:
-        """Note that the server did not answer a request, or that it can't.
+        """Note a request that got no answer, or a 5xx.
 
         Args:
-            ticket: The request's.
-            outcome: What it ended with.
+            ticket: The ticket of the request.
+            outcome: The outcome of the request.
             unreachable: Whether no connection could be made.
 
         Returns:
@@ -240,17 +203,14 @@ class Gate:
         return self._cooldown.extend(seconds, asyncio.get_running_loop().time())
 
     def keep_quiet(self, seconds: float, outcome: Response | Fault) -> None:
-        """Let every request fail at once for ``seconds``, those that wait too.
+        """Let every request fail at once for ``seconds``, also those that wait.
 
         Args:
             seconds: For how long the server asked for quiet.
             outcome: The answer that asked for it.
         """
-        now = asyncio.get_running_loop().time()
-        if now + seconds <= self._quiet_until:
+        if not self._quiet.extend(seconds, outcome, asyncio.get_running_loop().time()):
             return
-        self._quiet_until = now + seconds
-        self._quiet_for = outcome
         for ticket in list(self._waiting):
             self._refuse(ticket, NotAdmittedError(outcome, seconds))
 
@@ -259,19 +219,19 @@ class Gate:
         return self._budget.spend()
 
     def hits_all(self, since: float) -> bool:
-        """Tell whether a request has failed for a reason that is not its read's own.
+        """Tell whether a request has failed for a reason that concerns all reads.
 
-        So it is where requests of different reads fail, none has come through since,
-        and the retry policy's deadline has passed; and at once where no connection
+        That is the case if requests of different reads fail, no request has succeeded
+        since, and the retry policy's deadline has passed; and at once if no connection
         can be made.
 
         Args:
-            since: The first failure of the request that is asked for.
+            since: The instant of the first failure of the request.
         """
         if not (self._outage.hits_all and self._outage.lasts_since(since)):
             return False
         now = asyncio.get_running_loop().time()
-        return self._outage.is_unreachable or now - since >= self._patience
+        return self._outage.is_unreachable or now - since >= self._expiries.patience
 
     def next_probe_in(self) -> float:
         """Return the seconds until a probe may be sent in an outage."""
@@ -283,16 +243,8 @@ class Gate:
             self._expiries.clear()
             self.look_again()
 
-    def _check_quiet(self, now: float) -> None:
-        if self._quiet_for is None:
-            return
-        left = self._quiet_until - now
-        if left > 0:
-            raise NotAdmittedError(self._quiet_for, left)
-        self._quiet_for = None
-
     def _limits_changed(self) -> None:
-        """Look again at whoever waits."""
+        """Admit waiting requests, as far as the new limits allow."""
         if self._waiting:
             self._pump()
 
@@ -301,7 +253,7 @@ class Gate:
 
     def _has_room(self) -> bool:
         width = self._width.ceiling if self._outage.is_on else int(self._width)
-        return self._in_flight < width
+        return self._count.in_flight < width
 
     def _ready_at(self) -> float:
         return max(
@@ -318,10 +270,7 @@ class Gate:
             self._troubled_since(ticket)
             self._outage.probing(ticket, now)
         ticket.queue.admitted(ticket)
-        self._requests += 1
-        self._retries += ticket.sends > 1
-        self._in_flight += 1
-        self._peak = max(self._peak, self._in_flight)
+        self._count.started(repeated=ticket.sends > 1)
         return now
 
     def _pump(self) -> None:
@@ -332,14 +281,14 @@ class Gate:
         while self._waiting and self._has_room():
             ready = self._ready_at()
             if now < ready:
-                self._wakeup.at(min(ready, self._next_expiry()))
+                self._wakeup.at(min(ready, self._expiries.next()))
                 return
             ticket = self.turns.pop()
             if ticket is None:
-                break  # whoever waits has no room for one more answer
+                break  # no read that waits has room for one more answer
             self._admit(ticket, now)
-        expiry = self._next_expiry() if self._waiting else _NEVER
-        self._wakeup.at(None if expiry == _NEVER else expiry)
+        expiry = self._expiries.next() if self._waiting else NEVER
+        self._wakeup.at(None if expiry == NEVER else expiry)
 
     def _admit(self, ticket: Ticket, now: float) -> None:
         waiter, ticket.waiter = ticket.waiter, None
@@ -354,7 +303,7 @@ class Gate:
             waiter.set_exception(error)
 
     def _withdraw(self, ticket: Ticket, waiter: "asyncio.Future[float]") -> None:
-        """Undo what `acquire` did, of which any part may have been done."""
+        """Undo `acquire`, which may have been cancelled at any point."""
         was_admitted = (
             waiter.done() and not waiter.cancelled() and waiter.exception() is None
         )
@@ -368,9 +317,7 @@ class Gate:
 
     def _expect(self, ticket: Ticket) -> None:
         """Let a request that waits in an outage fail when its patience is over."""
-        since = self._troubled_since(ticket)
-        entry = (since + self._patience, next(self._numbers), ticket)
-        heappush(self._expiries, entry)
+        self._expiries.add(ticket, self._troubled_since(ticket))
 
     def _troubled_since(self, ticket: Ticket) -> float:
         """Return since when an outage has kept a request from being served."""
@@ -378,62 +325,9 @@ class Gate:
             ticket.troubled_since = max(ticket.queued_at, self._outage.began)
         return ticket.troubled_since
 
-    def _next_expiry(self) -> float:
-        while self._expiries and self._expiries[0][2].waiter is None:
-            heappop(self._expiries)
-        return self._expiries[0][0] if self._expiries else _NEVER
-
     def _give_up(self, now: float) -> None:
         outcome = self._outage.last
-        while outcome is not None and self._next_expiry() <= now:
-            _, _, ticket = heappop(self._expiries)
-            self._refuse(ticket, NotAdmittedError(outcome))
-
-
-_NEVER: Final = float("inf")
-
-
-class _Wakeup:
-    """Calls a function in the loop's next turn, or at an instant.
-
-    Args:
-        wake: The function.
-    """
-
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake: Final = wake
-        self._timer: asyncio.TimerHandle | None = None
-        self._instant = _NEVER
-        self._is_due = False
-
-    def soon(self) -> None:
-        """Call it in the loop's next turn."""
-        if not self._is_due:
-            asyncio.get_running_loop().call_soon(self._run_soon)
-            self._is_due = True
-
-    def at(self, instant: float | None) -> None:
-        """Call it at an instant, and at no other that was set before.
-
-        Args:
-            instant: By the loop's clock; None for never.
-        """
-        if instant is not None and self._timer and self._instant == instant:
+        if outcome is None:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if instant is not None:
-            self._timer = asyncio.get_running_loop().call_at(instant, self._run_late)
-            self._instant = instant
-
-    def _run_soon(self) -> None:
-        self._is_due = False
-        self._wake()
-
-    def _run_late(self) -> None:
-        self._timer = None
-        self._wake()
-
-
-publish("canopy_async", SessionStats)
+        while (ticket := self._expiries.pop_due(now)) is not None:
+            self._refuse(ticket, NotAdmittedError(outcome))

@@ -1,4 +1,4 @@
-"""Lanes: each read sends its requests through one, in a round of turns."""
+"""Lanes: each read sends its requests through a lane of its own, by turns."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
@@ -36,7 +36,7 @@ class Sender(Protocol):
 
     @property
     def hooks(self) -> Hooks:
-        """Those who are told of requests and pages."""
+        """The hooks that are told of requests and pages."""
         ...
 
     def check_open(self) -> None:
@@ -78,7 +78,7 @@ class Lane:
 
     @property
     def hooks(self) -> Hooks:
-        """Those who are told of pages."""
+        """The hooks that are told of pages."""
         return self._sender.hooks
 
     def check_open(self) -> None:
@@ -92,10 +92,10 @@ class Lane:
     async def get(self, request: PageRequest) -> Response:
         """Return the answer to one GET, once it is a 200.
 
-        It is held ready until `release`.
+        The answer counts as held ready until `release`.
 
         Raises:
-            CanopyError: It could not be had.
+            CanopyError: The request failed.
         """
         ticket = self._queue.ticket(urgent=request.urgent)
         try:
@@ -108,7 +108,7 @@ class Lane:
         return response
 
     def release(self, response: Response) -> None:
-        """Count that an answer is held ready no longer."""
+        """Count an answer that is not held ready any more."""
         if self._queue.release(len(response.body)):
             self._sender.look_again()
 

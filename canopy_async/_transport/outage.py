@@ -1,4 +1,4 @@
-"""Whether the server is away, judged by what the requests of a session end with."""
+"""Outages: whether the server is away, judged by the outcomes of requests."""
 
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
@@ -8,10 +8,10 @@ __all__ = ["Outage"]
 E = TypeVar("E")
 
 _READS: Final = 2
-"""Different reads that have to fail in a row, for it to be no fault of one of them."""
+"""So many different reads must fail in a row: it is then no fault of one of them."""
 
 _REQUESTS: Final = 3
-"""Different requests, be they of one read, that have to fail in a row."""
+"""So many different requests must fail in a row, even if all are of one read."""
 
 
 class Outage(Generic[E]):
@@ -29,9 +29,9 @@ class Outage(Generic[E]):
     Attributes:
         is_on: Whether only probes are sent.
         began: The instant of the first failure in a row.
-        last: What the latest failure was, None without one.
-        is_unreachable: Whether, of the failures in a row, one was that no connection
-            could be made.
+        last: The outcome of the latest failure, None if there was none.
+        is_unreachable: Whether no connection could be made in one of the failures in a
+            row.
     """
 
     def __init__(self, wait: Callable[[int], float], *, patience: float) -> None:
@@ -80,12 +80,12 @@ class Outage(Generic[E]):
         *,
         unreachable: bool,
     ) -> bool:
-        """Note that the server did not answer a request, or that it can't.
+        """Note a request that got no answer, or a 5xx.
 
         Args:
             request: The request.
             read: The read that it belongs to.
-            what: What it ended with.
+            what: The outcome of the request.
             now: The present instant.
             unreachable: Whether no connection could be made, which is the fault of
                 no single request.
@@ -133,6 +133,6 @@ class Outage(Generic[E]):
 
 
 def _add(members: set[Hashable], member: Hashable, most: int) -> None:
-    """Keep as many as are looked at, and no more."""
+    """Add a member, unless the set has as many as matter."""
     if len(members) < most:
         members.add(member)

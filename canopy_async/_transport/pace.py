@@ -13,12 +13,12 @@ _EVIDENCE: Final = 10
 """Successes without which no rate is learnt."""
 
 _STALE: Final = 2.0
-"""After so many seconds without a success, those of the last second of successes say
-nothing: the limit may count a longer time than a second."""
+"""After so many seconds without a success, the successes of their last second say
+nothing of the limit, which may be counted over more than a second."""
 
 _WINDOWS: Final = (10.0, 120.0)
-"""Seconds over which successes are counted, the first that has enough of them: limits
-are set per second or per minute."""
+"""Windows of time in seconds, as limits are set per second or per minute: successes are
+counted over the first window that has enough of them."""
 
 _RARE: Final = 100
 """Successes between two refusals from which on the second is taken for chance: a server
@@ -37,8 +37,8 @@ _FORGOTTEN: Final = 4.0
 class Pace:
     """Spaces starts, a little below the rate that the server let through.
 
-    A width can't hold a rate: what one request in flight makes of it depends on
-    how fast answers come. From the second refusal on, starts are therefore spaced.
+    A width does not bound a rate: how many requests per second one in flight makes
+    depends on how fast answers come. So from the second refusal on, starts are spaced.
     They come back to the rate that succeeded along a cubic, stay about there, and
     rise ever faster if nothing is refused, until the limit is forgotten (as CUBIC
     does it: Ha, Rhee and Xu, 2008).
@@ -81,7 +81,7 @@ class Pace:
         if is_chance or seen is None:
             return
         if self.rate is not None:
-            # What was seen may be low only because little was asked for.
+            # The rate seen may be low only because few requests were sent.
             seen = min(self.rate, max(seen, self.rate / 2))
         self._limit, self._cut_at = seen, now
         self.rate = self._limit * (1.0 - _DIP)
@@ -89,8 +89,8 @@ class Pace:
     def _is_chance(self, now: float) -> bool:
         """Tell whether a refusal says nothing of the rate.
 
-        The first one of all may be an accident. Later, one in very many may be, while
-        the rate is no higher than what the server has let through before.
+        The very first refusal may be an accident. A later one may be chance, too, if it
+        is one in very many, at a rate that the server has allowed before.
         """
         if self.rate is None:
             return now - self._refused_at > _REPEATED

@@ -22,7 +22,7 @@ class RetryBudget:
         self._left = min(RETRY_BUDGET, self._left + RETRY_EARNED)
 
     def spend(self) -> bool:
-        """Take one retry, or say that none is left."""
+        """Take one retry; return False if none is left."""
         if self._left < 1.0:
             return False
         self._left -= 1.0

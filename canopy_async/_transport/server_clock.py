@@ -1,4 +1,4 @@
-"""The server's clock, told by the ``Date`` of its answers."""
+"""The server's clock, as the ``Date`` of its answers tells it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,14 +11,14 @@ from canopy_async.errors import FutureRangeError
 __all__ = ["ServerClock", "check_is_over"]
 
 _RESOLUTION: Final = timedelta(seconds=1)
-"""A ``Date`` has whole seconds: the server's clock is ahead of it by up to so much."""
+"""A ``Date`` has whole seconds: the server's clock may be ahead of it by so much."""
 
 
 class ServerClock:
-    """The server's clock, told by the ``Date`` of its newest answer.
+    """The server's clock, as the ``Date`` of its newest answer tells it.
 
-    Between answers it goes on with the seconds that pass here. This machine's
-    date never enters, so that it may be wrong.
+    Between answers it goes on with the seconds that pass here. This machine's date is
+    never used, so that it may be wrong.
     """
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class ServerClock:
         """Learn from the headers of an answer, as soon as they are there.
 
         Args:
-            headers: The answer's.
-            seconds: When that was, by a clock that only goes forward.
+            headers: The headers of the answer.
+            seconds: The present instant, by a clock that only goes forward.
         """
         text = headers.get("Date")
-        # A date has whole seconds: those that repeat one say nothing new.
+        # A Date has whole seconds: one that comes again says nothing new.
         if text is None or text == self._text:
             return
         date = date_of(headers)
@@ -46,7 +46,7 @@ class ServerClock:
         """Return what time it is by the server's clock, within about a second.
 
         Args:
-            seconds: When that is, by the clock that `note` was told of.
+            seconds: The present instant, by the clock of `note`.
 
         Returns:
             An instant in UTC, None before the first answer with a ``Date``.
@@ -60,7 +60,7 @@ class ServerClock:
 
 
 def check_is_over(until: datetime, server_time: datetime | None) -> None:
-    """Raise where a range is not over yet.
+    """Raise an error if a range of time is not over yet.
 
     Args:
         until: The end of the range; aware.

@@ -1,4 +1,4 @@
-"""The tokens of a session: asked for in time, and never twice when there is none."""
+"""The tokens of a session, and how often a provider that fails is asked again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ class Tokens:
         self._accepted: Credential | None = None
 
     async def current(self) -> Credential | TokenError:
-        """Return the token to send, or why there is none."""
+        """Return the token to send, or the error of asking for it."""
         if self._fixed is not None:
             return self._fixed
         if self._error is not None:
@@ -71,7 +71,7 @@ class Tokens:
         return await self._replace(rejected)
 
     def newest(self, credential: Credential) -> Credential:
-        """Return the token to send by now instead of one that has waited."""
+        """Return the newest token, in place of one that was got before a wait."""
         if isinstance(self._provider, RefreshingToken):
             return self._provider.current or credential
         return credential
@@ -83,8 +83,8 @@ class Tokens:
     def may_be_outdated(self, rejected: Credential) -> bool:
         """Tell whether a token that was rejected may have been good before.
 
-        So it is where the server accepted it, or where there is a newer one: tokens
-        are then good, and do not last for long.
+        That is the case if the server accepted it before, or if there is a newer one:
+        the provider then gives good tokens, which expire soon.
         """
         return self._accepted == rejected or self._newest != rejected
 
@@ -103,7 +103,7 @@ class Tokens:
 
     async def _replace(self, rejected: Credential) -> Credential | TokenError:
         replaced = await self._ask(lambda: self._provider.refresh(rejected.reveal()))
-        # Sent again, it would be rejected again.
+        # Until it is replaced, the provider may give the rejected token again.
         self._to_replace = rejected if isinstance(replaced, TokenError) else None
         return replaced
 
@@ -132,7 +132,7 @@ class Tokens:
         except InvalidTokenError as invalid:
             return TokenError(str(invalid), cause=invalid.cause.__name__, invalid=True)
         except asyncio.CancelledError:
-            # Whoever cancels a task is counted there; a provider may raise it, too.
+            # The task counts who cancels it; a provider may raise this error, too.
             if task is None or task.cancelling() > cancels:
                 raise
             return _failure("CancelledError")

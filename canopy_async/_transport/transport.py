@@ -5,69 +5,57 @@ attempt returns what came of it, and errors are built and raised elsewhere.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
-from copy import copy
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from ssl import SSLContext
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import aiohttp
 from yarl import URL
 
 from canopy_async._api.requests import build_url
 from canopy_async._api.responses import Response
-from canopy_async._transport.aiohttp_errors import what_failed, would_repeat
 from canopy_async._transport.attempt import (
     Attempt,
     Fault,
     NotAdmittedError,
     Outcome,
-    as_refusal,
-    error_of,
-    error_of_unsent,
 )
-from canopy_async._transport.body import BodyTooLargeError, read_body
-from canopy_async._transport.connection import FreshFault, open_http
 from canopy_async._transport.deadlines import Deadlines
 from canopy_async._transport.failure_rules import FailureRules
 from canopy_async._transport.gate import Gate
+from canopy_async._transport.home_loop import HomeLoop
+from canopy_async._transport.http_client import HttpClient
 from canopy_async._transport.lanes import Lane, LaneGroup, PageRequest
+from canopy_async._transport.outcome_errors import as_refusal, error_of
+from canopy_async._transport.request_records import finished_record, retry_record
 from canopy_async._transport.server_clock import ServerClock
 from canopy_async._transport.token_cache import Tokens
 from canopy_async._transport.turns import RoundRobin, Ticket
 from canopy_async.auth import Credential, TokenProvider
-from canopy_async.errors import (
-    ApiError,
-    CanopyError,
-    SessionClosedError,
-    TokenError,
-)
-from canopy_async.hooks import Hooks, RequestFinished, RetryScheduled
+from canopy_async.errors import CanopyError, TokenError
+from canopy_async.hooks import Hooks
 from canopy_async.retry import RetryPolicy
 
 __all__ = ["Transport"]
 
 T = TypeVar("T")
 
-_log: Final = logging.getLogger("canopy_async")
-_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _NO_CREDENTIAL: Final = Credential(None)
-_MAX_FAULT: Final = 300
 
 
 class Transport:
     """Sends the requests of one session.
 
     Args:
-        base_url: Where to, checked.
+        base_url: The base URL of the API, checked.
         provider: Gives the tokens.
         gate: Admits the requests.
         retry: Decides on repeats.
         timeout: Seconds for one attempt, from its admission to the last byte; and
             for the token provider to give a token.
-        hooks: Are told.
+        hooks: The hooks that are told of attempts and retries.
         headers: Sent with each request.
         http: The aiohttp session to use; by default one is made when first
             needed and closed with the transport.
@@ -75,8 +63,8 @@ class Transport:
         ssl: What certificates are checked with; None for the default.
 
     Attributes:
+        home: The event loop that all requests belong to, and whether it is closed.
         hooks: The hooks that are told.
-        on_bound: Is called with the event loop that all requests belong to, once.
     """
 
     def __init__(
@@ -100,32 +88,26 @@ class Transport:
         self._rules: Final = FailureRules(gate, retry, hooks)
         self._deadlines: Final = Deadlines(timeout)
         self._server_clock: Final = ServerClock()
+        self._http: Final = HttpClient(
+            headers=headers,
+            clock=self._server_clock,
+            http=http,
+            proxy=proxy,
+            ssl=ssl,
+        )
+        self.home: Final = HomeLoop()
         self.hooks: Final = hooks
-        self._headers: Final = dict(headers)
-        self._http = http
-        self._owns_http: Final = http is None
-        # An own aiohttp session has the others, which is faster.
-        self._headers_per_request: Final = dict(headers) if http is not None else {}
-        self._route: Final[dict[str, Any]] = {}
-        if proxy is not None:
-            self._route["proxy"] = proxy
-            where = proxy.with_user(None)
-            _log.debug("requests go through the proxy %s", where)
-        if ssl is not None:
-            self._route["ssl"] = ssl
-        self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.on_bound: Callable[[asyncio.AbstractEventLoop], None] | None = None
 
     @property
     def closed(self) -> bool:
         """Whether `aclose` was called."""
-        return self._closed
+        return self.home.closed
 
     @property
     def server_time(self) -> datetime | None:
         """The time by the server's clock; None before an answer has told it."""
-        return None if self._loop is None else self._server_clock.now(self._loop.time())
+        now = self.home.time()
+        return None if now is None else self._server_clock.now(now)
 
     def check_open(self) -> None:
         """Refuse a session that is closed, or that belongs to another event loop.
@@ -134,9 +116,7 @@ class Transport:
             SessionClosedError: The session is closed.
             RuntimeError: Another event loop is running than that of the session.
         """
-        self.check_loop()
-        if self._closed:
-            raise SessionClosedError("the session is closed")
+        self.home.check_open()
 
     def open_lane(self) -> Lane:
         """Return the lane of one read, which takes its turns beside all others."""
@@ -194,7 +174,10 @@ class Transport:
             wait = self._rules.judge(error, made, outcome, ticket, failures)
             if wait is None:
                 raise error
-            self._tell_retry(request, error, ticket.sends, wait)
+            if self.hooks:
+                self.hooks(
+                    retry_record(request, error, attempt=ticket.sends, wait=wait)
+                )
             if not self._rules.waits_at_gate(error, outcome, wait):
                 await self.until_closed(asyncio.sleep(wait))
 
@@ -203,7 +186,7 @@ class Transport:
         self._gate.look_again()
 
     async def until_closed(self, awaitable: Awaitable[T]) -> T:
-        """Return what ``awaitable`` does.
+        """Return the result of ``awaitable``.
 
         Raises:
             SessionClosedError: The session was closed before.
@@ -213,12 +196,11 @@ class Transport:
     async def aclose(self) -> None:
         """End every request with `SessionClosedError`, then the connections."""
         self.check_loop()
-        self._closed = True
+        self.home.closed = True
         try:
             await self._deadlines.aclose()
         finally:  # also when this is cancelled while requests end
-            if self._owns_http and self._http is not None:
-                await self._http.close()
+            await self._http.aclose()
 
     def bind(self) -> None:
         """Belong to the running event loop from now on.
@@ -227,11 +209,7 @@ class Transport:
             SessionClosedError: The session is closed.
             RuntimeError: It belongs to another loop.
         """
-        self.check_open()
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            if self.on_bound is not None:
-                self.on_bound(self._loop)
+        self.home.bind()
 
     def check_loop(self) -> None:
         """Refuse another event loop than that of the session.
@@ -239,12 +217,7 @@ class Transport:
         Raises:
             RuntimeError: Another one is running.
         """
-        loop = _running_loop()
-        if loop is not None and self._loop is not None and self._loop is not loop:
-            raise RuntimeError(
-                "a session belongs to the event loop that it was entered or first"
-                " used in: make another one for this loop"
-            )
+        self.home.check_loop()
 
     def _text_of(self, request: PageRequest) -> str:
         return build_url(
@@ -274,7 +247,7 @@ class Transport:
                     self._deadlines.start(scope)
                     if request.on_sent is not None:
                         request.on_sent(ticket.sends)
-                    outcome = await self._send(url, credential)
+                    outcome = await self._http.get(url, credential)
                 else:
                     outcome = found
         except NotAdmittedError as refused:
@@ -291,58 +264,11 @@ class Transport:
         if started is None:
             return Attempt(outcome, credential, self._loop_time())
         if self.hooks and not isinstance(outcome, (NotAdmittedError, TokenError)):
-            self._tell_finished(request, ticket.sends, outcome, started)
+            seconds = self._loop_time() - started
+            self.hooks(
+                finished_record(request, outcome, attempt=ticket.sends, seconds=seconds)
+            )
         return Attempt(outcome, credential, started)
-
-    async def _send(self, url: URL, credential: Credential) -> Response | Fault:
-        http = self._client()
-        try:
-            response = await http.get(
-                url,
-                headers={
-                    **self._headers_per_request,
-                    "Authorization": credential.header(),
-                },
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=_NO_TIMEOUT,
-                **self._route,
-            )
-            # Before the body, which may take its time.
-            self._server_clock.note(response.headers, self._loop_time())
-            try:
-                body = await read_body(response, decoded=http.auto_decompress)
-            finally:
-                response.release()
-        except BodyTooLargeError as error:
-            return Fault("too large", str(error), too_large=True)
-        except Exception as raised:  # noqa: BLE001 - see `would_repeat`
-            fault = raised.fault if isinstance(raised, FreshFault) else raised
-            message = credential.redact(what_failed(fault), _MAX_FAULT)
-            return Fault(
-                type(fault).__name__,
-                message,
-                final=would_repeat(fault),
-                unreachable=isinstance(fault, aiohttp.ClientConnectorError),
-            )
-        except BaseException as ended:  # noqa: BLE001 - it is raised again
-            # Drop the traceback: whoever cancels may log it with the locals of its
-            # frames, and those of aiohttp hold the Authorization header.
-            raise ended.with_traceback(None) from None
-        return Response(
-            status=response.status,
-            headers=response.headers,
-            body=body,
-            url=str(url).partition("?")[0],
-            redact=credential.redact,
-        )
-
-    def _client(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            self._http = open_http(self._headers)
-        elif self._http.closed:
-            raise SessionClosedError("the aiohttp session that was given is closed")
-        return self._http
 
     async def _renewed(
         self, made: Attempt, ticket: Ticket, renewals: int
@@ -373,7 +299,7 @@ class Transport:
         return ticket.troubled_since
 
     def _may_renew_again(self, made: Attempt, ticket: Ticket) -> bool:
-        """Tell whether tokens are good, but do not last for long."""
+        """Tell whether another token is worth a try: this one may just have expired."""
         since = self._note_trouble(ticket)
         in_time = self._loop_time() - since < self._retry.deadline
         return in_time and self._tokens.may_be_outdated(made.credential)
@@ -381,73 +307,20 @@ class Transport:
     def _error_of(
         self, outcome: Outcome, request: PageRequest, ticket: Ticket
     ) -> CanopyError:
-        if isinstance(outcome, TokenError):
-            # Each request raises an error of its own, with its own checkpoint.
-            return copy(outcome)
-        url = self._text_of(request)
-        if isinstance(outcome, NotAdmittedError):
-            return error_of_unsent(
-                outcome.outcome,
-                seconds_left=outcome.seconds_left,
-                page=request.page,
-                take=request.take,
-                url=url,
-                attempts=ticket.sends,
-            )
         error = error_of(
             outcome,
             page=request.page,
             take=request.take,
-            url=url,
-            attempt=ticket.sends,
+            url=self._text_of(request),
+            attempts=ticket.sends,
         )
-        return as_refusal(error) if self._rules.asks_for_quiet(error) else error
+        is_answer = isinstance(outcome, Response)
+        if is_answer and self._rules.asks_for_quiet(error):
+            return as_refusal(error)
+        return error
 
     def _loop_time(self) -> float:
         return asyncio.get_running_loop().time()
-
-    def _tell_finished(
-        self,
-        request: PageRequest,
-        attempt: int,
-        outcome: Response | Fault,
-        started: float,
-    ) -> None:
-        response = outcome if isinstance(outcome, Response) else None
-        self.hooks(
-            RequestFinished(
-                path=request.endpoint.template,
-                page=request.page,
-                take=request.take,
-                attempt=attempt,
-                status=response.status if response else None,
-                seconds=asyncio.get_running_loop().time() - started,
-                size=len(response.body) if response else 0,
-            )
-        )
-
-    def _tell_retry(
-        self, request: PageRequest, error: CanopyError, attempt: int, wait: float
-    ) -> None:
-        if not self.hooks:
-            return
-        status = error.status if isinstance(error, ApiError) else None
-        self.hooks(
-            RetryScheduled(
-                path=request.endpoint.template,
-                page=request.page,
-                attempt=attempt,
-                wait=wait,
-                reason=type(error).__name__ if status is None else str(status),
-            )
-        )
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _is_rejected(outcome: Outcome) -> bool:

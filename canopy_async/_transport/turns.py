@@ -61,8 +61,7 @@ class RoundRobin:
         parent: The round that this one is a member of; None for the outermost.
         max_ready: Bytes of answers that the reads in this round hold ready
             together, about. Once there are so many, a read may only send what its
-            reader waits for, or one request where it holds nothing. None is no
-            bound.
+            reader waits for, or one request if it holds nothing. None sets no bound.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of Canopy: arguments, instants, tasks, files, texts."""
+"""General helpers: arguments, instants, tasks, files and texts. No Canopy in them."""

@@ -1,4 +1,4 @@
-"""Checks of what callers pass, with errors that name the argument."""
+"""Checks of arguments; each error names the argument and what is allowed."""
 
 import inspect
 import sys
@@ -20,7 +20,9 @@ __all__ = [
     "check_seconds",
     "check_segment",
     "check_text",
+    "check_type",
     "fault_of_callback",
+    "returns_coroutine",
 ]
 
 
@@ -30,10 +32,10 @@ OnError: TypeAlias = Literal["raise", "collect"]
 
 
 def check_callback(name: str, value: Any) -> Any:
-    """Return ``value`` if it can be called back as a plain function.
+    """Return ``value`` if it is a plain function, or an object that acts as one.
 
     Raises:
-        TypeError: It can't be called, is a class, or would have to be awaited.
+        TypeError: It can't be called, is a class, or is async.
     """
     fault = fault_of_callback(value)
     if fault is not None:
@@ -42,28 +44,33 @@ def check_callback(name: str, value: Any) -> Any:
 
 
 def fault_of_callback(value: Any) -> str | None:
-    """Return why ``value`` can't be called back as a plain function, or None."""
+    """Return why ``value`` is no plain function, in words; None if it is one."""
     if isinstance(value, type):
         return f"not the class {value.__name__}"
     if not callable(value):
         return f"not {type(value).__name__}"
-    call = getattr(value, "__call__", None)  # noqa: B004 - of an object with one
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call):
+    if returns_coroutine(value):
         return "not an async one: it is not awaited"
     return None
 
 
+def returns_coroutine(value: Any) -> bool:
+    """Tell whether a function, or an object that can be called, is an async one."""
+    is_async = inspect.iscoroutinefunction
+    return is_async(value) or is_async(value.__call__)
+
+
 MAX_SEGMENT: Final = 1_000
-"""The longest id that can stand in a URL, in characters."""
+"""The longest id that a URL may hold, in characters."""
 
 
 def check_integer(
     name: str, value: Any, *, minimum: int, maximum: int | None = None
 ) -> int:
-    """Return ``value`` if it is an int within the bounds.
+    """Return ``value`` if it is an int from ``minimum`` to ``maximum``.
 
     Raises:
-        TypeError: It is not an int (a bool is none).
+        TypeError: It is not an int, or is a bool.
         ValueError: It is out of bounds.
     """
     if not isinstance(value, int) or isinstance(value, bool):
@@ -81,7 +88,7 @@ def check_seconds(name: str, value: Any) -> float:
 
     Raises:
         TypeError: It is not a number.
-        ValueError: It is zero, negative, infinite or not a number.
+        ValueError: It is zero, negative, infinite or NaN.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
@@ -91,11 +98,11 @@ def check_seconds(name: str, value: Any) -> float:
 
 
 def check_text(name: str, value: Any) -> str:
-    """Return ``value`` if it is text that can be sent.
+    """Return ``value`` if it is a str that UTF-8 can encode.
 
     Raises:
         TypeError: It is not a str.
-        ValueError: It holds a lone surrogate, which UTF-8 can't carry.
+        ValueError: It holds a lone surrogate.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
@@ -108,11 +115,21 @@ def check_text(name: str, value: Any) -> str:
     return value
 
 
+def check_type(name: str, value: Any, cls: type) -> None:
+    """Check that ``value`` is an instance of ``cls``.
+
+    Raises:
+        TypeError: It is not an instance of ``cls``.
+    """
+    if not isinstance(value, cls):
+        raise TypeError(f"{name} must be a {cls.__name__}, not {type(value).__name__}")
+
+
 def check_flag(name: str, value: Any) -> bool:
     """Return ``value`` if it is a bool.
 
     Raises:
-        TypeError: It is not.
+        TypeError: It is not a bool.
     """
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
@@ -120,11 +137,11 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def check_instant(name: str, value: Any) -> datetime:
-    """Return ``value`` if it is a datetime that names one instant.
+    """Return ``value`` if it is a datetime with a UTC offset.
 
     Raises:
         TypeError: It is not a datetime.
-        ValueError: It has no UTC offset.
+        ValueError: It is naive: it has no UTC offset.
     """
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
@@ -134,10 +151,10 @@ def check_instant(name: str, value: Any) -> datetime:
 
 
 def check_segment(name: str, value: Any) -> str:
-    """Return ``value`` if it can stand as one segment of a path.
+    """Return ``value`` if it can be one segment of a URL's path.
 
-    Any other character than a control character is allowed and is
-    percent-encoded later, the slash included.
+    Every character except control characters is allowed, also a slash: the URL is
+    percent-encoded later.
 
     Raises:
         TypeError: It is not a str.
@@ -149,20 +166,20 @@ def check_segment(name: str, value: Any) -> str:
         raise ValueError(f"{name} must not be empty, '.' or '..', got {text!r}")
     if len(text) > MAX_SEGMENT:
         raise ValueError(
-            f"{name} must be of {MAX_SEGMENT} characters at most, not {len(text)}"
+            f"{name} must have at most {MAX_SEGMENT} characters, not {len(text)}"
         )
-    is_plain = text.isprintable()
-    if not is_plain and any(unicodedata.category(one) == "Cc" for one in text):
+    is_printable = text.isprintable()  # fast, and true of almost every id
+    if not is_printable and any(unicodedata.category(one) == "Cc" for one in text):
         raise ValueError(f"{name} must not hold control characters")
     return text
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
-    """Return ``value`` if it is one of the choices.
+    """Return ``value`` if it is one of ``choices``.
 
     Raises:
         TypeError: It is not a str.
-        ValueError: It is none of the choices.
+        ValueError: It is not among the choices.
     """
     text = check_text(name, value)
     if text not in choices:

@@ -6,14 +6,14 @@ from typing import Final
 __all__ = ["clipped", "printable"]
 
 _JOINERS: Final = "\u200c\u200d"
-"""What some scripts and emoji need between characters; they move nothing."""
+"""Characters that some scripts and emoji need; they hide and reorder nothing."""
 
 
 def printable(text: str) -> str:
-    r"""Return ``text`` with every character that shows as none written out.
+    r"""Return ``text`` with its invisible characters written as escapes.
 
-    Control characters, bidirectional overrides and line separators become
-    escapes such as ``\x1b``; spaces of any kind become a plain space.
+    Control characters, bidirectional overrides and line separators become escapes
+    such as ``\x1b``. Spaces of any kind become a plain space.
     """
     if text.isprintable():
         return text
@@ -21,9 +21,8 @@ def printable(text: str) -> str:
 
 
 def clipped(text: str, most: int) -> str:
-    """Return ``text`` as `printable` has it, of ``most`` characters at most."""
-    # Cut before as well: what is cut off need not be looked at.
-    text = printable(text[: most + 1])
+    """Return ``text`` made `printable` and cut to at most ``most`` characters."""
+    text = printable(text[: most + 1])  # cut first: the text may be very long
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

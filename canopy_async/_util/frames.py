@@ -1,8 +1,11 @@
-"""Frames that errors hold, which are let go of where an error is kept."""
+"""Freeing the memory that a kept error holds through its traceback."""
 
 __all__ = ["forget_frames"]
 
 
 def forget_frames(error: BaseException) -> None:
-    """Let an error that is kept hold nothing but itself: no frames, no other errors."""
+    """Drop the traceback, the context and the cause of an error that is kept.
+
+    Their frames would keep alive every object that they refer to.
+    """
     error.__traceback__ = error.__context__ = error.__cause__ = None

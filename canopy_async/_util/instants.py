@@ -1,4 +1,4 @@
-"""Points in time: how they are read, and one way of writing them."""
+"""Instants: parsing, conversion to UTC, and one text form."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,15 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["EARLIEST", "in_utc", "is_unusual", "moved", "parse_instant", "text_of"]
+__all__ = [
+    "EARLIEST",
+    "clamped",
+    "in_utc",
+    "is_unusual",
+    "moved",
+    "parse_instant",
+    "text_of",
+]
 
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -22,14 +30,14 @@ def is_unusual(text: str) -> bool:
 
 
 def parse_instant(text: str) -> datetime:
-    """Return the instant that a date-time of RFC 3339 names, with its offset.
+    """Parse a date-time of RFC 3339 and keep its offset.
 
-    What is finer than a microsecond is cut off, never rounded. A leap second is
-    the beginning of the second after it, whatever its fraction is, so that instants
-    keep their order; at the end of the calendar, it is the last instant there is.
+    Digits after the microseconds are cut off, never rounded. A leap second, with any
+    fraction, becomes the start of the next second, so that instants keep their order;
+    at the end of the calendar it becomes the last possible instant.
 
     Raises:
-        ValueError: It is none, or has no offset.
+        ValueError: The text is not an RFC 3339 date-time, or has no offset.
     """
     found = _TOO_FINE.search(text)
     if found is not None:
@@ -49,8 +57,8 @@ def parse_instant(text: str) -> datetime:
 def in_utc(instant: datetime) -> datetime:
     """Convert to UTC; return it unchanged if that would leave datetime's range.
 
-    Some servers write the first or the last day that there is, with an offset,
-    for "no date"; in UTC that may be a day before or after.
+    Some servers write "no date" as the first or the last day of the calendar, with an
+    offset. In UTC that instant may lie outside of the calendar.
     """
     try:
         return instant.astimezone(UTC)
@@ -58,13 +66,25 @@ def in_utc(instant: datetime) -> datetime:
         return instant
 
 
+def clamped(instant: datetime) -> datetime:
+    """Convert to UTC; return the first or last instant of UTC if that leaves its range.
+
+    Args:
+        instant: An aware instant.
+    """
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return EARLIEST if instant < EARLIEST else _LATEST
+
+
 def text_of(instant: datetime) -> str:
-    """Return an instant as text that is always of one form: UTC, microseconds."""
+    """Return an instant as ISO 8601 text in UTC, always with microseconds."""
     return in_utc(instant).isoformat(timespec="microseconds")
 
 
 def moved(instant: datetime, span: timedelta) -> datetime:
-    """Return an instant so much later, or as late or early as there is one."""
+    """Return ``instant + span``, or the nearest instant that a datetime can hold."""
     try:
         return instant + span
     except OverflowError:

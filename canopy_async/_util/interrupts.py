@@ -1,8 +1,8 @@
-"""Ctrl-C while the command line starts and ends: an end at once, without a traceback.
+"""Signals while the command line starts or ends: exit at once, without a traceback.
 
-Most of what a short command takes is importing, and an exception that is raised in
-the middle of that would be shown, or be taken for something else by what is imported.
-Nothing has begun by then that would have to be ended well.
+A short command spends most of its time importing modules. A KeyboardInterrupt raised
+in an import would be shown as a traceback, or the module that is imported would take
+it for another error. No work has begun by then, so no cleanup is needed.
 """
 
 import os
@@ -10,42 +10,52 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-__all__ = ["end_at_once", "is_command", "raise_again"]
+__all__ = ["end_at_once", "end_process", "is_command", "raise_again"]
 
-_Handler: TypeAlias = Callable[[int, FrameType | None], object]
+_Handler: TypeAlias = Callable[[int, FrameType | None], object] | signal.Handlers
 
-_INTERRUPTED = 130
+_FIRST_PROCESS: Final = 1
 
 
 def is_command() -> bool:
-    """Tell whether this process is the command line, by how it was started."""
+    """Tell from ``sys.argv`` whether this process is the command ``canopy-async``."""
     name = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119 - fast
-    if name == "-m":  # while `python -m` looks for what it is to run
+    if name == "-m":  # `python -m` has not found the module to run yet
         return "canopy_async" in sys.orig_argv
     return name.startswith("canopy-async")
 
 
 def end_at_once() -> None:
-    """From now on, let Ctrl-C end the process at once, with status 130."""
-    _replace(signal.default_int_handler, _end)
+    """Make Ctrl-C end the process at once, with status 130.
+
+    SIGTERM ends the first process of a container as well, with status 143. Without a
+    handler, the kernel drops SIGTERM for that process.
+    """
+    _replace(signal.SIGINT, signal.default_int_handler, end_process)
+    if os.getpid() == _FIRST_PROCESS:
+        _replace(signal.SIGTERM, signal.SIG_DFL, end_process)
 
 
 def raise_again() -> None:
-    """From now on, let Ctrl-C raise KeyboardInterrupt, as it does by default."""
-    _replace(_end, signal.default_int_handler)
+    """Make Ctrl-C raise KeyboardInterrupt again, which is Python's default."""
+    _replace(signal.SIGINT, end_process, signal.default_int_handler)
 
 
-def _replace(before: _Handler, after: _Handler) -> None:
-    """Set a handler, unless another one is there: a shell's job may ignore Ctrl-C."""
-    if signal.getsignal(signal.SIGINT) is not before:
+def end_process(number: int, _frame: FrameType | None) -> None:
+    """Handle a signal: end the process at once, with 128 and its number as status."""
+    os._exit(128 + number)
+
+
+def _replace(number: signal.Signals, before: _Handler, after: _Handler) -> None:
+    """Replace the handler of a signal if it is ``before``; leave any other in place.
+
+    A job that a shell runs in the background ignores Ctrl-C, for example.
+    """
+    if signal.getsignal(number) is not before:
         return
     try:
-        signal.signal(signal.SIGINT, after)
+        signal.signal(number, after)
     except ValueError:
-        return  # not in the main thread
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    os._exit(_INTERRUPTED)
+        return  # only the main thread may set handlers

@@ -1,4 +1,4 @@
-"""`Mailbox`: many tasks hand items to one reader, which sets their pace."""
+"""`Mailbox`: many tasks hand items to one reader, and wait while it is busy."""
 
 import asyncio
 from collections import deque
@@ -18,8 +18,9 @@ class _Delivery(Generic[T]):
 
     Attributes:
         item: The item.
-        processed: Is set once the reader asks for what comes next, or to the error
-            for which the item was given back. Cancelled with the task that waits.
+        processed: Done once the reader asks for the next item. It holds the error if
+            the reader gave the item back, and is cancelled if the task that put the
+            item in is cancelled.
     """
 
     item: T
@@ -27,19 +28,19 @@ class _Delivery(Generic[T]):
 
 
 class Mailbox(Generic[T]):
-    """Items of many tasks for one reader, one at a time, in the order they came.
+    """A queue of items from many tasks for one reader, first in, first out.
 
-    A task that puts an item in waits until the reader is done with it: a slow reader
-    slows the tasks, and nothing piles up.
+    A task that puts an item in waits until the reader is done with that item. A slow
+    reader slows the tasks down, so that each task has at most one item here.
 
     Args:
-        name: What the reader reads, for errors.
-        ended: Tells whether no task is left that may put an item in. `wake` has to be
-            called when that becomes true.
+        name: The thing that is being read, for error messages.
+        ended: Returns whether every task that could put an item in has ended. The
+            caller must call `wake` when this becomes true.
 
     Attributes:
-        error: What the mailbox was stopped by, None where it was not.
-        closed: Whether it was closed.
+        error: The error that the mailbox was stopped with, or None.
+        closed: Whether the mailbox was closed.
     """
 
     def __init__(self, name: str, ended: Callable[[], bool]) -> None:
@@ -53,19 +54,19 @@ class Mailbox(Generic[T]):
 
     @property
     def current(self) -> T | None:
-        """The item that the reader has, None before the first and after the last."""
+        """The item that the reader is working on, or None."""
         return None if self._current is None else self._current.item
 
     @property
     def is_over(self) -> bool:
-        """Whether the reader gets no other items than those that wait already."""
+        """Whether the reader gets no more items than those that wait already."""
         return self.closed or self.error is not None or self._ended()
 
     async def put(self, item: T) -> None:
-        """Hand an item to the reader; return once it asks for what comes next.
+        """Hand an item to the reader; return once the reader asks for the next item.
 
         Raises:
-            Exception: What the reader gave the item back with.
+            Exception: The error that the reader passed to `give_back`.
         """
         processed = asyncio.get_running_loop().create_future()
         self._waiting.append(_Delivery(item, processed))
@@ -73,23 +74,23 @@ class Mailbox(Generic[T]):
         await processed
 
     def check_reader(self) -> None:
-        """Raise where another task waits for an item.
+        """Check that no other task is waiting for an item: there is only one reader.
 
         Raises:
-            RuntimeError: It is so.
+            RuntimeError: Another task is waiting for an item.
         """
         if self._wakeup is not None:
             raise RuntimeError(f"{self._name} is being read by another task")
 
     async def next(self) -> T | None:
-        """Be done with the current item, and wait for the next one.
+        """Finish the current item, and wait for the next one.
 
         Returns:
-            An item whose task still waits for it; None at the end, which is also when
-            the mailbox was stopped or closed.
+            The next item whose task was not cancelled. None at the end: all tasks have
+            ended, or the mailbox was stopped or closed.
 
         Raises:
-            RuntimeError: Another task waits for an item.
+            RuntimeError: Another task is waiting for an item.
         """
         self.check_reader()
         self.accept()
@@ -103,30 +104,35 @@ class Mailbox(Generic[T]):
             if self.closed or self.error is not None or not self._waiting:
                 return None
             delivery = self._waiting.popleft()
-            if not delivery.processed.done():  # its task was not cancelled meanwhile
+            if not delivery.processed.done():  # else its task was cancelled
                 self._current = delivery
                 return delivery.item
 
     def accept(self) -> None:
-        """Be done with the current item, if there is one: its task goes on."""
+        """Finish the current item, if there is one: its task may continue."""
         delivery, self._current = self._current, None
         if delivery is not None and not delivery.processed.done():
             delivery.processed.set_result(None)
 
     def give_back(self, error: Exception) -> None:
-        """Let the task of the current item have an error in the place of an end."""
+        """Finish the current item with an error, which `put` raises in its task."""
         delivery, self._current = self._current, None
         if delivery is not None and not delivery.processed.done():
             delivery.processed.set_exception(error)
 
     def drop(self, is_dropped: Callable[[T], bool]) -> None:
-        """Forget items that wait; their tasks are ended by somebody else."""
+        """Remove waiting items. The caller must cancel the tasks that put them in."""
         kept = [one for one in self._waiting if not is_dropped(one.item)]
         self._waiting.clear()
         self._waiting.extend(kept)
 
     def stop(self, error: Exception) -> bool:
-        """Let the reader have this error next; tell whether it is the first one."""
+        """Stop the reader and set `error`; items that still wait are not delivered.
+
+        Returns:
+            True; False where the mailbox was stopped or closed before, and nothing
+            changes.
+        """
         if self.error is not None or self.closed:
             return False
         self.error = error
@@ -134,11 +140,11 @@ class Mailbox(Generic[T]):
         return True
 
     def close(self) -> None:
-        """Let the reader come to the end."""
+        """End the reading: `next` returns None from now on."""
         self.closed = True
         self.wake()
 
     def wake(self) -> None:
-        """Let the reader look again whether there is an item, or an end."""
+        """Wake the reader, so that it checks again for an item or the end."""
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)

@@ -1,7 +1,7 @@
-"""Safe files: only plain ones are opened, and new ones never replace or follow.
+"""Opening and creating files safely: only plain files, and no link when creating.
 
-A fifo would make whoever opens it wait for ever, a device never ends, and a link that
-stands where a file is to be made has its target written over.
+Opening a fifo may wait for ever. Reading a device may never end. Writing through a
+symbolic link would overwrite the file that it points to.
 """
 
 import errno
@@ -27,7 +27,7 @@ __all__ = [
 StrPath: TypeAlias = str | os.PathLike[str]
 
 PRIVATE: Final = 0o077
-"""What others may not do with what is made: anything."""
+"""The umask of a private file: group and others get no permission."""
 
 _NO_LINKS: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
@@ -35,12 +35,13 @@ _FLAGS: Final[int] = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def open_plain(path: StrPath) -> BufferedReader:
-    """Open a plain file for reading; a link to one is followed.
+    """Open a plain file for reading. A symbolic link to a plain file is followed.
 
     Raises:
-        OSError: It can't be opened, or is not a plain file.
+        OSError: The file can't be opened, or is not a plain file.
     """
-    _check_mode(Path(path).stat().st_mode, path)  # to open a device may do something
+    # Checked before it is opened, as opening a device may have an effect.
+    _check_mode(Path(path).stat().st_mode, path)
     fd = os.open(path, os.O_RDONLY | _NO_WAIT | _FLAGS)
     try:
         check_plain(fd, path)
@@ -51,10 +52,10 @@ def open_plain(path: StrPath) -> BufferedReader:
 
 
 def check_plain(fd: int, path: StrPath) -> None:
-    """Raise where a descriptor is not of a plain file.
+    """Check that a file descriptor refers to a plain file.
 
     Raises:
-        OSError: It is of a fifo, a device, a directory or the like.
+        OSError: It refers to a fifo, a device, a directory or the like.
     """
     _check_mode(os.fstat(fd).st_mode, path)
 
@@ -69,14 +70,16 @@ def _check_mode(mode: int, path: StrPath) -> None:
 
 
 def create(path: StrPath, *, umask: int = PRIVATE) -> int:
-    """Return the descriptor of a new file, to be written to and read.
+    """Create a file and return its descriptor, open for reading and writing.
 
     Args:
-        path: Where it is to be; nothing may be there, and no link either.
-        umask: The permissions that it is not to have, whatever the process has set.
+        path: The path of the new file. Nothing may exist there, not even a dangling
+            symbolic link.
+        umask: The permission bits that the file must not get. The umask of the process
+            is not used, unless this is `PRIVATE`.
 
     Raises:
-        OSError: It can't be made, or something is there.
+        OSError: The file can't be created, or something exists there.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS | _FLAGS
     fd = os.open(path, flags, 0o600)
@@ -86,14 +89,15 @@ def create(path: StrPath, *, umask: int = PRIVATE) -> int:
 
 
 def open_or_create(path: StrPath, *, umask: int = PRIVATE) -> int:
-    """Return the descriptor of a plain file, to be written to and read.
+    """Open a plain file for reading and writing, and return its descriptor.
 
     Args:
-        path: Where it is; it is made where nothing is. A link is not followed.
-        umask: The permissions that a new one is not to have.
+        path: The path of the file, which is created if nothing exists there. A
+            symbolic link is not followed.
+        umask: The permission bits that a new file must not get.
 
     Raises:
-        OSError: It can't be opened, or is not a plain file.
+        OSError: The file can't be opened, or is not a plain file.
     """
     try:
         return create(path, umask=umask)
@@ -109,14 +113,16 @@ def open_or_create(path: StrPath, *, umask: int = PRIVATE) -> int:
 
 
 def make_directory(path: Path, *, umask: int = PRIVATE) -> None:
-    """Make a directory where there is none; one that is there keeps its mode.
+    """Create a directory, and the directories above it.
+
+    A directory that exists keeps its mode.
 
     Args:
-        path: Where it is to be; those above it are made as well.
-        umask: The permissions that a new one is not to have.
+        path: The path of the directory.
+        umask: The permission bits that a new directory must not get.
 
     Raises:
-        OSError: It can't be made.
+        OSError: The directory can't be created.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +136,7 @@ def make_directory(path: Path, *, umask: int = PRIVATE) -> None:
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write all of ``data``, however many calls it takes.
+    """Write all of ``data``: one call of ``os.write`` may write only a part.
 
     Raises:
         OSError: The disk is full, or the like.
@@ -141,17 +147,18 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 
 
 def replace_whole(path: Path, data: bytes, *, umask: int = PRIVATE) -> None:
-    """Write a file so that nobody ever sees a part of it, and no link is followed.
+    """Write a file atomically: readers see the old content or the new, never a part.
 
-    It is written under a name that can't be guessed, put on the disk, and renamed.
+    The data is written to a new file of a random name, synced to the disk, and then
+    renamed. No symbolic link is followed.
 
     Args:
-        path: Where it is to be; what is there is replaced.
-        data: What it is to hold.
-        umask: The permissions that it is not to have.
+        path: The path of the file. A file or link that exists there is replaced.
+        data: The new content.
+        umask: The permission bits that the file must not get.
 
     Raises:
-        OSError: It can't be written; what was there still is.
+        OSError: The file can't be written. What existed at ``path`` is unchanged.
     """
     partial = path.with_name(f"_{secrets.token_hex(16)}.partial")
     fd = create(partial, umask=umask)

@@ -1,15 +1,16 @@
-"""The public place of a name: where users import it from, and not its file."""
+"""Making public names report the package that users import them from."""
 
+from types import FunctionType
 from typing import Any
 
-__all__ = ["publish"]
+__all__ = ["publish", "publish_methods"]
 
 
 def publish(module: str, *things: Any) -> None:
-    """Let classes and functions say that they are of a public module.
+    """Set ``__module__`` of classes and functions to the module users import from.
 
-    A traceback, a repr and a pickle then name the place that users import from, which
-    stays, and not the file, which may move.
+    Tracebacks, reprs and pickles then name the public module, which stays, and not the
+    file, which may move.
 
     Args:
         module: The public module or package.
@@ -17,3 +18,20 @@ def publish(module: str, *things: Any) -> None:
     """
     for thing in things:
         thing.__module__ = module
+
+
+def publish_methods(cls: type, *bases: type) -> None:
+    """Let the methods of the bases of a public class say that they are of that class.
+
+    The message of a call with a wrong argument then names the class that users know,
+    and a pickle of a method its public place.
+
+    Args:
+        cls: The public class, which was published before.
+        *bases: Its bases that are not public.
+    """
+    for base in bases:
+        for member in vars(base).values():
+            if isinstance(member, FunctionType):
+                member.__module__ = cls.__module__
+                member.__qualname__ = f"{cls.__name__}.{member.__name__}"

@@ -1,4 +1,4 @@
-"""Tokens taken out of texts that others wrote."""
+"""Removing bearer tokens from texts of a server, such as error messages."""
 
 import re
 from typing import Final
@@ -7,26 +7,26 @@ __all__ = ["clip", "redacted"]
 
 _REDACTED: Final = "<redacted>"
 _SHORT: Final = 16
-"""A token of fewer characters may also be a part of words that are no token."""
+"""A token with fewer characters may also occur inside of ordinary words."""
 
 _LONGEST_ESCAPE: Final = 16
-"""Characters that one character of a token may be written with."""
+"""The most characters that an escape of one character of a token may have."""
 
 
 def redacted(text: str, token: str, most: int) -> str:
-    r"""Return the beginning of a text, in which a token is no more to be read.
+    r"""Return the beginning of a text, with a token replaced by ``<redacted>``.
 
-    The token is found in any case, and where its punctuation is written as an escape:
-    ``\/``, ``\u002b``, ``%2B``, ``&#43;`` or ``&#x2b;``, as a server does that quotes
-    JSON in JSON, or a URL. A short token is only looked for where no other letter,
-    digit, hyphen or underscore touches it, and as it is written: the text stays
-    readable, whatever the token is.
+    The token is found in upper and lower case, and with its punctuation escaped, as in
+    a URL or in JSON within JSON: ``\/``, ``\u002b``, ``%2B``, ``&#43;`` or ``&#x2b;``.
+    A token of fewer than 16 characters is only replaced where its case is the same and
+    no letter, digit, hyphen or underscore touches it. Otherwise a token such as ``a``
+    would make the text unreadable.
 
     Args:
-        text: What may hold the token.
+        text: The text, which may contain the token.
         token: The token.
-        most: How many characters are returned at most. A token that the end of these
-            would cut in two is taken out before.
+        most: The most characters to return. The token is replaced before the text is
+            cut, so that no part of a token stays at the end.
     """
     if not _may_hold(text, token):
         return text[:most]
@@ -35,7 +35,7 @@ def redacted(text: str, token: str, most: int) -> str:
     parts: list[str] = []
     start, left = 0, most
     while left > 0 and start < len(text):
-        # No further than needed: the text may be as long as an answer.
+        # Search no further than is returned: the text may be a whole response body.
         found = pattern.search(text, start, start + left + longest)
         before = text[start : found.start() if found else None][:left]
         parts.append(before)
@@ -49,35 +49,38 @@ def redacted(text: str, token: str, most: int) -> str:
 
 
 def clip(text: str, most: int) -> str:
-    """Return the beginning of a text that no token was sent for."""
+    """Return the beginning of a text, where no token was sent that it could contain."""
     return text[:most]
 
 
 def _may_hold(text: str, token: str) -> bool:
-    """Tell whether to look closer: to make a regular expression takes a while."""
+    """Tell whether the longest plain part of the token occurs in the text.
+
+    This is a cheap check, which saves compiling the regular expression.
+    """
     plain = max(re.split("[^0-9A-Za-z]+", token), key=len)
     return bool(token) and plain.lower() in text.lower()
 
 
 def _compiled(token: str) -> re.Pattern[str]:
-    """Return the regular expression that finds a token."""
+    """Compile the regular expression that finds a token."""
     if len(token) < _SHORT:
         return re.compile(rf"(?<![\w-]){_pattern_of(token)}(?![\w-])")
     return re.compile(_pattern_of(token), re.IGNORECASE)
 
 
 def _pattern_of(token: str) -> str:
-    """Return the regular expression of a token and of the ways to escape it."""
-    # A run of backslashes is as good as one: how many there are is up to escaping.
+    """Return a regular expression that matches a token, plain or escaped."""
+    # Escaping multiplies backslashes, so that any number of them counts as one.
     parts = re.split("([^0-9A-Za-z]+)", re.sub(r"\\+", r"\\", token))
     return "".join(
-        "".join(map(_escapes_of, part)) if place % 2 else part
-        for place, part in enumerate(parts)
+        "".join(map(_escapes_of, part)) if index % 2 else part
+        for index, part in enumerate(parts)
     )
 
 
 def _escapes_of(character: str) -> str:
-    """Return the regular expression of a character of punctuation."""
+    """Return a regular expression that matches a character, plain or escaped."""
     code = ord(character)
     if character == "\\":
         return r"(?:\\++|%(?:25)?5c)"

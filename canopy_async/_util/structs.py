@@ -1,4 +1,4 @@
-"""Attrs classes that msgspec fills fast, and strictly."""
+"""Attrs classes stored as msgspec structs: decoded faster, unknown fields refused."""
 
 import sys
 from collections.abc import Iterator
@@ -12,24 +12,25 @@ __all__ = ["NeverSent", "decoded_strictly"]
 T = TypeVar("T")
 
 NeverSent: TypeAlias = Annotated[dict[str, Any], msgspec.Meta(min_length=sys.maxsize)]
-"""A dict that no answer can hold: a field of the server that has the name of ours is
-refused as an unknown one is."""
+"""The type of a field that is ours and never in an answer, such as ``extra``.
+
+msgspec refuses every value of it, so that a field of this name that the server sends
+is treated as an unknown field."""
 
 
 def decoded_strictly(row: type[T]) -> type[T]:
-    """Return an attrs class again, with the storage of a `msgspec.Struct`.
+    """Return a copy of an attrs class that stores its values in a `msgspec.Struct`.
 
-    It stays an attrs class: its methods are those that attrs made, and what takes
-    attrs classes takes it. Only where the values of an instance are stored is another
-    matter: msgspec fills a struct in two thirds of the time that it takes for slots,
-    and refuses fields that the struct does not have, where it passes over those that
-    a class with slots does not have. So no unknown field goes unnoticed.
+    The copy is still an attrs class: it has the methods that attrs made, and functions
+    of attrs accept it. Two things change. msgspec decodes a struct in two thirds of the
+    time that a slotted attrs class takes. And msgspec refuses an unknown field in a
+    struct, where it would skip the field in an attrs class.
 
-    What it can't be any more is the base of another class of attrs.
+    The copy can't be the base of another attrs class.
 
     Args:
-        row: A class of attrs. A field whose default is a factory gets a new value for
-            each instance.
+        row: An attrs class. Where a field's default is a factory, each instance gets a
+            new value.
     """
     fields = attrs.fields(cast("type[attrs.AttrsInstance]", row))
     hints = get_type_hints(row, include_extras=True)
@@ -46,13 +47,13 @@ def decoded_strictly(row: type[T]) -> type[T]:
         kw_only=True,
         forbid_unknown_fields=True,
         weakref=True,
-        eq=False,  # attrs has made it
+        eq=False,  # __eq__ of the attrs class is copied
     )
     return cast("type[T]", made)
 
 
 def _default_of(field: "attrs.Attribute[Any]") -> tuple[Any, ...]:
-    """Return the default of a field, if it has one, as msgspec takes it."""
+    """Return a field's default as msgspec takes it; ``()`` if it has none."""
     default = field.default
     if default is attrs.NOTHING:
         return ()
@@ -62,7 +63,7 @@ def _default_of(field: "attrs.Attribute[Any]") -> tuple[Any, ...]:
 
 
 def _shown(row: "attrs.AttrsInstance") -> Iterator[tuple[str, Any]]:
-    """Yield what rich shows of a row: no more than ``repr`` does."""
+    """Yield the fields that rich shows: those that ``repr`` shows, and no others."""
     for field in attrs.fields(type(row)):
         if field.repr:
             yield field.name, getattr(row, field.name)

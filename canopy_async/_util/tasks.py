@@ -1,4 +1,4 @@
-"""Waiting for tasks, ending them all, and long work that lets others run."""
+"""Tasks: starting them, waiting for their end, and long work that yields to them."""
 
 import asyncio
 from collections.abc import Coroutine, Generator, Iterable
@@ -11,28 +11,28 @@ T = TypeVar("T")
 
 
 def start_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Return a task that takes its first step in a later turn of the loop.
+    """Start a task whose first step runs in a later iteration of the event loop.
 
-    An eager task factory (`asyncio.eager_task_factory`, of Python 3.12) would take it
-    at once, before whoever starts the task has noted it.
+    An eager task factory (`asyncio.eager_task_factory`, since Python 3.12) would run
+    the first step at once, before the caller could store the task.
     """
     loop = asyncio.get_running_loop()
     if loop.get_task_factory() is not None:
-        coroutine = _a_turn_later(coroutine)
+        coroutine = _start_later(coroutine)
     return loop.create_task(coroutine)
 
 
-async def _a_turn_later(coroutine: Coroutine[Any, Any, T]) -> T:
+async def _start_later(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.sleep(0)
     except BaseException:
-        coroutine.close()  # which was never awaited
+        coroutine.close()  # else Python warns that it was never awaited
         raise
     return await coroutine
 
 
 async def in_steps(steps: Generator[None, None, T]) -> T:
-    """Return what a generator does, and let others run wherever it pauses."""
+    """Return a generator's result; let other tasks run at each of its ``yield``."""
     while True:
         try:
             next(steps)
@@ -43,7 +43,7 @@ async def in_steps(steps: Generator[None, None, T]) -> T:
 
 
 async def until_done(task: asyncio.Task[Any]) -> None:
-    """Wait until a task has ended, however it did."""
+    """Wait until a task has ended, with a result, an error or a cancellation."""
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     wake = partial(_wake, waiter)
     task.add_done_callback(wake)
@@ -59,7 +59,11 @@ def _wake(waiter: asyncio.Future[None], _task: asyncio.Task[Any]) -> None:
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and await their end, also when cancelled meanwhile."""
+    """Cancel tasks and wait until all have ended, even if the caller is cancelled.
+
+    Raises:
+        asyncio.CancelledError: The caller was cancelled meanwhile; raised at the end.
+    """
     cancelled = list(tasks)
     for task in cancelled:
         task.cancel()
@@ -67,7 +71,11 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 async def until_all_done(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Await the end of tasks, also when cancelled meanwhile."""
+    """Wait until all tasks have ended, even if the caller is cancelled.
+
+    Raises:
+        asyncio.CancelledError: The caller was cancelled meanwhile; raised at the end.
+    """
     awaited = list(tasks)
     interrupted: asyncio.CancelledError | None = None
     while pending := [task for task in awaited if not task.done()]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import attrs
 
 from canopy_async._util.arguments import check_instant
+from canopy_async._util.instants import moved
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import UnprovenTiesError
 from canopy_async.report import Proof
@@ -93,7 +94,7 @@ class Span:
 
     def _last_instant(self) -> datetime | None:
         # Keys are no finer than a datetime, so the one before is the last.
-        return None if self.until is None else self.until - _TICK
+        return None if self.until is None else moved(self.until, -_TICK)
 
 
 WHOLE: Final = Span()

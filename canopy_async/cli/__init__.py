@@ -1,4 +1,4 @@
-"""The command line, ``canopy-async``; needs the extra ``cli``."""
+"""The command line ``canopy-async``. It needs the extra ``cli``."""
 
 import gc
 import sys
@@ -10,24 +10,23 @@ __all__ = ["main"]
 
 _EXTRA = ("rich", "typer")
 _NEW_OBJECTS = 5_000
-"""How many are made before they are searched for garbage."""
+"""The number of new objects after which Python's garbage collector runs."""
 
 
 def main() -> None:
     """Run the command line and exit with its status.
 
-    The status is 0 when all went well, 1 after an error of the API, the
-    network or this machine, 2 for wrong usage, 3 when some identities could not
-    be exported, 130 when interrupted, and 141
-    when the reader of the output went away.
+    The status is 0 after success, 1 after an error of the API, the network or this
+    machine, 2 for wrong usage, 3 if some identities could not be exported, 130 if
+    interrupted, and 141 if the reader of the output closed the pipe.
     """
     end_at_once()
     try:
         for name in _EXTRA:
             import_module(name)
-        # Not at the top: these import what was just looked for.
-        from canopy_async.cli.app import app  # noqa: PLC0415
-        from canopy_async.cli.terminal.exit import guarded  # noqa: PLC0415
+        # Imported here, as these modules need typer and rich.
+        from canopy_async.cli.app import app
+        from canopy_async.cli.terminal.exit import guarded
     except ModuleNotFoundError:
         sys.exit(
             "canopy-async: the command line needs the packages typer and rich: install"
@@ -36,7 +35,8 @@ def main() -> None:
     finally:
         raise_again()
 
-    # This process is ours: what was imported lasts, and pages leave little garbage.
+    # The process is only used for this command, so tune the garbage collector: imported
+    # modules stay until the end, and pages leave little garbage.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
     status = guarded(app)

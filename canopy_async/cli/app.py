@@ -1,4 +1,4 @@
-"""The commands in their order; how each is called is in ``usage``."""
+"""The typer app with all commands; their options are defined in ``cli.usage``."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -29,40 +29,55 @@ _PANELS: Final = {
     "Look at an account": (identities, events, follow, log, show),
     "Keep its log": (export, verify, report),
 }
-"""The modules of the commands, by the panel of the help that they are in."""
+"""The modules of the commands, by their panel in the help."""
 
 _USAGE_ERROR: Final = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
-"""The class of all that can be wrong with a command line; typer has no name for it."""
+"""The base class of all usage errors; typer has no public name for it."""
 
 
 class _Help:
-    """Help whose reader may go away."""
+    """Mixin for help that is quick, and that handles a closed pipe."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters; the default of a flag without one becomes ``False``.
+
+        Typer loads pydantic to check any value that is not a bool, which doubles the
+        time of a usage error. A pair of flags, such as ``--json/--table``, keeps the
+        default None, which means that neither was given.
+        """
+        found: Any = super().get_params(ctx)  # type: ignore[misc]
+        parameters = cast("list[Any]", found)
+        for parameter in parameters:
+            is_flag = getattr(parameter, "is_bool_flag", False)
+            if is_flag and not parameter.secondary_opts and parameter.default is None:
+                parameter.default = False
+        return parameters
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, and end as every command does at a closed pipe."""
+        """Write the help; exit with status 141 if the reader closed the pipe."""
         try:
             super().format_help(ctx, formatter)  # type: ignore[misc]
-        except SystemExit:  # what rich ends with when the reader of its output left
+        except SystemExit:  # rich raises this at a closed pipe
             raise typer.Exit(CLOSED_PIPE) from None
 
 
 class _Command(_Help, TyperCommand):
-    """A command."""
+    """A single command."""
 
 
 class _Group(_Help, TyperGroup):
-    """All commands. Wrong usage is said in plain lines, without loading rich."""
+    """The group of all commands, which reports usage errors in plain text."""
 
     def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
         complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - as typer has it
-        windows_expand_args: bool = True,  # noqa: FBT001, FBT002 - as typer has it
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command, and end the process with its status."""
+        """Run a command, and exit with its status."""
         del windows_expand_args
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
@@ -97,7 +112,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"canopy-async {canopy_async.__version__}")
         raise typer.Exit

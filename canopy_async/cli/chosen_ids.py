@@ -1,4 +1,4 @@
-"""The identities that a command is to read: named ones, or a file of them."""
+"""The identities for a command: named as arguments, read from a file, or all."""
 
 import errno
 import sys
@@ -14,27 +14,29 @@ from canopy_async.cli.terminal.render import one_line
 
 __all__ = ["chosen_ids"]
 
-_UNUSED: Final = CanopySession("account", "token")
-"""A session that sends nothing: it knows what an id may be."""
+_ID_CHECKER: Final = CanopySession("account", "token")
+"""A session that sends nothing. It is only used to check ids."""
 
 
 def chosen_ids(
     named: Sequence[str], path: Path | None, *, is_all: bool
 ) -> list[str] | None:
-    """Return the ids to export, each once; None for all of the account.
+    """Return the ids of the chosen identities, each once; None for all of the account.
 
     Args:
-        named: Ids.
-        path: A file with an id in each line; ``-`` is standard input.
-        is_all: Whether every identity is wanted.
+        named: Ids given as arguments.
+        path: A file with one id per line; ``-`` is standard input.
+        is_all: Whether all identities of the account are chosen.
 
     Raises:
-        typer.BadParameter: Not exactly one of these is given, an id can't be one,
-            or the file can't be read or names none.
+        typer.BadParameter: Not exactly one of the three is given, an id is invalid, or
+            the file can't be read or contains no id.
     """
     if (bool(named), path is not None, is_all).count(True) != 1:
         raise typer.BadParameter(
-            "name some, or pass --from FILE, or --all", param_hint="IDENTITY"
+            "name some, or pass --from FILE, or --all; or --log for the account's own"
+            " log",
+            param_hint="IDENTITY",
         )
     if is_all:
         return None
@@ -66,9 +68,9 @@ def _ids_of(path: Path) -> list[str]:
 
 
 def _fault_of(identity_id: str) -> str | None:
-    """Return why this can't be an id, in words; None where it can."""
+    """Return why a text is not a valid id, in words; None if it is valid."""
     try:
-        _UNUSED.events(identity_id)
+        _ID_CHECKER.events(identity_id)
     except ValueError as error:
         return one_line(str(error).removeprefix("identity_"))
     return None
@@ -76,7 +78,7 @@ def _fault_of(identity_id: str) -> str | None:
 
 def _lines_of(path: Path) -> list[str]:
     try:
-        # A byte order mark is what some editors begin a file with.
+        # "utf-8-sig", as some editors put a byte order mark at the start of a file.
         text = (_input() if str(path) == "-" else path.read_bytes()).decode("utf-8-sig")
     except OSError as error:
         problem = f"can't be read: {error.strerror}"
@@ -85,12 +87,12 @@ def _lines_of(path: Path) -> list[str]:
         raise typer.BadParameter("is not UTF-8 text", param_hint="--from") from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    # By line feeds only: an id may hold what else ends a line of Unicode.
+    # Not splitlines(), as an id may contain other line separators of Unicode.
     return [line.strip() for line in text.split("\n")]
 
 
 def _input() -> bytes:
-    # Python sets it to None where it was closed from the start.
+    # If standard input was closed when Python started, it is None.
     stdin: TextIO | None = sys.stdin
     if stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")

@@ -1,4 +1,4 @@
-"""The summary of a run of an export, in words."""
+"""The summary of an export's run, printed as text."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,10 +11,10 @@ from canopy_async.cli.terminal.exit import INCOMPLETE, complain
 from canopy_async.cli.terminal.render import one_line, visible
 from canopy_async.export import RunResult
 
-__all__ = ["counted", "tell_of_result"]
+__all__ = ["counted", "tell_of_log", "tell_of_result"]
 
 _MOST_NAMED: Final = 100
-"""Failures that are listed; the manifest has all of them."""
+"""The most failures that are printed; the manifest has all of them."""
 
 
 def tell_of_result(
@@ -25,14 +25,14 @@ def tell_of_result(
     until: datetime | None,
     secret: str,
 ) -> None:
-    """Say on standard output what a run did, and on standard error what it lacks.
+    """Print a run's result to standard output, and gaps and failures to standard error.
 
     Args:
-        result: What the run did.
-        directory: Where the export is.
-        into: What it has written, in words.
-        until: The first instant that was not wanted, None where all are.
-        secret: What no line may show.
+        result: The result of the run.
+        directory: The directory of the export.
+        into: The files that were written, in words.
+        until: The ``until`` of the export, if any.
+        secret: The token, which no line may show.
 
     Raises:
         typer.Exit: Some identities could not be read.
@@ -41,14 +41,7 @@ def tell_of_result(
         f"{visible(str(directory))}: {counted(result.events, 'new event')}"
         f"{_late(result.late)} into {into}; identities: {_identities(result)}"
     )
-    if result.as_of is not None:
-        typer.echo(f"Covered as of {_instant(result.as_of)}, by the server's clock.")
-    if result.unsettled_from is not None and until is not None:
-        typer.echo(
-            f"Events dated from {_instant(result.unsettled_from)} to {_instant(until)}"
-            " may still be committed late, and no run of this export looks for them."
-            " Without --until, the next run does."
-        )
+    _tell_of_time(result, until)
     if result.gaps:
         complain(
             f"{counted(len(result.gaps), 'identity', 'identities')} with a gap: the"
@@ -58,8 +51,69 @@ def tell_of_result(
     _tell_of_failures(result.failures, secret=secret)
 
 
+def tell_of_log(
+    result: RunResult,
+    directory: object,
+    *,
+    into: str,
+    until: datetime | None,
+    secret: str,
+) -> None:
+    """Print the result of exporting an account's own log, with gaps and failures.
+
+    Args:
+        result: The result of the run.
+        directory: The directory of the export.
+        into: The files that were written, in words.
+        until: The ``until`` of the export, if any.
+        secret: The token, which no line may show.
+
+    Raises:
+        typer.Exit: The log could not be read to its end.
+    """
+    typer.echo(
+        f"{visible(str(directory))}: {counted(result.events, 'new event')}"
+        f"{_late(result.late)} into {into}; the account's own log: {_log(result)}"
+    )
+    _tell_of_time(result, until)
+    if result.gaps:
+        complain(
+            "the log has a gap: the server had deleted all events that were known, and"
+            " maybe others that were never read"
+        )
+    for error in result.failures.values():
+        complain(str(error), secret=secret)
+        complain(
+            "the log could not be read to its end: run it again to go on with what is"
+            " left"
+        )
+        raise typer.Exit(INCOMPLETE)
+
+
+def _log(result: RunResult) -> str:
+    """Return how far the account's own log was read, in words."""
+    if result.skipped:
+        return "read to the end before"
+    if result.failures:
+        return "not read to the end"
+    proof = "complete by the proof 'cursor'" if result.complete else "not proven"
+    return f"read to the end, {proof}"
+
+
+def _tell_of_time(result: RunResult, until: datetime | None) -> None:
+    """Print the instant up to which the export covers the logs."""
+    if result.as_of is not None:
+        typer.echo(f"Covered as of {_instant(result.as_of)}, by the server's clock.")
+    if result.unsettled_from is not None and until is not None:
+        typer.echo(
+            f"Events dated from {_instant(result.unsettled_from)} to {_instant(until)}"
+            " may still be committed late, and no run of this export looks for them."
+            " Without --until, the next run does."
+        )
+
+
 def _identities(result: RunResult) -> str:
-    """Say what became of the identities."""
+    """Return the counts of identities, in words."""
     parts = [
         f"{result.done:,} read",
         f"{result.complete:,} proven complete",
@@ -84,10 +138,10 @@ def _instant(at: datetime) -> str:
 
 
 def _tell_of_failures(failures: Mapping[str, CanopyError], *, secret: str) -> None:
-    """List what could not be read.
+    """List the identities that could not be read, with their errors.
 
     Raises:
-        typer.Exit: There is something.
+        typer.Exit: There is at least one.
     """
     if not failures:
         return
@@ -104,5 +158,5 @@ def _tell_of_failures(failures: Mapping[str, CanopyError], *, secret: str) -> No
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun, ``many`` being the plural of an odd one."""
+    """Return a number with its noun; ``many`` is the plural if it is irregular."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,4 +1,4 @@
-"""Events for a local server, made in steps that leave the loop free."""
+"""Events for a local server, created in steps that let the event loop run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,10 +13,10 @@ _STEP = 2_000
 async def seed_in_steps(
     server: LocalCanopy, identity_id: str, count: int
 ) -> AsyncIterator[int]:
-    """Give an identity ``count`` more events.
+    """Add ``count`` events to an identity's log.
 
     Yields:
-        How many it got, after each step.
+        The number of events added so far, after each step.
     """
     done = 0
     while done < count:
@@ -24,4 +24,4 @@ async def seed_in_steps(
         server.seed_events(identity_id, step)
         done += step
         yield done
-        await asyncio.sleep(0)  # signals are seen between steps
+        await asyncio.sleep(0)  # lets the loop handle signals

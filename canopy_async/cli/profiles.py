@@ -1,4 +1,4 @@
-"""Profiles: accounts by name, in one small file of TOML."""
+"""Profiles: named accounts with the source of their token, in a TOML file."""
 
 import os
 import shlex
@@ -20,20 +20,20 @@ __all__ = ["Profile", "profiles_path", "read_profile", "read_token_file"]
 _FLAG: Final = "--profile"
 _SOURCES: Final = ("token-env", "token-file", "token-command", "token")
 _KEYS: Final = ("account", "base-url", *_SOURCES)
-_PATIENCE: Final = 60.0
-"""Seconds that a command which prints a token may take."""
+_COMMAND_TIMEOUT: Final = 60.0
+"""The most seconds that the command of ``token-command`` may take."""
 
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """An account by name, and where its token comes from.
+    """A named account, and the source of its token.
 
     Attributes:
-        name: Its name.
-        account: The account's slug, None where the profile does not say.
-        base_url: Where the API is, None for the usual place.
-        source: The key that says where the token is, None for none.
-        place: What that key says.
+        name: The profile's name.
+        account: The account's slug, if the profile has one.
+        base_url: The URL of the API; None for the default.
+        source: The key in the profile that names the token's source, if any.
+        place: The value of that key.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Profile:
     place: Any = attrs.field(default=None, repr=False)
 
     def token(self) -> str | None:
-        """Return the token, None where the profile names none.
+        """Return the token, or None if the profile names no source of it.
 
         Raises:
-            typer.BadParameter: It can't be had.
+            typer.BadParameter: The token can't be read from its source.
         """
         match self.source:
             case "token-env":
@@ -65,7 +65,7 @@ class Profile:
     def _from_variable(self) -> str:
         value = os.environ.get(self.place)
         if not value:
-            raise self._wrong(f"the variable {visible(self.place)} is not set")
+            raise self._error(f"the variable {visible(self.place)} is not set")
         return value
 
     def _from_command(self) -> str:
@@ -74,25 +74,25 @@ class Profile:
         )
         try:
             ended = subprocess.run(  # noqa: S603 - the user's own file names it
-                command, stdout=subprocess.PIPE, check=False, timeout=_PATIENCE
+                command, stdout=subprocess.PIPE, check=False, timeout=_COMMAND_TIMEOUT
             )
         except subprocess.TimeoutExpired:
-            raise self._wrong(f"it took more than {_PATIENCE:.0f} s") from None
+            raise self._error(f"it took more than {_COMMAND_TIMEOUT:.0f} s") from None
         except OSError as error:
-            raise self._wrong(f"can't be run: {error.strerror}") from None
+            raise self._error(f"can't be run: {error.strerror}") from None
         if ended.returncode:
-            raise self._wrong(f"it ended with status {ended.returncode}")
+            raise self._error(f"it ended with status {ended.returncode}")
         token = ended.stdout.decode("utf-8", "replace").strip()
         if not token:
-            raise self._wrong("it printed nothing")
+            raise self._error("it printed nothing")
         return token
 
-    def _wrong(self, message: str) -> typer.BadParameter:
-        return _wrong(self.name, f"{self.source}: {message}")
+    def _error(self, message: str) -> typer.BadParameter:
+        return _error(self.name, f"{self.source}: {message}")
 
 
 def profiles_path() -> Path:
-    """Return where the profiles are: a file in the platform's place for settings."""
+    """Return the path of the profiles, in the platform's directory for settings."""
     return Path(typer.get_app_dir("canopy-async")) / "profiles.toml"
 
 
@@ -100,11 +100,11 @@ def read_profile(name: str, path: Path | None = None) -> Profile:
     """Return a profile by its name.
 
     Args:
-        name: Its name.
-        path: The file, None for the usual one.
+        name: The profile's name.
+        path: The file of the profiles; None for the default.
 
     Raises:
-        typer.BadParameter: There is none, or the file can't be used.
+        typer.BadParameter: There is no such profile, or the file is invalid.
     """
     path = path or profiles_path()
     try:
@@ -112,18 +112,18 @@ def read_profile(name: str, path: Path | None = None) -> Profile:
             mode = os.fstat(file.fileno()).st_mode
             tables = tomllib.load(file)
     except OSError as error:
-        raise _wrong(name, f"{path} can't be read: {error.strerror}") from None
+        raise _error(name, f"{path} can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        # The message of the parser may quote a line, which may hold a token.
+        # The parser's message is not shown: it may quote a line that holds a token.
         place = getattr(error, "lineno", None)
         where = "" if place is None else f", line {place}"
-        raise _wrong(name, f"{path}{where} is not TOML") from None
+        raise _error(name, f"{path}{where} is not TOML") from None
     if name not in tables or not isinstance(tables[name], dict):
         known = ", ".join(map(visible, tables)) or "none"
-        raise _wrong(name, f"{path} has no such profile; it has: {known}")
+        raise _error(name, f"{path} has no such profile; it has: {known}")
     profile = _profile(name, tables[name], path)
     if profile.source == "token" and _others_may_read(mode):
-        raise _wrong(
+        raise _error(
             name,
             f"{path} holds a token and others may read it: run chmod 600 on it, or"
             " name a token-env, token-file or token-command instead",
@@ -132,10 +132,10 @@ def read_profile(name: str, path: Path | None = None) -> Profile:
 
 
 def read_token_file(path: Path, flag: str) -> str:
-    """Return the token that a file holds.
+    """Return the token from a file.
 
     Raises:
-        typer.BadParameter: It can't be read, or is empty.
+        typer.BadParameter: The file can't be read, or is empty.
     """
     try:
         token = path.read_text(encoding="utf-8").strip()
@@ -154,15 +154,15 @@ def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
     for key in table:
         if key not in _KEYS:
             known = ", ".join(_KEYS)
-            raise _wrong(name, f"{path}: {visible(key)} is not one of {known}")
+            raise _error(name, f"{path}: {visible(key)} is not one of {known}")
     given = [key for key in _SOURCES if key in table]
     if len(given) > 1:
-        raise _wrong(name, f"{path}: {' and '.join(given)} exclude each other")
+        raise _error(name, f"{path}: {' and '.join(given)} exclude each other")
     for key, value in table.items():
         is_list = key == "token-command" and isinstance(value, list)
         words = cast("list[Any]", value if is_list else [value])
         if not words or not all(isinstance(word, str) and word for word in words):
-            raise _wrong(name, f"{path}: {key} must be a text that is not empty")
+            raise _error(name, f"{path}: {key} must be a text that is not empty")
     source = given[0] if given else None
     return Profile(
         name=name,
@@ -174,10 +174,10 @@ def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
 
 
 def _others_may_read(mode: int) -> bool:
-    if sys.platform == "win32":  # permissions are not in the mode there
+    if sys.platform == "win32":  # a file's mode has no permissions on Windows
         return False
     return bool(stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def _wrong(name: str, message: str) -> typer.BadParameter:
+def _error(name: str, message: str) -> typer.BadParameter:
     return typer.BadParameter(one_line(message), param_hint=f"{_FLAG} {visible(name)}")

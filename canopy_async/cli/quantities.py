@@ -1,4 +1,4 @@
-"""Sizes and instants as people write them: ``128MB``, ``24h``, ``yesterday``."""
+"""Parsing of sizes and instants in options: ``128MB``, ``24h``, ``yesterday``."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -27,17 +27,17 @@ _SPANS: Final = {
 }
 _DAYS: Final = {"today": 0, "yesterday": 1}
 _NUMBER_AND_UNIT: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)")
-_WHAT_AN_INSTANT_IS: Final = (
+_INSTANT_FORMATS: Final = (
     "must be a date or an instant, as 2026-01-31 or 2026-01-31T12:00:00Z, or 24h, 7d,"
     " today or yesterday"
 )
 
 
 def size_of(text: str, flag: str) -> int:
-    """Return the bytes that a text names: ``128MB``, ``64MiB``, ``1000``.
+    """Parse a size such as ``128MB``, ``64MiB`` or ``1000``; return it in bytes.
 
     Raises:
-        typer.BadParameter: It names no size.
+        typer.BadParameter: The text is not a size.
     """
     found = _NUMBER_AND_UNIT.fullmatch(text.strip().lower())
     if found is None or found[2] not in _SIZES:
@@ -50,37 +50,37 @@ def size_of(text: str, flag: str) -> int:
 def instant_of(
     text: str | None, flag: str, *, now: datetime | None = None
 ) -> datetime | None:
-    """Return the instant that an option names, in UTC where it does not say.
+    """Parse the value of an option that is an instant; one without an offset is in UTC.
 
-    A number of seconds, minutes, hours, days or weeks, as ``24h``, is so long before
-    now; ``today`` and ``yesterday`` are the beginning of these days in UTC.
+    A number of seconds, minutes, hours, days or weeks, such as ``24h``, means that long
+    ago. ``today`` and ``yesterday`` mean the start of these days in UTC.
 
     Args:
-        text: What the option was given, None for nothing.
-        flag: The option.
-        now: The present instant, None for that of this machine.
+        text: The value of the option; None returns None.
+        flag: The name of the option, for the error message.
+        now: The current time; None for this machine's clock.
 
     Raises:
-        typer.BadParameter: It names none.
+        typer.BadParameter: The text is not an instant.
     """
     if text is None:
         return None
     instant = instant_or_none(text, now=now)
     if instant is None:
-        raise typer.BadParameter(_WHAT_AN_INSTANT_IS, param_hint=flag)
+        raise typer.BadParameter(_INSTANT_FORMATS, param_hint=flag)
     return instant
 
 
 def instant_or_none(text: str, *, now: datetime | None = None) -> datetime | None:
-    """Return the instant that a text names, as `instant_of` does; None for none."""
+    """Parse an instant as `instant_of` does; return None if the text is none."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        return _before(text.strip().lower(), now or datetime.now(UTC))
+        return _relative_instant(text.strip().lower(), now or datetime.now(UTC))
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _before(words: str, now: datetime) -> datetime | None:
+def _relative_instant(words: str, now: datetime) -> datetime | None:
     if words in _DAYS:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=_DAYS[words])

@@ -12,8 +12,11 @@ except ModuleNotFoundError:
     ) from None
 
 from canopy_async.distributed.clients import connected, local_cluster
-from canopy_async.distributed.cluster_run import DistributedProgress
-from canopy_async.distributed.driver import DistributedResult, export
+from canopy_async.distributed.cluster_result import (
+    DistributedProgress,
+    DistributedResult,
+)
+from canopy_async.distributed.driver import export
 
 __all__ = [
     "DistributedProgress",

@@ -20,7 +20,7 @@ _DISTRIBUTED: Final[Any] = distributed
 
 @contextmanager
 def connected(address: str) -> Generator[distributed.Client]:
-    """Be connected to a cluster inside the block.
+    """Connect to a cluster for the time of the block.
 
     A cluster is as trusted as its network: with ``tcp://``, whoever can connect to
     the scheduler or to a worker can have code run there, with the rights, the
@@ -29,7 +29,7 @@ def connected(address: str) -> Generator[distributed.Client]:
     under ``distributed.comm.tls``.
 
     Args:
-        address: That of its scheduler, such as ``tcp://scheduler:8786``.
+        address: The address of its scheduler, such as ``tcp://scheduler:8786``.
 
     Raises:
         ValueError: It is no address.
@@ -43,10 +43,11 @@ def connected(address: str) -> Generator[distributed.Client]:
 def local_cluster(
     workers: int, *, env: Mapping[str, str] | None = None
 ) -> Generator[distributed.Client]:
-    """Have a cluster of this machine inside the block: processes of one thread.
+    """Start a cluster of this machine for the time of the block.
 
-    They talk to each other over TLS, with credentials that are made for this cluster
-    and are in no file: no other user of this machine can have code run in it.
+    Its processes have one thread each. They talk over TLS, with credentials that are
+    made for this cluster and are in no file: no other user of this machine can have
+    code run in it.
 
     The processes have the environment variables of this one. Call it under
     ``if __name__ == "__main__":``, as they import the main module.
@@ -98,7 +99,7 @@ def _new_credentials() -> Any:
 
 
 def dask_setup(_: object) -> None:
-    """Let Ctrl-C, which a terminal sends to workers as well, end the driver alone.
+    """Let workers ignore Ctrl-C, which a terminal sends to them as well.
 
     Dask calls this where each worker process begins, a restarted one too.
     """

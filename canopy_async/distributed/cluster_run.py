@@ -10,18 +10,17 @@ from typing import Any, Final
 import attrs
 from distributed import Client
 
-from canopy_async._util.public import publish
+from canopy_async.distributed.cluster_result import DistributedProgress
+from canopy_async.distributed.cluster_share import ClusterShare
 from canopy_async.distributed.destination import Destination
 from canopy_async.distributed.driver_clock import DriverClock
 from canopy_async.distributed.log_parts import LogParts
-from canopy_async.distributed.primitives import leases, let_go, variable
 from canopy_async.distributed.shard import list_identities, run_shard
 from canopy_async.distributed.storage import Storage
 from canopy_async.distributed.suspect_tasks import Suspects
 from canopy_async.distributed.task_records import Record, fingerprints
 from canopy_async.distributed.uninterrupted import Uninterrupted
 from canopy_async.distributed.work import Job, Listing, Outcome, Rest, Work
-from canopy_async.distributed.worker_share import COOLDOWN, SHARE, waiting
 from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.journal import Journal
 from canopy_async.export.look_back import MOST_KEPT
@@ -30,7 +29,7 @@ from canopy_async.export.names import under_way
 from canopy_async.export.standing import Standing
 from canopy_async.report import Proof
 
-__all__ = ["DistributedProgress", "Run"]
+__all__ = ["Run"]
 
 MOST_IN_SHARD: Final = 256
 SHARDS_PER_THREAD: Final = 4
@@ -38,52 +37,17 @@ SHARDS_PER_THREAD: Final = 4
 MOST_KNOWN: Final = 1 << 22
 """Characters of look-backs that are sent with one task at most."""
 
-_GRACE: Final = 5.0
-"""Seconds that tasks are given to stop when a run is ended before its time."""
-
-
-@attrs.frozen(kw_only=True)
-class DistributedProgress:
-    """The progress of a run on a cluster.
-
-    Attributes:
-        tasks: Tasks there are, as far as is known: giant logs make more.
-        tasks_done: How many of them have ended.
-        done: Identities that were read to their end.
-        complete: How many of these were proven complete.
-        failed: Identities that could not be read.
-        skipped: Identities that an earlier run had done, of an export with
-            ``until``: nothing can come after that.
-        events: New events that are in files that count.
-        late: How many of these were committed late.
-        files: These files.
-        bytes: Their size.
-        requests: Requests sent by tasks that have ended, retries included.
-    """
-
-    tasks: int = 0
-    tasks_done: int = 0
-    done: int = 0
-    complete: int = 0
-    failed: int = 0
-    skipped: int = 0
-    events: int = 0
-    late: int = 0
-    files: int = 0
-    bytes: int = 0
-    requests: int = 0
-
 
 class Run:
     """One run of a job.
 
     Args:
         client: The cluster; synchronous.
-        job: What is run.
-        destination: Where the export goes; open.
+        job: The options of the run.
+        destination: The directory or URL of the export; open.
         journal: Where each identity stands, and what was committed.
         clock: The server's clock.
-        thread: What does all that is done with ``destination``.
+        thread: The thread that does all work with ``destination``.
         retries: How often Dask tries a task again that raises.
         on_progress: Whom to tell.
 
@@ -118,24 +82,16 @@ class Run:
         self._logs: Final[dict[int, LogParts]] = {}
         self._dropped: Final[set[int]] = set()
         self._suspects: Final = Suspects(job.retry.deadline)
-        self._share: Final = variable(job.name_of(SHARE), client)
-        self._cooldown: Final = variable(job.name_of(COOLDOWN), client)
-        self._waiting: Final = waiting(job, client)
-        self._shared: dict[str, Any] = {}
-        self._look_again_at = 0.0
-        self._threads = 1
-        self._waiters = 0
+        self._share: Final = ClusterShare(client, job)
         self.progress = DistributedProgress()
         self.failures: Final[dict[str, CanopyError]] = {}
 
     def open(self) -> None:
         """Put on the cluster what the tasks look at."""
-        self._cooldown.set(None)
-        self._look_at_cluster()
-        self._tell_share()
+        self._share.open()
 
     def list_identities(self) -> Listing:
-        """Let a worker list the identities of the account.
+        """List the identities of the account, on a worker.
 
         Raises:
             CanopyError: It can't.
@@ -171,15 +127,15 @@ class Run:
                 outage; or the manifest can't be written.
         """
         self.progress = attrs.evolve(self.progress, skipped=skipped)
-        self._look_at_cluster()
+        self._share.look()
         size = shard_size or self._usual_size(len(ids))
-        # Every so-and-so-manieth: those that are listed together are often alike.
+        # Dealt out like cards: identities that are listed together are often alike.
         step = max(1, -(-len(ids) // size))
         shards = [ids[at::step] for at in range(step) if at < len(ids)]
         self._submit(work for shard in shards for work in self._works(shard))
         while self._running:
-            self._look_at_cluster()
-            self._tell_share()
+            self._share.look()
+            self._share.tell(running=len(self._running), dropped=self._dropped)
             with suppress(queue.Empty):
                 future = self._ended.get(timeout=self._job.beat)
                 self._take(future)
@@ -193,29 +149,18 @@ class Run:
 
     def close(self) -> None:
         """Take from the cluster what was put there, tasks that still run too."""
-        let_go(self._waiting)
-        if self._running:
-            self._share.set({"each": 0, "dropped": []})
-            self._client.cancel([future for future, _ in self._running.values()])
-            self._wait_for_leases()
-        # One that begins only now waits for them in vain, and ends.
-        self._share.delete()
-        self._cooldown.delete()
-
-    def _wait_for_leases(self) -> None:
-        """Wait until no task may send anything; a killed one's time out later."""
-        budget = leases(self._job.budget, self._job.concurrency, self._client)
-        until = time.monotonic() + _GRACE
-        while budget.get_value() and time.monotonic() < until:
-            time.sleep(0.05)
-        let_go(budget)
+        futures = [future for future, _ in self._running.values()]
+        if futures:
+            self._share.stop_all()
+            self._client.cancel(futures)
+        self._share.close(waits=bool(futures))
 
     def _usual_size(self, identities: int) -> int:
-        shards = SHARDS_PER_THREAD * self._threads
+        shards = SHARDS_PER_THREAD * self._share.threads
         return max(1, min(MOST_IN_SHARD, -(-identities // shards)))
 
     def _works(self, ids: Sequence[str]) -> Iterator[Work]:
-        """Yield the tasks of a shard: more than one where much is known of it."""
+        """Yield the tasks of a shard: more than one where its look-backs are large."""
         some: dict[str, Standing | None] = {}
         known = 0
         for name in ids:
@@ -233,7 +178,7 @@ class Run:
         standings = {name: at for name, at in ids.items() if at is not None}
         limit = self._job.split_over
         if any(standing.known for standing in standings.values()):
-            # Those that are known are read again, and don't count.
+            # The events of look-backs are read again, and don't count.
             limit += MOST_KEPT
         return Work(
             number=next(self._numbers),
@@ -260,26 +205,8 @@ class Run:
             self._advance(tasks=1)
             future.add_done_callback(self._ended.put)
 
-    def _tell_share(self) -> None:
-        """Let the tasks know how many requests each may have in flight."""
-        tasks = max(1, min(self._threads, len(self._running)))
-        each = -(-self._job.concurrency // tasks)
-        if self._waiters:  # rounded up, it may leave nothing to some
-            each = max(1, self._job.concurrency // (tasks + self._waiters))
-        share = {"each": each, "dropped": sorted(self._dropped)}
-        if share != self._shared:
-            self._share.set(share)
-            self._shared = share
-
-    def _look_at_cluster(self) -> None:
-        now = time.monotonic()
-        if now >= self._look_again_at:
-            self._threads = max(1, sum(self._client.nthreads().values()))
-            self._waiters = self._waiting.get_value()
-            self._look_again_at = now + self._job.beat
-
     def _take(self, future: Any) -> None:
-        """Take what came of a task."""
+        """Take the outcome of a task."""
         _, work = self._running.pop(future.key)
         if work.number in self._dropped:
             self._dropped.discard(work.number)
@@ -334,7 +261,7 @@ class Run:
             self._go_on(name, rest, outcome)
 
     def _go_on(self, name: str, rest: Rest, outcome: Outcome) -> None:
-        """Have the rest of a log read."""
+        """Submit the tasks that read the rest of a log."""
         if rest.standing is None:
             works = self._works((name,))
             self._submit(attrs.evolve(work, limit=None) for work in works)
@@ -362,7 +289,7 @@ class Run:
             self._drop(log.drop())
 
     def _parts(self, name: str, rest: Rest, within: Work | None) -> Iterator[Work]:
-        """Yield the parts of what is left of a log, or of a part of it."""
+        """Yield the tasks that read the rest of a log, or of a part of a log."""
         standing = rest.standing
         end = None if within is None else within.until
         for bound in (*rest.bounds, end):
@@ -392,7 +319,7 @@ class Run:
             self._commit((Commit(identities=tuple(unsaid)),))
 
     def _drop(self, parts: Iterable[Work]) -> None:
-        """Let tasks end early, and wait for it: they may be putting files away."""
+        """End tasks early, and wait for their ends: they may be putting files away."""
         for part in parts:
             self._logs.pop(part.number, None)
             if self._job.name_of(part.name) in self._running:
@@ -479,6 +406,3 @@ def _lost(work: Work, error: Exception) -> Outcome:
 
 def _task_failed(error: Exception) -> ExportError:
     return ExportError(f"its task failed: {type(error).__name__}: {error}")
-
-
-publish("canopy_async.distributed", DistributedProgress)

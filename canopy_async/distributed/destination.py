@@ -95,7 +95,7 @@ class Destination(Protocol):
         ...
 
     def close(self) -> None:
-        """Make all of it durable, and let go of it."""
+        """Make all of the file durable, and close it."""
         ...
 
 
@@ -145,7 +145,7 @@ class LocalDestination:
         self._directory.discard()
 
     def close(self) -> None:
-        """Let go of the directory; all of it is on the disk already."""
+        """Release the directory; all of it is on the disk already."""
         self._directory.close()
 
 
@@ -273,7 +273,7 @@ class RemoteDestination:
         self.storage.delete((OLD_MANIFEST,))
 
     def _fetched(self, name: str) -> Path:
-        """Have a data file on this machine, until the next one is asked for."""
+        """Fetch a data file to this machine, until the next one is asked for."""
         path = self._path / _FETCHED
         path.write_bytes(self.storage.read(name))
         return path

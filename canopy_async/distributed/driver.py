@@ -4,11 +4,10 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import Any, Final
 
-import attrs
 from distributed import Client
 
 from canopy_async._api.identity_ids import id_of
@@ -23,54 +22,32 @@ from canopy_async._util.arguments import (
 from canopy_async._util.plain_files import PRIVATE
 from canopy_async._util.public import publish
 from canopy_async.checkpoint import scope_of
-from canopy_async.distributed.cluster_run import DistributedProgress, Run
-from canopy_async.distributed.destination import Destination, open_destination
-from canopy_async.distributed.driver_clock import DriverClock
+from canopy_async.distributed.cluster_export import ClusterExport
+from canopy_async.distributed.cluster_result import (
+    DistributedProgress,
+    DistributedResult,
+)
+from canopy_async.distributed.destination import open_destination
 from canopy_async.distributed.network import Network
 from canopy_async.distributed.packages import check_cluster
 from canopy_async.distributed.primitives import lease_patience, leases, let_go
-from canopy_async.distributed.recovery import delete_leftovers, recover
 from canopy_async.distributed.storage import LocalStorage, check_url, open_storage
 from canopy_async.distributed.token_names import TokenSource
 from canopy_async.distributed.uninterrupted import Uninterrupted
-from canopy_async.distributed.work import Job, Listing
+from canopy_async.distributed.work import Job
 from canopy_async.errors import ExportError
-from canopy_async.export.export_run import unsettled_from
 from canopy_async.export.exporter import check_look_back, new_header
-from canopy_async.export.journal import Journal
-from canopy_async.export.manifest_records import Asked, Listed, Outcome
-from canopy_async.export.progress import RunResult
-from canopy_async.export.source import hash_of
 from canopy_async.export.writers import FORMATS, FormatName
 from canopy_async.models import Identity
 from canopy_async.retry import RetryPolicy
 from canopy_async.session import DEFAULT_BASE_URL, CanopySession
 
-__all__ = ["DistributedResult", "export"]
+__all__ = ["export"]
 
 BEAT: Final = 1.0
 """Seconds between looks of a task at what the others do."""
 
 _MAX_FILE_BYTES: Final = 128 * 1024 * 1024
-
-
-@attrs.frozen(kw_only=True)
-class DistributedResult(RunResult):
-    """The result of one run; `canopy_async.export.read_manifest` tells of all runs.
-
-    It has all that `canopy_async.export.RunResult` has, and:
-
-    Attributes:
-        directory: Where the files are.
-        files: How many files were added.
-        tasks: How many tasks it took.
-        requests: Requests sent, retries included, without those of killed tasks.
-    """
-
-    directory: str
-    files: int
-    tasks: int
-    requests: int
 
 
 def export(
@@ -81,14 +58,14 @@ def export(
     account: str,
     token: str | Callable[[], Any] = "env:CANOPY_TOKEN",  # noqa: S107 - its name
     base_url: str = DEFAULT_BASE_URL,
-    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,
     look_back: float = 3600.0,
     concurrency: int = 32,
     max_rate: float | None = None,
-    retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+    retry: RetryPolicy = RetryPolicy(),
     timeout: float = 60.0,
     proxy: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,
@@ -119,7 +96,7 @@ def export(
     each run adds what has come since the run before, and what was committed late; a
     run may also go on with what one process has written, and one process with what
     a cluster has. Tasks whose worker was killed, or that were run twice, a killed
-    driver, nothing of it loses an event or brings one twice.
+    driver: none of these loses an event or brings one twice.
 
     ``concurrency`` and ``max_rate`` hold over all workers, and a cooldown that
     the server asks one worker for is kept by all. Runs on one cluster with the
@@ -248,171 +225,11 @@ def export(
         stack.callback(thread.close)
         destination = open_destination(storage, job.header)
         stack.callback(thread.do, destination.close)
-        exporting = _Exporting(client, job, destination, thread, wanted)
+        exporting = ClusterExport(client, job, destination, thread, wanted)
         exporting.open()
         run = exporting.run(retries=retries, on_progress=on_progress)
         stack.callback(run.close)
         return exporting.export(run, shard_size=shard_size)
-
-
-class _Exporting:
-    """One run, from its begin in the manifest to its end there.
-
-    Args:
-        client: The cluster.
-        job: What is run.
-        destination: Where the export goes.
-        thread: What does all that is done with ``destination``.
-        wanted: The identities, each once; None for all of the account.
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        job: Job,
-        destination: Destination,
-        thread: Uninterrupted,
-        wanted: list[str] | None,
-    ) -> None:
-        self._client: Final = client
-        self._job: Final = job
-        self._destination: Final = destination
-        self._thread: Final = thread
-        self._wanted: Final = wanted
-        asked = Asked(kind="all" if wanted is None else "selection")
-        self._journal: Final = Journal(asked, job.look_back)
-        self._clock: Final = DriverClock()
-        self._began: Final = time.monotonic()
-        self._has_end = False
-
-    def open(self) -> None:
-        """Take the destination, adopt what a killed run has left, and begin.
-
-        Raises:
-            ExportError: It is in use, is not an export's, or that of another.
-        """
-        self._thread.do(self._destination.open, self._journal.restore)
-        self._journal.check(self._job.url)
-        self._thread.do(
-            recover, self._destination, self._journal, self._job.header.scope
-        )
-        begin = self._journal.begin(datetime.now(UTC))
-        self._thread.do(self._destination.append, begin)
-
-    def run(
-        self,
-        *,
-        retries: int,
-        on_progress: Callable[[DistributedProgress], None] | None,
-    ) -> Run:
-        """Return what has tasks read; to be closed."""
-        return Run(
-            self._client,
-            self._job,
-            self._destination,
-            self._journal,
-            clock=self._clock,
-            thread=self._thread,
-            retries=retries,
-            on_progress=on_progress,
-        )
-
-    def export(self, run: Run, *, shard_size: int | None) -> DistributedResult:
-        """Have all read that is new and that earlier runs have left.
-
-        Raises:
-            CanopyError: It can't go on; what was read is kept.
-        """
-        try:
-            run.open()
-            self._read(run, shard_size)
-            self._end("finished")
-            self._thread.do(self._destination.write_sums)
-            self._thread.do(delete_leftovers, self._destination)
-        except BaseException as error:
-            self._break_off(error)
-            raise
-        return self._result(run)
-
-    def _read(self, run: Run, shard_size: int | None) -> None:
-        listing = run.list_identities() if self._wanted is None else None
-        wanted = self._wanted or []
-        if listing is not None:
-            wanted = list(dict.fromkeys(listing.ids))
-        listed = _listed(wanted, listing, self._clock.now())
-        self._thread.do(self._destination.append, listed)
-        left = [name for name in wanted if not self._is_done(name)]
-        run.export(left, skipped=len(wanted) - len(left), shard_size=shard_size)
-        if listing is not None and listing.complete:
-            run.say_who_is_gone(wanted)
-
-    def _is_done(self, identity_id: str) -> bool:
-        """Tell whether nothing can come to an identity any more."""
-        state = self._journal.standings.of(identity_id).state
-        return self._job.header.until is not None and state == "done"
-
-    def _end(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        end = self._journal.end(
-            outcome,
-            began=self._clock.told_at(self._began),
-            at=self._clock.now(),
-            error=error,
-        )
-        self._has_end = True
-        self._thread.do(self._destination.append, end)
-
-    def _break_off(self, error: BaseException) -> None:
-        """Say how the run ends before its time, where that can be written."""
-        if isinstance(error, (TypeError, ValueError)) and self._destination.is_empty:
-            # An argument can't be used, and nothing was read before that showed.
-            with suppress(ExportError):
-                self._thread.do(self._destination.discard)
-            return
-        if not self._has_end:
-            is_failure = isinstance(error, Exception)
-            with suppress(ExportError):
-                self._end(
-                    "failed" if is_failure else "stopped", error if is_failure else None
-                )
-        error.add_note(
-            f"{self._journal.events:,} events of this run are kept in {self._job.url}:"
-            " run the export again to go on"
-        )
-
-    def _result(self, run: Run) -> DistributedResult:
-        journal, progress = self._journal, run.progress
-        return DistributedResult(
-            directory=self._job.url,
-            run=journal.run,
-            done=progress.done,
-            complete=progress.complete,
-            skipped=progress.skipped,
-            new_identities=journal.new_identities,
-            gone=journal.gone,
-            events=journal.events,
-            late=journal.late,
-            gaps=tuple(journal.gaps),
-            as_of=journal.as_of,
-            unsettled_from=unsettled_from(
-                self._job.header, self._job.look_back, journal.as_of
-            ),
-            files=progress.files,
-            tasks=progress.tasks,
-            requests=progress.requests,
-            failures=run.failures,
-        )
-
-
-def _listed(ids: list[str], listing: Listing | None, at: datetime) -> Listed:
-    """Return what the manifest says of the identities that a run was given."""
-    return Listed(
-        at=at,
-        identities=len(ids),
-        sha256=hash_of(ids),
-        complete=listing is None or listing.complete,
-        proof=None if listing is None else listing.proof,
-        counted=None if listing is None else listing.counted,
-    )
 
 
 def _check_client(client: Any) -> None:
@@ -468,4 +285,4 @@ def _locked(client: Any, url: str) -> Generator[None]:
         let_go(lease)
 
 
-publish("canopy_async.distributed", DistributedResult, export)
+publish("canopy_async.distributed", export)

@@ -29,8 +29,8 @@ class LogParts:
     the look-backs of the parts know together, from where the last of them begins.
 
     Args:
-        parts: What was split up.
-        entry: What was said of the log when it was left there.
+        parts: The tasks of the parts.
+        entry: The manifest's latest entry of the log, where it was left.
     """
 
     def __init__(self, parts: Sequence[Work], entry: IdentityEntry) -> None:
@@ -48,7 +48,7 @@ class LogParts:
         return self._has_failed
 
     def end(self, part: Work, outcome: Outcome) -> None:
-        """Take note of what was read of a part."""
+        """Note the outcome of a part."""
         self._ended[part.number] = outcome
 
     def split(self, part: Work, parts: Sequence[Work]) -> None:

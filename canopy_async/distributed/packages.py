@@ -19,7 +19,7 @@ def check_cluster(client: Any, job: Job, *, wait_for_workers: float) -> None:
 
     Args:
         client: The cluster.
-        job: What is to be run.
+        job: The options of the run.
         wait_for_workers: Seconds in which a worker has to be there.
 
     Raises:

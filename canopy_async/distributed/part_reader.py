@@ -35,9 +35,9 @@ class Reading:
     """One attempt of a task: what it reads, as one process does, and where it ended.
 
     Args:
-        job: What is run.
-        work: What to read.
-        directory: Where to write; nothing is there.
+        job: The options of the run.
+        work: The work of the task.
+        directory: The directory to write to; nothing is there.
     """
 
     def __init__(self, job: Job, work: Work, directory: Path) -> None:
@@ -199,8 +199,8 @@ def _standing_of(
     missing from it.
 
     Args:
-        log: What was read of the log until now.
-        since: Where the part begins.
+        log: The log, as far as it was read.
+        since: The instant where the part begins.
         checkpoint: The place in there where to go on, as text.
     """
     return Standing(

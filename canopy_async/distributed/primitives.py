@@ -41,7 +41,7 @@ def leases(name: str, most: int, client: Any = None) -> Any:
     Args:
         name: Its name.
         most: Leases that there are.
-        client: Whose it is; None in a task's own thread.
+        client: The cluster; None in a task's own thread.
     """
     if client is None:
         return _DISTRIBUTED.Semaphore(most, name)

@@ -17,8 +17,8 @@ def recover(destination: Destination, journal: Journal, scope: str) -> None:
     That becomes a part of the earlier run: it is adopted before the new one begins.
 
     Args:
-        destination: Where they have put it; open.
-        journal: What its manifest says; brought up to date.
+        destination: The directory or URL where the tasks have put it; open.
+        journal: The journal by its manifest; brought up to date.
         scope: The hash of the export.
 
     Raises:

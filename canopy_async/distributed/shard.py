@@ -47,8 +47,8 @@ def run_shard(job: Job, work: Work) -> Outcome:
     its own, and only one of them is adopted.
 
     Args:
-        job: What is run.
-        work: What to read.
+        job: The options of the run.
+        work: The work of the task.
 
     Returns:
         What was read, or what ends the whole run.

@@ -51,11 +51,11 @@ async def split_of(
     rest, the instant itself included, in the part that begins there.
 
     Args:
-        session: What to ask with.
-        job: What is exported.
-        identity_id: Whose log it is.
-        checkpoint: Where the rest begins.
-        until: Where it ends, None for the end of what the export wants.
+        session: The session that asks.
+        job: The options of the run.
+        identity_id: The identity.
+        checkpoint: The place where the rest begins.
+        until: The instant where it ends, None for the end of the export's range.
 
     Raises:
         UnauthorizedError: The token was refused.

@@ -34,7 +34,7 @@ class Suspects:
         """Hold back what a task ended with, if that may concern all.
 
         Args:
-            outcome: What it ended with.
+            outcome: The outcome of the task.
             now: The present instant.
 
         Returns:

@@ -65,7 +65,7 @@ class Record:
         rows would be there twice.
 
         Args:
-            standings: Where identities stand by what the manifest says.
+            standings: The standings of identities by the manifest.
         """
         names = self.identities
         begins = {name: self.begins.get(name) for name in names}
@@ -96,6 +96,6 @@ def fingerprints(
 
     Args:
         ids: The identities; those that were not read before have none.
-        standings: Where identities stand.
+        standings: The standings of identities.
     """
     return {name: standings[name].fingerprint for name in ids if name in standings}

@@ -24,9 +24,9 @@ class Job:
 
     Attributes:
         run: The run's own name.
-        header: What the export is of.
-        token: Where each worker gets the token from.
-        url: Where the files go.
+        header: The header of the export's manifest.
+        token: The source of the token, for each worker.
+        url: The directory or URL of the files.
         look_back: How long before its newest event a log is read again.
         concurrency: Requests in flight at most, over all workers.
         max_rate: Requests per second at most, over all workers.
@@ -79,7 +79,7 @@ class Work:
     Attributes:
         number: The task's number in its run, from 1.
         ids: The identities.
-        standings: Where those of them stand that were read before.
+        standings: The standings of those identities that were read before.
         begins: The fingerprints of where these stand in the manifest.
         until: Up to when, None for all that the export wants.
         limit: Events of each identity at most, None for no limit.
@@ -126,16 +126,16 @@ class Outcome:
     """The end of a task.
 
     Attributes:
-        record: What it has read, and in which files that is.
+        record: The record of the files that it has written.
         done: How many identities were read to where they were to be read.
         failures: The errors of identities that could not be read.
-        rests: What is left of giant logs.
+        rests: The rests of giant logs.
         left: Identities that it did not begin, having read enough.
         proof: The weakest proof of those reads that did not fail.
         requests: Requests it sent, retries included.
-        server_time: What time it was at its end by the server's clock.
-        fatal: What ends the whole run. Only ``record`` may be set beside it: what
-            was read before.
+        server_time: The time at its end by the server's clock.
+        fatal: The error that ends the whole run. Only ``record`` may be set beside
+            it, for what was read before.
     """
 
     record: Record | None = None
@@ -156,9 +156,9 @@ class Listing:
     Attributes:
         ids: Their ids, in the order of the list.
         complete: Whether that is proven to be the whole list.
-        proof: What proves it.
+        proof: The proof of that.
         counted: How many the server counted.
-        server_time: What time it was then by the server's clock.
+        server_time: The time then by the server's clock.
     """
 
     ids: tuple[str, ...]

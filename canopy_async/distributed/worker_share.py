@@ -60,8 +60,8 @@ def waiting(job: Job, client: Any = None) -> Any:
     """Return the semaphore of which each task that has no lease yet holds one.
 
     Args:
-        job: What is run.
-        client: Whose it is; None in a task's own thread.
+        job: The options of the run.
+        client: The cluster; None in a task's own thread.
     """
     return leases(f"{job.budget}-waiting", _MANY, client)
 
@@ -72,7 +72,7 @@ class Budget:
     To be made, entered and left in the task's own thread.
 
     Args:
-        job: What is run.
+        job: The options of the run.
         number: The task's number.
     """
 
@@ -148,7 +148,7 @@ class Budget:
             self._wake.set()
 
     def limit(self, session: CanopySession) -> None:
-        """Let a session send what it may, and no more."""
+        """Limit a session to the share of its task."""
         session.set_concurrency(self.requests)
         session.set_max_rate(self.rate)
         if self._asked > 0:

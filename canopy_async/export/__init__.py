@@ -1,6 +1,7 @@
-"""Audit events into files: JSON lines, CSV or Parquet, resumable and verified."""
+"""Export of audit events to files (JSON lines, CSV, Parquet): resumable, verifiable."""
 
 from canopy_async.export.exporter import ExportProgress, ExportResult, export
+from canopy_async.export.log_exporter import export_log
 from canopy_async.export.manifest import (
     Manifest,
     RunEntry,
@@ -47,6 +48,7 @@ __all__ = [
     "VerifyResult",
     "WrittenReport",
     "export",
+    "export_log",
     "iter_commits",
     "read_header",
     "read_manifest",

@@ -1,4 +1,4 @@
-"""Rows that were read, some at a time, and what is asked of them together."""
+"""Batches of rows of a data file, with the counts that a report needs of them."""
 
 import heapq
 from abc import ABC, abstractmethod
@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from canopy_async._tables.columns import IDENTITY_ID
 from canopy_async.export.data_keys import KEY_COLUMNS, Key, microseconds
 from canopy_async.export.writers.csv_ import unguarded
 from canopy_async.export.writers.parquet import import_pyarrow
@@ -20,6 +21,7 @@ __all__ = [
     "COLUMNS",
     "DAY",
     "HOUR",
+    "MINUTE",
     "PERIODS",
     "ArrowBatch",
     "Batch",
@@ -30,12 +32,14 @@ __all__ = [
     "as_datetime",
 ]
 
+MINUTE: Final = "minute"
+"""The name of a computed column: an event's minute, counted from 1970 in UTC."""
 HOUR: Final = "hour"
-"""The name of a further column: the hour of an event, counted from 1970 in UTC."""
+"""The name of a computed column: an event's hour, counted from 1970 in UTC."""
 DAY: Final = "day"
-"""The name of another one: the day, counted likewise."""
-PERIODS: Final = {HOUR: 3_600_000_000, DAY: 86_400_000_000}
-"""How many microseconds each of them has."""
+"""The name of a computed column: an event's day, counted from 1970 in UTC."""
+PERIODS: Final = {MINUTE: 60_000_000, HOUR: 3_600_000_000, DAY: 86_400_000_000}
+"""The computed columns, with the length of their period in microseconds."""
 
 _CREATED_AT: Final = "created_at"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,22 +49,22 @@ _LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 class Row(msgspec.Struct, gc=False):
-    """One event of an identity, as far as a report needs it.
+    """One event of an identity, with the fields that a report needs.
 
     Attributes:
-        identity_id: The identity whose log it is in.
+        identity_id: The identity whose log the event is in; empty in an account's log.
         id: The event's id.
-        created_at: When it was, in microseconds since 1970 in UTC.
-        actor_type: What kind of actor did it.
+        created_at: The time of the event, in microseconds since 1970 in UTC.
+        actor_type: The kind of the actor.
         actor_id: The actor's id.
-        actor_label: What the actor is called.
-        action: What was done.
-        resource_type: What kind of thing it was done to.
-        resource_id: The thing's id.
-        resource_label: What the thing is called.
-        outcome: How it ended.
-        category: The area it belongs to.
-        severity: How much it matters.
+        actor_label: The actor's name.
+        action: The action, such as ``role.created``.
+        resource_type: The kind of the resource that was changed.
+        resource_id: The resource's id.
+        resource_label: The resource's name.
+        outcome: The outcome of the action.
+        category: The area of the platform that the event belongs to.
+        severity: The severity of the event.
     """
 
     identity_id: str
@@ -79,9 +83,9 @@ class Row(msgspec.Struct, gc=False):
 
 
 class Line(msgspec.Struct, gc=False):
-    """The rows of a file of JSON lines."""
+    """A row in a file of JSON lines, with the fields that a report needs."""
 
-    identity_id: str
+    identity_id: str | None
     id: str
     created_at: AwareDatetime
     actor_type: str
@@ -103,26 +107,26 @@ _NULLABLE: Final = frozenset(
 
 
 class Batch(Protocol):
-    """Some rows of a file; what is counted of all of them needs no row itself."""
+    """Some rows of a file. Counting them creates no `Row` objects."""
 
     def __len__(self) -> int:
-        """Return how many rows there are, one or more."""
+        """Return the number of rows, at least one."""
         ...
 
     def span(self) -> tuple[int, int]:
-        """Return the earliest ``created_at`` and the latest."""
+        """Return the earliest and the latest ``created_at``."""
         ...
 
     def counts(self, *names: str) -> Iterable[tuple[tuple[Any, ...], int]]:
-        """Return the different values of these columns together, and how many each.
+        """Return each combination of values in some columns, and its number of rows.
 
         Args:
-            *names: Fields of `Row`, `HOUR` or `DAY`.
+            *names: Fields of `Row`, `MINUTE`, `HOUR` or `DAY`.
         """
         ...
 
     def spans(self, name: str) -> Iterable[tuple[Any, int, int]]:
-        """Return each value of a column, with its earliest ``created_at`` and latest.
+        """Return each value of a column, with its earliest and latest ``created_at``.
 
         Args:
             name: A field of `Row`.
@@ -130,7 +134,7 @@ class Batch(Protocol):
         ...
 
     def of_actions(self, actions: Sequence[str]) -> list[Row]:
-        """Return the rows of these actions, in the order of the file."""
+        """Return the rows that have one of these actions, in the order of the file."""
         ...
 
     def rows(self) -> list[Row]:
@@ -145,19 +149,19 @@ class Batch(Protocol):
         """Return the latest rows, in any order.
 
         Args:
-            most: How many at most.
-            after: The ``created_at`` that they are all later than, None for any.
+            most: The most rows to return.
+            after: Return only rows with a later ``created_at`` than this, if given.
         """
         ...
 
 
 def as_datetime(created_at: int) -> datetime:
-    """Return the instant of a row, in UTC."""
+    """Return the ``created_at`` of a `Row` as a datetime in UTC."""
     return _EPOCH + timedelta(microseconds=min(max(created_at, _EARLIEST), _LATEST))
 
 
 class _ListBatch(ABC):
-    """A batch whose columns are lists."""
+    """The base of batches whose columns are Python lists."""
 
     def __init__(self) -> None:
         self._columns: Final[dict[str, list[Any]]] = {}
@@ -166,12 +170,12 @@ class _ListBatch(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def listed(self, name: str) -> list[Any]:
-        """Return a field of each row."""
+    def read_column(self, name: str) -> list[Any]:
+        """Return a column: one field of each row."""
 
     @abstractmethod
-    def taken(self, places: Iterable[int]) -> "_ListBatch":
-        """Return a batch of the rows at these places."""
+    def rows_at(self, places: Iterable[int]) -> "_ListBatch":
+        """Return a batch of the rows at these indices."""
 
     def span(self) -> tuple[int, int]:
         instants = self._column(_CREATED_AT)
@@ -191,7 +195,7 @@ class _ListBatch(ABC):
     def of_actions(self, actions: Sequence[str]) -> list[Row]:
         wanted = frozenset(actions)
         found = enumerate(self._column("action"))
-        return self.taken([n for n, action in found if action in wanted]).rows()
+        return self.rows_at([n for n, action in found if action in wanted]).rows()
 
     def rows(self) -> list[Row]:
         return list(map(Row, *map(self._column, COLUMNS)))
@@ -206,11 +210,11 @@ class _ListBatch(ABC):
             places = [place for place in places if instants[place] > after]
         if len(places) > most:
             places = heapq.nlargest(most, places, key=instants.__getitem__)
-        return self.taken(places).rows()
+        return self.rows_at(places).rows()
 
     def _column(self, name: str) -> list[Any]:
         if name not in self._columns:
-            self._columns[name] = self._periods(name) or self.listed(name)
+            self._columns[name] = self._periods(name) or self.read_column(name)
         return self._columns[name]
 
     def _periods(self, name: str) -> list[int] | None:
@@ -221,10 +225,10 @@ class _ListBatch(ABC):
 
 
 class LineBatch(_ListBatch):
-    """Lines of JSON.
+    """A batch of rows from a file of JSON lines.
 
     Args:
-        lines: The lines, decoded.
+        lines: The decoded lines.
     """
 
     def __init__(self, lines: list[Line]) -> None:
@@ -232,27 +236,29 @@ class LineBatch(_ListBatch):
         self._lines: Final = lines
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         return len(self._lines)
 
-    def listed(self, name: str) -> list[Any]:
-        """Return a field of each row."""
+    def read_column(self, name: str) -> list[Any]:
+        """Return a column: one field of each row."""
         values = list(map(attrgetter(name), self._lines))
+        if name == IDENTITY_ID:
+            return [value or "" for value in values]
         return list(map(microseconds, values)) if name == _CREATED_AT else values
 
-    def taken(self, places: Iterable[int]) -> "LineBatch":
-        """Return a batch of the rows at these places."""
+    def rows_at(self, places: Iterable[int]) -> "LineBatch":
+        """Return a batch of the rows at these indices."""
         return LineBatch([self._lines[place] for place in places])
 
 
 class CellBatch(_ListBatch):
-    """Lines of CSV.
+    """A batch of rows from a CSV file.
 
     Args:
-        lines: Of each line, the cells of `COLUMNS`.
+        lines: The rows; each has the cells of `COLUMNS`.
 
     Raises:
-        ValueError: A ``created_at`` is none.
+        ValueError: A cell of ``created_at`` is not a date-time with an offset.
     """
 
     def __init__(self, lines: list[Sequence[str]]) -> None:
@@ -264,11 +270,11 @@ class CellBatch(_ListBatch):
         ]
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         return len(self._lines)
 
-    def listed(self, name: str) -> list[Any]:
-        """Return a field of each row."""
+    def read_column(self, name: str) -> list[Any]:
+        """Return a column: one field of each row."""
         if name == _CREATED_AT:
             return self._created_at
         cells = map(itemgetter(COLUMNS.index(name)), self._lines)
@@ -276,13 +282,13 @@ class CellBatch(_ListBatch):
             return [unguarded(cell) if cell else None for cell in cells]
         return list(map(unguarded, cells))
 
-    def taken(self, places: Iterable[int]) -> "CellBatch":
-        """Return a batch of the rows at these places."""
+    def rows_at(self, places: Iterable[int]) -> "CellBatch":
+        """Return a batch of the rows at these indices."""
         return CellBatch([self._lines[place] for place in places])
 
 
 class ArrowBatch:
-    """Rows of a Parquet file, which Arrow counts.
+    """A batch of rows from a Parquet file, counted by Arrow.
 
     Args:
         batch: A record batch with `COLUMNS`.
@@ -293,57 +299,61 @@ class ArrowBatch:
         self._compute: Final[Any] = import_module("pyarrow.compute")
         instants = batch.column(_CREATED_AT).cast("int64")
         others = batch.drop_columns([_CREATED_AT])
+        place = others.schema.get_field_index(IDENTITY_ID)
+        if others.column(place).null_count:
+            filled = self._compute.fill_null(others.column(place), "")
+            others = others.set_column(place, IDENTITY_ID, filled)
         self._table: Final = arrow.Table.from_batches([others]).append_column(
             _CREATED_AT, instants
         )
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         rows: int = self._table.num_rows
         return rows
 
     def span(self) -> tuple[int, int]:
-        """Return the earliest ``created_at`` and the latest."""
+        """Return the earliest and the latest ``created_at``."""
         ends = self._compute.min_max(self._table[_CREATED_AT])
         return ends["min"].as_py(), ends["max"].as_py()
 
     def counts(self, *names: str) -> Iterable[tuple[tuple[Any, ...], int]]:
-        """Return the different values of these columns, and how many each."""
+        """Return each combination of values in some columns, and its number of rows."""
         table = self._table
         for name in PERIODS.keys() & set(names):
             table = table.append_column(name, self._periods(PERIODS[name]))
-        # In one thread, for the same order each time.
+        # Several threads would return the groups in a random order.
         grouped = table.group_by(list(names), use_threads=False).aggregate(
             [([], "count_all")]
         )
-        *keys, counts = (_listed(grouped[name]) for name in (*names, "count_all"))
+        *keys, counts = (_values_of(grouped[name]) for name in (*names, "count_all"))
         return zip(zip(*keys, strict=True), counts, strict=True)
 
     def spans(self, name: str) -> Iterable[tuple[Any, int, int]]:
-        """Return each value of a column, with its first ``created_at`` and last."""
+        """Return the values of a column, with earliest and latest ``created_at``."""
         ends = [(_CREATED_AT, "min"), (_CREATED_AT, "max")]
         grouped = self._table.group_by([name], use_threads=False).aggregate(ends)
         names = (name, f"{_CREATED_AT}_min", f"{_CREATED_AT}_max")
-        return zip(*(_listed(grouped[it]) for it in names), strict=True)
+        return zip(*(_values_of(grouped[column]) for column in names), strict=True)
 
     def of_actions(self, actions: Sequence[str]) -> list[Row]:
-        """Return the rows of these actions, in the order of the file."""
+        """Return the rows that have one of these actions, in the order of the file."""
         wanted = import_pyarrow().array(actions, "string")
         column = self._table["action"]
         found = self._table.filter(self._compute.is_in(column, value_set=wanted))
-        return list(map(Row, *(_listed(found[name]) for name in COLUMNS)))
+        return list(map(Row, *(_values_of(found[name]) for name in COLUMNS)))
 
     def rows(self) -> list[Row]:
         """Return all rows, in the order of the file."""
-        return list(map(Row, *(_listed(self._table[name]) for name in COLUMNS)))
+        return list(map(Row, *(_values_of(self._table[name]) for name in COLUMNS)))
 
     def keys(self) -> Iterable[Key]:
         """Return the key of each row, in the order of the file."""
-        columns = (_listed(self._table[name]) for name in KEY_COLUMNS)
+        columns = (_values_of(self._table[name]) for name in KEY_COLUMNS)
         return zip(*columns, strict=True)
 
     def latest(self, most: int, *, after: int | None) -> list[Row]:
-        """Return the latest rows, ``most`` of them, later than ``after``."""
+        """Return up to ``most`` of the latest rows, only those later than ``after``."""
         table = self._table
         if after is not None:
             table = table.filter(self._compute.greater(table[_CREATED_AT], after))
@@ -351,19 +361,20 @@ class ArrowBatch:
             keys = [(_CREATED_AT, "descending")]
             places = self._compute.select_k_unstable(table, k=most, sort_keys=keys)
             table = table.take(places)
-        return list(map(Row, *(_listed(table[name]) for name in COLUMNS)))
+        return list(map(Row, *(_values_of(table[name]) for name in COLUMNS)))
 
     def _periods(self, period: int) -> Any:
-        # Arrow divides towards zero, so count from before the earliest instant.
-        before = -(_EARLIEST // period)
-        moved = self._compute.add(self._table[_CREATED_AT], before * period)
-        return self._compute.subtract(self._compute.divide(moved, period), before)
+        # Arrow rounds a quotient towards zero. To round down, shift all instants so
+        # that none is negative.
+        offset = -(_EARLIEST // period)
+        shifted = self._compute.add(self._table[_CREATED_AT], offset * period)
+        return self._compute.subtract(self._compute.divide(shifted, period), offset)
 
 
-def _listed(column: Any) -> list[Any]:
+def _values_of(column: Any) -> list[Any]:
     """Return the values of a column of a table."""
     if hasattr(column.type, "value_type"):
-        # As it is, listing the values of a dictionary takes thirty times as long.
+        # Converting a dictionary to a list without this takes thirty times as long.
         column = column.cast(column.type.value_type)
     values: list[Any] = column.to_pylist()
     return values

@@ -1,4 +1,4 @@
-"""The keys of a data file: identity, id and instant of each event, no more."""
+"""Reading the keys of a data file: identity, instant and id of each event."""
 
 import csv
 import gzip
@@ -25,7 +25,9 @@ from canopy_async.models import AwareDatetime
 __all__ = ["KEY_COLUMNS", "LONGEST_LINE", "Key", "microseconds", "read_keys"]
 
 Key: TypeAlias = tuple[str, int, str]
-"""An identity, an instant in microseconds since 1970, and the id of an event."""
+"""An identity's id, an instant in microseconds since 1970, and an event's id.
+
+For a row of an account's log, which has no identity, the first text is empty."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -38,21 +40,21 @@ LONGEST_LINE: Final = 1 << 28
 
 
 class _Line(msgspec.Struct, gc=False):
-    identity_id: str
+    identity_id: str | None
     created_at: AwareDatetime
     id: str
 
 
 def read_keys(path: Path, written_as: str) -> Iterator[Key]:
-    """Yield the key of each row of a file, in their order.
+    """Yield the key of each row of a data file, in the order of the file.
 
     Args:
         path: The file.
         written_as: The name of its format.
 
     Raises:
-        ExportError: While iterating: it is damaged, or its format is unknown.
-        OSError: While iterating: it can't be read.
+        ExportError: While iterating: the file is damaged, or its format is unknown.
+        OSError: While iterating: the file can't be read.
     """
     read = _READERS.get(written_as)
     if read is None:
@@ -68,18 +70,18 @@ def read_keys(path: Path, written_as: str) -> Iterator[Key]:
 
 
 def microseconds(instant: datetime) -> int:
-    """Return an instant as a `Key` has it."""
+    """Return an instant in microseconds since 1970 in UTC, as in a `Key`."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
-def _from_lines(
+def _keys_of_jsonl(
     path: Path, unpack: Callable[[Path], AbstractContextManager[IO[bytes]]]
 ) -> Iterator[Key]:
     decode = msgspec.json.Decoder(_Line).decode_lines
     with unpack(path) as stream:
         for lines in _whole_lines(stream):
             for line in decode(lines):
-                yield line.identity_id, microseconds(line.created_at), line.id
+                yield line.identity_id or "", microseconds(line.created_at), line.id
 
 
 def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
@@ -95,51 +97,51 @@ def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
         if size > LONGEST_LINE:
             raise ValueError("it has a line that does not end")
     if size:
-        raise ValueError("it ends within a line")
+        raise ValueError("it ends in the middle of a line")
 
 
 @contextmanager
-def _plain(path: Path) -> Generator[IO[bytes]]:
+def _open_file(path: Path) -> Generator[IO[bytes]]:
     with open_plain(path) as file:
         yield file
 
 
 @contextmanager
-def _gunzipped(path: Path) -> Generator[Any]:
+def _open_gzip(path: Path) -> Generator[Any]:
     with open_plain(path) as file, gzip.open(file, "rb") as stream:
         yield stream
 
 
 @contextmanager
-def _unzstandard(path: Path) -> Generator[IO[bytes]]:
+def _open_zstandard(path: Path) -> Generator[IO[bytes]]:
     decompressor = import_zstandard().ZstdDecompressor()
     with open_plain(path) as file, decompressor.stream_reader(file) as stream:
         yield stream
 
 
-def _from_cells(path: Path) -> Iterator[Key]:
-    # A cell of metadata may be as long as an answer of the server.
+def _keys_of_csv(path: Path) -> Iterator[Key]:
+    # A cell of metadata may be as long as a whole response of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     keys_of = itemgetter(*map(COLUMNS.index, KEY_COLUMNS))
     with TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, strict=True)
         if tuple(next(lines, ())) != COLUMNS:
-            raise ValueError("its header is not that of an export")
+            raise ValueError("its header is not the header of an export")
         for line in lines:
             if len(line) != len(COLUMNS):
                 raise ValueError("a line has too many or too few cells")
-            whose, instant, event_id = keys_of(line)
+            identity_id, instant, event_id = keys_of(line)
             at = microseconds(datetime.fromisoformat(instant))
-            yield unguarded(whose), at, unguarded(event_id)
+            yield unguarded(identity_id), at, unguarded(event_id)
 
 
-def _from_columns(path: Path) -> Iterator[Key]:
+def _keys_of_parquet(path: Path) -> Iterator[Key]:
     arrow = import_pyarrow()
     with open_plain(path) as plain, arrow.parquet.ParquetFile(plain) as file:
         for batch in file.iter_batches(columns=list(KEY_COLUMNS)):
-            whose, instants, event_ids = map(batch.column, KEY_COLUMNS)
+            identity_ids, instants, event_ids = map(batch.column, KEY_COLUMNS)
             yield from zip(
-                whose.to_pylist(),
+                (identity_id or "" for identity_id in identity_ids.to_pylist()),
                 instants.cast(arrow.int64()).to_pylist(),
                 event_ids.to_pylist(),
                 strict=True,
@@ -147,10 +149,10 @@ def _from_columns(path: Path) -> Iterator[Key]:
 
 
 _READERS: Final[dict[str, Callable[[Path], Iterable[Key]]]] = {
-    "jsonl": partial(_from_lines, unpack=_plain),
-    "jsonl.gz": partial(_from_lines, unpack=_gunzipped),
-    "jsonl.zst": partial(_from_lines, unpack=_unzstandard),
-    "csv": _from_cells,
-    "csv-bom": _from_cells,
-    "parquet": _from_columns,
+    "jsonl": partial(_keys_of_jsonl, unpack=_open_file),
+    "jsonl.gz": partial(_keys_of_jsonl, unpack=_open_gzip),
+    "jsonl.zst": partial(_keys_of_jsonl, unpack=_open_zstandard),
+    "csv": _keys_of_csv,
+    "csv-bom": _keys_of_csv,
+    "parquet": _keys_of_parquet,
 }

@@ -1,6 +1,6 @@
-"""The rows of an export's files, whatever their format, in flat memory.
+"""Reading the rows of data files of any format, in constant memory.
 
-Only what a report needs is read: never ``metadata``, and no unknown field.
+Only the fields that a report needs are read: never ``metadata`` and unknown fields.
 """
 
 import csv
@@ -34,36 +34,36 @@ from canopy_async.export.writers.parquet import import_pyarrow
 __all__ = ["read_batches"]
 
 _BLOCK: Final = 1 << 21
-"""Bytes that are decoded at a time."""
+"""The number of bytes to decode at a time."""
 _PACKED_BLOCK: Final = 1 << 14
-"""Bytes that are decompressed at a time: there may be far more in them."""
+"""The number of compressed bytes to decompress at a time; they may grow much."""
 _BATCH: Final = 1 << 17
-"""Rows of Parquet that are handed out at a time at most: as many as a row group."""
+"""The most rows in a batch of a Parquet file: as many as in a row group."""
 _LINES: Final = 1 << 14
-"""Lines of CSV that are handed out at a time at most."""
+"""The most rows in a batch of a CSV file."""
 _LONGEST_CELL: Final = 1 << 28
 
 
 class _Stream(Protocol):
-    """A stream that lines of JSON are read from."""
+    """A stream of bytes that lines of JSON are read from."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 def read_batches(path: Path) -> Iterator[Batch]:
-    """Yield the rows of one file, some at a time.
+    """Yield the rows of one data file in batches.
 
     Args:
-        path: A file of an export that was committed, whether it has got its final
-            name or not; its suffix tells the format.
+        path: A committed file of an export, with its final or its preliminary name.
+            The suffix of the final name tells the format.
 
     Yields:
         Batches in the order of the file.
 
     Raises:
-        ExportError: While iterating: it is missing, damaged, or of no format
-            that an export has.
-        OSError: While iterating: it can't be read.
+        ExportError: While iterating: the file is missing, damaged, or has a suffix of
+            no known format.
+        OSError: While iterating: the file can't be read.
 
     Example:
         >>> for batch in read_batches(Path("export/events-00001.jsonl")):
@@ -72,15 +72,15 @@ def read_batches(path: Path) -> Iterator[Batch]:
     name = stem_of_partial(path.name) or path.name
     for suffix, read in _READERS.items():
         if name.endswith(suffix):
-            with _faults_named(path):
+            with _errors_name_file(path):
                 yield from read(path)
             return
-    raise ExportError(f"{path.name} has no suffix of an export's file")
+    raise ExportError(f"{path.name} has no suffix of a data file")
 
 
 @contextmanager
-def _faults_named(path: Path) -> Generator[None]:
-    """Turn what is wrong with a file into an error that names it."""
+def _errors_name_file(path: Path) -> Generator[None]:
+    """Turn errors of reading a file into an `ExportError` that names the file."""
     try:
         yield
     except FileNotFoundError:
@@ -114,7 +114,7 @@ def _read_zstandard(path: Path) -> Iterator[Batch]:
 
 
 class _Frame:
-    """The contents of a file of one Zstandard frame, whose early end is noticed."""
+    """The content of a Zstandard file of one frame; reading raises if it is cut."""
 
     def __init__(self, file: _Stream, frame: Any) -> None:
         self._file: Final = file
@@ -139,7 +139,7 @@ def _decoded(stream: _Stream) -> Iterator[Batch]:
 
 
 def _whole_lines(stream: _Stream) -> Iterator[bytes]:
-    """Yield blocks that end where a line does."""
+    """Yield blocks that each contain only whole lines."""
     parts: list[bytes] = []
     size = 0
     while block := stream.read(_BLOCK):
@@ -154,11 +154,11 @@ def _whole_lines(stream: _Stream) -> Iterator[bytes]:
         if size > LONGEST_LINE:
             raise ValueError("it has a line that does not end")
     if parts:
-        raise ValueError("it ends within a line")
+        raise ValueError("it ends in the middle of a line")
 
 
 def _read_csv(path: Path) -> Iterator[Batch]:
-    # A cell of metadata may be as long as an answer of the server.
+    # A cell of metadata may be as long as a whole response of the server.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     with TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="") as stream:
         lines = _needed_cells(csv.reader(stream, strict=True))
@@ -172,7 +172,7 @@ def _needed_cells(lines: Iterator[list[str]]) -> Iterator[Sequence[str]]:
     cells_of = itemgetter(*(header.index(name) for name in COLUMNS))
     for line in lines:
         if len(line) != len(header):
-            raise ValueError("it has a line of too many or too few cells")
+            raise ValueError("it has a line with too many or too few cells")
         yield cells_of(line)
 
 

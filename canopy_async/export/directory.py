@@ -8,12 +8,8 @@ next run.
 """
 
 import os
-import re
-import stat
-import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,57 +20,28 @@ from canopy_async._util.plain_files import (
     make_directory,
     open_or_create,
     open_plain,
-    write_all,
 )
 from canopy_async.errors import ExportError
-from canopy_async.export.files import (
-    DurableFile,
-    lock,
-    rename,
-    sha256_of,
-    sync_directory,
-    write_whole,
-)
-from canopy_async.export.manifest_chain import (
-    MANIFEST,
-    MAX_LINE,
-    OLD_MANIFEST,
-    Chain,
-    ManifestReader,
-)
+from canopy_async.export.directory_files import DirectoryFiles
+from canopy_async.export.file_under_way import FileUnderWay
+from canopy_async.export.files import rename, sync_directory, write_whole
+from canopy_async.export.manifest_chain import OLD_MANIFEST, ManifestReader
+from canopy_async.export.manifest_file import ManifestFile, lock_patiently
+from canopy_async.export.manifest_header import Header, refuse_other
 from canopy_async.export.manifest_records import (
     Begin,
     Commit,
     End,
     FileEntry,
-    Header,
     Listed,
     Record,
-    dump_line,
 )
 from canopy_async.export.migration import migrate
-from canopy_async.export.names import (
-    MAX_FILES,
-    is_ignored,
-    is_numbered,
-    is_of_task,
-    number_of,
-    numbered_name,
-    partial_names,
-    stem_of_partial,
-    under_way,
-)
+from canopy_async.export.names import is_numbered, number_of, under_way
 from canopy_async.export.sums import SUMS, dump_sums
-from canopy_async.export.writers import Format, Writer
+from canopy_async.export.writers import Format
 
 __all__ = ["ExportDirectory", "refuse_other"]
-
-_LEFT: Final = re.compile(r"_[0-9a-f]{32}\.partial")
-"""What a kill leaves of a file that is written whole."""
-
-_BEGINNING: Final = b'{"kind":"header",'
-_LOOKS: Final = (0.01, 0.05, 0.1, 0.2, 0.0)
-"""Seconds after each attempt to lock a manifest, the last one being in vain."""
 
 
 class ExportDirectory:
@@ -103,21 +70,17 @@ class ExportDirectory:
     ) -> None:
         self.path: Final = path
         self._header: Final = header
-        self._format: Final = written_as
-        self._max_file_bytes: Final = max_file_bytes
         self._umask: Final = umask
-        self._manifest: int | None = None
-        self._chain = Chain()
-        self._writer: Writer | None = None
-        self._file: DurableFile | None = None
-        self._rows = 0
+        self._manifest: Final = ManifestFile(path, umask=umask)
+        self._under_way: Final = FileUnderWay(
+            path, written_as, max_bytes=max_file_bytes, umask=umask
+        )
+        self._there: Final = DirectoryFiles(path)
         self._committed: dict[str, FileEntry] = {}
-        self._last_number = 0
         self._bytes_added = 0
         self._broken = False
-        self._is_begun_here = False
         self._is_made_here = False
-        self._has_commits = False
+        self._is_empty = False
         self.files: list[FileEntry] = []
 
     @property
@@ -128,12 +91,12 @@ class ExportDirectory:
     @property
     def bytes_under_way(self) -> int:
         """The size of the file under way."""
-        return 0 if self._file is None else self._file.size
+        return self._under_way.size
 
     @property
     def is_empty(self) -> bool:
         """Whether this run has begun the export, and nothing was committed."""
-        return self._is_begun_here and not self._has_commits
+        return self._is_empty
 
     @property
     def committed(self) -> Mapping[str, FileEntry]:
@@ -143,7 +106,7 @@ class ExportDirectory:
     @property
     def digest(self) -> str:
         """The sha256 of the manifest."""
-        return self._chain.digest
+        return self._manifest.digest
 
     def open(self, restore: Callable[[Record], None]) -> None:
         """Take the directory for this export, and finish what a kill left.
@@ -158,13 +121,12 @@ class ExportDirectory:
         with self._explained():
             self._is_made_here = not self.path.exists()
             make_directory(self.path, umask=self._umask)
-            self._refuse_foreign()
+            self._there.check_foreign()
             if (self.path / OLD_MANIFEST).exists():
                 self._take_over()
-            self._manifest = open_or_create(self.path / MANIFEST, umask=self._umask)
-            self._lock(self._manifest)
-            if self._is_new():
-                self._is_begun_here = True
+            self._manifest.open()
+            if self._manifest.is_new(has_files=bool(self._there.numbered())):
+                self._is_empty = True
                 self._begin()
                 return
             self._go_on(restore)
@@ -178,7 +140,7 @@ class ExportDirectory:
         with self._explained():
             if isinstance(record, Begin):
                 self._drop_sums()
-            self._append(record)
+            self._manifest.append(record)
 
     def write(self, chunks: Sequence[Any], rows: int) -> None:
         """Write events to the file under way.
@@ -191,10 +153,7 @@ class ExportDirectory:
             ExportError: They could not be written; nothing more will be.
         """
         with self._explained():
-            if self._writer is None:
-                self._writer = self._open_next()
-            self._writer.write(chunks)
-            self._rows += rows
+            self._under_way.write(chunks, rows)
 
     def commit(self, commit: Commit) -> None:
         """Make what was written final, and what is known of its identities.
@@ -206,9 +165,9 @@ class ExportDirectory:
             ExportError: It could not be done; nothing more will be.
         """
         with self._explained():
-            entry = self._close_file()
-            self._append(attrs.evolve(commit, file=entry))
-            self._has_commits = True
+            entry = self._under_way.close()
+            self._manifest.append(attrs.evolve(commit, file=entry))
+            self._is_empty = False
             if entry is not None:
                 self._add(entry)
                 name = self.path / under_way(entry.name)
@@ -226,8 +185,8 @@ class ExportDirectory:
         """
         with self._explained():
             for commit in commits:
-                self._append(commit)
-                self._has_commits = True
+                self._manifest.append(commit)
+                self._is_empty = False
                 if commit.file is not None:
                     self._add(commit.file)
                     name = self.path / under_way(commit.file.name)
@@ -240,9 +199,7 @@ class ExportDirectory:
             ExportError: It could not be done; nothing more will be.
         """
         with self._explained():
-            for name in filter(is_of_task, self._names()):
-                if (stem_of_partial(name) or name) not in self._committed:
-                    (self.path / name).unlink()
+            self._there.delete_of_tasks(self._committed)
 
     def write_sums(self) -> None:
         """Leave the hashes of all files, for ``sha256sum -c``.
@@ -261,7 +218,7 @@ class ExportDirectory:
             ExportError: It could not be done.
         """
         with self._explained():
-            (self.path / MANIFEST).unlink()
+            self._manifest.path.unlink()
             self._broken = True
             if self._is_made_here:
                 with suppress(OSError):  # others have put something there
@@ -270,17 +227,9 @@ class ExportDirectory:
     def close(self) -> None:
         """Let go of the directory; what was not committed is dropped."""
         try:
-            self._drop_file()
+            self._under_way.drop()
         finally:
-            if self._manifest is not None:
-                os.close(self._manifest)
-                self._manifest = None
-
-    @property
-    def _descriptor(self) -> int:
-        if self._manifest is None:
-            raise ExportError(f"{self.path} was let go of")
-        return self._manifest
+            self._manifest.close()
 
     @contextmanager
     def _explained(self) -> Generator[None]:
@@ -297,14 +246,6 @@ class ExportDirectory:
             self._broken = True
             raise
 
-    def _append(self, record: Record) -> None:
-        line = dump_line(self._chain.link(record))
-        if len(line) > MAX_LINE:  # which nothing could read again
-            raise ExportError(f"a line of the manifest would have {len(line)} bytes")
-        write_all(self._descriptor, line)
-        os.fsync(self._descriptor)
-        self._chain.add(line)
-
     def _drop_sums(self) -> None:
         """Delete the hashes that the run before has left, for good.
 
@@ -320,195 +261,41 @@ class ExportDirectory:
         self.files.append(entry)
         self._bytes_added += entry.bytes
 
-    def _close_file(self) -> FileEntry | None:
-        """End the file under way, and put it on the disk."""
-        if self._writer is None or self._file is None:
-            return None
-        self._writer.close()
-        self._file.close()
-        # Or its name could be lost with the power, when the manifest has it.
-        sync_directory(self.path)
-        entry = FileEntry(
-            name=numbered_name(self._last_number, self._format.suffix),
-            rows=self._rows,
-            bytes=self._file.size,
-            sha256=self._file.sha256,
-        )
-        self._writer = self._file = None
-        self._rows = 0
-        return entry
-
-    def _drop_file(self) -> None:
-        file, writer = self._file, self._writer
-        self._writer = self._file = None
-        if file is not None:
-            with suppress(OSError):
-                file.discard()
-        if writer is not None:
-            with suppress(Exception):  # it can't reach the file any more
-                writer.close()
-
-    def _refuse_foreign(self) -> None:
-        names = self._names()
-        if MANIFEST in names or OLD_MANIFEST in names:
-            return
-        for name in names:
-            if not is_ignored(name):
-                raise ExportError(
-                    f"{self.path} holds no export, and is not empty: it has {name!r}"
-                )
-
     def _take_over(self) -> None:
         """Turn a manifest of version 1 into one of this version."""
         old = open_or_create(self.path / OLD_MANIFEST)
         try:
-            self._lock(old)
-            if not (self.path / MANIFEST).exists():
+            lock_patiently(old, self.path)
+            if not self._manifest.path.exists():
                 with os.fdopen(os.dup(old), "rb") as file:
                     reader = ManifestReader(file, self.path / OLD_MANIFEST)
                     refuse_other(str(self.path), reader.header, self._header)
-                    data = migrate(self._path_of, reader, self._header)
-                write_whole(self.path / MANIFEST, data, umask=self._umask)
+                    data = migrate(self._there.path_of, reader, self._header)
+                write_whole(self._manifest.path, data, umask=self._umask)
             (self.path / OLD_MANIFEST).unlink()
         finally:
             os.close(old)
 
-    def _lock(self, manifest: int) -> None:
-        for patience in _LOOKS:
-            try:
-                lock(manifest)
-            except (BlockingIOError, PermissionError):
-                # Whoever looks whether it is locked holds the lock for an instant.
-                time.sleep(patience)
-            else:
-                return
-        raise ExportError(f"{self.path} is in use: another export writes to it")
-
-    def _is_new(self) -> bool:
-        """Tell whether there is no header yet, or one that was cut short."""
-        with open_plain(self.path / MANIFEST) as file:
-            line = file.readline(MAX_LINE)
-        if line.endswith(b"\n"):
-            return False
-        was_begun = line.startswith(_BEGINNING) or _BEGINNING.startswith(line)
-        if (was_begun or not line.strip(b"\0")) and not self._data_files():
-            return True
-        raise ExportError(f"{self.path / MANIFEST}: not the manifest of an export")
-
     def _begin(self) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        self._append(self._header)
+        self._manifest.begin_anew()
+        self._manifest.append(self._header)
         sync_directory(self.path)
         with suppress(OSError):  # it may not be ours to read
             sync_directory(self.path.parent)
 
     def _go_on(self, restore: Callable[[Record], None]) -> None:
-        path = self.path / MANIFEST
-        with open_plain(path) as file:
-            reader = ManifestReader(file, path)
+        with open_plain(self._manifest.path) as file:
+            reader = ManifestReader(file, self._manifest.path)
             refuse_other(str(self.path), reader.header, self._header)
             for record in reader:
                 if isinstance(record, Commit) and record.file is not None:
                     self._committed[record.file.name] = record.file
                 restore(record)
-        unnamed = self._find_unnamed()
+        unnamed = self._there.unnamed(self._committed)
         # All is well, so that what a kill left may be put in order.
-        self._chain = reader.chain
-        os.ftruncate(self._descriptor, reader.offset)
-        os.fsync(self._descriptor)
-        os.lseek(self._descriptor, reader.offset, os.SEEK_SET)
+        self._manifest.go_on_after(reader)
         for partial, name in unnamed:
             rename(partial, self.path / name)
-        self._delete_partial_files()
+        self._there.delete_partial()
         numbered = filter(is_numbered, self._committed)
-        self._last_number = max(map(number_of, numbered), default=0)
-
-    def _find_unnamed(self) -> list[tuple[Path, str]]:
-        """Return the files that were committed and not renamed yet.
-
-        Raises:
-            ExportError: A file is missing, has another size, or is not known.
-        """
-        for name in sorted(self._data_files() - self._committed.keys()):
-            raise ExportError(f"{self.path / name} is not in the manifest")
-        return [
-            (partial, name)
-            for name, entry in self._committed.items()
-            if (partial := self._partial_of(name, entry)) is not None
-        ]
-
-    def _partial_of(self, name: str, entry: FileEntry) -> Path | None:
-        """Return where a file is that has no final name yet; None if it has one.
-
-        Raises:
-            ExportError: It is nowhere, or another one.
-        """
-        path = self.path / name
-        if _is_file_of(path, entry):
-            return None
-        if not path.exists():
-            for partial in map(self.path.joinpath, partial_names(name)):
-                if _is_file_of(partial, entry) and sha256_of(partial) == entry.sha256:
-                    return partial
-        raise ExportError(f"{path} is missing, or is not what the manifest says it is")
-
-    def _path_of(self, name: str) -> Path:
-        """Return where a committed file is: its final name may be yet to come."""
-        for partial in map(self.path.joinpath, partial_names(name)):
-            if not (self.path / name).exists() and partial.exists():
-                return partial
-        return self.path / name
-
-    def _data_files(self) -> set[str]:
-        return set(filter(is_numbered, self._names()))
-
-    def _names(self) -> list[str]:
-        return [path.name for path in self.path.iterdir()]
-
-    def _delete_partial_files(self) -> None:
-        for name in self._names():
-            stem = stem_of_partial(name)
-            if _LEFT.fullmatch(name) or (stem is not None and is_numbered(stem)):
-                (self.path / name).unlink()
-
-    def _open_next(self) -> Writer:
-        if self._last_number >= MAX_FILES:
-            raise ExportError(
-                f"{self.path} has {MAX_FILES} files, which is the most there may"
-                " be: begin another export, with a larger max_file_bytes"
-            )
-        self._last_number += 1
-        name = numbered_name(self._last_number, self._format.suffix)
-        self._file = DurableFile(self.path / under_way(name), umask=self._umask)
-        return self._format.open(self._file, self._max_file_bytes)
-
-
-def refuse_other(where: str, there: Header, wanted: Header) -> None:
-    """Raise unless an export that was begun is the one that is wanted.
-
-    Raises:
-        ExportError: It is another one.
-    """
-    for name in ("account", "base_url", "format", "q", "since", "until"):
-        found, asked = getattr(there, name), getattr(wanted, name)
-        if found != asked:
-            raise ExportError(
-                f"{where} holds another export: its {name} is {_shown(found)}, not"
-                f" {_shown(asked)}"
-            )
-    if there.version == wanted.version and there.scope != wanted.scope:
-        raise ExportError(f"{where} holds another export")
-
-
-def _is_file_of(path: Path, entry: FileEntry) -> bool:
-    """Tell whether a plain file of the right size is there."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == entry.bytes
-
-
-def _shown(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else repr(value)
+        self._under_way.last_number = max(map(number_of, numbered), default=0)

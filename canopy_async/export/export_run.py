@@ -8,12 +8,12 @@ from typing import Final
 
 import attrs
 
-from canopy_async._fanout.fanout import FanOut
 from canopy_async.errors import ExportError
+from canopy_async.export.account_source import AccountLogReader, AccountSource
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
-from canopy_async.export.log_reader import LogReader, ReadLimits
-from canopy_async.export.manifest_records import Header
+from canopy_async.export.log_reader import LogReader, Reading, ReadLimits
+from canopy_async.export.manifest_records import End, Header
 from canopy_async.export.one_thread import OneThread
 from canopy_async.export.progress import ExportProgress, ExportResult
 from canopy_async.export.source import IdentitySource
@@ -27,7 +27,7 @@ class Run:
 
     Args:
         session: What to read with.
-        source: The identities.
+        source: The identities, or the log of the account.
         target: Where to write.
         header: What the export is of.
         limits: How logs are read.
@@ -37,7 +37,7 @@ class Run:
     def __init__(
         self,
         session: CanopySession,
-        source: IdentitySource,
+        source: IdentitySource | AccountSource,
         target: ExportDirectory,
         header: Header,
         limits: ReadLimits,
@@ -51,7 +51,8 @@ class Run:
         self._limits: Final = limits
         self._thread: Final = OneThread("canopy-export")
         self._journal: Final = Journal(source.asked, limits.look_back)
-        self._reader: Final = LogReader(
+        reader = LogReader if header.log_key is None else AccountLogReader
+        self._reader: Final = reader(
             session,
             target,
             self._thread,
@@ -61,6 +62,7 @@ class Run:
             on_progress=None if on_progress is None else self._tell,
         )
         self._session: Final = session
+        self._has_end = False
 
     async def export(self) -> ExportResult:
         """Read and write what is new and what earlier runs have left.
@@ -75,14 +77,14 @@ class Run:
             await self._thread.do(self._target.delete_leftovers)
             began = asyncio.get_running_loop().time()
             begin = self._journal.begin(datetime.now(UTC))
-            await self._thread.do(self._target.append, begin)
             try:
-                fan_out = await self._reader.read(self._source.ids())
+                await self._thread.do(self._target.append, begin)
+                reading = await self._reader.read(self._source.ids())
                 await self._finish(began)
             except BaseException as error:
                 await self._break_off(error, began)
                 raise
-            return self._result(fan_out)
+            return self._result(reading)
         finally:
             await self._thread.do(self._target.close)
             self._thread.close()
@@ -95,10 +97,8 @@ class Run:
     async def _finish(self, began: float) -> None:
         await self._thread.do(self._say_who_is_gone)
         await self._say_what_was_listed()
-        clock = self._reader.clock
-        end = self._journal.end("finished", began=self._told(began), at=clock.now())
-        await self._thread.do(self._target.append, end)
-        await self._thread.do(self._target.write_sums)
+        now = self._reader.clock.now()
+        await self._end(self._journal.end("finished", began=self._told(began), at=now))
 
     async def _break_off(self, error: BaseException, began: float) -> None:
         """Say how the run ends before its time, where that can be written."""
@@ -107,20 +107,23 @@ class Run:
             with suppress(ExportError):
                 await self._thread.do(self._target.discard)
             return
-        is_failure = isinstance(error, Exception)
-        end = self._journal.end(
-            "failed" if is_failure else "stopped",
-            began=self._told(began),
-            at=self._reader.clock.now(),
-            error=error if is_failure else None,
-        )
-        with suppress(ExportError):
-            await self._say_what_was_listed()
-            await self._thread.do(self._target.append, end)
-        error.add_note(
-            f"{end.events:,} events of this run are kept in {self._target.path}: run"
-            " the export again to go on"
-        )
+        if not self._has_end:
+            with suppress(ExportError):
+                await self._say_what_was_listed()
+                now = self._reader.clock.now()
+                began_at = self._told(began)
+                await self._end(self._journal.broken_off(error, began=began_at, at=now))
+        error.add_note(self._journal.note_of_kept(self._target.path))
+
+    async def _end(self, end: End) -> None:
+        # From here on it is written, also where this is cancelled meanwhile.
+        self._has_end = True
+        await self._thread.do(self._write_end, end)
+
+    def _write_end(self, end: End) -> None:
+        self._target.append(end)
+        if end.outcome == "finished":
+            self._target.write_sums()
 
     async def _say_what_was_listed(self) -> None:
         listed = self._source.listed(self._reader.clock.now())
@@ -145,12 +148,12 @@ class Run:
             return None
         return self._reader.clock.at(instant)
 
-    def _result(self, fan_out: FanOut) -> ExportResult:
+    def _result(self, reading: Reading) -> ExportResult:
         journal = self._journal
         return ExportResult(
             directory=self._target.path,
             run=journal.run,
-            done=fan_out.progress.done,
+            done=reading.progress.done,
             complete=self._reader.complete,
             skipped=self._reader.skipped,
             new_identities=journal.new_identities,
@@ -163,7 +166,7 @@ class Run:
                 self._header, self._limits.look_back, journal.as_of
             ),
             files=tuple(self._target.files),
-            failures=fan_out.failures,
+            failures=reading.failures,
         )
 
 

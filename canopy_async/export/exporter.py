@@ -1,7 +1,7 @@
 """The logs of many identities into files."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -26,12 +26,22 @@ from canopy_async.export.log_reader import ReadLimits
 from canopy_async.export.manifest_records import Header, scope_of_export
 from canopy_async.export.progress import ExportProgress, ExportResult
 from canopy_async.export.source import IdentitySource
-from canopy_async.export.writers import FORMATS, FormatName
+from canopy_async.export.writers import FORMATS, Format, FormatName
 from canopy_async.session import CanopySession
 
-__all__ = ["ExportProgress", "ExportResult", "export", "new_header"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "ExportProgress",
+    "ExportResult",
+    "check_directory",
+    "check_format",
+    "check_look_back",
+    "checked_limits",
+    "export",
+    "new_header",
+]
 
-_MAX_FILE_BYTES: Final = 128 * 1024 * 1024
+MAX_FILE_BYTES: Final = 128 * 1024 * 1024
 _MAX_LOOK_BACK: Final = 7 * 86_400.0
 
 
@@ -40,13 +50,13 @@ async def export(
     identities: IdentityIds | None,
     directory: str | os.PathLike[str],
     *,
-    format: FormatName = "jsonl",  # noqa: A002 - what it is called everywhere
+    format: FormatName = "jsonl",
     since: datetime | None = None,
     until: datetime | None = None,
     q: str | None = None,
     look_back: float = 3600.0,
     width: int = 16,
-    max_file_bytes: int = _MAX_FILE_BYTES,
+    max_file_bytes: int = MAX_FILE_BYTES,
     commit_every: float = 300.0,
     on_progress: Callable[[ExportProgress], None] | None = None,
     umask: int = PRIVATE,
@@ -110,16 +120,14 @@ async def export(
         >>> result = await export(canopy, None, "out")
         >>> print(result.events, result.as_of, result.failures)
     """
-    written_as = FORMATS[check_choice("format", format, FORMATS)]
-    check_integer("max_file_bytes", max_file_bytes, minimum=1)
-    check_integer("umask", umask, minimum=0, maximum=0o777)
-    if on_progress is not None:
-        check_callback("on_progress", on_progress)
-    limits = ReadLimits(
-        look_back=check_look_back(look_back),
-        width=check_integer("width", width, minimum=1),
+    written_as = check_format(format, FORMATS)
+    limits = checked_limits(
+        look_back=look_back,
+        width=width,
         max_file_bytes=max_file_bytes,
-        commit_every=check_seconds("commit_every", commit_every),
+        commit_every=commit_every,
+        on_progress=on_progress,
+        umask=umask,
     )
     query = EventsQuery(q=q, order="asc", since=since, until=until)
     path = check_directory(directory)
@@ -131,6 +139,43 @@ async def export(
     )
     run = Run(session, source, target, header, limits, on_progress=on_progress)
     return await run.export()
+
+
+def check_format(name: str, formats: Mapping[str, Format]) -> Format:
+    """Return the format of a name.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: There is no such format.
+    """
+    return formats[check_choice("format", name, formats)]
+
+
+def checked_limits(
+    *,
+    look_back: float,
+    width: int,
+    max_file_bytes: int,
+    commit_every: float,
+    on_progress: object,
+    umask: int,
+) -> ReadLimits:
+    """Return the limits of an export, whose other arguments are right as well.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of bounds.
+    """
+    check_integer("max_file_bytes", max_file_bytes, minimum=1)
+    check_integer("umask", umask, minimum=0, maximum=0o777)
+    if on_progress is not None:
+        check_callback("on_progress", on_progress)
+    return ReadLimits(
+        look_back=check_look_back(look_back),
+        width=check_integer("width", width, minimum=1),
+        max_file_bytes=max_file_bytes,
+        commit_every=check_seconds("commit_every", commit_every),
+    )
 
 
 def check_look_back(seconds: float) -> timedelta:

@@ -1,4 +1,4 @@
-"""An export's files, held against what its manifest says: one file after the other."""
+"""Checking the data files of an export against its manifest, one after the other."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -26,18 +26,18 @@ from canopy_async.export.standing import Standing, Standings
 __all__ = ["MAX_PROBLEMS", "FileCheck", "Problems", "path_of"]
 
 MAX_PROBLEMS: Final = 100
-"""Problems that are put into words; of more there is only the number."""
+"""The most problems that are described; further ones are only counted."""
 
-_Place = tuple[int, str]
-"""When an event was, in microseconds since 1970, and its id."""
+_RowKey = tuple[int, str]
+"""The ``created_at`` of an event, in microseconds since 1970, and its id."""
 
 
 class Problems:
     """The problems of an export, a sentence each.
 
     Attributes:
-        sentences: The first `MAX_PROBLEMS`.
-        count: How many there are.
+        sentences: The first `MAX_PROBLEMS` problems.
+        count: The number of problems.
     """
 
     def __init__(self) -> None:
@@ -45,50 +45,56 @@ class Problems:
         self.count = 0
 
     def add(self, sentence: str) -> None:
-        """Take note of a problem."""
+        """Add a problem."""
         self.count += 1
         if len(self.sentences) < MAX_PROBLEMS:
             self.sentences.append(sentence)
 
 
 @attrs.define(eq=False)
-class _Reading:
-    """The rows of one identity that one run has read.
+class _LogCheck:
+    """The state of checking the rows of one identity that one run read.
 
     Attributes:
-        known: What was known when the read began.
-        covered: Up to when its log was covered then, in microseconds.
-        place: The newest row.
-        ids: The rows at its instant.
-        step: 1 where they go forwards in time, -1 where they go back, 0 where
-            that can't be told yet.
-        late: Rows since the last commit that are dated before ``covered``.
+        known: The events of the look-back that were known when the run began.
+        covered: The instant up to which earlier runs covered the log, in microseconds.
+        last: The last row that was checked.
+        ids: The ids of the rows with the ``created_at`` of that row.
+        step: 1 if the rows go forwards in time, -1 if they go backwards, 0 if that is
+            not known yet.
+        late: The number of rows since the last commit that are dated before
+            ``covered``.
     """
 
     known: FollowCheckpoint | None
     covered: int | None
-    place: _Place | None = None
+    last: _RowKey | None = None
     ids: set[str] = attrs.field(factory=set[str])
     step: int = 0
     late: int = 0
 
     @classmethod
-    def of(cls, standing: Standing) -> "_Reading":
-        """Return a read of an identity that stands there."""
+    def of(cls, standing: Standing) -> "_LogCheck":
+        """Return the state before the first row, after earlier runs."""
         known = standing.known and FollowCheckpoint.loads(standing.known)
         return cls(known=known or None, covered=_microseconds(standing.as_of))
 
-    def go_on(self, at: int, event_id: str) -> str | None:
-        """Go on to the next row; return what is wrong with it."""
+    def check_row(self, at: int, event_id: str) -> str | None:
+        """Check the next row; return its fault in words, or None.
+
+        Args:
+            at: The row's ``created_at``, in microseconds.
+            event_id: The row's id.
+        """
         if self.known is not None and event_id in self.known.ids:
             return "is there twice"
         if self.covered is not None and at < self.covered:
             self.late += 1
-        place, self.place = self.place, (at, event_id)
-        if place is None:
+        last, self.last = self.last, (at, event_id)
+        if last is None:
             self.ids = {event_id}
             return None
-        before = place[0]
+        before = last[0]
         if at == before:
             if event_id in self.ids:
                 return "is there twice"
@@ -104,54 +110,58 @@ class _Reading:
 
 @attrs.define(eq=False)
 class _Part:
-    """The rows of one identity in one file."""
+    """The first and last row of one identity in one file, and their number."""
 
-    first: _Place
-    last: _Place
+    first: _RowKey
+    last: _RowKey
     events: int = 0
 
 
 class FileCheck:
-    """Goes through the records of an export, oldest first, and through its files.
+    """A check of an export's data files against its manifest, record by record.
 
-    Each file must have its size, its sha256 and its number of rows. Of each
-    identity, a file must have as many events as the manifest says, from the first
-    to the last that it names, in order, within ``since`` and ``until``, and none
-    twice. Equal ids are looked for where they could be: at equal ``created_at``,
-    and in the look-back of the run before.
+    Each file must have the size, the sha256 and the number of rows that the manifest
+    says. It must have the number of events of each identity that the manifest says,
+    from the first to the last that it names, in the order of time, within ``since``
+    and ``until``, and no event twice. Duplicate ids are searched where they are
+    possible: among rows of equal ``created_at``, and in the look-back of the run
+    before.
 
     Args:
-        header: What the export is of.
-        problems: What is wrong is added here.
+        header: The header of the manifest.
+        problems: The problems that are found are added here.
 
     Attributes:
-        files: The names of the files that the manifest has named so far.
-        events: How many events were found in them.
+        files: The names of the files in the manifest's records so far.
+        events: The number of events found in these files.
     """
 
     def __init__(self, header: Header, problems: Problems) -> None:
         self._since: Final = _microseconds(header.since)
         self._until: Final = _microseconds(header.until)
+        self._log_key: Final = header.log_key
         self._problems: Final = problems
         self._standings: Final = Standings()
-        self._readings: dict[str, _Reading] = {}
+        self._checks: dict[str, _LogCheck] = {}
         self._done: set[str] = set()
         self.files: Final[set[str]] = set()
         self.events = 0
 
     def add(self, record: Record, keys: Iterable[Key] | None = None) -> None:
-        """Go on to the next record.
+        """Check the next record.
 
         Args:
             record: The record.
-            keys: The keys of the rows of its file, None where it has none or the
-                file is not what was written. Iterating may raise `ExportError`.
+            keys: The keys of the rows of the record's file. None if the record has no
+                file, or if the file is not as written. Iterating may raise
+                `ExportError`.
         """
         if isinstance(record, Begin):
-            # A read that looks back begins anew; one with a checkpoint goes on.
-            self._readings = {
-                name: reading
-                for name, reading in self._readings.items()
+            # In a new run, a read with a look-back starts again from there; a read
+            # with a checkpoint continues after its last row.
+            self._checks = {
+                name: check
+                for name, check in self._checks.items()
                 if self._standings.of(name).known is None
             }
             self._done.clear()
@@ -159,7 +169,10 @@ class FileCheck:
             self._add_commit(record, keys)
 
     def is_as_written(self, directory: Path, file: FileEntry) -> bool:
-        """Tell whether a file has the size and the hash that the manifest says."""
+        """Tell whether a file has the size and hash in the manifest.
+
+        If not, add a problem.
+        """
         path = path_of(directory, file.name)
         try:
             is_same = (
@@ -181,18 +194,24 @@ class FileCheck:
             if parts is not None:
                 self._compare(commit, entry, parts.pop(entry.id, None))
             if entry.id in self._done and entry.events:
-                self._problems.add(f"{entry.id!r} goes on after it was done")
+                self._problems.add(f"{entry.id!r} has more events after it was done")
             if entry.state == "done":
-                self._readings.pop(entry.id, None)
+                self._checks.pop(entry.id, None)
                 self._done.add(entry.id)
         for name in parts or ():
-            self._problems.add(f"{_named(commit)} has rows of {name!r}, unannounced")
+            self._problems.add(
+                f"{_named(commit)} has rows of {name!r} that the manifest does not name"
+            )
         self._standings.add(commit)
 
     def _parts(self, file: FileEntry, keys: Iterable[Key]) -> dict[str, _Part] | None:
-        """Return the rows of a file by identity, None where it can't be read."""
+        """Check the rows of a file.
+
+        Returns:
+            The rows of each identity, or None if the file can't be read.
+        """
         try:
-            parts = self._sorted_out(file.name, keys)
+            parts = self._split(file.name, keys)
         except ExportError as error:
             self._problems.add(str(error))
             return None
@@ -205,14 +224,15 @@ class FileCheck:
             self._problems.add(f"{file.name} has {rows} rows, and not {file.rows}")
         return parts
 
-    def _sorted_out(self, name: str, keys: Iterable[Key]) -> dict[str, _Part]:
+    def _split(self, name: str, keys: Iterable[Key]) -> dict[str, _Part]:
         parts: dict[str, _Part] = {}
-        for identity_id, at, event_id in keys:
-            place = (at, event_id)
+        for whose, at, event_id in keys:
+            identity_id = whose or self._log_key or ""
+            row_key = (at, event_id)
             part = parts.get(identity_id)
             if part is None:
-                part = parts[identity_id] = _Part(place, place)
-            part.last = place
+                part = parts[identity_id] = _Part(row_key, row_key)
+            part.last = row_key
             part.events += 1
             fault = self._fault(identity_id, at, event_id)
             if fault:
@@ -220,36 +240,38 @@ class FileCheck:
         return parts
 
     def _fault(self, identity_id: str, at: int, event_id: str) -> str | None:
-        """Go on to the next row of an identity; return what is wrong with it."""
+        """Check the next row of an identity; return its fault in words, or None."""
         if (self._since is not None and at < self._since) or (
             self._until is not None and at >= self._until
         ):
             return "is not within since and until"
-        reading = self._readings.get(identity_id)
-        if reading is None:
-            reading = _Reading.of(self._standings.of(identity_id))
-            self._readings[identity_id] = reading
-        return reading.go_on(at, event_id)
+        check = self._checks.get(identity_id)
+        if check is None:
+            check = _LogCheck.of(self._standings.of(identity_id))
+            self._checks[identity_id] = check
+        return check.check_row(at, event_id)
 
     def _compare(
         self, commit: Commit, entry: IdentityEntry, part: _Part | None
     ) -> None:
-        said = (entry.events, _place(entry.first), _place(entry.last))
+        expected = (entry.events, _row_key(entry.first), _row_key(entry.last))
         found = (part.events, part.first, part.last) if part else (0, None, None)
-        if found != said:
-            what = "number of events" if found[0] != said[0] else "first or last event"
-            self._problems.add(_other(what, commit, entry))
+        if found != expected:
+            what = (
+                "number of events" if found[0] != expected[0] else "first or last event"
+            )
+            self._problems.add(_difference(what, commit, entry))
             return
-        reading = self._readings.get(entry.id)
-        late, reading_late = entry.late, 0
-        if reading is not None:
-            reading_late, reading.late = reading.late, 0
-        if late != reading_late:
-            self._problems.add(_other("number of late events", commit, entry))
+        check = self._checks.get(entry.id)
+        late, found_late = entry.late, 0
+        if check is not None:
+            found_late, check.late = check.late, 0
+        if late != found_late:
+            self._problems.add(_difference("number of late events", commit, entry))
 
 
 def path_of(directory: Path, name: str) -> Path:
-    """Return where a committed file is: its final name may be yet to come."""
+    """Return the path of a committed file, which may not have its final name yet."""
     path = directory / name
     if path.exists():
         return path
@@ -263,15 +285,12 @@ def _microseconds(instant: datetime | None) -> int | None:
     return None if instant is None else microseconds(instant)
 
 
-def _place(mark: EventMark | None) -> _Place | None:
+def _row_key(mark: EventMark | None) -> _RowKey | None:
     return None if mark is None else (microseconds(mark.created_at), mark.id)
 
 
-def _other(what: str, commit: Commit, entry: IdentityEntry) -> str:
-    return (
-        f"{_named(commit)}: the {what} of {entry.id!r} is another one than the"
-        " manifest says"
-    )
+def _difference(what: str, commit: Commit, entry: IdentityEntry) -> str:
+    return f"{_named(commit)}: the {what} of {entry.id!r} differs from the manifest"
 
 
 def _named(commit: Commit) -> str:

@@ -1,4 +1,4 @@
-"""Files as an export needs them: on the disk when they say so, and locked."""
+"""Durable files, which survive a crash of the machine, and locks on files."""
 
 import hashlib
 import os
@@ -28,18 +28,25 @@ _NO_LINKS: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _LOCKED_BYTE: Final = 1 << 40
-"""Beyond the end of any manifest: a lock must not keep others from reading it."""
+"""The byte that is locked on Windows.
+
+It lies beyond the end of any manifest, as other processes can't read a locked byte."""
 
 
 class DurableFile:
-    """A new file, hashed as it is written; a sink for whoever encodes.
+    """A new file that is hashed while it is written.
 
     Args:
-        path: Where it is; nothing may be there.
-        umask: The permissions that it is not to have.
+        path: The path of the file; nothing may exist there.
+        umask: The permission bits that the file must not get.
+
+    Attributes:
+        path: The path of the file.
+        size: The number of bytes written so far.
+        closed: Whether the file was closed.
 
     Raises:
-        OSError: It can't be made.
+        OSError: The file can't be created.
     """
 
     def __init__(self, path: Path, *, umask: int = PRIVATE) -> None:
@@ -52,7 +59,7 @@ class DurableFile:
 
     @property
     def sha256(self) -> str:
-        """The hash of what was written so far, in hexadecimal."""
+        """The sha256 of the bytes written so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     def write(self, data: bytes | memoryview) -> int:
@@ -63,21 +70,20 @@ class DurableFile:
         """
         if self._discarding:
             return len(data)
-        # Arrow hands over buffers of its own.
-        view = memoryview(data)
+        view = memoryview(data)  # pyarrow passes its own buffer objects
         write_all(self._fd, view)
         self._hash.update(view)
         self.size += view.nbytes
         return view.nbytes
 
     def flush(self) -> None:
-        """Do nothing: what was written is not held back."""
+        """Do nothing, as `write` does not buffer."""
 
     def close(self) -> None:
-        """Close the file; what was written is on the disk at the return.
+        """Sync the file to the disk, then close it.
 
         Raises:
-            OSError: It could not be put there.
+            OSError: The file could not be synced.
         """
         if self.closed:
             return
@@ -88,10 +94,10 @@ class DurableFile:
             os.close(self._fd)
 
     def discard(self) -> None:
-        """Close and delete the file; from now on, writes go nowhere.
+        """Close and delete the file, and ignore all further writes.
 
         Raises:
-            OSError: It could not be deleted.
+            OSError: The file could not be deleted.
         """
         self._discarding = True
         if not self.closed:
@@ -101,32 +107,32 @@ class DurableFile:
 
 
 def write_whole(path: Path, data: bytes, *, umask: int = PRIVATE) -> None:
-    """Write a file under another name, and give it its own once it is on the disk.
+    """Write a file atomically and durably; see `replace_whole`.
 
     Raises:
-        OSError: It could not be written.
+        OSError: The file could not be written.
     """
     replace_whole(path, data, umask=umask)
     sync_directory(path.parent)
 
 
 def rename(source: Path, target: Path) -> None:
-    """Give a file its final name, durably.
+    """Rename a file, and sync the new name to the disk.
 
     Raises:
-        OSError: It could not be done.
+        OSError: The file could not be renamed, or the directory not be synced.
     """
     source.rename(target)
     sync_directory(target.parent)
 
 
 def sync_directory(path: Path) -> None:
-    """Put the names in a directory on the disk.
+    """Sync a directory to the disk, so that the names of its files survive a crash.
 
     Raises:
-        OSError: It could not be done.
+        OSError: The directory could not be synced.
     """
-    if sys.platform == "win32":  # it knows no such thing
+    if sys.platform == "win32":  # Windows can't sync a directory
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -136,10 +142,10 @@ def sync_directory(path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hash of a file, in hexadecimal.
+    """Return the sha256 of a file, in hexadecimal.
 
     Raises:
-        OSError: It can't be read.
+        OSError: The file can't be read.
     """
     with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -148,24 +154,24 @@ def sha256_of(path: Path) -> str:
 if sys.platform == "win32":
 
     def lock(fd: int) -> None:
-        """Keep others from locking a file; the system ends it with the process.
+        """Lock a file until it is closed or the process ends.
 
         Raises:
-            OSError: Another one has locked it.
+            OSError: Another process has locked it.
         """
-        import msvcrt  # noqa: PLC0415 - exists there only
+        import msvcrt  # exists on Windows only
 
         os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 else:
 
     def lock(fd: int) -> None:
-        """Keep others from locking a file; the system ends it with the process.
+        """Lock a file until it is closed or the process ends.
 
         Raises:
-            OSError: Another one has locked it.
+            OSError: Another process has locked it.
         """
-        import fcntl  # noqa: PLC0415 - exists there only
+        import fcntl  # does not exist on Windows
 
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -181,5 +187,5 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return True
     finally:
-        os.close(fd)  # which ends the lock, where it was had
+        os.close(fd)  # releases the lock if it was just taken
     return False

@@ -1,4 +1,4 @@
-"""The journal of a run: its begin, its commits and its end, as records."""
+"""The journal of a run: its records, and the state of each identity."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -23,29 +23,32 @@ __all__ = ["LIBRARY", "Journal"]
 LIBRARY: Final = f"canopy-async {__version__}"
 
 _ENTRIES: Final = 10_000
-"""Identities of one commit at most."""
+"""The most identities in one commit."""
 
 _MOST_GAPS: Final = 1_000
 
 
 class Journal:
-    """Keeps the account of one run, and of what the runs before it have left.
+    """Keeps the state of each identity and the counts of the current run.
 
     Args:
-        asked: Which identities the run is asked to export.
-        look_back: How long before its newest event a log is read again.
-        standings: Where identities stand, if that is known already.
+        asked: The identities that the run is asked to export.
+        look_back: The length of the time before a log's newest event that is read
+            again.
+        standings: The state of identities after earlier runs, if known already.
 
     Attributes:
-        standings: Where each identity stands by now.
-        run: The number of the run.
-        has_commits: Whether anything was committed, in any run.
-        events: New events that the run has committed.
-        late: How many of these were committed late.
-        new_identities: Identities that the run was the first to read to their end.
-        gone: Identities that the account lists no more, as the run has found.
-        gaps: Identities of which events may be missing.
-        as_of: How far the logs are covered that the run has read to the end.
+        standings: The current state of each identity.
+        run: The number of the run, from 1.
+        has_commits: Whether any run committed anything.
+        events: The number of new events that this run committed.
+        late: How many of these events were committed late.
+        new_identities: The number of identities whose logs this run was the first to
+            read to the end.
+        gone: The number of exported identities that the account no longer lists.
+        gaps: The ids of identities of which events may be missing.
+        as_of: The instant up to which the run covered all logs that it read to the
+            end, or None if there is none.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Journal:
         self.as_of: datetime | None = None
 
     def restore(self, record: Record) -> None:
-        """Take note of a record of an earlier run."""
+        """Add a record of an earlier run."""
         if isinstance(record, Begin):
             self.run = record.run + 1
             self._asked_before = record.asked
@@ -80,26 +83,26 @@ class Journal:
             self.standings.add(record)
 
     def check(self, where: object) -> None:
-        """Refuse to go on with an export of other identities.
+        """Check that the run is asked for the same identities as the runs before.
 
         Args:
-            where: The directory, named in the error.
+            where: The directory, for the error message.
 
         Raises:
-            ExportError: The runs before were asked for others.
+            ExportError: The runs before were asked for other identities.
         """
         before, now = self._asked_before, self._asked
         if before is not None and before != now:
             raise ExportError(
-                f"{where} holds an export of {_named(before)}; it can't be gone on with"
-                f" as one of {_named(now)}"
+                f"{where} holds an export of {_named(before)}; it can't be continued as"
+                f" an export of {_named(now)}"
             )
 
     def begin(self, at: datetime) -> Begin:
-        """Return the begin of the run.
+        """Return the record of the run's begin.
 
         Args:
-            at: The time by the clock of the machine.
+            at: The time by this machine's clock.
         """
         return Begin(
             run=self.run,
@@ -110,7 +113,7 @@ class Journal:
         )
 
     def add(self, commit: Commit) -> None:
-        """Take note of a commit of this run."""
+        """Add a commit of this run."""
         self.has_commits = True
         instants: list[datetime] = []
         if commit.unchanged_as_of is not None:
@@ -135,13 +138,13 @@ class Journal:
     def commits_of_gone(
         self, listed: AbstractSet[str], at: datetime, *, is_open: bool
     ) -> Iterator[Commit]:
-        """Yield commits that name the identities which the account lists no more.
+        """Yield commits for exported identities that the account no longer lists.
 
         Args:
-            listed: Those that it lists.
-            at: The time.
-            is_open: Whether the export has no ``until``. With one, an identity
-                that is done stays done.
+            listed: The ids that the account lists.
+            at: The time of the commits.
+            is_open: Whether the export has no ``until``. In an export with ``until``,
+                an identity that is done stays done.
         """
         gone = [
             standing.gone(name)
@@ -162,13 +165,13 @@ class Journal:
         at: datetime,
         error: BaseException | None = None,
     ) -> End:
-        """Return the end of the run.
+        """Return the record of the run's end.
 
         Args:
-            outcome: How it ends.
-            began: When it began, by the server's clock.
-            at: The time.
-            error: What ends it, where an error does.
+            outcome: The outcome of the run.
+            began: The begin of the run by the server's clock, or None if unknown.
+            at: The time of the end.
+            error: The error that ended the run, if any.
         """
         return End(
             run=self.run,
@@ -184,10 +187,37 @@ class Journal:
             as_of=self.as_of,
         )
 
+    def broken_off(
+        self, error: BaseException, *, began: datetime | None, at: datetime
+    ) -> End:
+        """Return the end record of a run that an error or a signal ended early.
+
+        Args:
+            error: The error that ended the run.
+            began: The begin of the run by the server's clock, or None if unknown.
+            at: The time of the end.
+        """
+        if isinstance(error, Exception):
+            return self.end("failed", began=began, at=at, error=error)
+        return self.end("stopped", began=began, at=at)
+
+    def note_of_kept(self, where: object) -> str:
+        """Return a note for the error that ends the run, on the events that are kept.
+
+        Args:
+            where: The directory, or its URL.
+        """
+        return (
+            f"{self.events:,} events of this run are kept in {where}: run the export"
+            " again to go on"
+        )
+
 
 def _named(asked: Asked) -> str:
     if asked.kind == "all":
         return "all identities"
+    if asked.kind == "log":
+        return "the account's own log"
     if asked.kind == "selection":
         return "a selection of identities"
     narrowed = (asked.filter or {}).items()

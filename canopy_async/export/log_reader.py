@@ -1,69 +1,118 @@
-"""The logs of an export, read, written and committed side by side."""
+"""Reading the logs of an export concurrently, and committing their new events."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from types import TracebackType
+from typing import Any, Final, Literal, Protocol, Self
 
 import attrs
 
-from canopy_async._fanout.fanout import FanOut
-from canopy_async._fanout.results import IdentityBatch, IdentityOutcome
+from canopy_async._fanout.results import (
+    FanOutProgress,
+    IdentityBatch,
+    IdentityOutcome,
+)
+from canopy_async._tables.columns import EventsOfOne
 from canopy_async._transport.server_clock import check_is_over
-from canopy_async.errors import CheckpointError, ExportError
+from canopy_async.checkpoint import Checkpoint
+from canopy_async.errors import CanopyError, CheckpointError, ExportError
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
 from canopy_async.export.manifest_records import Commit, Header
 from canopy_async.export.one_thread import OneThread, finished
 from canopy_async.export.pending import OpenLog, Pending
 from canopy_async.export.progress import ExportProgress
-from canopy_async.export.writers import FORMATS
+from canopy_async.export.writers import FORMATS, LOG_FORMATS
 from canopy_async.models import AuditEvent
 from canopy_async.session import CanopySession
 
-__all__ = ["Clock", "LogReader", "ReadLimits"]
+__all__ = ["Clock", "LogReader", "ReadLimits", "Reading"]
 
 LEAST_ROW_BYTES: Final = 100
-"""Bytes of a row in a file at least: more rows than fit are not held back."""
+"""The least size of a row in a file, in bytes.
+
+A chunk gets no more rows than may fit into a file of the maximal size."""
 
 MAX_ENDED: Final = 10_000
-"""Identities that end between two commits at most."""
+"""The number of ended identities at which a commit is due."""
 
 
 class Clock:
-    """The server's clock, as far as answers have told it; else that of the machine.
+    """The server's clock; this machine's clock until a response told the time.
 
     Args:
-        session: What gets the answers.
+        session: The session whose responses tell the server's time.
     """
 
     def __init__(self, session: CanopySession) -> None:
         self._session: Final = session
 
     def now(self) -> datetime:
-        """Return what time it is."""
+        """Return the current time."""
         return self._session.server_time or datetime.now(UTC)
 
     def at(self, instant: float) -> datetime:
-        """Return what time it was at an instant of the loop's clock."""
+        """Return the time of this clock at a time of the event loop's clock."""
         ago = asyncio.get_running_loop().time() - instant
         return self.now() - timedelta(seconds=ago)
 
 
+class Reading(Protocol):
+    """The protocol of a read of logs: a `FanOut`, or a read of an account's log."""
+
+    @property
+    def progress(self) -> FanOutProgress:
+        """The progress of the read."""
+        ...
+
+    @property
+    def checkpoints(self) -> Mapping[str, Checkpoint | None]:
+        """The checkpoint of each log whose read continues."""
+        ...
+
+    @property
+    def failures(self) -> Mapping[str, CanopyError]:
+        """The error of each log that could not be read."""
+        ...
+
+    async def next_batch(self) -> IdentityBatch | None:
+        """Return the next events of one of the logs, or None at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """End all reads that are still running."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Return the read itself."""
+        ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End all reads that are still running."""
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class ReadLimits:
-    """The limits of reading: how logs are read, and when rows become final.
+    """The limits of an export's reading and writing.
 
     Attributes:
-        look_back: How long before its newest event a log is read again.
-        width: Identities read at a time at most.
-        max_file_bytes: The size of the file under way that ends it.
-        commit_every: Seconds after which what was read becomes final.
-        events_each: Events of each identity at most, None for no limit. One that
-            has more is left open.
-        until: Where each log is left, and left open; None for its end, or that of
-            the export.
+        look_back: The length of the time before a log's newest event that is read
+            again.
+        width: The most identities that are read at a time.
+        max_file_bytes: The size in bytes at which a file is closed.
+        commit_every: The most seconds between two commits.
+        events_each: The most events to read of each identity, or None for no limit. A
+            log with more events stays open.
+        until: The instant up to which logs are read; they stay open. None to read them
+            to the end of the export's range.
     """
 
     look_back: timedelta
@@ -75,22 +124,22 @@ class ReadLimits:
 
 
 class LogReader:
-    """Reads logs from where each stands, and commits what is new.
+    """Reads logs from where earlier runs stopped, and commits new events.
 
     Args:
-        session: What to read with.
-        target: Where to write, in its thread.
-        thread: The thread in which all is done with ``target``.
-        header: What the export is of.
-        journal: Where each identity stands, and what was committed.
-        limits: How logs are read.
-        on_progress: Whom to tell.
-        on_end: Is told how the read of each identity ended.
+        session: The session to read with.
+        target: The directory to write to. It is only used in ``thread``.
+        thread: The thread for all calls of ``target``.
+        header: The header of the export's manifest.
+        journal: The state of each identity, which commits update.
+        limits: The limits of reading and writing.
+        on_progress: Called with the progress, if given.
+        on_end: Called with each log whose read has ended, and its outcome.
 
     Attributes:
         clock: The server's clock.
-        complete: How many logs are proven: by this read, and by those that it
-            goes on from.
+        complete: The number of logs that this read and earlier ones have proven
+            complete.
     """
 
     def __init__(
@@ -111,7 +160,8 @@ class LogReader:
         self._header: Final = header
         query = header.query
         self._query: Final = attrs.evolve(query, until=limits.until or query.until)
-        self._format: Final = FORMATS[header.format]
+        formats = FORMATS if header.log_key is None else LOG_FORMATS
+        self._format: Final = formats[header.format]
         self._most_rows: Final = min(
             self._format.chunk_rows, max(1, limits.max_file_bytes // LEAST_ROW_BYTES)
         )
@@ -133,41 +183,47 @@ class LogReader:
         self.clock: Final = Clock(session)
         self._pending: Final = Pending(goes_on=header.until is None, at=self.clock.at)
 
-    async def read(self, ids: AsyncGenerator[str]) -> FanOut:
-        """Read these identities, each to its end; commit all that is new.
+    async def read(self, ids: AsyncGenerator[str]) -> Reading:
+        """Read the logs of some identities to their ends, and commit new events.
 
         Args:
-            ids: The identities, each once.
+            ids: The ids of the identities, each once.
 
         Returns:
-            The fan-out that has read them, which is over.
+            The read; it has ended.
 
         Raises:
-            CanopyError: The read can't go on. What was handed out is committed.
+            CanopyError: The read can't continue. Events read so far are committed.
         """
-        self._put_off()
-        async with aclosing(self._wanted(ids)) as wanted:
-            fan_out = self._session.fan_out(
-                wanted,
-                on_error="collect",
-                width=self._limits.width,
-                resume=self._resume,
-                since_each=self._since,
-                on_end=self._ended,
-                limit=self._limits.events_each,
-                **self._query.options,
-            )
-            async with fan_out:
-                await self._read_all(fan_out)
-        return fan_out
+        self._reset_deadline()
+        async with aclosing(self._wanted(ids)) as wanted, self._open(wanted) as reading:
+            await self._read_all(reading)
+        return reading
+
+    def _open(self, wanted: AsyncGenerator[str]) -> Reading:
+        """Return the read of the wanted ids. It sends nothing before it is iterated."""
+        return self._session.fan_out(
+            wanted,
+            on_error="collect",
+            width=self._limits.width,
+            resume=self._resume,
+            since_each=self._since,
+            on_end=self._on_log_end,
+            limit=self._limits.events_each,
+            **self._query.options,
+        )
+
+    def _page(self, identity_id: str, events: Sequence[AuditEvent]) -> EventsOfOne:
+        """Return a page of events in the form that `Format.encode` takes."""
+        return IdentityBatch(identity_id, events)
 
     @property
     def skipped(self) -> int:
-        """The number of identities that were done already and get nothing new."""
+        """The number of identities that an earlier run finished, so not read again."""
         return self._skipped
 
     async def _wanted(self, ids: AsyncGenerator[str]) -> AsyncGenerator[str]:
-        """Yield the ids that are to be read, and learn where each stands."""
+        """Yield the ids that are not done, after looking up where their reads start."""
         async with aclosing(ids):
             async for identity_id in ids:
                 self._check_until()
@@ -188,12 +244,12 @@ class LogReader:
                 self._since[identity_id] = log.since
                 yield identity_id
 
-    def _ended(self, outcome: IdentityOutcome) -> None:
+    def _on_log_end(self, outcome: IdentityOutcome) -> None:
         self._check_until()
         name = outcome.identity_id
         del self._resume[name], self._since[name]
         log = self._logs.pop(name)
-        log.note_begin(self.clock.at(log.began))
+        self._note_begin(log)
         log.left = self._left(outcome)
         self._pending.end(log, outcome)
         self.complete += log.is_proven_by(outcome)
@@ -201,53 +257,55 @@ class LogReader:
             self._on_end(log, outcome)
 
     def _left(self, outcome: IdentityOutcome) -> Literal["limit", "until"] | None:
-        """Return which of the limits a log was left by, before its end."""
+        """Return the limit that ended the read of a log before its end, or None."""
         limit, report = self._limits.events_each, outcome.report
         if limit is not None and report is not None and report.delivered >= limit:
             return "limit"
         return "until" if self._limits.until is not None else None
 
-    async def _read_all(self, fan_out: FanOut) -> None:
+    async def _read_all(self, reading: Reading) -> None:
         try:
-            while (batch := await self._next_batch(fan_out)) is not None:
-                await self._take(fan_out, batch)
-            await self._commit(fan_out)
+            while not await self._read_until_due(reading):
+                await self._commit_if_possible(reading)
+                self._tell(reading)
+            await self._commit(reading)
         except BaseException:
-            await fan_out.aclose()
-            # What ended it is what is raised, also where this fails.
+            await reading.aclose()
+            # If this commit fails, too, raise the first error.
             with suppress(ExportError, CheckpointError):
-                await self._commit(fan_out)
+                await self._commit(reading)
             raise
-        self._tell(fan_out)
+        self._tell(reading)
 
-    async def _next_batch(self, fan_out: FanOut) -> IdentityBatch | None:
-        """Return the next events; commit in time while they don't come."""
-        while True:
-            limit = asyncio.timeout_at(self._deadline)
-            try:
-                async with limit:
-                    return await fan_out.next_batch()
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-            await self._commit_if_possible(fan_out)
-            self._tell(fan_out)
+    async def _read_until_due(self, reading: Reading) -> bool:
+        """Read until a commit is due; return True if the read ended before that."""
+        limit = asyncio.timeout_at(self._deadline)
+        try:
+            async with limit:
+                while (batch := await reading.next_batch()) is not None:
+                    await self._take(batch)
+                    if self._is_due():
+                        return False
+                    self._tell(reading)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return False
+        return True
 
-    async def _take(self, fan_out: FanOut, batch: IdentityBatch) -> None:
-        # First of all, and at once: from here on, a commit includes it.
+    async def _take(self, batch: IdentityBatch) -> None:
+        # Added without an await before it: the fan-out's checkpoints include this
+        # batch from now on, and so must the next commit.
         self._add(self._logs[batch.identity_id], batch.events)
         if self._chunk_rows >= self._most_rows:
-            await self._written()
+            await self._wait_for_writing()
             self._writing = self._thread.start(self._target.write, *self._take_chunk())
-        if self._is_due():
-            await self._commit_if_possible(fan_out)
-        self._tell(fan_out)
 
     def _check_until(self) -> None:
-        """Refuse an end that is in the future, once an answer has told the time.
+        """Check ``until`` against the server's clock, once a response told the time.
 
         Raises:
-            FutureRangeError: It is in the future by the server's clock.
+            FutureRangeError: ``until`` is in the future.
         """
         until, now = self._header.until, self._session.server_time
         if until is not None and now is not None:
@@ -255,17 +313,20 @@ class LogReader:
 
     def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
         self._check_until()
-        if log.look_back.began is None:
-            log.look_back.began = self.clock.at(log.began)
+        self._note_begin(log)
         late = log.look_back.late
         new = log.take(events)
         if new:
             self._pending.add(log)
-            # At once, while the rows are in the processor's cache.
-            self._chunk.append(self._format.encode(IdentityBatch(log.identity_id, new)))
+            # Encoded now, while the rows are in the processor's cache.
+            self._chunk.append(self._format.encode(self._page(log.identity_id, new)))
             self._chunk_rows += len(new)
             self._events += len(new)
             self._late += log.look_back.late - late
+
+    def _note_begin(self, log: OpenLog) -> None:
+        is_told = self._session.server_time is not None
+        log.note_begin(self.clock.at(log.began), is_told=is_told)
 
     def _is_due(self) -> bool:
         return (
@@ -274,23 +335,27 @@ class LogReader:
             or asyncio.get_running_loop().time() >= self._deadline
         )
 
-    async def _commit_if_possible(self, fan_out: FanOut) -> None:
-        # Among very many events of one instant, no place can be written down;
-        # after them one can.
+    async def _commit_if_possible(self, reading: Reading) -> None:
+        # Between very many events of one instant, no checkpoint can be made. Commit
+        # after them.
         with suppress(CheckpointError):
-            await self._commit(fan_out)
+            await self._commit(reading)
 
-    async def _commit(self, fan_out: FanOut) -> None:
-        """Make final all that was handed out so far."""
-        await self._written()
-        self._put_off()
+    async def _commit(self, reading: Reading) -> None:
+        """Commit all events that were read so far."""
+        await self._wait_for_writing()
+        self._reset_deadline()
         if not self._pending:
             return
-        # No await in between: rows and what is said of them belong together.
-        commit = self._pending.take(fan_out.checkpoints, self.clock.now())
+        # No await between these two, so that the rows fit the commit.
+        commit = self._pending.take(reading.checkpoints, self.clock.now())
         chunk, rows = self._take_chunk()
-        await self._thread.do(self._write_and_commit, chunk, rows, commit)
-        self._journal.add(commit)
+        work = self._thread.start(self._write_and_commit, chunk, rows, commit)
+        try:
+            await finished(work)
+        finally:
+            if work.exception() is None:  # it was committed, even if this is cancelled
+                self._journal.add(commit)
 
     def _write_and_commit(
         self, chunk: Sequence[Any], rows: int, commit: Commit
@@ -304,20 +369,20 @@ class LogReader:
         self._chunk, self._chunk_rows = [], 0
         return [self._format.pack(pages)] if pages else [], rows
 
-    def _put_off(self) -> None:
+    def _reset_deadline(self) -> None:
         now = asyncio.get_running_loop().time()
         self._deadline = now + self._limits.commit_every
 
-    async def _written(self) -> None:
-        """Wait for the chunk that is being written."""
+    async def _wait_for_writing(self) -> None:
+        """Wait until the chunk that is being written is written."""
         writing, self._writing = self._writing, None
         if writing is not None:
             await finished(writing)
 
-    def _tell(self, fan_out: FanOut) -> None:
+    def _tell(self, reading: Reading) -> None:
         if self._on_progress is None:
             return
-        progress = fan_out.progress
+        progress = reading.progress
         self._on_progress(
             ExportProgress(
                 done=progress.done,

@@ -1,52 +1,67 @@
-"""The look-back: new rows of a log that was read before, late ones among them.
+"""The look-back: finding late events in a log that was read before.
 
-An event may be committed a little after its ``created_at``, behind rows that were
-read already. So a read that goes on begins a while before the newest event that
-was seen, at the look-back, and what is new is told by the ids that are known from
-there on. They are kept as a `FollowCheckpoint`, as a follower keeps them.
+An event may be committed some time after its ``created_at``. It then appears before
+rows that were read already. Therefore the next read does not start at the newest event
+that was seen, but some time before it. This time is the look-back. The ids of the
+events in the look-back are kept, so that the next read can tell which events are new.
+They are stored as a `FollowCheckpoint`, as by a follower.
+
+Exports and followers use the rules of `canopy_async._follow.coverage`. They differ in
+three things:
+
+- A follower knows whether a log still has rows before the look-back, and reports a gap
+  only if there are none. An export reads only from the look-back on, so it also reports
+  a gap if the known events were deleted one by one.
+- A follower may not know the time. It looks back from the date where the last events
+  came, and keeps some of these events, however old they are. An export looks back from
+  the newest event that is not dated after the server's time, so that its manifest has
+  few ids for each log. If no response tells the time, an export does as a follower.
+- A follower keeps fewer ids, as it saves them with each batch, but all ids of one
+  instant. An export has to store the ids of two reads at once, and drops an instant
+  that has more than `MOST_KEPT` ids.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
-from canopy_async._follow.follow_checkpoint import (
-    MAX_IDS,
-    FollowCheckpoint,
+from canopy_async._follow.coverage import (
+    MOST_WITNESSES,
+    Absence,
+    Dated,
     Gap,
     before,
+    front_of,
     later,
 )
+from canopy_async._follow.follow_checkpoint import MAX_IDS, FollowCheckpoint
 
 __all__ = ["MOST_KEPT", "LookBack", "joined"]
 
 MOST_KEPT: Final = MAX_IDS * 9 // 20
-"""Ids of one look-back at most: in the middle of a read, those of the read before
-are known as well, and all of them have to fit into one `FollowCheckpoint`."""
+"""The most ids of one look-back.
+
+In the middle of a read, its own ids and those of the read before must both fit into
+one `FollowCheckpoint`."""
 
 _TICK: Final = timedelta.resolution
 
 
-class _Event(Protocol):
-    """The fields of an event that the look-back needs."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def created_at(self) -> datetime: ...
-
-
-_E = TypeVar("_E", bound=_Event)
+_E = TypeVar("_E", bound=Dated)
 
 
 @attrs.frozen
 class _Part:
-    """The ids of some rows that follow each other, and their instants."""
+    """Some new rows that were taken together: their ids and instants.
+
+    Attributes:
+        ids: The ids of the rows.
+        keys: The ``created_at`` of the rows.
+        latest: The latest of these instants.
+    """
 
     ids: Sequence[str]
     keys: Sequence[datetime]
@@ -54,22 +69,30 @@ class _Part:
 
 
 class LookBack:
-    """Tells what is new in one log, and keeps what the next read has to know.
+    """The look-back of one log: tells which rows are new, and keeps their ids.
 
-    It keeps the ids of the events from the look-back on: `MOST_KEPT` at most, unless
-    more of them share one instant. Where these are not all, the look-back is shorter,
-    which `FollowCheckpoint.floor` tells.
+    It keeps the ids of the events in the look-back, but at most `MOST_KEPT`, unless
+    more events share one instant. If there are more, the look-back becomes shorter:
+    it starts at `FollowCheckpoint.floor`.
 
     Args:
-        scope: The hash of the log.
-        span: How long the look-back is.
-        known: What is known from reads before; None where this is the first.
-        covered: Up to when these have covered the log, by the server's clock.
-        began: When this read began, by the server's clock: what is committed
-            from then on may be missing from it.
+        scope: The hash of the export.
+        span: The length of the look-back.
+        known: The events known from earlier reads, or None for the first read.
+        covered: The instant up to which earlier reads covered the log, by the
+            server's clock.
+        began: The instant when this read began, by the server's clock. Events that
+            are committed later may be missing from it.
+        counted: The most events that the log was ever known to have, or None if that
+            is not known.
+        resumes: Whether this read continues an earlier one in the middle, so that it
+            does not see the rows before.
 
     Attributes:
-        late: How many of the new events are dated before ``covered``.
+        began: The instant when this read began, or None until it is known.
+        late: The number of new events that are dated before ``covered``.
+        is_told: Whether a response told the time ``began``. If not, it comes from this
+            machine's clock, which may be wrong.
     """
 
     def __init__(
@@ -80,6 +103,8 @@ class LookBack:
         known: FollowCheckpoint | None = None,
         covered: datetime | None = None,
         began: datetime | None = None,
+        counted: int | None = None,
+        resumes: bool = False,
     ) -> None:
         self._base: Final = known or FollowCheckpoint(scope=scope)
         self._span: Final = span
@@ -90,115 +115,112 @@ class LookBack:
         self._newest = self._base.newest
         self._top: datetime | None = None
         self._dropped: datetime | None = None
-        self._has_seen_known = False
-        self._oldest_new: datetime | None = None
+        self._reached: datetime | None = None
+        self._counted: Final = counted
+        self._resumes: Final = resumes
+        self._remains: Final = self._base.remains(Absence())
+        # The dates of the newest new rows; only used while the time is not told.
+        self._last_seen: list[datetime] = []
+        self.is_told = True
         self.began = began
         self.late = 0
 
     def take(self, events: Sequence[_E]) -> Sequence[_E]:
-        """Return those of some rows that are new, in their order.
+        """Return the new rows among ``events``, in their order.
 
         Args:
-            events: Rows that follow each other in the log.
+            events: Consecutive rows of the log.
         """
         if not events:
             return events
-        self._note_top(events)
+        self._update_top(events)
+        self._remains.absence = self._absence
+        self._remains.see(events)
         known = self._base.ids
         new: Sequence[_E] = events
         if known:
             new = [event for event in events if event.id not in known]
-            if len(new) < len(events) and not self._has_seen_known:
-                self._has_seen_known = any(map(self._is_witness, events))
         if new:
             self._keep(new)
         return new
 
     def known(self) -> FollowCheckpoint:
-        """Return what is known once the log was read to its end."""
+        """Return the known events, after the log was read to its end."""
         floor = self._complete_from()
-        grown = self._grown()
-        return _narrowed(grown if floor is None else grown.without_older(floor))
+        grown = self._with_new_rows()
+        if self._remains.is_empty and not self._resumes:
+            self._remains.absence = self._absence
+            grown = grown.emptied(self._remains)
+        return _limited(grown if floor is None else grown.without_older(floor))
 
     def known_so_far(self) -> FollowCheckpoint:
-        """Return what is known in the middle of a read, oldest first.
+        """Return the known events, in the middle of a read that goes oldest first.
 
-        A read from its ``floor`` on finds all that this one has not come to.
+        A read that starts at its ``floor`` finds all events not read yet.
         """
         floor = self._complete_from()
-        grown = self._grown()
+        grown = self._with_new_rows()
         return grown if floor is None else grown.without_older(floor)
 
     def all_known(self) -> FollowCheckpoint:
-        """Return what is known in the middle of a read in any other order.
+        """Return the known events, in the middle of a read in any other order.
 
-        It keeps the ids before its ``floor`` as well: the read goes on from its
-        checkpoint, and may come to them. Once it is at its end, all from ``floor``
-        on are known, and not all of those before.
+        Ids before its ``floor`` are kept, too, because the read continues from its
+        checkpoint and may meet these events again. At the end of the read, every event
+        from ``floor`` on is known.
         """
-        return attrs.evolve(self._grown(), floor=self._complete_from())
+        return attrs.evolve(self._with_new_rows(), floor=self._complete_from())
 
     @property
     def gap_so_far(self) -> Gap | None:
-        """The gap that is certain so far, in the middle of a read oldest first."""
+        """The gap that is certain in the middle of a read that goes oldest first."""
         newest = self._base.newest
         if newest is None or self._top is None or self._top <= newest:
-            return None  # what was known may be yet to come
+            return None  # the read may still find a known event
         return self.gap
 
     @property
     def gap(self) -> Gap | None:
-        """The gap that is possible once the log was read from the look-back on.
+        """The possible gap, after the log was read from the look-back on.
 
-        The server deletes the oldest events first. Where none of the known ones
-        is left, it may have deleted newer ones, too, that were never read. One that
-        was dated ahead of its time outlasts those, and tells nothing.
-
-        There is none where the known ones had been kept for so long, when the log was
-        read before, that what has come since can't be as old yet: a quiet log loses
-        its last events in time, and no other with them.
+        No gap is reported if the look-back starts after all known events: then so many
+        events shared one instant that none of their ids was kept.
         """
-        if not self._base.ids or self._has_seen_known or self._are_kept_for_long:
+        newest, floor = self._base.newest, self._base.floor
+        if newest is not None and floor is not None and floor > newest:
             return None
-        return Gap(older_than=self._oldest_new)
+        self._remains.absence = self._absence
+        return self._remains.gap
 
-    def _note_top(self, events: Sequence[_Event]) -> None:
-        """Note the newest row, but for those that are dated ahead of their time."""
+    @property
+    def _absence(self) -> Absence:
+        """The time in which the log was not read."""
+        return Absence(
+            began=self._covered if self.is_told else None,
+            ended=self.began,
+            reach=self._span,
+            most=self._counted,
+        )
+
+    def _update_top(self, events: Sequence[Dated]) -> None:
+        """Update the newest row; rows dated after the begin of the read don't count."""
         top = max(events[0].created_at, events[-1].created_at)
+        if not self.is_told:
+            self._note_seen(events)
         if self.began is None or top <= self.began:
             self._top = later(self._top, top)
             return
         due = [e.created_at for e in events if e.created_at <= self.began]
         self._top = later(self._top, max(due, default=None))
 
-    def _is_witness(self, event: _Event) -> bool:
-        """Tell whether an event was known, and newer ones would be deleted after it."""
-        return event.id in self._base.ids and (
-            not self._knows_due or not self._is_ahead(event.created_at)
-        )
+    def _note_seen(self, events: Sequence[Dated]) -> None:
+        known = self._base.ids
+        dates = [event.created_at for event in events if event.id not in known]
+        self._last_seen = sorted(self._last_seen + dates)[-MOST_WITNESSES:]
 
-    @cached_property
-    def _knows_due(self) -> bool:
-        return not all(map(self._is_ahead, self._base.ids.values()))
-
-    def _is_ahead(self, created_at: datetime) -> bool:
-        """Tell whether an event was dated ahead of its time when it was read."""
-        return self._covered is not None and created_at > self._covered
-
-    @property
-    def _are_kept_for_long(self) -> bool:
-        """Whether events are kept until long after the next read."""
-        if self._covered is None or self.began is None:
-            return False
-        kept_for = self._covered - min(self._base.ids.values())
-        # The oldest that can have come since was dated so long before this read.
-        return kept_for >= self._span + (self.began - self._covered)
-
-    def _keep(self, new: Sequence[_Event]) -> None:
+    def _keep(self, new: Sequence[Dated]) -> None:
         keys = [event.created_at for event in new]
         earliest, latest = min(keys), max(keys)
-        if self._oldest_new is None or earliest < self._oldest_new:
-            self._oldest_new = earliest
         if self._covered is not None and earliest < self._covered:
             self.late += sum(key < self._covered for key in keys)
         self._newest = later(self._newest, latest)
@@ -210,7 +232,7 @@ class LookBack:
         self._drop(floor)
 
     def _drop(self, floor: datetime | None) -> None:
-        """Let go of what lies before the look-back, or is too much."""
+        """Drop rows that lie before the look-back, or that are too many to keep."""
         parts = self._parts
         while floor is not None and parts[0].latest < floor:
             self._rows -= len(parts.popleft().ids)
@@ -222,51 +244,64 @@ class LookBack:
             self._dropped = later(self._dropped, oldest.latest)
 
     def _floor(self) -> datetime | None:
-        """Return where the look-back begins; None is before all time.
+        """Return the start of the look-back; None if it covers the whole log.
 
-        That is before the newest row that this read has come to, and not before
-        the newest event that is known. Rows that are dated ahead of their time don't
-        count, as what comes next is dated before them.
+        It lies the length of the look-back before the newest row of this read, or
+        before the newest known event if this read has none yet. Rows dated in the
+        future don't count, as the next events are dated before them.
         """
-        known_from = self._base.floor
-        top = self._base.newest if self._top is None else self._top
+        top = self._top_by_time() if self.is_told else self._top_by_witnesses()
         if top is None:
-            return known_from
-        if self.began is not None:
-            top = min(top, self.began)
-        return later(known_from, before(top, self._span))
+            return self._base.floor
+        return later(self._base.floor, before(top, self._span))
+
+    def _top_by_time(self) -> datetime | None:
+        top = self._base.newest if self._top is None else self._top
+        return top if top is None or self.began is None else min(top, self.began)
+
+    def _top_by_witnesses(self) -> datetime | None:
+        """Return the date where events come, judged by the last known and new rows.
+
+        It never moves back during a read, as rows before it may be dropped already.
+        """
+        seen = [*self._base.ids.values(), *self._last_seen][-MOST_WITNESSES:]
+        if seen:
+            self._reached = later(self._reached, front_of(seen, self._span))
+        return self._reached
 
     def _complete_from(self) -> datetime | None:
-        """Return from where on all ids are known that this read has come to."""
+        """Return the instant from which on all ids of rows read so far are kept."""
         above = None if self._dropped is None else self._dropped + _TICK
         return later(self._floor(), above)
 
-    def _grown(self) -> FollowCheckpoint:
+    def _with_new_rows(self) -> FollowCheckpoint:
         ids = dict(self._base.ids)
         for part in self._parts:
             ids.update(zip(part.ids, part.keys, strict=True))
-        return attrs.evolve(self._base, newest=self._newest, ids=ids)
+        kept = None if self._remains.has_rows else self._base.kept
+        return attrs.evolve(self._base, newest=self._newest, ids=ids, kept=kept)
 
 
 def joined(one: FollowCheckpoint, other: FollowCheckpoint) -> FollowCheckpoint:
-    """Return what is known once two parts of a log were read.
+    """Return the known events of two adjacent parts of a log.
 
     Args:
-        one: What is known of the part that comes first in time.
-        other: What is known of the part that comes right after it.
+        one: The known events of the earlier part.
+        other: The known events of the later part.
 
     Returns:
-        The ids of both, from where both know all: `MOST_KEPT` at most.
+        The events of both, from the instant on from which both are complete; at most
+        `MOST_KEPT`.
     """
     both = attrs.evolve(
         one, newest=later(one.newest, other.newest), ids={**one.ids, **other.ids}
     )
     floor = later(one.floor, other.floor)
-    return _narrowed(both if floor is None else both.without_older(floor))
+    return _limited(both if floor is None else both.without_older(floor))
 
 
-def _narrowed(known: FollowCheckpoint) -> FollowCheckpoint:
-    """Return what is known with `MOST_KEPT` ids: the look-back may get shorter."""
+def _limited(known: FollowCheckpoint) -> FollowCheckpoint:
+    """Keep at most `MOST_KEPT` of the newest ids, which may shorten the look-back."""
     if len(known.ids) <= MOST_KEPT:
         return known
     keys = sorted(known.ids.values(), reverse=True)

@@ -1,9 +1,9 @@
-"""The manifest of an export: what was asked for, and what is proven of it.
+"""The manifest of an export: what was asked for, what was written, what is proven.
 
-A directory's ``_manifest.ndjson`` is a header and then, for each run, its begin,
-its commits, the identities it was given, and its end: a line of JSON each. Lines
-are only ever appended, and each holds the hash of the line before it. A last line
-that was cut short does not count.
+The file ``_manifest.ndjson`` has one JSON record per line. The first is the header.
+Then each run adds a record of its begin, its commits, the list of its identities, and
+its end. Lines are only appended, and each contains the hash of the line before it. A
+last line that was cut short does not count.
 """
 
 import os
@@ -48,10 +48,10 @@ class RunEntry:
     """One run of an export.
 
     Attributes:
-        begin: Its begin.
-        listed: The identities that it was given; None where it ended before all
-            of them were known.
-        end: Its end; None where it was killed, or is not over.
+        begin: The record of its begin.
+        listed: The record of its identities; None if it ended before all of them were
+            known.
+        end: The record of its end; None if it was killed or is still running.
     """
 
     begin: Begin
@@ -61,18 +61,18 @@ class RunEntry:
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """A whole manifest, added up.
+    """A summary of all records of a manifest.
 
     Attributes:
-        header: What the export is of.
+        header: The header.
         runs: The runs, oldest first; none in a manifest of version 1.
-        files: The data files, in their order.
-        identities: What is known of each identity, in the order of their first
-            commit: some hundred bytes of memory for each.
-        commits: How many commits there are.
-        digest: The sha256 of the manifest's whole lines, in hexadecimal.
-        is_cut_short: Whether a part of a line comes after these: a process was
-            killed while it wrote.
+        files: The data files, oldest first.
+        identities: The state of each identity by its id, in the order of their first
+            commits. Each takes some hundred bytes of memory.
+        commits: The number of commits.
+        digest: The sha256 of the manifest's complete lines, in hexadecimal.
+        is_cut_short: Whether the last line is incomplete, because a process was killed
+            while it wrote. That line is not counted.
     """
 
     header: Header
@@ -87,20 +87,20 @@ class Manifest:
 
     @property
     def events(self) -> int:
-        """The events of all files."""
+        """The number of events in all files."""
         return sum(file.rows for file in self.files)
 
     @property
     def bytes(self) -> int:
-        """The size of all data files."""
+        """The size of all data files in bytes."""
         return sum(file.bytes for file in self.files)
 
     @property
     def as_of(self) -> datetime | None:
         """The instant up to which the logs of all identities are covered, at least.
 
-        Those that the account lists no more don't count. None where there is no
-        other, or one whose log was never read to its end.
+        Identities that the account no longer lists don't count. None if no other
+        identity is left, or if one log was never read to its end.
         """
         entries = self.identities.values()
         covered = [entry.as_of for entry in entries if entry.state != "gone"]
@@ -108,15 +108,15 @@ class Manifest:
         return min(known) if known and len(known) == len(covered) else None
 
     def count(self, state: IdentityState) -> int:
-        """Return how many identities are in this state."""
+        """Return the number of identities in this state."""
         return sum(entry.state == state for entry in self.identities.values())
 
 
 class ManifestBuilder:
-    """Adds the records of a manifest up, one after the other.
+    """Builds a `Manifest` from its records.
 
     Args:
-        header: What the export is of.
+        header: The header of the manifest.
     """
 
     def __init__(self, header: Header) -> None:
@@ -127,10 +127,10 @@ class ManifestBuilder:
         self._commits = 0
 
     def add(self, record: Record) -> None:
-        """Go on to the next record.
+        """Add the next record.
 
         Raises:
-            ExportError: It can't come here: an end without a begin, say.
+            ExportError: The record can't come here, such as an end without a begin.
         """
         if isinstance(record, Commit):
             self._add_commit(record)
@@ -140,7 +140,7 @@ class ManifestBuilder:
             self._add_to_run(record)
 
     def result(self, reader: ManifestReader) -> Manifest:
-        """Return all that was added up, once the reader is through."""
+        """Return the manifest, after all records of ``reader`` were added."""
         return Manifest(
             header=self._header,
             runs=tuple(self._runs),
@@ -153,13 +153,16 @@ class ManifestBuilder:
 
     def _add_begin(self, begin: Begin) -> None:
         if begin.run != len(self._runs) + 1:
-            raise ExportError(f"line {begin.n}: run {begin.run} begins out of turn")
+            raise ExportError(
+                f"line {begin.n}: run {begin.run} begins, but run"
+                f" {len(self._runs) + 1} is the next"
+            )
         self._runs.append(RunEntry(begin=begin))
 
     def _add_to_run(self, record: Listed | End) -> None:
         run = self._runs[-1] if self._runs else None
         if run is None or run.end is not None:
-            raise ExportError(f"line {record.n}: no run is under way")
+            raise ExportError(f"line {record.n}: no run is open")
         if isinstance(record, End):
             self._runs[-1] = attrs.evolve(run, end=record)
         else:
@@ -182,17 +185,23 @@ class ManifestBuilder:
 
 
 def read_header(directory: _PathLike) -> Header:
-    """Return the first line of a directory's manifest.
+    """Return the header of an export's manifest.
+
+    Args:
+        directory: The directory of the export: a path, or a URL of fsspec.
 
     Raises:
-        ExportError: There is none, or it can't be read.
+        ExportError: There is no manifest, or it can't be read.
     """
     with mirrored(directory) as mirror, opened(mirror, directory) as reader:
         return reader.header
 
 
 def iter_commits(directory: _PathLike) -> Iterator[Commit]:
-    """Yield the commits of a directory, oldest first, without keeping any.
+    """Yield the commits of an export, oldest first, in constant memory.
+
+    Args:
+        directory: The directory of the export: a path, or a URL of fsspec.
 
     Raises:
         ExportError: While iterating: there is no manifest, or it is damaged.
@@ -204,12 +213,12 @@ def iter_commits(directory: _PathLike) -> Iterator[Commit]:
 
 
 def read_manifest(directory: _PathLike) -> Manifest:
-    """Return what a directory's manifest says, added up.
+    """Read the manifest of an export, and return its summary.
 
-    It may be read while the export is running.
+    This also works while the export is running.
 
     Args:
-        directory: Where an export is: a path, or a URL of fsspec.
+        directory: The directory of the export: a path, or a URL of fsspec.
 
     Raises:
         ExportError: There is no manifest, or it is damaged.
@@ -227,14 +236,14 @@ def read_manifest(directory: _PathLike) -> Manifest:
 
 @contextmanager
 def opened(mirror: Mirror, directory: _PathLike) -> Generator[ManifestReader]:
-    """Open the manifest of a directory, be it of this version or of version 1.
+    """Open the manifest of a directory, of the current format version or of version 1.
 
     Args:
-        mirror: The directory on this machine.
-        directory: The directory as the caller has named it, for errors.
+        mirror: The local copy of the directory.
+        directory: The directory as the caller named it, for error messages.
 
     Raises:
-        ExportError: There is none, or it can't be read.
+        ExportError: There is no manifest, or it can't be read.
     """
     with mirror.fetched(MANIFEST), mirror.fetched(OLD_MANIFEST):
         path = mirror.path / MANIFEST

@@ -1,8 +1,8 @@
-"""The lines of a manifest, each linked to the line before it.
+"""The chain of a manifest's lines, which reveals changes.
 
-Each line holds its number and the sha256 of the line before it. So a line that was
-edited, taken out, put in, doubled or moved shows. Lines that were cut off at the
-end don't: whoever must find that keeps the manifest's digest elsewhere.
+Each line contains its number and the sha256 of the line before it. This reveals a line
+that was edited, removed, inserted, repeated or moved. It does not reveal that lines
+are missing at the end. To detect that, keep the manifest's digest somewhere else.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ from canopy_async.export.manifest_records import (
 __all__ = ["MANIFEST", "MAX_LINE", "OLD_MANIFEST", "Chain", "ManifestReader"]
 
 MANIFEST: Final = "_manifest.ndjson"
-"""The name of a manifest. Readers of tables skip names that begin with ``_``."""
+"""The file name of a manifest. Programs that read tables skip names with a ``_``."""
 
 OLD_MANIFEST: Final = "manifest.jsonl"
-"""The name of a manifest of version 1, whose lines are not linked."""
+"""The file name of a manifest of version 1, whose lines are not linked."""
 
 OLD_VERSION: Final = 1
 
@@ -43,11 +43,11 @@ _Linked: TypeAlias = Begin | Listed | Commit | End
 
 
 class Chain:
-    """The end of a manifest, where the next line is linked.
+    """The state of a manifest's chain after some lines.
 
     Attributes:
-        lines: How many lines there are.
-        last: The sha256 of the last of them, empty where there is none.
+        lines: The number of lines.
+        last: The sha256 of the last line; empty if there is none.
     """
 
     def __init__(self) -> None:
@@ -57,24 +57,24 @@ class Chain:
 
     @property
     def digest(self) -> str:
-        """The sha256 of all lines: that of the manifest's file."""
+        """The sha256 of all lines together, which is the sha256 of the file."""
         return self._all.hexdigest()
 
     def link(self, record: Record) -> Record:
-        """Return a record with its number and the hash of the line before it."""
+        """Return a record with the number and previous hash of the next line."""
         return attrs.evolve(record, n=self.lines + 1, prev=self.last)
 
     def add(self, line: bytes) -> None:
-        """Go on to the next line."""
+        """Add the next line."""
         self.lines += 1
         self.last = hashlib.sha256(line).hexdigest()
         self._all.update(line)
 
     def check(self, record: Record) -> None:
-        """Check that a record belongs after the last line.
+        """Check that a record is linked to the last line.
 
         Raises:
-            ExportError: It belongs elsewhere.
+            ExportError: It has another number, or is linked to another line.
         """
         if record.n != self.lines + 1:
             raise ExportError(f"it says that it is line {record.n}")
@@ -86,20 +86,20 @@ class ManifestReader:
     """Reads a manifest record by record, and checks that its lines are linked.
 
     Args:
-        file: The manifest, at its start.
-        path: Where it is, named in errors.
+        file: The manifest's file, at its start.
+        path: The path of the manifest, for error messages.
 
     Attributes:
-        header: Its first record.
-        chain: Where it stands.
-        offset: The offset at which the last whole line ends.
-        is_cut_short: Whether a part of a line comes after that: a process was
-            killed while it wrote. Known once all records were read.
+        header: The first record.
+        chain: The chain of the lines read so far.
+        offset: The offset in bytes at which the last complete line ends.
+        is_cut_short: Whether the file ends with an incomplete line, because a process
+            was killed while it wrote. Only known once all records were read.
         is_through: Whether all records were read.
 
     Raises:
-        ExportError: At the call: this is no manifest, or one of another version.
-            While iterating: a line is damaged, or not in its place.
+        ExportError: At the call: the file is no manifest, or has an unknown version.
+            While iterating: a line is damaged, or not linked to the line before it.
     """
 
     def __init__(self, file: BinaryIO, path: Path | str) -> None:
@@ -117,7 +117,7 @@ class ManifestReader:
         """Yield the records after the header."""
         while (line := self._file.readline(MAX_LINE)).endswith(b"\n"):
             yield self._linked(line)
-        if line and not _is_beginning(line):
+        if line and not _may_be_cut_record(line):
             where = f"{self._path}: line {self.chain.lines + 1}"
             raise ExportError(f"{where}: not the beginning of a record")
         self.is_cut_short = bool(line)
@@ -145,7 +145,7 @@ class ManifestReader:
 
     def _linked(self, line: bytes) -> _Linked:
         try:
-            record = self._in_place(load_line(line))
+            record = self._checked(load_line(line))
         except ExportError as error:
             where = f"{self._path}: line {self.chain.lines + 1}"
             raise ExportError(f"{where}: {error}") from None
@@ -153,23 +153,23 @@ class ManifestReader:
         self.offset += len(line)
         return record
 
-    def _in_place(self, record: Record) -> _Linked:
-        """Return a record once it is checked that it belongs here."""
+    def _checked(self, record: Record) -> _Linked:
+        """Check that a record belongs here, and return it."""
         if isinstance(record, Header):
             raise ExportError("a header in the middle")
         if self.header.version != OLD_VERSION:
             self.chain.check(record)
             return record
-        # Version 1 had commits only, and counted them instead of the lines.
+        # Version 1 had only commits, and numbered them from 1, without the header.
         if not isinstance(record, Commit) or record.n != self.chain.lines:
             raise ExportError(f"commit {record.n} instead of {self.chain.lines}")
         return attrs.evolve(record, n=self.chain.lines + 1)
 
 
-def _is_beginning(line: bytes) -> bool:
-    """Tell whether a line without an end is one that a process was killed over.
+def _may_be_cut_record(line: bytes) -> bool:
+    """Tell whether an incomplete last line may be left by a killed process.
 
-    Where the power went, its end or all of it may be zeros.
+    After a power failure, the line's end or all of it may be zero bytes.
     """
     if len(line) >= MAX_LINE:
         return False
@@ -181,7 +181,7 @@ def _is_beginning(line: bytes) -> bool:
     try:
         load_line(written)
     except ExportError:
-        # It may end within an object; where it is whole, it is no record.
+        # A part of a record may end with a brace. Valid JSON is no part of a record.
         return not _is_json(written)
     return True
 

@@ -6,13 +6,15 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import attrs
 import msgspec
 
-from canopy_async._follow.follow_checkpoint import Gap
-from canopy_async._read.events_query import EventsQuery
-from canopy_async._util.display import clipped
-from canopy_async._util.instants import text_of
 from canopy_async._util.public import publish
-from canopy_async.checkpoint import scope_of
 from canopy_async.errors import ExportError
+from canopy_async.export.identity_entry import (
+    EventMark,
+    Failure,
+    IdentityEntry,
+    IdentityState,
+)
+from canopy_async.export.manifest_header import VERSION, Header, Source, scope_of_export
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof
 
@@ -32,66 +34,18 @@ __all__ = [
     "IdentityState",
     "Listed",
     "Record",
+    "Source",
     "dump_line",
     "load_line",
     "scope_of_export",
 ]
 
-VERSION: Final = 2
-
-IdentityState: TypeAlias = Literal["open", "done", "failed", "gone"]
-Coverage: TypeAlias = Literal["all", "listing", "selection"]
+Coverage: TypeAlias = Literal["all", "listing", "selection", "log"]
 Outcome: TypeAlias = Literal["finished", "stopped", "failed"]
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 FILE_NAME: Final = r"^events-(s[0-9]{5,9}-[0-9a-f]{8}-)?[0-9]{5}\.[a-z.]+$"
 """Names of data files. Those of a cluster name the shard and the attempt as well."""
-
-
-@attrs.frozen(kw_only=True)
-class Header:
-    """The first line of a manifest: what the files of an export hold.
-
-    Attributes:
-        kind: Always ``header``.
-        n: The number of its line, 1.
-        prev: The sha256 of the line before it: empty, as there is none.
-        version: The version of the manifest's format.
-        account: The account's slug.
-        base_url: Where the API is.
-        format: The format of the data files.
-        order: The order that events of one identity were asked for in.
-        since: The earliest ``created_at`` that is wanted, inclusive, or None.
-        until: The first ``created_at`` that is not wanted. None makes the export
-            an open one: each run adds what has come since the run before.
-        q: The search term, or None.
-        scope: A hash of all of these. A run only goes on with an export of the
-            same scope.
-        created_at: When the export began, by the clock of the machine.
-        library: The name and version of the library that wrote it.
-    """
-
-    kind: Literal["header"] = "header"
-    n: int = 1
-    prev: str = ""
-    version: int = VERSION
-    account: str
-    base_url: str
-    format: str
-    order: Literal["asc"] = "asc"
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    q: str | None = None
-    scope: str
-    created_at: AwareDatetime
-    library: str
-
-    @property
-    def query(self) -> EventsQuery:
-        """The query that is read of each identity."""
-        return EventsQuery(
-            q=self.q, order=self.order, since=self.since, until=self.until
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -101,7 +55,8 @@ class Asked:
     Attributes:
         kind: ``all``: all identities of the account, as it lists them.
             ``listing``: those of the account's list that a filter leaves.
-            ``selection``: ids that the caller named.
+            ``selection``: ids that the caller named. ``log``: no identities, but the
+            log of the account.
         filter: The filter of a listing.
     """
 
@@ -146,7 +101,7 @@ class Listed:
         prev: The sha256 of the line before it.
         at: When the last of them was known, by the server's clock where an
             answer has told it.
-        identities: How many different identities these are.
+        identities: How many different identities these are; 1 for an account's log.
         sha256: The hash of their ids, sorted by code points, each followed by a
             line feed.
         complete: Whether that is proven to be the whole list of the account. Of
@@ -169,37 +124,6 @@ class Listed:
 
 
 @attrs.frozen(kw_only=True)
-class EventMark:
-    """The id of an event, and its instant.
-
-    Attributes:
-        id: The event's id.
-        created_at: When it happened: a datetime with an offset.
-    """
-
-    id: str
-    created_at: AwareDatetime
-
-
-@attrs.frozen(kw_only=True)
-class Failure:
-    """Why an identity could not be read.
-
-    Attributes:
-        type: The name of the error's class.
-        message: The error's text, cut where it is very long.
-    """
-
-    type: str
-    message: str
-
-    @classmethod
-    def of(cls, error: BaseException) -> "Failure":
-        """Return the failure that an error stands for."""
-        return cls(type=type(error).__name__, message=clipped(str(error), _MOST_SAID))
-
-
-@attrs.frozen(kw_only=True)
 class FileEntry:
     """A data file of an export.
 
@@ -214,71 +138,6 @@ class FileEntry:
     rows: _Count
     bytes: _Count
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-
-
-@attrs.frozen(kw_only=True)
-class IdentityEntry:
-    """The state of one identity: by one commit, or by all of them.
-
-    Attributes:
-        id: The identity.
-        events: How many of its events: those of the commit, or all.
-        first: The first of these rows, None where there are none.
-        last: The last of these rows.
-        late: How many of these events are dated before ``as_of`` of the run
-            before: they were committed late.
-        state: ``done``: its log was read to the end. ``failed``: it could not be
-            read, or not be proven. ``open``: the read is to be gone on with.
-        complete: Whether all of its log up to ``as_of`` was read, and ``proof``
-            stands behind each read of it.
-        proof: The weakest certificate that its rows rest on.
-        as_of: How far its log is covered: whatever had been committed by then
-            and was still there is in the files. By the server's clock. None
-            where its log was never read to the end.
-        counted: How many events the server counted in what the last read of the
-            log was of; None where it said nothing.
-        checkpoint: Where to go on, unless it is done; None for the start.
-        since: The ``since`` of the read that ``checkpoint`` belongs to.
-        began: When that read began, by the server's clock.
-        known: The events of the look-back, in the form of a follower's
-            checkpoint: the next run reads from there on again, and what is not
-            among them is new. None where it has nothing to look back on, and
-            where an export with ``until`` is done with the identity.
-        gap: Set where events may be missing that the server had deleted before
-            they could be read: a run came too late for them.
-        error: Why it failed.
-    """
-
-    id: str
-    events: _Count
-    first: EventMark | None = None
-    last: EventMark | None = None
-    late: _Count = 0
-    state: IdentityState
-    complete: bool = False
-    proof: Proof = Proof.NONE
-    as_of: AwareDatetime | None = None
-    counted: _Count | None = None
-    checkpoint: str | None = None
-    since: AwareDatetime | None = None
-    began: AwareDatetime | None = None
-    known: str | None = None
-    gap: Gap | None = None
-    error: Failure | None = None
-
-    def followed_by(self, later: "IdentityEntry") -> "IdentityEntry":
-        """Return what both entries together say, ``later`` being the newer one."""
-        return attrs.evolve(
-            later,
-            events=self.events + later.events,
-            first=self.first or later.first,
-            last=later.last or self.last,
-            late=self.late + later.late,
-            as_of=later.as_of or self.as_of,
-            known=later.known or self.known,
-            counted=self.counted if later.counted is None else later.counted,
-            gap=later.gap or self.gap,
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -360,7 +219,6 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 HEAD: Final = b'{"kind":"'
 """What each line begins with."""
 
-_MOST_SAID: Final = 2_000
 _LONGEST_KIND: Final = 16
 
 
@@ -388,31 +246,12 @@ def load_line(line: bytes) -> Record:
     return record
 
 
-def scope_of_export(header: Header) -> str:
-    """Return the hash of what an export is of, whatever ``header.scope`` is."""
-    named = {
-        "account": header.account,
-        "base_url": header.base_url,
-        "format": header.format,
-        "order": header.order,
-        "q": header.q,
-        "since": None if header.since is None else text_of(header.since),
-        "until": None if header.until is None else text_of(header.until),
-        "v": VERSION,
-    }
-    return scope_of(msgspec.json.encode(named, order="sorted").decode())
-
-
 publish(
     "canopy_async.export",
     Asked,
     Begin,
     Commit,
     End,
-    EventMark,
-    Failure,
     FileEntry,
-    Header,
-    IdentityEntry,
     Listed,
 )

@@ -1,7 +1,7 @@
-"""A manifest of version 1 becomes one of this version, without losing a word.
+"""Migration of a manifest from version 1 to the current version.
 
-Version 1 did not keep the ids of the look-back. They are in the data files, which
-are read once. Which identities it was asked for, it never knew.
+Version 1 did not store the ids of the look-back. They are read from the data files. It
+did not store either which identities were asked for; that stays unknown.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,10 +32,10 @@ from canopy_async.report import Proof
 __all__ = ["LOOK_BACK", "migrate"]
 
 LOOK_BACK: Final = timedelta(hours=1)
-"""How long the look-back of a manifest is that knew of none."""
+"""The look-back for a manifest of version 1, which had none."""
 
 _ENTRIES: Final = 10_000
-"""Identities of one line at most."""
+"""The most identities in one line."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,13 +49,13 @@ class _Row:
 def migrate(
     path_of: Callable[[str], Path], reader: ManifestReader, wanted: Header
 ) -> bytes:
-    """Return the manifest of this version that says what one of version 1 does.
+    """Convert a manifest of version 1 to the current version, and return its content.
 
     Args:
-        path_of: Returns where a data file is, given its name; asked for one after
-            the other.
-        reader: Reads the manifest of version 1.
-        wanted: What this version calls the export.
+        path_of: Returns the path of a data file by its name. It is called once for
+            each file, after the file before was read.
+        reader: The reader of the manifest of version 1.
+        wanted: The header of the current version for this export.
 
     Raises:
         ExportError: The manifest or a data file is damaged.
@@ -74,24 +74,24 @@ def migrate(
     entries: dict[str, IdentityEntry] = {}
     files: list[str] = []
     for commit in reader:
-        if not isinstance(commit, Commit):  # which version 1 had no other of
+        if not isinstance(commit, Commit):  # never so: version 1 has only commits
             continue
         append(commit)
         if commit.file is not None:
             files.append(commit.file.name)
         for entry in commit.identities:
             entries[entry.id] = entry
-    known = _Known(old, entries)
+    known = _LookBacks(old, entries)
     for name in files:
         known.read(path_of(name))
-    left = [known.entry(entry) for entry in entries.values()]
-    for at in range(0, len(left), _ENTRIES):
-        append(Commit(identities=tuple(left[at : at + _ENTRIES])))
+    final = [known.entry(entry) for entry in entries.values()]
+    for at in range(0, len(final), _ENTRIES):
+        append(Commit(identities=tuple(final[at : at + _ENTRIES])))
     return b"".join(lines)
 
 
-class _Known:
-    """The rows of each identity, as the data files have them."""
+class _LookBacks:
+    """The look-back of each identity, built from the rows of the data files."""
 
     def __init__(self, header: Header, entries: dict[str, IdentityEntry]) -> None:
         self._header: Final = header
@@ -100,26 +100,26 @@ class _Known:
         }
 
     def read(self, path: Path) -> None:
-        """Go through a data file."""
+        """Add the rows of a data file."""
         for name, rows in _by_identity(read_keys(path, self._header.format)):
             if name in self._logs:
                 self._logs[name].take(rows)
 
     def entry(self, entry: IdentityEntry) -> IdentityEntry:
-        """Return what is to be said of an identity, without counting it again."""
+        """Return the identity's new entry; its events are not counted a second time."""
         log = self._logs[entry.id]
-        said = attrs.evolve(entry, events=0, first=None, last=None)
+        uncounted = attrs.evolve(entry, events=0, first=None, last=None)
         if entry.state == "done":
-            return attrs.evolve(said, known=_dumps(log.known()))
+            return attrs.evolve(uncounted, known=_dumps(log.known()))
         place = None
         if entry.checkpoint is not None:
-            place = _place(entry.checkpoint, entry.id, self._header)
+            place = _converted_checkpoint(entry.checkpoint, entry.id, self._header)
         if place is None or place.order == "asc":
             known = _dumps(log.known_so_far())
-            return attrs.evolve(said, checkpoint=None, known=known)
-        # What was not read oldest first goes on from its checkpoint.
+            return attrs.evolve(uncounted, checkpoint=None, known=known)
+        # A read in any other order continues from its checkpoint.
         return attrs.evolve(
-            said,
+            uncounted,
             checkpoint=place.dumps(),
             known=_dumps(log.all_known()),
             since=self._header.since,
@@ -128,7 +128,7 @@ class _Known:
 
 
 class _OldCheckpoint(msgspec.Struct):
-    """The checkpoint of the time when manifests were of version 1."""
+    """The format that checkpoints had when manifests were of version 1."""
 
     order: Literal["asc", "desc"] | None
     key: AwareDatetime | None
@@ -138,11 +138,11 @@ class _OldCheckpoint(msgspec.Struct):
     proof: Proof
 
 
-def _place(text: str, identity_id: str, header: Header) -> Checkpoint:
-    """Return a checkpoint of then as one of today: only its scope is another hash.
+def _converted_checkpoint(text: str, identity_id: str, header: Header) -> Checkpoint:
+    """Convert an old checkpoint to the current format: only its scope changes.
 
     Raises:
-        ExportError: It is damaged.
+        ExportError: The checkpoint is damaged.
     """
     try:
         old = msgspec.json.decode(text, type=_OldCheckpoint)

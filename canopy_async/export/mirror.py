@@ -1,4 +1,4 @@
-"""An export that is elsewhere, read as if it were here: one file at a time."""
+"""Local copies of files of an export on another filesystem, fetched one at a time."""
 
 import os
 from collections.abc import Generator
@@ -14,15 +14,17 @@ __all__ = ["Mirror", "is_url", "mirrored", "open_filesystem"]
 
 
 class Mirror:
-    """A directory of this machine, which stands for one that may be elsewhere.
+    """A local directory that holds copies of the files of a remote one.
+
+    If the export's directory is itself local, the mirror is that directory.
 
     Args:
-        path: The directory of this machine.
-        filesystem: What the other one is in, None where it is this one.
-        root: Where it is in there.
+        path: The local directory.
+        filesystem: The fsspec filesystem of the remote directory, or None.
+        root: The path of the remote directory in its filesystem.
 
     Attributes:
-        path: The directory of this machine.
+        path: The local directory.
     """
 
     def __init__(self, path: Path, filesystem: Any = None, root: str = "") -> None:
@@ -32,14 +34,14 @@ class Mirror:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it stands for a directory that is not on this machine."""
+        """Whether the export's directory is a remote one."""
         return self._filesystem is not None
 
     def names(self) -> list[str]:
-        """Return the names of all files.
+        """Return the names of all files in the export's directory.
 
         Raises:
-            OSError: They can't be had.
+            OSError: The directory can't be listed.
         """
         if self._filesystem is None:
             return [path.name for path in self.path.iterdir()]
@@ -48,13 +50,15 @@ class Mirror:
 
     @contextmanager
     def fetched(self, *names: str) -> Generator[None]:
-        """Have a file here inside the block; one that is missing stays missing.
+        """Keep a local copy of a file during the ``with`` block.
+
+        If no file of these names exists, the block runs without a copy.
 
         Args:
-            *names: What it may be called; the first that is there counts.
+            *names: The possible names of the file. The first that exists is fetched.
 
         Raises:
-            ExportError: It can't be fetched.
+            ExportError: The file can't be fetched.
         """
         if self._filesystem is None:
             yield
@@ -67,26 +71,26 @@ class Mirror:
                 (self.path / found).unlink(missing_ok=True)
 
     def _fetch(self, name: str) -> bool:
-        """Get a file; tell whether it is there."""
-        here = self.path / name
+        """Fetch a file; return whether it exists."""
+        copy = self.path / name
         try:
-            self._filesystem.get_file(f"{self._root}/{name}", str(here))
+            self._filesystem.get_file(f"{self._root}/{name}", str(copy))
         except FileNotFoundError:
-            here.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
             return False
-        except Exception as error:  # noqa: BLE001 - whatever a filesystem raises
+        except Exception as error:  # noqa: BLE001 - a filesystem may raise anything
             raise ExportError(f"{name}: {type(error).__name__}: {error}") from None
         return True
 
 
 def is_url(directory: str | os.PathLike[str]) -> bool:
-    """Tell whether this is a URL of fsspec rather than a path."""
+    """Tell whether a directory is given as a URL of fsspec, and not as a path."""
     return "://" in os.fspath(directory)
 
 
 @contextmanager
 def mirrored(directory: str | os.PathLike[str]) -> Generator[Mirror]:
-    """Have a directory here inside the block, its files when they are asked for.
+    """Provide a `Mirror` of an export's directory during the ``with`` block.
 
     Args:
         directory: A path, or a URL of fsspec.
@@ -103,7 +107,7 @@ def mirrored(directory: str | os.PathLike[str]) -> Generator[Mirror]:
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """Return the filesystem of a URL, and where in there it points to.
+    """Return the fsspec filesystem of a URL, and the URL's path in it.
 
     Raises:
         ExportError: There is no such filesystem, or a package is missing.

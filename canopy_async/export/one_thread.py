@@ -1,4 +1,4 @@
-"""Blocking work that is done in one thread, one piece after the other."""
+"""A single thread that does blocking calls, one after the other."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class OneThread:
-    """A thread for blocking work.
+    """A thread that does blocking calls in the order in which they were started.
 
     Args:
         name: The thread's name.
@@ -24,24 +24,39 @@ class OneThread:
     def start(
         self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
-        """Begin with some work once all that was begun before is done."""
+        """Call a function in the thread, after all calls that were started before.
+
+        Args:
+            work: The function.
+            *args: Its positional arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            The future of its result.
+        """
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do some work; return its result. It is done also where this is cancelled."""
+        """Call a function in the thread, wait for it, and return its result.
+
+        The call is finished even if the caller is cancelled.
+        """
         return await finished(self.start(work, *args, **kwargs))
 
     def close(self) -> None:
-        """End the thread once all that was begun is done."""
+        """Let the thread end once all started calls are done; don't wait for that."""
         self._executor.shutdown(wait=False)
 
 
 async def finished(work: asyncio.Future[T]) -> T:
-    """Wait for what must not be left half done, also when cancelled meanwhile.
+    """Wait until some work is done, even if the caller is cancelled.
+
+    Returns:
+        The result of the work.
 
     Raises:
-        asyncio.CancelledError: This was cancelled; the work is done.
+        asyncio.CancelledError: The caller was cancelled; raised once the work is done.
     """
     interrupted: asyncio.CancelledError | None = None
     while not work.done():
@@ -50,6 +65,6 @@ async def finished(work: asyncio.Future[T]) -> T:
         except asyncio.CancelledError as error:
             interrupted = error
     if interrupted is not None:
-        work.exception()  # so that it is not called forgotten
+        work.exception()  # else asyncio warns that it was never retrieved
         raise interrupted
     return work.result()

@@ -1,4 +1,4 @@
-"""Pending rows: handed out and not committed yet, identity by identity."""
+"""Logs with events that were read but not committed yet, and their next commit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -22,29 +22,29 @@ from canopy_async.report import Proof
 
 __all__ = ["OpenLog", "Pending"]
 
-_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID))
-"""What proves each row of a read before the read is at its end."""
+_PROVEN_SO_FAR: Final = frozenset((Proof.STRICT_KEY, Proof.SHARED_ID, Proof.CURSOR))
+"""The proofs that hold for the rows read so far, before the end of a read."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class OpenLog:
-    """One identity while its log is read.
+    """The log of one identity while it is read.
 
     Attributes:
-        identity_id: Whose log it is.
-        before: Where it stood when the read began.
+        identity_id: The identity's id.
+        before: The identity's state when the read began.
         since: The ``since`` of the read.
-        began: When the read began, by the loop's clock.
-        look_back: What is new in it, and what the next read has to know.
-        events: How many new events there are since the last commit.
-        first: The first of these.
-        last: The last of these.
-        late: How many late events were committed.
-        is_gap_told: Whether a commit has said that events may be missing.
-        left: Why another read is to go on with the log: ``limit``, so many events
-            were read, ``until``, it was read to an instant before its end; None
-            where it was read to its end.
-        outcome: How the read ended, None while it goes on.
+        began: The begin of the read, by the event loop's clock.
+        look_back: The look-back of the log, which tells which events are new.
+        events: The number of new events since the last commit.
+        first: The first of these events.
+        last: The last of these events.
+        late: The number of late events that were committed.
+        is_gap_recorded: Whether a commit has recorded the log's gap.
+        left: Why the log stays open for another read: ``limit`` if the limit of events
+            was reached, ``until`` if it was read to an instant before its end. None if
+            it was read to its end.
+        outcome: The outcome of the read, or None while it continues.
     """
 
     identity_id: str
@@ -56,7 +56,7 @@ class OpenLog:
     first: AuditEvent | None = None
     last: AuditEvent | None = None
     late: int = 0
-    is_gap_told: bool = False
+    is_gap_recorded: bool = False
     left: Literal["limit", "until"] | None = None
     outcome: IdentityOutcome | None = None
 
@@ -71,23 +71,23 @@ class OpenLog:
         span: timedelta,
         scope: str,
     ) -> "OpenLog":
-        """Return the log of an identity whose read is to begin.
+        """Return the log of an identity whose read is about to begin.
 
         Args:
-            identity_id: Whose log it is.
-            before: Where it stands.
-            since: The earliest instant that the export wants.
-            began: The loop's clock.
-            span: How long the look-back is.
+            identity_id: The identity's id.
+            before: The identity's state after earlier runs.
+            since: The ``since`` of the export.
+            began: The current time of the event loop's clock.
+            span: The length of the look-back.
             scope: The hash of the export.
 
         Raises:
-            CheckpointError: What is known of it can't be read.
+            CheckpointError: The stored look-back is damaged.
         """
         known = None
         if before.known is not None:
             known = FollowCheckpoint.loads(before.known)
-        if before.began is not None:  # a read that is gone on with
+        if before.began is not None:  # this continues an unfinished read
             since = before.since
         elif known is not None and known.floor is not None:
             since = known.floor if since is None else max(since, known.floor)
@@ -97,6 +97,8 @@ class OpenLog:
             known=known,
             covered=before.as_of,
             began=before.began,
+            counted=before.counted,
+            resumes=before.checkpoint is not None,
         )
         return cls(
             identity_id=identity_id,
@@ -107,10 +109,10 @@ class OpenLog:
         )
 
     def take(self, events: Sequence[AuditEvent]) -> Sequence[AuditEvent]:
-        """Return the new ones of some events, and take note of them.
+        """Add some rows, and return those that are new.
 
         Args:
-            events: Rows that follow each other in the log.
+            events: Consecutive rows of the log.
         """
         new = self.look_back.take(events)
         if new:
@@ -120,19 +122,19 @@ class OpenLog:
         return new
 
     def entry(self, checkpoint: Checkpoint | None) -> IdentityEntry:
-        """Return what a commit says of the identity while its read goes on.
+        """Return the identity's entry in a commit while its read continues.
 
         Raises:
-            CheckpointError: Too many events share one instant to be named.
+            CheckpointError: Too many events share one instant to store their ids.
         """
         said = self._counted()
         if checkpoint is None or checkpoint.key is None:
-            return self._as_before(said)
+            return self._with_old_state(said)
         proof = checkpoint.proof if checkpoint.proof in _PROVEN_SO_FAR else Proof.NONE
         said = attrs.evolve(said, proof=self.before.proof_with(proof))
         if checkpoint.order == "asc":
-            # It is gone on with from its look-back: behind the place where a read
-            # stopped, events may be committed late.
+            # The next read starts at the look-back, not at the checkpoint, as events
+            # may be committed late before the checkpoint.
             return attrs.evolve(
                 said,
                 known=self.look_back.known_so_far().dumps(),
@@ -149,17 +151,18 @@ class OpenLog:
     def last_entry(
         self, outcome: IdentityOutcome, began: datetime, *, goes_on: bool
     ) -> IdentityEntry:
-        """Return what a commit says of the identity once its read has ended.
+        """Return the identity's entry in a commit after its read has ended.
 
         Args:
-            outcome: How it ended.
-            began: When the read began, by the server's clock.
-            goes_on: Whether another run is to add what comes then.
+            outcome: The outcome of the read.
+            began: The begin of the read, by the server's clock.
+            goes_on: Whether later runs add new events to the export.
 
         Raises:
-            CheckpointError: Too many events share one instant to be named.
+            CheckpointError: Too many events share one instant to store their ids.
         """
-        self.note_begin(began)
+        if self.look_back.began is None:
+            self.look_back.began = began
         error, report = outcome.error, outcome.report
         if error is not None:
             failed = self.entry(outcome.checkpoint)
@@ -167,18 +170,18 @@ class OpenLog:
         read_proof = Proof.NONE if report is None else report.proof
         proof = self.before.proof_with(read_proof)
         is_complete = report is not None and report.complete
-        said_proof = proof if is_complete else Proof.NONE
+        recorded_proof = proof if is_complete else Proof.NONE
         if self.left == "limit":
-            return attrs.evolve(self.entry(outcome.checkpoint), proof=said_proof)
+            return attrs.evolve(self.entry(outcome.checkpoint), proof=recorded_proof)
         if self.left == "until":
             return attrs.evolve(
-                self._counted(), proof=said_proof, known=self._known_at_end()
+                self._counted(), proof=recorded_proof, known=self._known_at_end()
             )
         return attrs.evolve(
             self._counted(),
             state="done",
             complete=self.is_proven_by(outcome),
-            proof=said_proof,
+            proof=recorded_proof,
             as_of=self.look_back.began,
             counted=None if report is None else report.expected,
             known=self._known_at_end() if goes_on else None,
@@ -186,14 +189,14 @@ class OpenLog:
         )
 
     def is_proven_by(self, outcome: IdentityOutcome) -> bool:
-        """Tell whether all of the log is proven, by a read and by those before it."""
+        """Tell whether this read and those before it prove the log complete."""
         report = outcome.report
         if outcome.error is not None or report is None or not report.complete:
             return False
         return self.before.proof_with(report.proof) is not Proof.NONE
 
     def is_unchanged(self, entry: IdentityEntry) -> bool:
-        """Tell whether a last entry says nothing but that the log was read again."""
+        """Tell whether the entry of an ended read equals the state before the read."""
         return (
             self.before.state == entry.state == "done"
             and entry.complete == (self.before.proof is not Proof.NONE)
@@ -203,8 +206,14 @@ class OpenLog:
             and entry.known == self.before.known
         )
 
-    def note_begin(self, began: datetime) -> None:
-        """Take note of when the read began, by the server's clock."""
+    def note_begin(self, began: datetime, *, is_told: bool) -> None:
+        """Set the begin of the read, unless it is known.
+
+        Args:
+            began: The begin, by the server's clock or by this machine's clock.
+            is_told: Whether it is by the server's clock.
+        """
+        self.look_back.is_told = is_told
         if self.look_back.began is None:
             self.look_back.began = began
 
@@ -213,11 +222,11 @@ class OpenLog:
         return None if known.newest is None else known.dumps()
 
     def _gap(self, gap: Gap | None) -> Gap | None:
-        """Return a gap that is to be said: once, and by a read that looks back."""
-        return None if self.before.checkpoint or self.is_gap_told else gap
+        """Return the gap if it has to be recorded: only once, and not on a resume."""
+        return None if self.before.checkpoint or self.is_gap_recorded else gap
 
     def _counted(self) -> IdentityEntry:
-        """Return an entry with what was counted since the last commit."""
+        """Return an entry with the counts since the last commit."""
         late = self.look_back.late - self.late
         return IdentityEntry(
             id=self.identity_id,
@@ -228,8 +237,8 @@ class OpenLog:
             state="open",
         )
 
-    def _as_before(self, said: IdentityEntry) -> IdentityEntry:
-        """Return an entry of a read that has not come to any row."""
+    def _with_old_state(self, said: IdentityEntry) -> IdentityEntry:
+        """Return the entry of a read that has not read any row, with the old state."""
         before = self.before
         return attrs.evolve(
             said,
@@ -240,25 +249,25 @@ class OpenLog:
         )
 
     def committed(self, entry: IdentityEntry) -> None:
-        """Begin to count anew, after a commit.
+        """Reset the counts after a commit.
 
         Args:
-            entry: What it says of the identity.
+            entry: The identity's entry in the commit.
         """
         self.events, self.first, self.last = 0, None, None
         self.late = self.look_back.late
-        self.is_gap_told = self.is_gap_told or entry.gap is not None
+        self.is_gap_recorded = self.is_gap_recorded or entry.gap is not None
 
 
 class Pending:
-    """Collects what the next commit says of the identities it touches.
+    """Collects the logs that the next commit has to include.
 
     Args:
-        goes_on: Whether another run is to add what comes then.
-        at: Turns an instant of the loop's clock into one of the server's.
+        goes_on: Whether later runs add new events to the export.
+        at: Converts a time of the event loop's clock to one of the server's clock.
 
     Attributes:
-        ended: How many of the identities were read to their end, or failed.
+        ended: The number of collected logs whose read has ended or failed.
     """
 
     def __init__(self, *, goes_on: bool, at: Callable[[float], datetime]) -> None:
@@ -268,15 +277,15 @@ class Pending:
         self.ended = 0
 
     def __bool__(self) -> bool:
-        """Whether there is anything to commit."""
+        """Return whether there is anything to commit."""
         return bool(self._logs)
 
     def add(self, log: OpenLog) -> None:
-        """Take note of a log that has new events."""
+        """Add a log that has new events."""
         self._logs[log.identity_id] = log
 
     def end(self, log: OpenLog, outcome: IdentityOutcome) -> None:
-        """Take note that a log was read to its end, or failed."""
+        """Add a log whose read has ended or failed."""
         log.outcome = outcome
         self._logs[log.identity_id] = log
         self.ended += 1
@@ -284,14 +293,15 @@ class Pending:
     def take(
         self, checkpoints: Mapping[str, Checkpoint | None], now: datetime
     ) -> Commit:
-        """Return what there is to commit, and begin anew.
+        """Return the commit of all collected logs, and start collecting again.
 
         Args:
-            checkpoints: Of those identities that are open.
-            now: The time.
+            checkpoints: The checkpoint of each identity whose read continues.
+            now: The time of the commit.
 
         Raises:
-            CheckpointError: A place can't be written down; all is kept.
+            CheckpointError: Too many events share one instant to store their ids. The
+                collected logs are kept.
         """
         entries: dict[str, IdentityEntry] = {}
         unchanged: list[OpenLog] = []

@@ -18,18 +18,18 @@ class ExportProgress:
     """The progress of a run of an export.
 
     Attributes:
-        total: Identities that there are; None where that is not known yet.
-        done: Identities that were read to their end.
-        complete: How many of these were proven complete.
-        failed: Identities that could not be read.
-        skipped: Identities that an earlier run had done, of an export with
-            ``until``: nothing can come after that.
-        open: Identities that are being read now.
-        events: New events that were read.
-        late: How many of these were committed late.
-        requests: Requests sent, retries included.
-        files: Files that are final.
-        bytes: Their size, and that of the one under way.
+        total: The number of identities to export, or None while it is not known.
+        done: The number of identities whose logs were read to the end.
+        complete: How many of these logs are proven complete.
+        failed: The number of identities whose logs could not be read.
+        skipped: The number of identities that an earlier run finished. Only an export
+            with ``until`` skips them, as nothing can be added to it.
+        open: The number of identities whose logs are being read now.
+        events: The number of new events that were read.
+        late: How many of these events were committed late.
+        requests: The number of requests sent, including retries.
+        files: The number of final files.
+        bytes: The size of these files and of the unfinished one, in bytes.
     """
 
     total: int | None = None
@@ -51,26 +51,26 @@ class RunResult:
 
     Attributes:
         run: The number of the run, from 1.
-        done: Identities that were read to their end.
-        complete: How many of these were proven complete.
-        skipped: Identities that an earlier run had done, of an export with
-            ``until``.
-        new_identities: Identities that no run before has read to their end.
-        gone: Identities that the account lists no more.
-        events: New events that were written.
-        late: How many of these were committed late: they are dated before the
-            instant up to which an earlier run had covered their log.
-        gaps: Identities of which events may be missing, because the server had
-            deleted them before this run.
-        as_of: How far the logs are covered that the run read to the end: whatever
-            had been committed by then and was still there is in the files. By the
-            server's clock. None where the run read none.
-        unsettled_from: In an export with ``until`` that was read soon after that:
-            events dated from here on may still be committed late, and no run of
-            this export looks for them. None where ``until`` is older than the
-            look-back, or is not set.
-        failures: The error of each identity that could not be read. What was
-            read of it is in the files, and another run goes on from there.
+        done: The number of identities whose logs were read to the end.
+        complete: How many of these logs are proven complete.
+        skipped: The number of identities that an earlier run of an export with
+            ``until`` finished.
+        new_identities: The number of identities whose logs this run was the first to
+            read to the end.
+        gone: The number of exported identities that the account no longer lists.
+        events: The number of new events that were written.
+        late: How many of these events were committed late: their ``created_at`` lies
+            before the instant up to which an earlier run had covered their log.
+        gaps: The ids of identities of which events may be missing, because the server
+            deleted events before this run.
+        as_of: The instant up to which this run covered the logs that it read to the
+            end, by the server's clock. Every event that was committed by then and not
+            yet deleted is in the files. None if no log was read to the end.
+        unsettled_from: Set if an export with ``until`` was read soon after ``until``:
+            events dated from this instant on may still be committed late, and no run
+            of this export looks for them. Else None.
+        failures: The error of each identity whose log could not be read, by its id.
+            Its events so far are in the files, and the next run resumes there.
     """
 
     run: int
@@ -88,19 +88,19 @@ class RunResult:
 
     @property
     def failed(self) -> int:
-        """The number of identities that could not be read."""
+        """The number of identities whose logs could not be read."""
         return len(self.failures)
 
 
 @attrs.frozen(kw_only=True)
 class ExportResult(RunResult):
-    """The result of one run of an export; `read_manifest` tells of all runs.
+    """The result of one run of an export. `read_manifest` returns that of all runs.
 
-    It has all that `RunResult` has, and:
+    It has the attributes of `RunResult`, and two more.
 
     Attributes:
-        directory: Where the files are.
-        files: The files that were added.
+        directory: The directory of the files.
+        files: The files that this run added.
     """
 
     directory: Path

@@ -1,4 +1,4 @@
-"""The identities that a run of an export is given."""
+"""The identities of a run: from the account's list, or from the caller."""
 
 import hashlib
 from collections.abc import AsyncGenerator, Iterable, Sized
@@ -17,20 +17,20 @@ __all__ = ["IdentitySource", "hash_of"]
 
 
 class IdentitySource:
-    """Gives each identity once, and tells then which ones these were.
+    """Yields the id of each identity once, and records which were yielded.
 
     Args:
-        session: What lists the identities of its account.
-        identities: Ids, or objects with an ``id``, or a list of the account;
-            None for all identities of the account.
+        session: The session that lists the identities of the account.
+        identities: Ids, or objects with an ``id``, or a stream of
+            `CanopySession.identities`; None for all identities of the account.
 
     Raises:
-        TypeError: It can't be iterated to ids.
-        ValueError: It is known to be empty.
+        TypeError: ``identities`` is no iterable of ids.
+        ValueError: ``identities`` is empty.
 
     Attributes:
-        asked: Which identities are asked for.
-        seen: Those that were given so far.
+        asked: The identities that the run is asked to export.
+        seen: The ids that were yielded so far.
     """
 
     def __init__(self, session: CanopySession, identities: IdentityIds | None) -> None:
@@ -47,12 +47,12 @@ class IdentitySource:
         self.asked: Final = _asked(self._listing)
 
     async def ids(self) -> AsyncGenerator[str]:
-        """Yield the ids, each once, each when it is asked for.
+        """Yield each id once, without reading ahead.
 
         Raises:
-            TypeError: While iterating: one is neither a str nor has an ``id``.
-            ValueError: While iterating: there are none, and no list of the account
-                that could be empty.
+            TypeError: While iterating: an identity is neither a str nor has an ``id``.
+            ValueError: While iterating: the caller named no identity. The account's
+                list may be empty.
             CanopyError: While iterating: the account's list can't be read.
         """
         found = each_id(self._source) if self._listing is None else self._listed_ids()
@@ -66,10 +66,10 @@ class IdentitySource:
         self._is_exhausted = True
 
     def listed(self, at: datetime) -> Listed | None:
-        """Return what was given, None as long as that is not all.
+        """Return the record of all ids, or None until all were yielded.
 
         Args:
-            at: The time.
+            at: The time of the record.
         """
         if not self._is_exhausted:
             return None
@@ -85,12 +85,12 @@ class IdentitySource:
 
     @property
     def total(self) -> int | None:
-        """The number of identities where it is known, else None."""
+        """The number of identities, or None if it is not known yet."""
         return len(self.seen) if self._is_exhausted else self._counted
 
     @property
     def is_whole_list(self) -> bool:
-        """Whether `seen` is the account's list, proven complete."""
+        """Whether `seen` has all ids of the account's list, proven complete."""
         report = self._report
         return self._is_exhausted and report is not None and report.complete
 
@@ -111,7 +111,7 @@ def hash_of(ids: Iterable[str]) -> str:
 
 
 def _listing_of(session: CanopySession, source: Any) -> Stream[Identity] | None:
-    """Return a source that is the list of this session's account, else None."""
+    """Return the source if it is a list of this session's account, else None."""
     if not isinstance(source, Stream):
         return None
     stream = cast("Stream[Identity]", source)

@@ -1,4 +1,4 @@
-"""The standing of each identity of an export, by its manifest."""
+"""The state of each identity of an export, as recorded in its manifest."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -23,17 +23,21 @@ _FINGERPRINT: Final = 16
 
 @attrs.frozen(kw_only=True)
 class Standing:
-    """The standing of one identity.
+    """The state of one identity after the commits so far.
 
     Attributes:
-        state: What became of its last read.
-        proof: What its rows rest on, the weakest of all.
-        as_of: How far its log is covered; None where it was never read to its end.
-        known: What its look-back knows, as text.
-        checkpoint: Where to go on, as text; None where its look-back says it.
-        since: The ``since`` of the read that is gone on with.
-        began: When that read began, by the server's clock; None where the next
-            one is a read of its own.
+        state: The state of its log after the last read.
+        proof: The weakest proof of its rows in the files.
+        as_of: The instant up to which its log is covered; None if the log was never
+            read to its end.
+        known: The known events of its look-back, as text of a `FollowCheckpoint`.
+        checkpoint: The checkpoint to resume from, as text; None if the next read
+            starts at the look-back.
+        since: The ``since`` of the read to resume.
+        began: The begin of the read to resume, by the server's clock; None if there is
+            no such read.
+        counted: The most events that the server has counted in its log; None where it
+            has said nothing.
     """
 
     state: IdentityState = "open"
@@ -43,9 +47,10 @@ class Standing:
     checkpoint: str | None = None
     since: datetime | None = None
     began: datetime | None = None
+    counted: int | None = None
 
     def after(self, entry: IdentityEntry) -> "Standing":
-        """Return where the identity stands after a commit."""
+        """Return the state of the identity after a further commit."""
         has_rows = entry.events or entry.as_of or self.has_rows
         return Standing(
             state=entry.state,
@@ -55,21 +60,22 @@ class Standing:
             checkpoint=entry.checkpoint,
             since=entry.since,
             began=entry.began,
+            counted=max(filter(None, (self.counted, entry.counted)), default=None),
         )
 
     @property
     def has_rows(self) -> bool:
-        """Whether rows of it may be in the files, which ``proof`` speaks of."""
+        """Whether the files may have rows of the identity; ``proof`` is about these."""
         return bool(self.known or self.checkpoint or self.as_of)
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all of it."""
-        said = msgspec.json.encode(self)
-        return hashlib.sha256(said).hexdigest()[:_FINGERPRINT]
+        """A hash of all attributes."""
+        encoded = msgspec.json.encode(self)
+        return hashlib.sha256(encoded).hexdigest()[:_FINGERPRINT]
 
     def failed(self, identity_id: str, error: BaseException) -> IdentityEntry:
-        """Return what is said of the identity where nothing could be read of it."""
+        """Return the entry of an identity whose log could not be read at all."""
         return attrs.evolve(
             self.gone(identity_id),
             state="failed",
@@ -79,7 +85,7 @@ class Standing:
         )
 
     def gone(self, identity_id: str) -> IdentityEntry:
-        """Return what is said of the identity once the account lists it no more."""
+        """Return the entry of an identity that the account no longer lists."""
         return IdentityEntry(
             id=identity_id,
             events=0,
@@ -93,32 +99,32 @@ class Standing:
         )
 
     def proof_with(self, proof: Proof) -> Proof:
-        """Return what all rows rest on, those of one more read included."""
+        """Return the weakest proof of all rows, including those of one more read."""
         return weakest((self.proof, proof)) if self.has_rows else proof
 
 
 NEW: Final = Standing()
-"""The standing of an identity that was not read before."""
+"""The state of an identity that was never read."""
 
 
 _NONE: Final[Mapping[str, Standing]] = {}
 
 
 class Standings(Mapping[str, Standing]):
-    """The standings of all identities, as the manifest has them by now.
+    """The states of all identities after the commits so far, by id.
 
     Args:
-        known: Those that are known already.
+        known: States to start with.
     """
 
     def __init__(self, known: Mapping[str, Standing] = _NONE) -> None:
         self._standings: Final[dict[str, Standing]] = dict(known)
 
     def __getitem__(self, identity_id: str) -> Standing:
-        """Return where an identity stands.
+        """Return the state of an identity.
 
         Raises:
-            KeyError: It was not read before.
+            KeyError: The identity was never read.
         """
         return self._standings[identity_id]
 
@@ -127,15 +133,15 @@ class Standings(Mapping[str, Standing]):
         return iter(self._standings)
 
     def __len__(self) -> int:
-        """Return how many identities were read before."""
+        """Return the number of identities that were read before."""
         return len(self._standings)
 
     def of(self, identity_id: str) -> Standing:
-        """Return where an identity stands, also one that was not read before."""
+        """Return the state of an identity; `NEW` if it was never read."""
         return self._standings.get(identity_id, NEW)
 
     def add(self, commit: Commit) -> None:
-        """Take note of a commit."""
+        """Update the states with a commit."""
         for entry in commit.identities:
             self._standings[entry.id] = self.of(entry.id).after(entry)
         for name in commit.unchanged:

@@ -1,4 +1,4 @@
-"""``_SHA256SUMS``: the hashes of an export's files, for ``sha256sum -c``."""
+"""``_SHA256SUMS``: the file of an export's hashes, for ``sha256sum -c``."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,13 @@ from canopy_async.export.manifest_records import FileEntry
 __all__ = ["SUMS", "dump_sums", "load_sums", "sums_of"]
 
 SUMS: Final = "_SHA256SUMS"
-"""The name of the file; it is there where the last run has finished."""
+"""The name of the file. It exists if the last run has finished."""
 
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *]([^/\\\0]+)")
 
 
 def dump_sums(files: Iterable[FileEntry], digest: str) -> bytes:
-    """Return the file's content.
+    """Return the content of ``_SHA256SUMS``.
 
     Args:
         files: The data files.
@@ -28,7 +28,7 @@ def dump_sums(files: Iterable[FileEntry], digest: str) -> bytes:
 
 
 def sums_of(files: Iterable[FileEntry], digest: str) -> Mapping[str, str]:
-    """Return the hash of each file of an export.
+    """Return the sha256 of each file of an export, by its name.
 
     Args:
         files: The data files.
@@ -38,7 +38,7 @@ def sums_of(files: Iterable[FileEntry], digest: str) -> Mapping[str, str]:
 
 
 def load_sums(data: bytes) -> Mapping[str, str] | None:
-    """Return the hash of each file that is named; None where this is no such file."""
+    """Parse the content of ``_SHA256SUMS``; return None if it is malformed."""
     sums: dict[str, str] = {}
     for line in data.decode("utf-8", "replace").splitlines():
         found = _LINE.fullmatch(line)

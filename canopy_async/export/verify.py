@@ -1,4 +1,4 @@
-"""An export's files, read again and held against what its manifest says."""
+"""Verifying an export: reading its files again, and comparing with the manifest."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ from canopy_async.export.file_check import MAX_PROBLEMS, FileCheck, Problems, pa
 from canopy_async.export.files import is_locked
 from canopy_async.export.manifest import Manifest, ManifestBuilder, opened
 from canopy_async.export.manifest_chain import MANIFEST, ManifestReader
-from canopy_async.export.manifest_records import Commit, FileEntry
+from canopy_async.export.manifest_records import Commit, FileEntry, Source
 from canopy_async.export.mirror import Mirror, mirrored
 from canopy_async.export.names import is_data_file, partial_names
 from canopy_async.export.sums import SUMS, load_sums, sums_of
@@ -27,13 +27,16 @@ from canopy_async.export.verdict import (
     command_to_go_on,
     verdict_on,
 )
+from canopy_async.report import Proof
 
 __all__ = ["MAX_PROBLEMS", "Checked", "VerifyResult", "check_export", "verify"]
 
 _MOST_SUMS: Final = 64 * 1024 * 1024
 
 KeyReader = Callable[[Mirror, FileEntry, str], Iterable[Key]]
-"""Reads a data file, given where it is and its format; returns the keys of its rows."""
+"""A function that reads a data file and returns the keys of its rows.
+
+Its arguments are the mirror of the directory, the file, and the name of its format."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,34 +44,41 @@ class VerifyResult:
     """The result of verifying an export.
 
     Attributes:
-        status: ``finished``: whole, proven and as it was written. ``unfinished``:
-            as it was written, and not all that was asked for, or not all of it
-            proven; ``left`` says what. ``damaged``: ``problems`` says how.
-        scope: Which identities the last run was asked for, in words.
-        left: What is not finished or not proven, a sentence each.
-        command: The command that goes on with the export; where ids were named,
-            ``IDS.txt`` stands for a file of them.
-        digest: The sha256 of the manifest, which speaks for all files. Signed or
-            kept elsewhere, it shows later whether anything was changed.
-        digest_line: The line of the manifest up to which it is the one with the
-            digest that was asked for; None where none was.
-        lines: How many lines the manifest has.
-        runs: How many runs have written to the export.
-        as_of: How far the logs of all identities are covered, at least; None where
-            one was never read to its end.
-        files: Files that were read.
-        events: Events in them.
-        identities: How many identities the last run was given; None where it ended
-            before that was known.
-        done: Identities that were read to their end.
-        complete: How many of these are proven complete.
-        failed: Identities that could not be read.
-        open: Identities that are not read to their end.
-        gone: Identities that the account lists no more.
-        gaps: Identities of which events may be missing that the server had deleted
-            before a run came to them.
-        problems: What is damaged, a sentence each; the first `MAX_PROBLEMS`.
-        problem_count: How many problems there are.
+        status: ``finished``: everything that was asked for is there and proven
+            complete, and all files are as they were written. ``unfinished``: all files
+            are as they were written, but something is missing or not proven; see
+            ``left``. ``damaged``: a file or the manifest was changed; see
+            ``problems``.
+        scope: The identities that the last run was asked to export, in words; or that
+            it is the account's own log, which the numbers below count as one identity.
+        left: Sentences on what is not finished or not proven.
+        command: The shell command that continues the export. If the caller named the
+            ids, ``IDS.txt`` in it stands for a file of these.
+        digest: The sha256 of the manifest, which contains the hashes of all files. If
+            you sign it or keep it elsewhere, it shows later whether anything changed.
+        digest_line: The number of the manifest's line up to which it has the digest
+            that you passed; None if you passed none.
+        lines: The number of lines in the manifest.
+        runs: The number of runs that wrote to the export.
+        as_of: The instant up to which the logs of all identities are covered, at
+            least; None if one log was never read to its end.
+        files: The number of files that were read.
+        events: The number of events in these files.
+        identities: The number of identities that the last run was asked to export;
+            None if it ended before that was known.
+        done: The number of identities whose logs were read to the end.
+        complete: How many of these logs are proven complete.
+        failed: The number of identities whose logs could not be read.
+        open: The number of identities whose logs are not read to the end yet.
+        gone: The number of identities that the account no longer lists.
+        gaps: The number of identities of which events may be missing, because the
+            server deleted them before a run could read them.
+        problems: Sentences on what is damaged; the first `MAX_PROBLEMS`.
+        problem_count: The number of all problems.
+        source: ``identities`` for an export of the logs of identities, ``account-log``
+            for one of the account's own log.
+        proof: The proof of an account's own log. None for identities, each of which
+            has its own proof in the manifest.
     """
 
     status: Status
@@ -91,15 +101,17 @@ class VerifyResult:
     gaps: int = 0
     problems: tuple[str, ...] = ()
     problem_count: int = 0
+    source: Source = "identities"
+    proof: Proof | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether what is there is what was written; it may be unfinished."""
+        """Whether all files are as they were written. The export may be unfinished."""
         return self.status is not Status.DAMAGED
 
     @property
     def is_finished(self) -> bool:
-        """Whether all that was asked for is there, proven, and as it was written."""
+        """Whether everything asked for is there, proven complete, and undamaged."""
         return self.status is Status.FINISHED
 
 
@@ -109,34 +121,32 @@ def verify(
     digest: str | None = None,
     on_file: Callable[[FileEntry], None] | None = None,
 ) -> VerifyResult:
-    """Read an export again, and tell whether it is finished, unfinished or damaged.
+    """Check an export's files, and tell whether it is finished, unfinished or damaged.
 
-    The lines of the manifest must be linked to each other. Each file must have its
-    size, its sha256 and its number of rows. Of each identity, a file must have as
-    many events as the manifest says, from the first to the last that it names, in
-    order, within ``since`` and ``until``, and none twice. Equal ids are looked for
-    where they could be: at equal ``created_at``, and in the look-back of the run
-    before. So memory doesn't grow with the events, but by some hundred bytes for
-    each identity, and by the ids of its look-back.
+    The lines of the manifest must be linked to each other. Each file must have the
+    size, the sha256 and the number of rows that the manifest says. It must have the
+    number of events of each identity that the manifest says, from the first to the
+    last that it names, in the order of time, within ``since`` and ``until``, and no
+    event twice. Duplicate ids are searched where they are possible: among rows of
+    equal ``created_at``, and in the look-back of the run before. So memory does not
+    grow with the number of events, but by some hundred bytes for each identity, and by
+    the ids of its look-back.
 
-    It sends nothing, changes nothing, and blocks until it is done. An export that
-    is being written now is read as far as it was committed when this began.
+    This sends no request to Canopy, changes nothing, and blocks until it is done. If
+    the export is being written now, it is checked up to the last commit.
 
-    Whoever can write to the directory can also write a manifest that fits to other
-    files. Only a digest that is kept elsewhere shows that.
+    A person who can write to the directory can also write a new manifest for changed
+    files. To detect that, keep the digest somewhere else, and pass it.
 
     Args:
-        directory: Where an export is, finished or not: a path, or a URL of
-            fsspec, whose files are fetched one at a time.
-        digest: A digest that an earlier `verify` told: the manifest must be that
-            one, or one that goes on from it.
-        on_file: Is called with each file that was read.
-
-    Returns:
-        What was found; look at ``status``.
+        directory: The directory of the export: a path, or a URL of fsspec, whose files
+            are fetched one at a time.
+        digest: The digest of an earlier `verify`. The manifest must be unchanged since
+            then, or only have new lines.
+        on_file: Called with each file after it was checked.
 
     Raises:
-        TypeError: ``digest`` is not text, or ``on_file`` is no plain function.
+        TypeError: ``digest`` is not text, or ``on_file`` is not a plain function.
         ExportError: There is no manifest of an export, or it can't be read.
 
     Example:
@@ -173,20 +183,30 @@ def verify(
         gaps=verdict.gaps,
         problems=tuple(checked.problems.sentences),
         problem_count=checked.problems.count,
+        source=manifest.header.source,
+        proof=_proof_of_log(manifest),
     )
+
+
+def _proof_of_log(manifest: Manifest) -> Proof | None:
+    """Return the proof of an export of an account's own log, else None."""
+    key = manifest.header.log_key
+    entry = None if key is None else manifest.identities.get(key)
+    return None if entry is None else entry.proof
 
 
 @attrs.frozen(kw_only=True)
 class Checked:
-    """An export that was read again.
+    """The findings on an export whose files were read again.
 
     Attributes:
-        manifest: What its manifest says, as far as its lines are linked.
-        verdict: What may be said of it.
-        problems: What is damaged.
-        events: How many events were found in the files.
-        lines: How many lines of the manifest are linked.
-        digest_line: The line up to which the digest is the one asked for.
+        manifest: The summary of its manifest, up to the first damaged line.
+        verdict: The verdict on the export.
+        problems: The damages.
+        events: The number of events in the files.
+        lines: The number of lines in the manifest, up to the first damaged one.
+        digest_line: The number of the line up to which the manifest has the digest
+            that was asked for, or None.
     """
 
     manifest: Manifest
@@ -205,21 +225,22 @@ def check_export(
     digest: str | None = None,
     on_file: Callable[[FileEntry], None] | None = None,
 ) -> Checked:
-    """Hold an export against its manifest while its files are read.
+    """Compare an export's files with its manifest.
 
     Args:
-        mirror: The directory on this machine.
-        directory: The directory as the caller has named it, for errors.
-        read: Reads a file.
-        digest: What the manifest's digest must be, or have been.
-        on_file: Is called with each file that was read.
+        mirror: The local copy of the directory.
+        directory: The directory as the caller named it, for error messages.
+        read: The function that reads a data file.
+        digest: A digest that the manifest must have, now or up to an earlier line.
+        on_file: Called with each file after it was checked.
 
     Raises:
         ExportError: There is no manifest of an export, or it can't be read.
     """
     problems = Problems()
     was_being_written = is_locked(mirror.path / MANIFEST)
-    # The names and hashes first: what is renamed from now on is in the manifest then.
+    # Read before the manifest: a file that is renamed after this was committed before,
+    # so that the manifest names it.
     names = _names_in(mirror)
     sums = _sums_in(mirror)
     with opened(mirror, directory) as reader:
@@ -243,11 +264,11 @@ def check_export(
         except (ExportError, CheckpointError) as error:
             problems.add(str(error))
     manifest = builder.result(reader)
-    if reader.is_through:  # else, what comes after the damage is not known
+    if reader.is_through:  # else damaged lines may name further files
         for name in sorted(filter(is_data_file, names)):
             if name not in check.files:
                 problems.add(f"{name} is not in the manifest")
-    # A run may have begun meanwhile, and may be over already.
+    # A run may have begun during this check, and may even have ended.
     is_being_written = (
         was_being_written
         or is_locked(mirror.path / MANIFEST)
@@ -282,13 +303,13 @@ def _read_keys(mirror: Mirror, file: FileEntry, written_as: str) -> Iterable[Key
 
 
 def _line_of(reader: ManifestReader, digest: str | None) -> int | None:
-    """Return the number of the line where the manifest has had this digest."""
-    is_it = digest is not None and reader.chain.digest == digest.strip().lower()
-    return reader.chain.lines if is_it else None
+    """Return the number of the current line if the chain has this digest, else None."""
+    is_equal = digest is not None and reader.chain.digest == digest.strip().lower()
+    return reader.chain.lines if is_equal else None
 
 
 def _names_in(mirror: Mirror) -> list[str]:
-    """Return the names of all files, none where there is no directory."""
+    """Return the names of all files; an empty list if there is no directory."""
     try:
         return mirror.names()
     except FileNotFoundError:
@@ -300,7 +321,7 @@ def _names_in(mirror: Mirror) -> list[str]:
 
 
 def _sums_in(mirror: Mirror) -> bytes | None:
-    """Return what ``_SHA256SUMS`` holds, None where there is no such file."""
+    """Return the content of ``_SHA256SUMS``, or None if there is no such file."""
     with mirror.fetched(SUMS):
         try:
             with open_plain(mirror.path / SUMS) as file:
@@ -312,7 +333,7 @@ def _sums_in(mirror: Mirror) -> bytes | None:
 
 
 def _check_sums(data: bytes, manifest: Manifest, problems: Problems) -> None:
-    """Hold ``_SHA256SUMS`` against the manifest."""
+    """Add a problem if ``_SHA256SUMS`` does not have the hashes of the manifest."""
     if load_sums(data) != sums_of(manifest.files, manifest.digest):
         problems.add(f"{SUMS} does not have the hashes that the manifest has")
 

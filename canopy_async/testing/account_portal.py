@@ -6,21 +6,20 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 from aiohttp import web
 
+from canopy_async._util.instants import moved
 from canopy_async.models import Category, Outcome, Severity
 from canopy_async.testing.account_rules import LogRules
 from canopy_async.testing.api_instants import Clock, as_sort_key, as_utc
 from canopy_async.testing.dice import Dice
 from canopy_async.testing.refusal import RefusedError
 from canopy_async.testing.request_log import parse_int
+from canopy_async.testing.scenario import Scenario
 from canopy_async.testing.store import UNION, Entry, LogView, Row
-
-if TYPE_CHECKING:
-    from canopy_async.testing.server import LocalCanopy
 
 _DEFAULT_LIMIT = 50
 _DEFAULT_DAYS = 30
@@ -68,15 +67,15 @@ class LogRequest:
 class AccountPortal:
     """Answers the requests for the log of the account of a `LocalCanopy`."""
 
-    def __init__(self, server: "LocalCanopy", *, dice: Dice, clock: Clock) -> None:
-        self._server = server
+    def __init__(self, scenario: Scenario, *, dice: Dice, clock: Clock) -> None:
+        self._scenario = scenario
         self._dice = dice
         self._clock = clock
         self._requests = 0
 
     @property
     def _rules(self) -> LogRules:
-        return self._server.log_rules
+        return self._scenario.log_rules
 
     def check_available(self) -> None:
         """Refuses every request where the account has no such log.
@@ -132,7 +131,7 @@ class AccountPortal:
             The rows as JSON, and the ``pagination``.
         """
         rules = self._rules
-        entries = self._server.store.order(UNION, request.view)
+        entries = self._scenario.store.order(UNION, request.view)
         first = bisect_left(entries, (request.low, -1))
         last = bisect_right(entries, (request.high, _LAST))
         if request.place is not None:
@@ -145,7 +144,7 @@ class AccountPortal:
         if page and rest and self._dice.hits(rules.empty_rate):
             edge, step = page[0], 1 if rules.order == "desc" else -1
             cursor, page = self._cursor((edge[0], edge[1] + step), request), []
-        rows = self._server.store.rows([number for _, number in page])
+        rows = self._scenario.store.rows([number for _, number in page])
         self._trace(_QUERY_TRACE)
         return rows, {"next_cursor": cursor}
 
@@ -155,7 +154,7 @@ class AccountPortal:
         Raises:
             RefusedError: With status 404 where there is none.
         """
-        found = self._server.store.union_rows("id", event_id)
+        found = self._scenario.store.union_rows("id", event_id)
         if not found:
             raise RefusedError(404, "Audit event not found", code="audit.not_found")
         row: Row = json.loads(found[0])
@@ -188,14 +187,14 @@ class AccountPortal:
         return near[::-1][:_MOST_BY_ACTOR]
 
     def _others(self, row: Row, field: str, value: str) -> list[Row]:
-        rows = map(json.loads, self._server.store.union_rows(field, value))
+        rows = map(json.loads, self._scenario.store.union_rows(field, value))
         return [other for other in rows if other["id"] != row["id"]]
 
     def _trace(self, fields: Mapping[str, object]) -> None:
         own_rows = self._rules.own_rows
         if own_rows == "none":
             return
-        self._server.add_account_event(hidden=own_rows == "hidden", **fields)
+        self._scenario.add_account_event(hidden=own_rows == "hidden", **fields)
 
     def _page(
         self, entries: Sequence[Entry], first: int, last: int, limit: int
@@ -272,7 +271,9 @@ class AccountPortal:
             low, high = as_utc(low_text), as_utc(high_text)
         else:
             high = given["to"] or now
-            low = high - timedelta(days=_DEFAULT_DAYS)
+            low = moved(high, -timedelta(days=_DEFAULT_DAYS))
+        if rules.future_to == "refused" and given["to"] and given["to"] > now:
+            details.append("to must not be in the future")
         low, high = given["from"] or low, given["to"] or high
         if rules.bounds_milliseconds:
             low, high = _to_milliseconds(low), _to_milliseconds(high)

@@ -1,4 +1,4 @@
-"""The rules of an account's log on a local server: what no documentation says."""
+"""The rules of an account's log on a local server, which are documented nowhere."""
 
 from typing import Any, Literal
 
@@ -35,13 +35,15 @@ class LogRules:
             cursor that was sent.
         empty_rate: How many pages are empty and have another cursor, from 0 to 1.
         cursor_milliseconds: Whether cursors are cut to milliseconds, so that rows of
-            one millisecond are passed by.
+            one millisecond are skipped.
         bounds_milliseconds: Whether ``from`` and ``to`` are cut to milliseconds.
-        cursor_requests: For how many requests a cursor is known; None is for ever.
-        dead_cursor: The status that a cursor gets that is not known.
+        cursor_requests: For how many requests a cursor is valid; None is for ever.
+        dead_cursor: The status of the answer to a cursor that is not valid any more.
         default_window: Whether a window that was not asked for stays with a cursor, or
             is counted from each request's time.
         widest_days: How many days a request may span; None is any number.
+        future_to: Whether a ``to`` that is ahead of the server's clock is ``answered``,
+            or ``refused`` with 400.
         unknown_values: Whether a category, severity or outcome that is not known is
             refused with 400, or matches nothing.
         detail: Whether one event is wrapped in ``data``, or bare.
@@ -66,6 +68,7 @@ class LogRules:
     dead_cursor: int = 400
     default_window: Literal["frozen", "moving"] = "frozen"
     widest_days: float | None = attrs.field(default=None, validator=_positive)
+    future_to: Literal["answered", "refused"] = "answered"
     unknown_values: Literal["refused", "nothing"] = "refused"
     detail: Literal["wrapped", "bare"] = "wrapped"
     own_rows: Literal["shown", "hidden", "none"] = "shown"

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from aiohttp import web
 
-from canopy_async.testing.api_instants import as_text
+from canopy_async.testing.api_instants import as_text, as_utc
 from canopy_async.testing.faults import Failure, RetryAfter
 from canopy_async.testing.refusal import RefusedError
 from canopy_async.testing.store import as_json
@@ -134,7 +134,7 @@ def retry_after_header(
             return {"Retry-After": str(seconds)}
         case "date":
             # A date has no fraction: one second more than the floor of now.
-            later = now.replace(microsecond=0) + timedelta(seconds=seconds + 1)
+            later = as_utc(now).replace(microsecond=0) + timedelta(seconds=seconds + 1)
             return {"Retry-After": format_datetime(later, usegmt=True)}
         case str():
             return {"Retry-After": wanted}

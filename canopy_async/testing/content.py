@@ -3,9 +3,10 @@
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
+from canopy_async._util.instants import clamped, moved
 from canopy_async.testing.api_instants import (
     Clock,
     as_sort_key,
@@ -14,31 +15,30 @@ from canopy_async.testing.api_instants import (
     written_sort_key,
 )
 from canopy_async.testing.dice import Dice
-from canopy_async.testing.sample_data import EventMaker, make_identity
+from canopy_async.testing.given_rows import (
+    SEED_START,
+    event_item,
+    given_instant,
+    identity_item,
+    merged,
+)
+from canopy_async.testing.sample_data import EventMaker
 from canopy_async.testing.server_thread import synchronized
 from canopy_async.testing.store import (
+    IDENTITIES,
     UNION,
     Item,
     Row,
     Store,
     as_json,
+    log_of,
     plain_as_json,
 )
-
-IDENTITIES = "identities"
-SEARCHED = ("action", "actor_label", "resource_label", "category")
-SEARCHED_IDENTITY = ("email", "first_name", "last_name", "external_id", "id")
-SEED_START = datetime(2026, 1, 1, tzinfo=UTC)
 
 _TICK = timedelta(milliseconds=1)
 _OF_NO_IDENTITY = ""
 _HIDDEN = "hidden"
 """The list of what the account does not see; no list of events has this name."""
-
-
-def log_of(identity: str) -> str:
-    """The name of the list that holds the events of an identity."""
-    return f"audit/{identity}"
 
 
 class Content:
@@ -117,12 +117,12 @@ class Content:
             start = self._next_instant(identity, SEED_START)
         series = self._maker(identity).series(
             count,
-            start=as_utc(start),
+            start=clamped(as_utc(start)),
             spacing=spacing,
             tie_probability=tie_probability,
         )
         items = (
-            _event_item(row, written_sort_key(row["created_at"]), plain_as_json(row))
+            event_item(row, written_sort_key(row["created_at"]), plain_as_json(row))
             for row in series
         )
         self.store.add(log_of(identity), items)
@@ -340,17 +340,17 @@ class Content:
         maker = self._maker(identity)
         following = self._next_instant(identity, self._clock())
         for fields in rows:
-            moment = _given_instant(fields.get("created_at"), following)
+            moment = given_instant(fields.get("created_at"), following)
             row = merged(maker.event(as_text(moment)), fields)
-            following = max(following, moment + _TICK)
-            yield row, _event_item(row, as_sort_key(moment), as_json(row))
+            following = max(following, moved(moment, _TICK))
+            yield row, event_item(row, as_sort_key(moment), as_json(row))
 
     def _next_instant(self, identity: str, earliest: datetime) -> datetime:
         moment = as_utc(as_text(as_utc(earliest)))
         entries = self.store.order(log_of(identity))
         if not entries:
             return moment
-        return max(moment, as_utc(entries[-1][0]) + _TICK)
+        return max(moment, moved(as_utc(entries[-1][0]), _TICK))
 
     def _maker(self, identity: str) -> EventMaker:
         if identity not in self._makers:
@@ -376,52 +376,7 @@ class Content:
     def _identity_item(
         self, number: int, fields: Mapping[str, object], apps: Sequence[str] = ()
     ) -> Item:
-        created_at = _given_instant(
-            fields.get("created_at"), SEED_START + number * timedelta(minutes=1)
-        )
-        made = make_identity(number, self._identity_dice, as_text(created_at))
-        if apps:
-            made["app_membership_count"] = len(apps)
-        row = merged({"id": ""} | made, fields)
-        return Item(
-            id=str(row["id"]),
-            sort_key=as_sort_key(created_at),
-            haystack=_haystack(row, SEARCHED_IDENTITY),
-            tags=f" {' '.join(apps)} ",
-            row=as_json(row),
-        )
-
-
-def _event_item(row: Row, sort_key: str, text: str) -> Item:
-    return Item(
-        id=str(row.get("id", "")),
-        sort_key=sort_key,
-        haystack=_haystack(row, SEARCHED),
-        row=text,
-    )
-
-
-def _haystack(row: Row, names: Iterable[str]) -> str:
-    words = [word for word in map(row.get, names) if isinstance(word, str)]
-    return "\n".join(words).casefold()
-
-
-def _given_instant(value: object, fallback: datetime) -> datetime:
-    if not isinstance(value, datetime | str):
-        return fallback
-    try:
-        return as_utc(value)
-    except ValueError:
-        return fallback
-
-
-def merged(row: Row, fields: Mapping[str, object]) -> Row:
-    """A row with fields set over it; ``...`` drops one."""
-    given = {
-        name: as_text(as_utc(value)) if isinstance(value, datetime) else value
-        for name, value in fields.items()
-    }
-    return {k: v for k, v in (row | given).items() if v is not ...}
+        return identity_item(number, fields, apps=apps, dice=self._identity_dice)
 
 
 def _instant_of(entry: tuple[str, int]) -> str:

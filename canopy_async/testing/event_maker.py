@@ -8,8 +8,8 @@ from typing import Any
 import canopy_async
 from canopy_async._util.public import publish
 from canopy_async.testing.api_instants import as_text, as_utc
-from canopy_async.testing.content import SEED_START, merged
 from canopy_async.testing.dice import Dice
+from canopy_async.testing.given_rows import SEED_START, merged
 from canopy_async.testing.sample_data import EventMaker
 
 __all__ = ["make_event"]

@@ -10,7 +10,6 @@ from canopy_async.testing.dice import Dice
 
 if TYPE_CHECKING:
     from canopy_async.testing.request_log import RecordedRequest
-    from canopy_async.testing.server import LocalCanopy
 
 FailureKind = Literal["status", "html", "empty", "reset", "truncate", "hang", "stall"]
 RetryAfter = float | str | None
@@ -63,7 +62,7 @@ class Faults:
     Attributes:
         latency: Seconds that every answer takes at least.
         jitter: Up to so many seconds more, uniformly.
-        straggler_rate: How many answers take ``straggler_factor`` times as long.
+        straggler_rate: The rate of answers that take ``straggler_factor`` times longer.
         straggler_factor: How much longer stragglers take.
         serve_at: When the rows are read: on ``arrival`` of the request, at the
             ``departure`` of the answer, or in the ``middle`` of the latency. The
@@ -73,15 +72,16 @@ class Faults:
         retry_after: The ``Retry-After`` of 429 and ``status`` failures: a number of
             seconds, ``"seconds"`` or ``"date"`` for the true wait in either
             form, any other text as it is, or None for no header.
-        error_rate: How many requests get one of ``error_statuses``.
+        error_rate: The rate of requests that get one of ``error_statuses``.
         error_statuses: The statuses to choose from.
-        html_rate: How many get an HTML page with status 502.
-        empty_rate: How many get status 502 and no body.
-        reset_rate: How many have their connection aborted before an answer.
-        truncate_rate: How many get half of the body, then the end of the connection.
+        html_rate: The rate of requests that get an HTML page with status 502.
+        empty_rate: The rate of requests that get status 502 and no body.
+        reset_rate: The rate of requests whose connection is aborted before an answer.
+        truncate_rate: The rate of requests that get half of the body, then the end of
+            the connection.
         truncate_mode: Whether the cut body had a ``Content-Length`` or was chunked.
-        hang_rate: How many never get an answer.
-        stall_rate: How many get half of the body and then nothing more.
+        hang_rate: The rate of requests that never get an answer.
+        stall_rate: The rate of requests that get half of the body, then nothing more.
         redirect: Where to send every request with a 302.
         body: Bytes served with status 200 instead of every page.
         tamper: Called with each decoded page; what it returns is served.
@@ -89,7 +89,7 @@ class Faults:
         clamp_take: A larger ``take`` is cut to this instead of refused.
         clamp_said: Whether a cut ``take`` is echoed, rather than the asked one.
         take_ignored: The page size whatever ``take`` says; it is echoed.
-        past_end: What a page after the last one is.
+        past_end: How a page after the last one is answered.
         zero_based: The first page is 0.
         tie_order: Whether rows of equal sort key keep their order, or are shuffled
             for each request.
@@ -103,10 +103,10 @@ class Faults:
             it; 0.25 is one in every fourth.
         delete_per_request: How many of its oldest events each read deletes.
         writes_on_read: Each read appends one ``audit.query.executed`` event.
-        mutate: Called with the server and the request at each read of a list. What
-            it raises is logged by ``aiohttp.server`` and answered 500.
-        write_at: When those four happen: ``before`` the COUNT, ``between`` COUNT
-            and SELECT, or ``after`` the SELECT.
+        mutate: Called with the `LocalCanopy` and the request at each read of a list.
+            What it raises is logged by ``aiohttp.server`` and answered 500.
+        write_at: When these inserts, deletes and calls happen: ``before`` the COUNT,
+            ``between`` COUNT and SELECT, or ``after`` the SELECT.
         only: Which requests the faults apply to; None is all.
 
     Example:
@@ -155,7 +155,7 @@ class Faults:
     insert_per_request: float = attrs.field(default=0.0, validator=_not_negative)
     delete_per_request: float = attrs.field(default=0.0, validator=_not_negative)
     writes_on_read: bool = False
-    mutate: "Callable[[LocalCanopy, RecordedRequest], object] | None" = None
+    mutate: "Callable[[Any, RecordedRequest], object] | None" = None
     write_at: Literal["before", "between", "after"] = "before"
 
     only: Selector | None = None
@@ -171,7 +171,7 @@ class Faults:
             raise ValueError(f"the failure rates sum up to {total}, more than 1")
 
     def applying_to(self, request: "RecordedRequest") -> "Faults":
-        """These faults where ``only`` selects the request, none elsewhere."""
+        """These faults if ``only`` selects the request, else no faults."""
         if self.only is None or self.only(request):
             return self
         return NO_FAULTS

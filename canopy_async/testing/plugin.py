@@ -45,7 +45,7 @@ def canopy_session(
 
     It is closed after the test, or with the loop if that ends before.
     """
-    from canopy_async.testing.sessions import SelfClosingSession  # noqa: PLC0415
+    from canopy_async.testing.sessions import SelfClosingSession
 
     session = SelfClosingSession(
         local_canopy.account, local_canopy.token, base_url=local_canopy.base_url

@@ -4,19 +4,17 @@ import asyncio
 import json
 import time
 from collections import defaultdict, deque
-from datetime import UTC
 from email.utils import format_datetime
-from itertools import repeat
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from canopy_async.testing import answers
 from canopy_async.testing.account_portal import AccountPortal, LogRequest
-from canopy_async.testing.api_instants import Clock
-from canopy_async.testing.content import IDENTITIES, log_of, merged
+from canopy_async.testing.api_instants import Clock, as_utc
 from canopy_async.testing.dice import Dice
 from canopy_async.testing.faults import Failure, Faults, RetryAfter
+from canopy_async.testing.given_rows import merged
+from canopy_async.testing.read_writes import ReadWrites
 from canopy_async.testing.refusal import RefusedError
 from canopy_async.testing.request_log import (
     ACCOUNT_LOG_PATH,
@@ -26,7 +24,8 @@ from canopy_async.testing.request_log import (
     RequestLog,
     SlidingWindow,
 )
-from canopy_async.testing.store import Row, View, as_json
+from canopy_async.testing.scenario import Scenario
+from canopy_async.testing.store import IDENTITIES, Row, View, as_json, log_of
 from canopy_async.testing.tokens import Tokens
 from canopy_async.testing.windows import (
     EVENT_COLUMNS,
@@ -38,12 +37,8 @@ from canopy_async.testing.windows import (
     window,
 )
 
-if TYPE_CHECKING:
-    from canopy_async.testing.server import LocalCanopy
-
 _SHARE_BEFORE = {"arrival": 0.0, "middle": 0.5, "departure": 1.0}
 _HALFWAY = ("truncate", "stall")
-_OWN_TRACE = {"action": "audit.query.executed", "category": "audit"}
 
 
 class Portal:
@@ -51,7 +46,7 @@ class Portal:
 
     def __init__(
         self,
-        server: "LocalCanopy",
+        scenario: Scenario,
         *,
         log: RequestLog,
         tokens: Tokens,
@@ -60,17 +55,16 @@ class Portal:
         page_limit: int,
     ) -> None:
         self.queued: deque[Failure] = deque()
-        self._server = server
+        self._scenario = scenario
         self._log = log
         self._tokens = tokens
         self._dice = dice
         self._clock = clock
         self._page_limit = page_limit
-        self._of_account = AccountPortal(server, dice=dice, clock=clock)
+        self._of_account = AccountPortal(scenario, dice=dice, clock=clock)
         self._window = SlidingWindow()
         self._counts: defaultdict[tuple[str, View], deque[int]] = defaultdict(deque)
-        self._inserts = _Share()
-        self._deletes = _Share()
+        self._writes = ReadWrites(scenario)
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -99,7 +93,7 @@ class Portal:
     async def _answer(
         self, request: web.BaseRequest, record: RecordedRequest
     ) -> web.StreamResponse:
-        faults = self._server.faults.applying_to(record)
+        faults = self._scenario.faults.applying_to(record)
         try:
             return await self._served(request, record, faults)
         except RefusedError as problem:
@@ -154,7 +148,7 @@ class Portal:
         return failure
 
     def _take_queued(self, record: RecordedRequest) -> Failure | None:
-        with self._server.lock:
+        with self._scenario.lock:
             for failure in self.queued:
                 if failure.only is None or failure.only(record):
                     self.queued.remove(failure)
@@ -176,7 +170,7 @@ class Portal:
                 raise RefusedError(failure.status, "Ordered to fail", headers=headers)
 
     def _headers(self, record: RecordedRequest) -> dict[str, str]:
-        date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
+        date = format_datetime(as_utc(self._clock()), usegmt=True)
         return {"Date": date, "x-request-id": f"req-{record.number:06d}"}
 
     def _retry_after(self, wanted: RetryAfter, wait: float) -> dict[str, str]:
@@ -193,7 +187,7 @@ class Portal:
         try:
             query = self._admit(request, record, faults)
             await _pause(delay * _SHARE_BEFORE[faults.serve_at])
-            with self._server.lock:
+            with self._scenario.lock:
                 body = self._read(record, query, faults)
         except RefusedError:
             await _pause(departure - time.monotonic())
@@ -209,7 +203,7 @@ class Portal:
         if record.method != "GET":
             raise RefusedError(405, "Method not allowed", headers={"Allow": "GET"})
         self._tokens.check(request.headers.get("Authorization"))
-        if record.account != self._server.account:
+        if record.account != self._scenario.account:
             raise RefusedError(404, "Account not found", code="account.not_found")
         if record.path_template == ACCOUNT_LOG_PATH:
             self._of_account.check_available()
@@ -234,52 +228,35 @@ class Portal:
     ) -> bytes:
         if isinstance(query, PageQuery):
             return self._read_page(record, query, faults)
-        self._write("before", record, faults)
+        self._writes.write("before", record, faults)
         if query is None:
             body = _changed(self._of_account.event(record.event or ""), faults)
         else:
             rows, meta = self._of_account.read(query)
             body = _rendered(rows, meta, faults)
-        self._write("after", record, faults)
+        self._writes.write("after", record, faults)
         return body
 
     def _read_page(
         self, record: RecordedRequest, query: PageQuery, faults: Faults
     ) -> bytes:
         name = IDENTITIES if record.identity is None else log_of(record.identity)
-        store = self._server.store
-        self._write("before", record, faults)
+        store = self._scenario.store
+        self._writes.write("before", record, faults)
         self._require_identity(record.identity)
         count = len(store.order(name, query.view))
-        self._write("between", record, faults)
+        self._writes.write("between", record, faults)
         entries = store.order(name, query.view)
         rows = store.rows(window(entries, query, faults=faults, dice=self._dice))
-        self._write("after", record, faults)
+        self._writes.write("after", record, faults)
         if query.offset >= max(count, 1) and faults.past_end == "404":
             raise RefusedError(404, "Page not found", code="page.not_found")
         count = self._lagging((name, query.view), count, faults.count_lag)
         return _rendered(rows, page_meta(query, count, faults), faults)
 
     def _require_identity(self, identity: str | None) -> None:
-        if identity is not None and not self._server.has_identity(identity):
+        if identity is not None and not self._scenario.has_identity(identity):
             raise RefusedError(404, "Identity not found", code="identity.not_found")
-
-    def _write(self, moment: str, record: RecordedRequest, faults: Faults) -> None:
-        if faults.write_at != moment:
-            return
-        if faults.mutate is not None:
-            faults.mutate(self._server, record)
-        identity = record.identity
-        if identity is None or not self._server.has_identity(identity):
-            return
-        deletes = self._deletes.due(faults.delete_per_request)
-        if deletes:
-            self._server.delete_oldest(identity, deletes)
-        inserts = self._inserts.due(faults.insert_per_request)
-        if inserts:
-            self._server.add_events(identity, repeat({}, inserts))
-        if faults.writes_on_read:
-            self._server.add_event(identity, **_OWN_TRACE)
 
     def _lagging(self, key: tuple[str, View], count: int, lag: int) -> int:
         if not lag:
@@ -289,19 +266,6 @@ class Portal:
         while len(counts) > lag + 1:
             counts.popleft()
         return counts[0]
-
-
-class _Share:
-    """Adds up fractions, and says how many whole ones are due."""
-
-    def __init__(self) -> None:
-        self._due = 0.0
-
-    def due(self, amount: float) -> int:
-        self._due += amount
-        whole = int(self._due)
-        self._due -= whole
-        return whole
 
 
 def _rendered(rows: list[str], meta: Row, faults: Faults) -> bytes:

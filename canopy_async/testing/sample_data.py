@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from canopy_async._util.instants import moved
 from canopy_async.testing.api_instants import as_text
 from canopy_async.testing.dice import Dice
 from canopy_async.testing.store import Row
@@ -130,7 +131,7 @@ class EventMaker:
         for place in range(count):
             if place and not dice.hits(tie_probability):
                 gap = 1 + int(dice.expovariate(1) * spacing * 1000)
-                moment += timedelta(milliseconds=gap)
+                moment = moved(moment, timedelta(milliseconds=gap))
                 written = as_text(moment)
             yield self.event(written)
 

@@ -5,12 +5,9 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import web
-
 from canopy_async._util.public import publish
 from canopy_async.testing.account_rules import DOCUMENTED, LogRules
 from canopy_async.testing.api_instants import Clock, utc_now
-from canopy_async.testing.content import Content
 from canopy_async.testing.dice import Dice
 from canopy_async.testing.faults import (
     NO_FAULTS,
@@ -20,16 +17,15 @@ from canopy_async.testing.faults import (
     RetryAfter,
     Selector,
 )
-from canopy_async.testing.open_connections import Connections
+from canopy_async.testing.listener import Listener
 from canopy_async.testing.portal import Portal
 from canopy_async.testing.request_log import RecordedRequest, RequestLog
+from canopy_async.testing.scenario import Scenario
 from canopy_async.testing.server_thread import LoopThread, synchronized
 from canopy_async.testing.tokens import Principal, Tokens
 
-_PATIENCE = 0.05
 
-
-class LocalCanopy(Content):
+class LocalCanopy(Scenario):
     """A server of the audit API, real HTTP over SQLite, with faults to order.
 
     It knows the two page-based endpoints, the audit log of an identity and the list
@@ -43,16 +39,16 @@ class LocalCanopy(Content):
 
     Attributes:
         faults: What goes wrong from now on; may be set at any time.
-        log_rules: What the log of the account is like; may be set at any time.
+        log_rules: How the log of the account behaves; may be set at any time.
         token: An admin's bearer token that does not expire.
 
     Args:
         account: The account slug that is served.
         faults: What goes wrong from the start.
         path: The SQLite database; a file keeps its rows between servers.
-        seed: Where data, faults and tokens are derived from.
+        seed: The seed of data, faults and tokens.
         page_limit: The largest ``take`` that is allowed.
-        log_rules: What the log of the account is like.
+        log_rules: How the log of the account behaves.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         clock: The wall clock, for new events, for the expiry of tokens and for the
@@ -84,9 +80,14 @@ class LocalCanopy(Content):
         port: int = 0,
         clock: Clock = utc_now,
     ) -> None:
-        super().__init__(account=account, path=path, seed=seed, clock=clock)
-        self.faults = faults
-        self.log_rules = log_rules
+        super().__init__(
+            account=account,
+            path=path,
+            seed=seed,
+            clock=clock,
+            faults=faults,
+            log_rules=log_rules,
+        )
         self._host = host
         self._port = port
         self._log = RequestLog()
@@ -100,8 +101,7 @@ class LocalCanopy(Content):
             page_limit=page_limit,
         )
         self._thread: LoopThread | None = None
-        self._runner: web.ServerRunner | None = None
-        self._connections: Connections
+        self._listener: Listener | None = None
         self.token = self.issue_token()
 
     def __enter__(self) -> Self:
@@ -162,8 +162,7 @@ class LocalCanopy(Content):
     @property
     def open_connections(self) -> int:
         """The number of connections that clients hold open."""
-        server = self._runner.server if self._runner is not None else None
-        return 0 if server is None else len(server.connections)
+        return 0 if self._listener is None else self._listener.open_connections
 
     async def start(self) -> Self:
         """Listens; ``async with`` does it for you, and ``with`` where nothing awaits.
@@ -322,28 +321,17 @@ class LocalCanopy(Content):
             thread.stop()
 
     async def _listen(self) -> None:
-        self._connections = Connections(
-            self._portal.handle, handler_cancellation=True, access_log=None
-        )
-        runner = web.ServerRunner(self._connections, shutdown_timeout=_PATIENCE)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._port = runner.addresses[0][1]
-        self._runner = runner
+        listener = await Listener.open(self._portal.handle, self._host, self._port)
+        self._port = listener.port
+        self._listener = listener
 
     async def _stop_listening(self) -> None:
-        runner, self._runner = self._runner, None
-        if runner is None:
+        listener, self._listener = self._listener, None
+        if listener is None:
             return
-        for site in runner.sites:
-            await site.stop()
+        await listener.refuse()
         await self._portal.cancel()
-        await runner.cleanup()
-        await self._connections.close()
+        await listener.close()
 
 
 class Outage:

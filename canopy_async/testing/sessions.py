@@ -17,7 +17,7 @@ class SelfClosingSession(canopy_async.CanopySession):
         super().__init__(*args, **options)
         self._guard: AsyncGenerator[None, None] | None = None
         self._home: asyncio.AbstractEventLoop | None = None
-        self._transport.on_bound = self._watch
+        self._transport.home.on_bound = self._watch
 
     def close(self) -> None:
         """Close the session, unless its loop has ended, and closed it then."""

@@ -14,6 +14,9 @@ Row = dict[str, Any]
 Entry = tuple[str, int]
 """The sort key of a row and its number, which grows with every insert."""
 
+IDENTITIES = "identities"
+"""The name of the list of identities."""
+
 UNION = "audit/*"
 """The name of all lists of events together: what an account sees."""
 
@@ -88,6 +91,11 @@ WHERE list = :list
     AND (:without_tag IS NULL OR instr(tags, :without_tag) = 0)
 ORDER BY sorted_by, number
 """
+
+
+def log_of(identity: str) -> str:
+    """The name of the list that holds the events of an identity."""
+    return f"{_OF_UNION}{identity}"
 
 
 @attrs.frozen(kw_only=True)
@@ -168,8 +176,8 @@ class Store:
 
         Args:
             name: The list.
-            items: The rows, in the order of their insertion. What makes them may
-                read the list, and sees it half inserted.
+            items: The rows, in the order of their insertion. An iterator that makes
+                them may read the list, and sees it half inserted.
 
         Returns:
             How many they were.
@@ -332,9 +340,9 @@ def as_json(value: object) -> str:
 
 
 def plain_as_json(row: Row) -> str:
-    """Does what `as_json` does, faster, for a row of strings, numbers and the like.
+    """Writes a row of strings, numbers and the like as `as_json` does, but faster.
 
-    A value of another type, or a number that JSON has not, would come out otherwise.
+    Values of other types, and numbers that JSON does not have, come out differently.
     """
     try:
         return _PLAIN_ENCODER.encode(row).decode()

@@ -7,6 +7,7 @@ from typing import Literal
 
 import attrs
 
+from canopy_async._util.instants import moved
 from canopy_async.testing.api_instants import Clock
 from canopy_async.testing.dice import Dice
 from canopy_async.testing.refusal import RefusedError
@@ -36,7 +37,7 @@ class Tokens:
     ) -> str:
         """Makes a token."""
         now = self._clock()
-        expires = None if lifetime is None else now + timedelta(seconds=lifetime)
+        expires = None if lifetime is None else moved(now, timedelta(seconds=lifetime))
         claims = {
             "sub": f"{principal}_{len(self._grants) + 1}",
             "principal": principal,

@@ -1,12 +1,15 @@
 """The first contact with the command line: its speed, its help, its end."""
 
 import asyncio
+import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
 
 import pytest
 from support.programs import installed
@@ -31,7 +34,7 @@ finally:
 
 
 def ended(*arguments, **options):
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(slow=SLOW), *arguments],
         capture_output=True,
         text=True,
@@ -58,10 +61,19 @@ def test_what_needs_no_network_loads_nothing_for_it(arguments, status):
     assert end.stderr.splitlines()[-1] == "loaded:"
 
 
-@pytest.mark.parametrize("arguments", [["events", "idn_1", "--bogus"], ["nothing"]])
-def test_wrong_usage_loads_no_rich(arguments):
-    program = PROGRAM.format(slow=("rich.console",))
-    end = subprocess.run(  # noqa: S603 - our own program
+@pytest.mark.parametrize(
+    ("arguments", "slow"),
+    [
+        (["events", "idn_1", "--bogus"], ("rich.console", "pydantic")),
+        (["nothing"], ("rich.console", "pydantic")),
+        (["--help"], ("pydantic",)),
+        (["events", "--help"], ("pydantic",)),
+        (["--version"], ("rich.console", "pydantic")),
+    ],
+)
+def test_help_and_wrong_usage_load_nothing_that_they_do_not_need(arguments, slow):
+    program = PROGRAM.format(slow=slow)
+    end = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
@@ -162,6 +174,64 @@ async def test_sigterm_ends_verify_and_report_with_a_status_of_their_own(argumen
         process.send_signal(signal.SIGTERM)
         out, err = await process.communicate()
     assert (process.returncode, out, err) == (143, b"cleaned up\n", b"")
+
+
+STARTING = """
+import os, signal
+import canopy_async.cli as cli
+
+def hang(_name):
+    os.write(1, b"begun\\n")
+    while True:
+        signal.pause()
+
+cli.import_module = hang  # which takes most of the time until a command begins
+cli.main()
+"""
+
+
+@contextlib.asynccontextmanager
+async def first_process(*arguments):
+    """The first process of a container, and its number outside of it."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("no unshare here")
+    process = await asyncio.create_subprocess_exec(
+        *(unshare, "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *(sys.executable, *arguments),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        if not await process.stdout.readline():
+            pytest.skip(f"not permitted: {await process.stderr.read()}")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        yield process, int(await asyncio.to_thread(children.read_text))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "cleaned"),
+    [
+        (STOP, ["verify", "out"], b"cleaned up\n"),
+        (STOP, ["report", "out"], b"cleaned up\n"),
+        (STARTING, [], b""),
+    ],
+    ids=["verify", "report", "while it starts"],
+)
+async def test_sigterm_ends_the_first_process_of_a_container(
+    program, arguments, cleaned
+):
+    # Nothing but SIGKILL does by default: the kernel spares the first process.
+    async with asyncio.timeout(40), first_process("-c", program, *arguments) as started:
+        process, number = started
+        os.kill(number, signal.SIGTERM)
+        out, err = await process.communicate()
+    assert (process.returncode, out, err) == (143, cleaned, b"")
 
 
 def test_where_workers_get_the_token_is_said_of_that_option(tmp_path, monkeypatch):

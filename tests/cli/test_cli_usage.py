@@ -88,7 +88,7 @@ def test_help_loads_neither_the_server_nor_what_only_reads_need():
         "print([n for n in ('cattrs', 'rich.table', 'rich.progress',"
         " 'canopy_async.testing.server') if n in sys.modules])"
     )
-    loaded = subprocess.run(  # noqa: S603 - our own program
+    loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"

@@ -50,7 +50,7 @@ async def test_it_is_written_where_asked_and_as_asked(server, session, tmp_path,
     assert (ended.exit_code, ended.stderr) == (3, "")
     assert "unfinished: the report says what is missing" in ended.stdout
     page = (tmp_path / "other.html").read_text()
-    assert "The latest 5 of 50 events." in page
+    assert "The latest 5 of 50 events, none of them before" in page
     assert "The first 3 of " in page
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from support.exports import truth
 from support.programs import installed
-from support.waiting import until
+from support.waiting import STARTING, until
 from typer.testing import CliRunner
 
 from canopy_async.cli.app import app
@@ -28,6 +28,7 @@ def export(server, tmp_path):
     return functools.partial(installed, "export", *options, env=env)
 
 
+@pytest.mark.timeout(180)
 async def test_two_workers_write_one_export(server, export, tmp_path):
     ids = server.seed_identities(5)
     for identity_id in ids[:4]:
@@ -50,12 +51,16 @@ async def test_two_workers_write_one_export(server, export, tmp_path):
     assert len({request.headers["user-agent"] for request in server.requests}) == 1
 
 
+@pytest.mark.timeout(180)
 async def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(server, export, tmp_path):
     for name in ("a", "b"):
         server.seed_events(name, 50)
     server.faults = Faults(hang_rate=1.0, only=lambda request: request.identity == "b")
     async with export("a", "b", "--concurrency", "2") as process:
-        await until(lambda: {"a", "b"} <= {r.identity for r in server.requests})
+        await until(
+            lambda: {"a", "b"} <= {r.identity for r in server.requests},
+            within=STARTING,
+        )
         manifest = tmp_path / "out" / "_manifest.ndjson"
         await until(lambda: b"events-" in manifest.read_bytes())
         process.send_signal(signal.SIGINT)
@@ -76,7 +81,10 @@ async def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(server, export, tm
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--workers", "2", "--dask", "tcp://x:1"], "--dask: is not for --workers"),
+        (
+            ["--workers", "2", "--dask", "tcp://x:1"],
+            "--dask: can't be used with --workers",
+        ),
         (["--workers", "0"], "--workers"),
         (["--token-from", "env:X"], "--token-from: is for --dask and --workers"),
         (["--out", "s3://bucket/out"], "--out: a URL is for --dask and --workers"),

@@ -104,7 +104,7 @@ def test_a_scheduler_that_lacks_this_library_is_named(out, tmp_path):
 @contextmanager
 def dask(what, address_file, *arguments, **options):
     """Run a part of a cluster as a process of its own, until the end of the block."""
-    process = Popen(  # noqa: S603 - one of Dask's own
+    process = Popen(  # one of Dask's own
         [
             Path(sysconfig.get_path("scripts")) / "dask",
             *(what, "--scheduler-file", address_file),
@@ -154,6 +154,7 @@ def test_bad_arguments_are_refused_before_anything_is_done(
 # --- who may have code run in a cluster of this machine
 
 
+@pytest.mark.timeout(180)  # it waits for another process to import all packages
 def test_a_cluster_of_this_machine_lets_no_one_in_without_its_credentials():
     with local_cluster(1) as client:
         address = client.scheduler.address

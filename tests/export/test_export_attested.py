@@ -457,7 +457,7 @@ def boxes_of(path):
 @pytest.mark.parametrize(
     ("way", "status", "words", "boxes"), WAYS, ids=[way[0].__name__ for way in WAYS]
 )
-async def test_what_is_said_of_an_export_is_true(  # noqa: PLR0917 - fixtures
+async def test_what_is_said_of_an_export_is_true(
     account, session, connect, quick, out, tmp_path, way, status, words, boxes
 ):
     case = Case(account, session, out, tmp_path)
@@ -600,7 +600,7 @@ def sha256sum(*arguments, cwd):
     """Run the real tool."""
     if SHA256SUM is None:
         pytest.skip("no sha256sum on this machine")
-    return subprocess.run(  # noqa: S603 - what is on this machine
+    return subprocess.run(  # what is on this machine
         [SHA256SUM, *arguments], cwd=cwd, capture_output=True, text=True, check=False
     )
 

@@ -428,7 +428,7 @@ def test_importing_it_loads_neither_pyarrow_nor_zstandard():
         "import sys, canopy_async.export;"
         "print({'pyarrow', 'zstandard', 'rich', 'typer'} & set(sys.modules))"
     )
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"

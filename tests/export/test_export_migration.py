@@ -114,7 +114,7 @@ async def test_what_was_stopped_is_gone_on_with(
 
 @pytest.mark.parametrize("since", [None, LONG_AGO])
 @pytest.mark.parametrize("kept", [9_000, 40])
-async def test_what_was_stopped_newest_first_is_gone_on_with(  # noqa: PLR0917 - fixtures
+async def test_what_was_stopped_newest_first_is_gone_on_with(
     server, session, out, tmp_path, stopped, since, kept, monkeypatch
 ):
     monkeypatch.setattr("canopy_async.export.look_back.MOST_KEPT", kept)
@@ -236,7 +236,7 @@ async def test_one_that_another_process_writes_to_is_refused(
     def is_taken(_):
         raise BlockingIOError
 
-    monkeypatch.setattr("canopy_async.export.directory.lock", is_taken)
+    monkeypatch.setattr("canopy_async.export.manifest_file.lock", is_taken)
     with pytest.raises(ExportError, match="in use: another export writes to it"):
         await export(session, ["a"], out)
     assert not (out / MANIFEST).exists()

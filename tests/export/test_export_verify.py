@@ -133,10 +133,10 @@ def without_first(rows):
     [
         (doubled, "of 'a' is there twice"),
         (swapped, "of 'a' is out of order"),
-        (of_another, "has rows of 'stranger', unannounced"),
+        (of_another, "has rows of 'stranger' that the manifest does not name"),
         (without_first, "has 149 rows, and not 150"),
-        (without_first, "the number of events of 'a' is another one"),
-        (swapped, "the first or last event of 'a' is another one"),
+        (without_first, "the number of events of 'a' differs from the manifest"),
+        (swapped, "the first or last event of 'a' differs from the manifest"),
     ],
 )
 async def test_rows_that_are_not_those_of_the_manifest_are_found(
@@ -232,7 +232,7 @@ async def test_a_log_that_is_served_backwards_is_in_order_too(out):
 
 async def test_rows_after_the_end_are_found(out):
     made_by_hand(out, ([("1", at(1))], "done"), ([("2", at(2))], "done"))
-    assert verify(out).problems == ("'a' goes on after it was done",)
+    assert verify(out).problems == ("'a' has more events after it was done",)
 
 
 @pytest.mark.parametrize("seconds", [-1, 10])
@@ -405,7 +405,7 @@ async def test_other_files_beside_an_export_are_left_alone(exported, server, ses
 async def test_a_directory_full_of_files_takes_no_more(
     server, session, out, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async.export.directory.MAX_FILES", 1)
+    monkeypatch.setattr("canopy_async.export.file_under_way.MAX_FILES", 1)
     server.seed_events("a", 5)
     await export(session, ["a"], out)
     server.seed_events("b", 5)

@@ -3,6 +3,7 @@
 import re
 import shutil
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -36,6 +37,8 @@ async def url(tmp_path_factory):
                 {
                     "created_at": f"2026-03-{1 + n // 24:02}T{n % 24:02}:00:00.000Z",
                     "action": f"role.number{n}",
+                    "actor_type": "user",
+                    "actor_id": f"usr_{n % 10}",
                     "actor_label": HOSTILE if n == 7 else f"Ada {n % 10}",
                     "category": HOSTILE if n % 50 == 7 else "rbac",
                     "outcome": OUTCOMES[n % 5],
@@ -48,6 +51,54 @@ async def url(tmp_path_factory):
             server.account, server.token, base_url=server.base_url
         ) as canopy:
             await export(canopy, ["idn_1", "idn_gone"], directory / "out")
+    path = directory / "report.html"
+    write_report(directory / "out", path)
+    return path.as_uri()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cut_url(url, tmp_path_factory):
+    """Where a report of these events is that has rows of the latest 50 only."""
+    directory = tmp_path_factory.mktemp("cut")
+    path = directory / "report.html"
+    exported = Path(url.removeprefix("file://")).parent / "out"
+    write_report(exported, path, latest=50)
+    return path.as_uri()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def attacked_url(tmp_path_factory):
+    """Where a report is of a log in which somebody guesses a password."""
+    directory = tmp_path_factory.mktemp("attacked")
+    async with LocalCanopy() as server:
+        server.add_events(
+            "idn_1",
+            [
+                {
+                    "created_at": f"2026-03-01T10:{minute:02}:00.000Z",
+                    "action": f"auth.login.{'succeeded' if minute == 30 else 'failed'}",
+                    "actor_type": "user",
+                    "actor_id": "usr_eve",
+                    "actor_label": "Eve",
+                    "outcome": "success" if minute == 30 else "failure",
+                }
+                for minute in range(0, 31, 3)
+            ],
+        )
+        for minute in range(3):
+            server.add_event(
+                "idn_1",
+                created_at=f"2026-03-05T10:{minute:02}:00.000Z",
+                action="auth.login.failed",
+                actor_type="user",
+                actor_id="usr_mallory",
+                actor_label="Mallory",
+                outcome="failure",
+            )
+        async with CanopySession(
+            server.account, server.token, base_url=server.base_url
+        ) as canopy:
+            await export(canopy, ["idn_1"], directory / "out")
     path = directory / "report.html"
     write_report(directory / "out", path)
     return path.as_uri()
@@ -92,6 +143,7 @@ async def shared(browser, url):
 async def page(shared):
     """The report as it is after opening it."""
     await shared.get_by_role("button", name="Clear").click()
+    await shared.get_by_role("button", name="All days").click()
     time = shared.locator("#events").get_by_role("columnheader", name="Time (UTC)")
     while await time.get_attribute("aria-sort") != "descending":
         await time.get_by_role("button").click()
@@ -108,7 +160,11 @@ def heads(page, name):
 
 
 def status(page):
-    return page.get_by_role("status")
+    return page.locator("#events").get_by_role("status")
+
+
+def dates_said(page):
+    return page.locator("#dates-said")
 
 
 async def rows(page):
@@ -392,12 +448,127 @@ async def test_an_identity_is_found_by_its_id(browser, url):
         await playwright.expect(rows.first).to_contain_text("idn_gone")
 
 
-async def test_dates_choose_events(page):
-    await page.get_by_label("From (UTC)").fill("2026-03-02")
-    await page.get_by_label("To (UTC)").fill("2026-03-03")
+async def choose_days(page, first, last):
+    await page.get_by_label("From (UTC)").fill(first)
+    await page.get_by_label("To (UTC)").fill(last)
+
+
+def counted(page, name):
+    """The sum of all bars of a chart, as the table below it has them."""
+    return page.locator(f"figure:has(#chart-{name}) tbody").evaluate(
+        "body => [...body.querySelectorAll('td')].reduce("
+        "(sum, cell) => sum + Number(cell.textContent.replaceAll(',', '')), 0)"
+    )
+
+
+async def test_the_choice_of_days_reaches_charts_and_tables(page):
+    expect = playwright.expect
+    title = page.locator("#title-outcome")
+    chart = page.locator("[role=img]:has(#chart-outcome)")
+    identity = page.locator("#who tbody tr").first
+    await expect(title).to_have_text("Events by day and outcome")
+    await choose_days(page, "2026-03-02", "2026-03-03")
     await matches(page, "48")
-    await page.get_by_role("button", name="Clear").click()
+    await expect(dates_said(page)).to_contain_text(
+        "From 2026-03-02 to 2026-03-03: 48 of the 200 events"
+    )
+    await expect(title).to_have_text("Events by hour and outcome")
+    await expect(chart).to_have_attribute(
+        "aria-label", re.compile(r"from 2026-03-02 00:00 to 2026-03-03 23:00\.")
+    )
+    await page.wait_for_selector(DRAWN, state="attached")
+    bars = page.locator("#chart-outcome svg .mark-rect.role-mark path")
+    # One for each hour, and two empty ones at either end.
+    assert await bars.count() == 48 + 4
+    for name in ("outcome", "severity", "category"):
+        assert await counted(page, name) == 48, name
+    assert await counted(page, "trouble") == await counted(page, "actors") == 19
+    cells = await identity.locator("th, td").all_inner_texts()
+    assert cells[:6] == [
+        *("idn_1", "48", "9", "10"),
+        *("2026-03-02 00:00:00", "2026-03-03 23:00:00"),
+    ]
+    changes = page.get_by_role("region", name="Latest changes of privileges")
+    assert await changes.get_by_role("row").count() == 1 + 48
+    await expect(page.locator("#trouble-note")).to_contain_text(
+        "In these days, 9 failed and 10 were denied, which together is 39.6%"
+    )
+    board = page.locator("[data-board=troubled_actors]")
+    assert await board.locator("tbody tr").count() == 4
+    await page.get_by_role("button", name="All days").click()
     await matches(page, "200")
+    await expect(title).to_have_text("Events by day and outcome")
+    await expect(identity).to_contain_text("200")
+    await expect(dates_said(page)).to_be_empty()
+    assert await counted(page, "outcome") == 200
+
+
+async def test_days_without_events_are_said_to_have_none(page):
+    await choose_days(page, "2027-01-01", "")
+    await playwright.expect(dates_said(page)).to_contain_text(
+        "From 2027-01-01 on: 0 of the 200 events"
+    )
+    chart = page.locator("#chart-outcome")
+    await playwright.expect(chart).to_have_text("No events.")
+
+
+async def test_before_the_rows_of_a_cut_page_the_charts_have_whole_steps(
+    browser, cut_url
+):
+    async with opened(browser, cut_url) as page:
+        await choose_days(page, "2026-03-02", "2026-03-03")
+        await playwright.expect(status(page)).to_contain_text("0 of 50 events match")
+        await playwright.expect(dates_said(page)).to_contain_text(
+            "Of events before 2026-03-07 06:00:00, this page has only their numbers"
+        )
+        assert await counted(page, "outcome") == 48
+        title = page.locator("#title-outcome")
+        await playwright.expect(title).to_have_text("Events by day and outcome")
+        await page.get_by_label("From (UTC)").fill("2026-03-08")
+        await page.get_by_label("To (UTC)").fill("2026-03-08")
+        await playwright.expect(status(page)).to_contain_text("24 of 50 events match")
+        await playwright.expect(title).to_have_text(
+            "Events by quarter-hour and outcome"
+        )
+
+
+async def test_runs_of_failures_are_drawn_over_time_with_the_success_after_them(
+    browser, attacked_url
+):
+    async with opened(browser, attacked_url) as page:
+        runs = page.locator("[role=img]:has(#chart-runs)")
+        lines = page.locator("#chart-runs .mark-rule.role-mark line")
+        diamonds = page.locator("#chart-runs .mark-symbol.role-mark path")
+        label = await runs.get_attribute("aria-label")
+        assert "2 in all." in label
+        assert "Runs that ended with a success: 1." in label
+        assert await diamonds.count() == 1
+        assert await lines.count() == 3  # one leads from the failures to the success
+        assert (
+            "Eve · auth.login.failed  10"
+            in await page.locator("#chart-runs").locator("text").all_text_contents()
+        )
+        title = page.locator("#title-outcome")
+        await choose_days(page, "2026-03-01", "2026-03-01")
+        await playwright.expect(title).to_have_text("Events by minute and outcome")
+        rows = page.locator("#runs tbody tr")
+        await playwright.expect(rows).to_have_count(1)
+        await choose_days(page, "2026-03-02", "")
+        await playwright.expect(rows).to_contain_text("Mallory")
+        await playwright.expect(diamonds).to_have_count(0)
+        await playwright.expect(lines).to_have_count(1)
+        await choose_days(page, "2026-03-06", "")
+        await playwright.expect(rows).to_have_count(0)
+        await playwright.expect(page.locator("#chart-runs")).to_have_text("No events.")
+
+
+async def test_printed_heads_are_text_that_each_page_repeats(page):
+    # Chromium paints no button in the head that it repeats on a next page.
+    await page.emulate_media(media="print")
+    heads = page.locator("#events thead th button")
+    shown = await heads.evaluate_all("all => all.map(e => getComputedStyle(e).display)")
+    await page.emulate_media(media="screen")
+    assert set(shown) == {"contents"}
 
 
 async def test_the_axis_of_time_has_a_clock_of_24_hours(page):

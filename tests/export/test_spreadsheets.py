@@ -97,7 +97,7 @@ def test_libreoffice_finds_no_formula(tmp_path, separator):
     # be numbers, dates are found, (two for writing), spaces are trimmed, the first
     # sheet, formulas are evaluated.
     options = f"{separator},34,76,1,,0,false,true,false,false,true,0,true"
-    subprocess.run(  # noqa: S603 - what was found
+    subprocess.run(  # what was found
         [
             OFFICE,
             "--headless",

@@ -283,9 +283,9 @@ async def test_a_command_that_serves_works(line):
 
 def commands():
     """Return the options of each command, by its name."""
-    from typer.main import get_command  # noqa: PLC0415 - it takes time
+    from typer.main import get_command
 
-    from canopy_async.cli.app import app  # noqa: PLC0415 - it takes time
+    from canopy_async.cli.app import app
 
     return {
         name: {

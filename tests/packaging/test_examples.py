@@ -165,7 +165,7 @@ async def test_the_slack_bot_posts_what_is_alarming_once(server, monkeypatch):
 
 
 def send_as_response(send):
-    from slack_sdk.web.async_slack_response import (  # noqa: PLC0415 - may be missing
+    from slack_sdk.web.async_slack_response import (  # may be missing
         AsyncSlackResponse,
     )
 

@@ -10,13 +10,18 @@ from importlib.metadata import version
 import pytest
 
 import canopy_async
-from canopy_async import distributed, export, testing
+from canopy_async import distributed, errors, export, testing
 
 HEAVY = ("cattrs", "typer", "rich", "aiohttp.web", "canopy_async.testing", "pyarrow")
 
 
 def test_all_is_sorted_and_names_nothing_twice():
-    assert canopy_async.__all__ == sorted(set(canopy_async.__all__))
+    named = canopy_async.__all__
+    assert len(named) == len(set(named))
+    others = named[: -len(errors.__all__)]
+    assert [*others, *errors.__all__] == named
+    assert others == sorted(others)
+    assert errors.__all__ == sorted(errors.__all__)
 
 
 @pytest.mark.parametrize("name", canopy_async.__all__)
@@ -50,7 +55,7 @@ def test_what_is_public_says_that_it_is_of_the_place_it_is_imported_from(package
 def test_what_is_public_can_be_pickled_by_its_place(name):
     thing = getattr(canopy_async, name)
     if inspect.isclass(thing):
-        assert pickle.loads(pickle.dumps(thing)) is thing  # noqa: S301 - our own
+        assert pickle.loads(pickle.dumps(thing)) is thing
 
 
 def test_the_version_is_that_of_the_distribution():
@@ -62,18 +67,24 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = canopy_async.nope
 
 
+def members_of(cls):
+    """What a class has of this package, also from bases that are not public."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("canopy_async")]
+    return {name: it for base in reversed(ours) for name, it in vars(base).items()}
+
+
 def public_members():
     for name in canopy_async.__all__:
         thing = getattr(canopy_async, name)
         if inspect.isclass(thing):
             yield name, thing
-            for member, value in vars(thing).items():
-                value = getattr(value, "__func__", value)  # noqa: PLW2901
-                ours = str(getattr(value, "__module__", "")).startswith("canopy_async")
-                function = inspect.isfunction(value) and ours
+            for member, value in members_of(thing).items():
+                plain = getattr(value, "__func__", value)
+                ours = str(getattr(plain, "__module__", "")).startswith("canopy_async")
+                function = inspect.isfunction(plain) and ours
                 public = not member.startswith("_")
-                if public and (function or isinstance(value, property)):
-                    yield f"{name}.{member}", value
+                if public and (function or isinstance(plain, property)):
+                    yield f"{name}.{member}", plain
         elif inspect.isfunction(thing):
             yield name, thing
 
@@ -90,7 +101,7 @@ def test_each_public_thing_says_what_it_is(name, thing):
 def imported_by(statement):
     """The modules that a fresh interpreter holds after a statement."""
     code = f"import json, sys; {statement}; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(  # noqa: S603 - our own code
+    done = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", code],
         capture_output=True,
         check=True,

@@ -1,30 +1,18 @@
 """A follower of a whole account that is killed again and again while its log moves.
 
-    PYTHONPATH=tests python tests/simulation/accountkillsim.py KILLS
-
-prints how many events were lost and how many were posted twice, by when the checkpoint
-is saved: ``with`` the events in one transaction, or ``after`` them.
+It saves its checkpoint ``with`` the events in one transaction, or ``after`` them.
+`tests/crash/account_kills.py` prints what comes of it.
 """
 
-import asyncio
-import os
 import random
-import sys
-import tempfile
-from collections import Counter
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import attrs
-from follow_victim import posted_ids
-from support.programs import script
+from killedbot import KilledBot
 
 from canopy_async.testing import LocalCanopy, LogRules
 
-VICTIM = Path(__file__).parents[1] / "crash" / "account_victim.py"
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
-PATIENCE = 30
 IDENTITIES = tuple(f"idn_{number}" for number in range(20))
 
 
@@ -55,6 +43,7 @@ class Writer:
         self._rng = rng
         self._now = NOON
         self.late = 0
+        self.written = 0
 
     def write(self):
         rng = self._rng
@@ -68,6 +57,7 @@ class Writer:
                 self._now += timedelta(seconds=rng.expovariate(1.0))
                 instant = self._now
             rows.append({"created_at": instant})
+        self.written += len(rows)
         self._server.add_events(rng.choice(IDENTITIES), rows)
 
 
@@ -86,17 +76,10 @@ async def kill_again_and_again(directory, *, how, kills, seed, order, longest=0.
     rules = LogRules(own_rows="none", order=order)
     async with LocalCanopy(seed=seed, log_rules=rules) as server:
         writer = Writer(server, rng)
-        writing = asyncio.create_task(write_on(writer, rng))
-        try:
-            for _ in range(kills):
-                await live(server, directory, how, rng.uniform(0, longest))
-        finally:
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
+        bot = KilledBot("account_victim.py", server, directory, how)
+        await bot.live_and_die(writer, rng, kills=kills, longest=longest)
         made = {row["id"] for row in server.account_events()}
-        await finish(server, directory, how, made)
-        posted = Counter(posted_ids(directory))
+        posted = await bot.finish(made)
     return Outcome(
         made=len(made),
         lost=len(made - posted.keys()),
@@ -104,60 +87,3 @@ async def kill_again_and_again(directory, *, how, kills, seed, order, longest=0.
         kills=kills,
         late=writer.late,
     )
-
-
-async def write_on(writer, rng):
-    while True:
-        writer.write()
-        await asyncio.sleep(rng.uniform(0, 0.02))
-
-
-async def live(server, directory, how, seconds):
-    """Run the follower; kill it so long after its first request."""
-    before = len(server.requests)
-    async with following(server, directory, how):
-        async with asyncio.timeout(PATIENCE):
-            while len(server.requests) == before:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.001)
-        await asyncio.sleep(seconds)
-
-
-async def finish(server, directory, how, made):
-    """Run the follower until nothing is missing, or nothing more comes."""
-    async with following(server, directory, how):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while made - set(posted_ids(directory)):  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.05)
-                await asyncio.sleep(0.3)
-
-
-@asynccontextmanager
-async def following(server, directory, how):
-    """Run the follower during the block, at whose end it is killed."""
-    env = os.environ | {"CANOPY_TOKEN": server.token}
-    arguments = (server.base_url, server.account, how, directory)
-    async with script(VICTIM, *arguments, env=env, stdout=1, stderr=2) as process:
-        yield
-        assert process.returncode is None, "the follower ended by itself"
-
-
-async def main(kills):
-    """Print one line for each way of saving, and each order of the server."""
-    print(f"{'saved':6} {'order':5} {'kills':>5} {'events':>7} {'late':>6}", end=" ")
-    print(f"{'lost':>5} {'twice':>6}")
-    for how in ("with", "after"):
-        for order in ("desc", "asc"):
-            with tempfile.TemporaryDirectory() as directory:
-                done = await kill_again_and_again(
-                    Path(directory), how=how, kills=kills, seed=kills, order=order
-                )
-            print(
-                f"{how:6} {order:5} {done.kills:5} {done.made:7} {done.late:6}",
-                f"{done.lost:5} {done.repeated:6}",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 from support.exports import ids_of
 from support.programs import script
+from support.waiting import until
 
 from canopy_async.export import iter_commits, verify
 from canopy_async.testing import Faults, LocalCanopy
@@ -67,7 +68,7 @@ async def kill_again_and_again(
             done = len(server.requests)
             share = max(2, (requests - done) // left)
             until = done + rng.randint(1, share)
-            killed += await live(server, out, written_as, until=until)
+            killed += await live(server, out, written_as, at=until)
         server.faults = Faults()
         await _finish(server, out, written_as)
         made = {identity_id: server.event_ids(identity_id) for identity_id in ids}
@@ -88,16 +89,17 @@ async def kill_again_and_again(
     )
 
 
-async def live(server, out, written_as, *, until):
+async def live(server, out, written_as, *, at):
     """Run the export; kill it at so many requests in all, unless it is done.
 
     Returns:
         Whether it was killed.
     """
     async with _exporting(server, out, written_as) as process:
-        async with asyncio.timeout(PATIENCE):
-            while len(server.requests) < until and process.returncode is None:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.001)
+        await until(
+            lambda: len(server.requests) >= at or process.returncode is not None,
+            within=PATIENCE,
+        )
         return process.returncode is None
 
 

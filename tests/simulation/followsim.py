@@ -1,22 +1,16 @@
 """A follower that is killed again and again while its log moves."""
 
-import asyncio
-import os
 import random
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import attrs
-from follow_victim import OVERLAP, SOURCE, posted_ids
-from support.programs import script
+from follow_victim import OVERLAP, SOURCE
+from killedbot import KilledBot
 
 from canopy_async.testing import LocalCanopy
 
-VICTIM = Path(__file__).parents[1] / "crash" / "follow_victim.py"
 NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
-PATIENCE = 30
 AHEAD = [timedelta(hours=2), timedelta(days=40), timedelta(days=7_900 * 365)]
 MOST_AHEAD = 80
 
@@ -93,21 +87,14 @@ async def kill_again_and_again(directory, *, how, kills, seed, longest=0.8):
     async with LocalCanopy(seed=seed) as server:
         server.add_identity(id=SOURCE)
         writer = _Writer(server, rng)
-        writing = asyncio.create_task(_write_on(writer, rng))
-        try:
-            for _ in range(kills):
-                await _live(server, directory, how, rng.uniform(0, longest))
-        finally:
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
-        made = server.event_ids(SOURCE)
-        await _finish(server, directory, how, made)
-        posted = Counter(posted_ids(directory))
+        bot = KilledBot("follow_victim.py", server, directory, how)
+        await bot.live_and_die(writer, rng, kills=kills, longest=longest)
+        made = set(server.event_ids(SOURCE))
+        posted = await bot.finish(made)
     ties = Counter(writer.instants)
     return Outcome(
         made=len(made),
-        lost=len(set(made) - set(posted)),
+        lost=len(made - posted.keys()),
         repeated=sum(count > 1 for count in posted.values()),
         kills=kills,
         late=writer.late,
@@ -115,42 +102,6 @@ async def kill_again_and_again(directory, *, how, kills, seed, longest=0.8):
         tied=sum(count for count in ties.values() if count > 1),
         ahead=writer.ahead,
     )
-
-
-async def _write_on(writer, rng):
-    while True:
-        writer.write()
-        await asyncio.sleep(rng.uniform(0, 0.02))
-
-
-async def _live(server, directory, how, seconds):
-    """Run the follower; kill it so long after its first request."""
-    before = len(server.requests)
-    async with _following(server, directory, how):
-        async with asyncio.timeout(PATIENCE):
-            while len(server.requests) == before:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.001)
-        await asyncio.sleep(seconds)
-
-
-async def _finish(server, directory, how, made):
-    """Run the follower until nothing is missing, or nothing more comes."""
-    async with _following(server, directory, how):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while set(made) - set(posted_ids(directory)):  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.05)
-                await asyncio.sleep(0.3)
-
-
-@asynccontextmanager
-async def _following(server, directory, how):
-    """Run the follower during the block, at whose end it is killed."""
-    env = os.environ | {"CANOPY_TOKEN": server.token}
-    arguments = (server.base_url, server.account, how, directory)
-    async with script(VICTIM, *arguments, env=env, stdout=1, stderr=2) as process:
-        yield
-        assert process.returncode is None, "the follower ended by itself"
 
 
 def _in_milliseconds(instant):

@@ -108,6 +108,8 @@ class Outcome:
     Attributes:
         made: Events that there were, by where the age of each is.
         lost: Those that had to be handed out, and were not.
+        unseen: Those that were deleted before they were seen.
+        untold: Those of them that no gap speaks of.
         missed: Those that were not, though they need not be.
         repeated: Those that were more than once.
         misflagged: Those that were said to be late, or not, and it was wrong.
@@ -119,6 +121,8 @@ class Outcome:
 
     made: Counter = attrs.field(factory=Counter)
     lost: int = 0
+    unseen: int = 0
+    untold: int = 0
     missed: int = 0
     repeated: int = 0
     misflagged: int = 0
@@ -220,6 +224,7 @@ class Reader:
         self._newest = None
         self._owed_from = None if case.start == "now" else (-math.inf, None)
         self.got = Counter()
+        self.gaps = []
         self.outcome = Outcome()
 
     async def live(self, canopy, seconds):
@@ -263,6 +268,8 @@ class Reader:
                 if self._is_killed(0.05):
                     return
                 assert batch.gap is None or self.case.retains is not None
+                if batch.gap is not None:
+                    self.gaps.append((now(), batch.gap.older_than))
                 self._text = batch.checkpoint.dumps()
                 self.outcome.suspected += batch.late_suspected
                 if self._owed_from is None:
@@ -282,6 +289,13 @@ class Reader:
         """Whether an event came after following began, and within reach."""
         at, floor = self._owed_from
         return row.at > at and (floor is None or row.date >= floor)
+
+    def was_told_of(self, row):
+        """Whether a gap says that an event may have been deleted unseen."""
+        return any(
+            told >= row.at and (older_than is None or row.date < older_than)
+            for told, older_than in self.gaps
+        )
 
     def _got(self, event, *, is_late):
         assert event.created_at == self._dates[event.id]
@@ -328,7 +342,13 @@ async def simulate(case):
             await reader.live(canopy, 5 * OPTIONS["deep_every"] + case.settle)
     for row in log.written:
         outcome.made[kind_of(row)] += 1
-        if row.name in reader.got or row.name in log.deleted:
+        if row.name in reader.got:
+            continue
+        if row.name in log.deleted:
+            # One that was committed late may be older than what was handed out.
+            is_owed = row.age <= 0 and reader.owes(row)
+            outcome.unseen += is_owed
+            outcome.untold += is_owed and not reader.was_told_of(row)
             continue
         if kind_of(row) == "too late":
             outcome.missed += 1
@@ -349,6 +369,8 @@ def main(runs):
         "settled, from now on": {"settle": 30.0, "start": "now"},
         "settled for longer": {"settle": 120.0},
         "retention": {"retains": 300},
+        "little is kept": {"retains": 20},
+        "little is kept, the time told": {"retains": 20, "tells_time": True},
         "in time": {"ages": ((0, 0), (0, DEEP))},
         "dated ahead": {"ages": RARELY_AHEAD},
         "dated ahead, from now on": {"ages": RARELY_AHEAD, "start": "now"},

@@ -65,9 +65,11 @@ class Simulation:
         span: Seconds of the look-back.
         order: In which order the server lists them, whatever was asked for.
         since: The ``since`` of the export in seconds, or None.
+        clock_error: By how many seconds this machine's clock is ahead, of a server that
+            does not tell the time; None of one that does.
     """
 
-    def __init__(self, written, *, span, order, since=None):
+    def __init__(self, written, *, span, order, since=None, clock_error=None):
         self.written = sorted(
             written,
             key=lambda event: (event.dated, event.committed),
@@ -76,6 +78,8 @@ class Simulation:
         self.span = timedelta(seconds=span)
         self.order = order
         self.since = None if since is None else at(since)
+        self.is_told = clock_error is None
+        self.clock_error = clock_error or 0.0
         self.standings = Standings()
         self.files = []
         self.entries = []
@@ -100,8 +104,7 @@ class Simulation:
             if not rows:
                 entry = self._end(log, place, read)
                 break
-            if log.look_back.began is None:
-                log.look_back.began = at(read.begins)
+            log.note_begin(self._begin_of(read), is_told=self.is_told)
             self.files += [row.id for row in log.take(rows)]
             place = self._after(place, rows)
             count += 1
@@ -114,9 +117,17 @@ class Simulation:
 
     def _end(self, log, place, read):
         self.ends += 1
-        report = ReadReport(complete=True, proof=Proof.STRICT_KEY)
+        report = ReadReport(
+            complete=True,
+            proof=Proof.STRICT_KEY,
+            expected=len(self.there(read.begins)),
+        )
         outcome = IdentityOutcome(identity_id=NAME, report=report, checkpoint=place)
-        return log.last_entry(outcome, at(read.begins), goes_on=True)
+        log.note_begin(self._begin_of(read), is_told=self.is_told)
+        return log.last_entry(outcome, self._begin_of(read), goes_on=True)
+
+    def _begin_of(self, read):
+        return at(read.begins + self.clock_error)
 
     def _page(self, now, since, place, size):
         """The next rows after a place, from ``since`` on."""

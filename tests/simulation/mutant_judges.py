@@ -214,7 +214,7 @@ def _run_in_child(changes, items, seconds, write_end):
 
 
 def _limit_memory():
-    import resource  # noqa: PLC0415 - not on Windows, where nothing forks either
+    import resource  # not on Windows, where nothing forks either
 
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 
@@ -242,7 +242,7 @@ def judge_alone(mutant, reached, *, seconds):
     command = (sys.executable, "-m", "pytest", "-p", "mutant_plugin", *OPTIONS)
     limits = ("-x", "--timeout", str(LONGEST_TEST), "--tb", "line")
     try:
-        done = subprocess.run(  # noqa: S603 - it starts this interpreter
+        done = subprocess.run(
             (*command, *limits, *files),
             env=env,
             cwd=ROOT,

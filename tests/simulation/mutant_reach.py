@@ -66,7 +66,7 @@ def measured(directory, tests):
     missing = [file for file in files if not _place_of(kept, file).exists()]
     if missing:
         command = (sys.executable, __file__, str(kept), *missing)
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - it starts this interpreter
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     places = (_place_of(kept, file) for file in files)
     return Reached([json.loads(it.read_text(encoding="utf-8")) for it in places])
 
@@ -104,8 +104,8 @@ def _short_hash(text):
 
 def measure(kept, files):
     """Run all tests of some files, and write down which lines each test reaches."""
-    import coverage  # noqa: PLC0415 - mutants are run without it
-    import pytest  # noqa: PLC0415
+    import coverage  # mutants are run without it
+    import pytest
 
     measuring = coverage.Coverage(
         data_file=None, include=[f"{ROOT}/canopy_async/*"], config_file=False

@@ -342,7 +342,7 @@ def moving(**options: object) -> Iterator[Scenario]:
             ("mixed", {"inserts": True, "purges": True}),
         ):
             settings = {**kinds, **options}
-            yield Scenario(name=name, order=order, **settings)  # type: ignore[arg-type]
+            yield Scenario(name=name, order=order, **settings)
 
 
 _CHAOS = {
@@ -384,7 +384,7 @@ def hard() -> Iterator[Scenario]:
     ]
     for name, options in cases:
         for order in ("desc", "asc"):
-            yield Scenario(name=name, order=order, **options)  # type: ignore[arg-type]
+            yield Scenario(name=name, order=order, **options)
 
 
 def small_logs() -> Iterator[Scenario]:
@@ -408,7 +408,7 @@ def small_logs() -> Iterator[Scenario]:
                         rows=(0, 20),
                         rate=(0.05, 2.0),
                         count_taken=counted,
-                        **kinds,  # type: ignore[arg-type]
+                        **kinds,
                     )
 
 
@@ -786,7 +786,7 @@ def digest(walks: int) -> str:
         summed.update(text.encode() + b"\n")
 
     def recorded(scenario: Scenario) -> Walk[SimRow]:
-        return _Recorded(proven(scenario), note)  # type: ignore[return-value]
+        return _Recorded(proven(scenario), note)
 
     schedules = itertools.cycle((*moving(), *hard(), *small_logs()))
     for seed, scenario in enumerate(itertools.islice(schedules, walks)):

@@ -1,1 +1,1 @@
-"""Helpers of the tests: virtual time, wire samples, a scripted wire, leak checks."""
+"""Test helpers: virtual time, sample rows, scripted servers, checks for leaks."""

@@ -1,4 +1,4 @@
-"""The log of an account in virtual time, answered without HTTP."""
+"""A simulated server of an account's log, in virtual time and without HTTP."""
 
 import json
 from bisect import bisect_left, bisect_right
@@ -17,7 +17,13 @@ MS = timedelta(milliseconds=1)
 
 @attrs.frozen
 class Written:
-    """An event: when it is there, when it says it happened, and which one it is."""
+    """An event of the simulated log.
+
+    Attributes:
+        at: The virtual time from which on the server shows it.
+        date: Its ``created_at``.
+        id: Its id.
+    """
 
     at: float
     date: datetime
@@ -25,11 +31,11 @@ class Written:
 
 
 class AccountServer:
-    """Answers the requests of `support.scripted.simulated` for the log of an account.
+    """A server of an account's log; `answer` is a script for `scripted.simulated`.
 
     Args:
-        newest_first: The order.
-        tells_time: Whether answers have a ``Date``.
+        newest_first: Whether the newest events come first.
+        tells_time: Whether responses have a ``Date`` header.
     """
 
     def __init__(self, *, newest_first=True, tells_time=True):
@@ -42,14 +48,14 @@ class AccountServer:
         self._in_order = None
 
     def write(self, id_, *, at=0.0, age=0.0):
-        """Let an event be there at an instant, ``age`` seconds after it happened."""
+        """Add an event that appears at time ``at``, dated ``age`` seconds before."""
         date = START + timedelta(seconds=at - age)
         date -= date.microsecond % 1000 * timedelta(microseconds=1)
         self.events.append(Written(at, date, id_))
         self._in_order = None
 
     def visible(self, low, high):
-        """Return the events between two instants that are there now, in its order."""
+        """Return the events between two instants that exist now, in the log's order."""
         if self._in_order is None:
             self._in_order = sorted(self.events, key=lambda one: (one.date, one.id))
         first = bisect_left(self._in_order, low, key=lambda one: one.date)
@@ -63,7 +69,7 @@ class AccountServer:
         return there[::-1] if self.newest_first else there
 
     def answer(self, call):
-        """Answer a request of the log."""
+        """Answer a request for the log."""
         query = call.url.query
         self.asked.append(query)
         if self.fails is not None and (made := self.fails(call)) is not None:

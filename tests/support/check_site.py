@@ -1,10 +1,10 @@
-"""Finds what the built documentation would load from another host.
+"""A check that the built documentation loads nothing from another host.
 
 Run it as ``python tests/support/check_site.py build/site``: it prints each finding, and
-ends with status 1 if there is one. Links that a reader may click are no findings.
+exits with status 1 if there is one. Links that a reader may click are no findings.
 
-Two parts of the theme load a script from elsewhere, but only for pages that have a
-diagram or name a repository: such pages are findings, too.
+Two parts of the theme load a script from another host, but only on pages that have a
+diagram or name a repository. Such pages are findings, too.
 """
 
 import re
@@ -69,7 +69,7 @@ def loaded_by(page):
 
 
 def findings(site):
-    """Yield each file of a site and what it loads from another host."""
+    """Yield each file of a site that loads something, with the foreign address."""
     for path in sorted(site.rglob("*")):
         if path.suffix == ".html":
             found = loaded_by(path.read_text(encoding="utf-8"))

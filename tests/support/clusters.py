@@ -1,4 +1,4 @@
-"""Real Dask clusters of this machine, and what runs on them."""
+"""Local Dask clusters for tests, and functions that run on them."""
 
 import os
 import signal
@@ -23,13 +23,13 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 def local_server():
-    """A local server whose token is the same at any time, as workers know it."""
+    """A local server with a fixed clock, so that its token is always the same one."""
     return LocalCanopy(clock=lambda: NOON)
 
 
 @contextmanager
 def local_client(*, processes, lease_timeout="2s"):
-    """A client of two workers, whose environment has the local server's token."""
+    """A Dask client with two workers, which have the server's token as a variable."""
     os.environ[TOKEN_VARIABLE] = token = local_server().token
     if processes:
         prepared()
@@ -53,42 +53,43 @@ def local_client(*, processes, lease_timeout="2s"):
             ) as cluster,
             Client(cluster) as client,
         ):
-            client.run(import_module, run_shard.__module__)  # not while it is timed
+            # Import it now, so that tests with time limits don't wait for it.
+            client.run(import_module, run_shard.__module__)
             yield client
     finally:
         del os.environ[TOKEN_VARIABLE]
 
 
 def run_shard_twice(job, work):
-    """A task that is run again after it has put away what it has read."""
+    """A task that runs again after it has stored its result."""
     run_shard(job, work)
     return run_shard(job, work)
 
 
 def token_of_environment():
-    """What a user's own function does."""
+    """A user's function that returns the token."""
     return os.environ[TOKEN_VARIABLE]
 
 
 async def async_token_of_environment():
-    """The same, as an async function."""
+    """A user's async function that returns the token."""
     return os.environ[TOKEN_VARIABLE]
 
 
 def broken_token():
-    """A function that fails with a secret in its error."""
+    """A user's function that fails, with a secret in the error's message."""
     raise RuntimeError("the vault says: s3cr3t")
 
 
 def token_that_expires():
-    """A function that gives out one token, and then fails with a secret."""
+    """A user's function that returns one token, and then fails as `broken_token`."""
     if os.environ.pop(TOKEN_VARIABLE, None):
         return "expired"
     return broken_token()
 
 
 def kill_the_worker_of(client, request):
-    """Kill the process that has sent a request, as a crash does."""
+    """Kill the worker process that sent a request, like a crash."""
     for pid in client.run(os.getpid).values():
         connections = psutil.Process(pid).net_connections()
         if any(found.laddr.port == request.connection for found in connections):
@@ -98,20 +99,20 @@ def kill_the_worker_of(client, request):
 
 
 def hide(package):
-    """Let a package be missing in the process that this runs in."""
+    """Make a package impossible to import in the current process."""
     _HIDDEN[package] = sys.modules.get(package)
     sys.modules[package] = None
 
 
 def show(package):
-    """Let it be there again."""
+    """Undo `hide`."""
     del sys.modules[package]
     if _HIDDEN[package] is not None:
         sys.modules[package] = _HIDDEN[package]
 
 
 def exported(directory):
-    """The rows of all files that count, by identity, in the manifest's order."""
+    """The rows of all files in the manifest, by identity, in the manifest's order."""
     found = {}
     for file in read_manifest(directory).files:
         for row in rows_of(directory / file.name):

@@ -1,4 +1,4 @@
-"""The command ``follow`` in a process, which a test reads line by line."""
+"""The command ``follow`` in a process; tests read its output line by line."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ PATIENCE = 30
 
 
 class Running:
-    """The script, and what it writes."""
+    """A running command, and its output."""
 
     def __init__(self, process):
         self.process = process

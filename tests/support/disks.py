@@ -1,4 +1,4 @@
-"""A disk that writes down what is done to a directory, or fails when told to."""
+"""A fake disk that records all changes of a directory, and can be told to fail."""
 
 import os
 from contextlib import ExitStack, contextmanager
@@ -12,13 +12,12 @@ CALLS = ("open", "write", "fsync", "ftruncate", "rename", "replace", "unlink", "
 
 @attrs.frozen
 class Step:
-    """One thing that is done to the files of a directory.
+    """One change of the files of a directory.
 
     Attributes:
-        what: ``create``, ``write``, ``truncate``, ``sync``, ``rename`` or
-            ``delete``; ``sync`` of no name is that of the names.
-        name: The file.
-        data: The bytes, the new size or the new name.
+        what: ``create``, ``write``, ``truncate``, ``sync``, ``rename`` or ``delete``.
+        name: The name of the file; empty for a ``sync`` of the directory itself.
+        data: The written bytes, the new size or the new name.
     """
 
     what: str
@@ -27,11 +26,12 @@ class Step:
 
 
 class Disk:
-    """Stands between the library and the system, for one directory.
+    """Replaces functions of ``os`` to record and to fail changes of one directory.
 
     Attributes:
-        steps: What was done.
-        fault: Is asked before each step for an error to raise instead.
+        steps: The recorded changes.
+        fault: Called with each step before it is done. An error that it returns is
+            raised instead.
     """
 
     def __init__(self, directory, fault=lambda _: None):
@@ -43,7 +43,7 @@ class Disk:
 
     @contextmanager
     def watching(self):
-        """Be in between, inside the block."""
+        """Replace the functions of ``os`` in the ``with`` block."""
         with ExitStack() as stack:
             for name in CALLS:
                 stand_in = getattr(self, f"_{name}")
@@ -59,7 +59,7 @@ class Disk:
         return done
 
     def _name_of(self, path):
-        """The name of a file of the directory, "" of itself, None of any other."""
+        """The name of a file in the directory, "" for itself, None for other files."""
         path = Path(path)
         if path == self._directory:
             return ""
@@ -114,15 +114,15 @@ class _File:
 
 
 def after_kill(steps):
-    """The files that are there when the process is killed after these steps."""
+    """The files that exist after the process was killed after these steps."""
     names, _ = _replayed(steps)
     return {name: file.content for name, file in names.items()}
 
 
 def after_power_loss(steps, *, keeps_names):
-    """The files that are there when the power goes after these steps.
+    """The files that exist after a power failure after these steps.
 
-    What was not synced is lost: the bytes of files, and their names as well
+    Everything that was not synced is lost: the bytes of files, and also their names
     unless ``keeps_names``.
     """
     names, durable_names = _replayed(steps)
@@ -152,7 +152,7 @@ def _replayed(steps):
 
 
 def restore(directory, files):
-    """Make a directory of these files."""
+    """Create a directory with these files."""
     directory.mkdir()
     for name, content in files.items():
         (directory / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""An export's files read with other tools than it was written with."""
+"""Reading an export's files with other tools than the library's own."""
 
 import csv
 import gzip
@@ -26,7 +26,7 @@ def truth(server, *ids):
 
 
 def read_back(directory, *, empty_is_null=False):
-    """The rows of all final files, by identity, in their order."""
+    """The rows of all final files by identity, in the order of the files."""
     found = {}
     for path in sorted(Path(directory).glob("events-*")):
         if path.suffix == ".partial":
@@ -53,7 +53,7 @@ def normal(row):
 
 
 def without_empty(row):
-    """A row whose empty texts are null, as CSV has it."""
+    """A row with null in place of empty text, as it comes back from CSV."""
     return {name: None if value == "" else value for name, value in row.items()}
 
 

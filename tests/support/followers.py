@@ -1,4 +1,4 @@
-"""Followers that are read a batch at a time, and polled without a pause."""
+"""Followers that are read one batch at a time, and poll almost without a pause."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ def ids(batch):
 
 
 class Reader:
-    """A follower that is read a batch at a time."""
+    """Reads a follower one batch at a time."""
 
     def __init__(self, follower):
         self.follower = follower
@@ -29,7 +29,7 @@ class Reader:
             return await anext(self._batches)
 
     async def nothing(self, server, requests=6):
-        """Nothing comes of so many requests more; what would have is lost."""
+        """Check that no batch comes during further requests; the reader ends then."""
         limit = len(server.requests) + requests
         coming = asyncio.ensure_future(anext(self._batches))
         await until(lambda: coming.done() or len(server.requests) > limit)

@@ -1,4 +1,4 @@
-"""Followers of simulated logs, whose events are committed late: what came of them."""
+"""Followers of simulated logs with late events, and the batches that they return."""
 
 import asyncio
 
@@ -26,16 +26,22 @@ def suspected(batches):
 
 
 def spread(begin, end, count, prefix="old"):
-    """Events at an even pace, committed at once."""
+    """Events at equal distances in time, each committed without delay."""
     step = (end - begin) / count
     return [Written(begin + n * step, 0.0, f"{prefix}_{n}") for n in range(count)]
 
 
 async def follow(written, seconds, *, count=None, **options):
-    """Follow a log for so long; return batches with instants, and requests.
+    """Follow a log for some virtual seconds.
 
-    ``written`` is a log, or its events; ``count`` makes the server's count of
-    the true one.
+    Args:
+        written: The log, or its events.
+        seconds: The virtual seconds.
+        count: Maps the true number of events to the count that the server tells.
+        **options: Options of the follower.
+
+    Returns:
+        The batches, each after the time when it came, and the requests.
     """
     log = written if isinstance(written, Log) else Log(written)
     if count is not None:
@@ -48,7 +54,7 @@ async def follow(written, seconds, *, count=None, **options):
             try:
                 async with asyncio.timeout(seconds):
                     async for batch in follower:
-                        batches.append((now(), batch))  # noqa: PERF401 - till then
+                        batches.append((now(), batch))  # till then
             except TimeoutError:
                 pass
     return batches, calls

@@ -1,4 +1,4 @@
-"""Lists that are served to a walk page by page, with every oddity a server may have."""
+"""Lists that are served to a walk page by page, also with the faults of a server."""
 
 from datetime import timedelta
 
@@ -34,7 +34,17 @@ def tied(count, key, name="t"):
 
 
 def page_of(rows, window, *, cut=None, said=None, count=None, pages=None, **meta):
-    """The page of a well-behaved server, but for what is said otherwise."""
+    """The page of a correct server, except for the arguments that change it.
+
+    Args:
+        rows: The whole list.
+        window: The requested window.
+        cut: The page size that the server uses in place of the requested one.
+        said: The ``take`` that the page states.
+        count: The ``item_count`` that the page states.
+        pages: The ``page_count`` that the page states.
+        **meta: Other fields of the page's metadata.
+    """
     take = window.take if cut is None else cut
     said = take if said is None else said
     start = (window.page - 1) * take
@@ -53,7 +63,7 @@ def page_of(rows, window, *, cut=None, said=None, count=None, pages=None, **meta
 
 
 class Reader:
-    """Drives a walk; ``serve`` makes a page of each window.
+    """Drives a walk; ``serve`` returns the page for a window.
 
     In place of a page, it may return None for a 404, ``DENIED`` or ``TOO_LARGE``.
     """
@@ -109,7 +119,7 @@ class Reader:
 
 
 def read(rows, **options):
-    """Read a list that holds still, from a server with ``page_of``'s oddities."""
+    """Read a list that does not change; further options are those of `page_of`."""
     ours = {
         "take",
         "width",

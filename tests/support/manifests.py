@@ -1,4 +1,4 @@
-"""Manifests made by hand, with their lines linked, and manifests of version 1."""
+"""Manifests written by tests: with linked lines, or of version 1."""
 
 import json
 from pathlib import Path
@@ -15,12 +15,12 @@ SUMS = "_SHA256SUMS"
 
 
 def lines_of(directory):
-    """The lines of a manifest, each with its end."""
+    """The lines of a manifest, each with its line feed."""
     return (Path(directory) / MANIFEST).read_bytes().splitlines(keepends=True)
 
 
 def records_of(directory):
-    """The records of a manifest, the header included."""
+    """The records of a manifest, including the header."""
     return [load_line(line) for line in lines_of(directory)]
 
 
@@ -34,7 +34,7 @@ def linked(records):
 
 
 def write_manifest(directory, records):
-    """Write a manifest of these records; hashes that lie beside it go."""
+    """Write a manifest of these records, and delete ``_SHA256SUMS``."""
     (Path(directory) / MANIFEST).write_bytes(linked(records))
     (Path(directory) / SUMS).unlink(missing_ok=True)
 
@@ -60,15 +60,16 @@ IDENTITY_OF_VERSION_1 = (
 
 
 def as_version_1(directory, checkpoints=None):
-    """Turn an export into what the library wrote at version 1 of its manifest.
+    """Convert an export to the files that the library wrote at manifest version 1.
 
-    Version 1 had a header and commits, which it numbered from 1, and of each identity
-    less than today. A file under way had ``.partial`` behind its name only.
+    Version 1 had only a header and commits, numbered from 1, and fewer fields of each
+    identity. The name of an unfinished file ended with ``.partial`` but did not begin
+    with ``_``.
 
     Args:
         directory: An export of one run, finished or stopped.
-        checkpoints: Where identities that are open or failed go on, by id, as text.
-            Version 1 kept such a place whatever the order was.
+        checkpoints: The checkpoints of open and failed identities by id, as text.
+            Version 1 stored them for reads of any order.
     """
     directory = Path(directory)
     lines, number = [], 0
@@ -105,5 +106,5 @@ def _of_identity(entry, checkpoints):
 
 
 def _of_checkpoint(text):
-    """A checkpoint with the scope that it had then, which nothing accepts by now."""
+    """A checkpoint with a scope of version 1, which is no longer accepted."""
     return json.dumps(json.loads(text) | {"v": 1, "scope": "0123456789abcdef"})

@@ -54,7 +54,7 @@ def parse(text, page=""):
 
 
 def with_outputs(blocks):
-    """Give each Python block the text block that follows it with no word between."""
+    """Attach to each Python block the text block that directly follows it, if any."""
     for block, after in itertools.pairwise([*blocks, None]):
         end = block.line + block.code.count("\n")
         if block.language == "python" and after and after.language == "text":
@@ -65,7 +65,7 @@ def with_outputs(blocks):
 
 
 def slug(title):
-    """Return the anchor that a heading gets where its page is shown."""
+    """Return the anchor of a heading in the rendered page."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
@@ -73,12 +73,12 @@ class Page:
     """A page of Markdown.
 
     Attributes:
-        path: Where the file is.
-        name: Its path in the project.
-        text: All of it.
-        prose: Its text without fenced blocks.
-        headings: The titles of its headings.
-        blocks: Its fenced blocks.
+        path: The path of the file.
+        name: The path relative to the project.
+        text: The whole text.
+        prose: The text without fenced blocks.
+        headings: The titles of the headings.
+        blocks: The fenced blocks.
     """
 
     def __init__(self, path):
@@ -100,7 +100,7 @@ class Page:
 
     @property
     def links(self):
-        """The targets of its links that lead to no other host."""
+        """The targets of its links, except those to another host."""
         targets = re.findall(r"\]\(([^)]+)\)", self.prose)
         return [target for target in targets if "://" not in target]
 

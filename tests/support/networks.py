@@ -1,4 +1,4 @@
-"""Proxies, and servers with a certificate of their own, before a local server."""
+"""Proxies and TLS servers that forward requests to a local server."""
 
 import asyncio
 import ssl
@@ -18,7 +18,7 @@ class Proxy:
     """A forward proxy for plain http.
 
     Attributes:
-        address: Host and port.
+        address: The host and port of the proxy.
         asked: The request line and the headers of each request.
     """
 
@@ -28,7 +28,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy_to(server):
-    """A proxy that sends each request to a local server, whatever its host is."""
+    """A proxy that forwards each request to a local server, whatever host it names."""
     proxy = Proxy()
     place = urlsplit(server.base_url)
 
@@ -57,7 +57,7 @@ async def proxy_to(server):
 
 @asynccontextmanager
 async def tls_before(server, directory):
-    """Yield the base URL of a local server over TLS, and the file to trust it by."""
+    """Yield a base URL that reaches a local server over TLS, and its CA file."""
     certificate, key = _self_signed()
     ca_file = directory / "authorities.pem"
     ca_file.write_bytes(certificate)

@@ -1,4 +1,4 @@
-"""A server that is away for a while, and counts what it is asked meanwhile."""
+"""A simulated server with an outage, which counts the requests during it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,15 +19,15 @@ _WHERE = ConnectionKey("host", 443, True, True, None, None, None)
 
 @attrs.define
 class AwayServer:
-    """A server that is away for a while; what it is asked and how it fails is noted.
+    """A server with an outage; a script for `scripted.scripted`.
 
     Attributes:
-        away: From when to when it is away.
-        fault: How requests fail meanwhile: ``refused``, ``reset``, ``hang``, a status,
-            or a status with a plus, as ``429+``: the server then asks for quiet until
-            it is back.
-        asked: When each request was sent.
-        served: How many pages it has handed out.
+        away: The times when the outage begins and ends.
+        fault: How requests fail during the outage: ``refused``, ``reset``, ``hang``, a
+            status, or a status with a plus such as ``429+``, with which the server
+            sends a ``Retry-After`` up to the end of the outage.
+        asked: The time of each request.
+        served: The number of pages served.
     """
 
     away: tuple[float, float] = (0.0, 0.0)
@@ -37,7 +37,7 @@ class AwayServer:
 
     @property
     def asked_in_vain(self):
-        """How many requests were sent while it was away."""
+        """The number of requests that were sent during the outage."""
         return len([at for at in self.asked if self.is_away(at)])
 
     def is_away(self, at):
@@ -58,7 +58,7 @@ class AwayServer:
         return self.fault.endswith("+")
 
     def page_of(self, call):
-        """The page that is asked for."""
+        """The page that a request asks for."""
         raise NotImplementedError
 
     async def _fail(self):
@@ -76,7 +76,7 @@ class AwayServer:
 
 @attrs.define
 class ServerOfLogs(AwayServer):
-    """One whose identities have logs, in order of time, each event a second later.
+    """A server with an outage, and with logs whose events are a second apart.
 
     Attributes:
         logs: The rows of each identity, oldest first.
@@ -85,7 +85,7 @@ class ServerOfLogs(AwayServer):
     logs: dict = attrs.field(factory=dict)
 
     def add(self, identity_id, count=1):
-        """Add events to a log, which may be a new one; return their ids."""
+        """Add events to a log, which is created if needed; return their ids."""
         log = self.logs.setdefault(identity_id, [])
         begin = len(log)
         log.extend(

@@ -1,9 +1,9 @@
-"""Processes that start fast: forked from one that has imported what they need.
+"""Processes that start fast, as they are forked from one that imported all modules.
 
-They are true processes, with pipes, terminals, signals and exit statuses. Only
-the interpreter's start and the imports, most of what a short command costs, are
-done once for all of them. At their end, ``atexit`` is not heeded: what relies on
-it, as Dask's clusters do, needs an interpreter of its own.
+They are real processes, with pipes, terminals, signals and exit statuses. Starting the
+interpreter and importing, which takes most of the time of a short command, is done
+once for all of them. At their end, functions of ``atexit`` are not called. A program
+that needs these, such as one with a Dask cluster, needs an interpreter of its own.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ _IMPORTED = (
 
 
 def prepared():
-    """Return multiprocessing's context that forks from a server, which it starts.
+    """Start multiprocessing's fork server, and return its context.
 
-    Whoever else starts processes in this way shares it, with what it has imported.
+    All code that uses the fork server shares it, with the modules that it imported.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
@@ -48,7 +48,7 @@ def prepared():
 
 @asynccontextmanager
 async def command(*arguments, **options):
-    """Run ``canopy-async`` with arguments; it is gone at the end of the block.
+    """Run ``canopy-async`` with arguments; kill it at the end of the ``with`` block.
 
     Options are those of `Process.start`.
     """
@@ -58,16 +58,17 @@ async def command(*arguments, **options):
 
 @asynccontextmanager
 async def script(path, *arguments, **options):
-    """Run a Python file with arguments; it is gone at the end of the block."""
+    """Run a Python file with arguments; kill it at the end of the ``with`` block."""
     async with _running(_script, (path, *arguments), **options) as process:
         yield process
 
 
 @asynccontextmanager
 async def installed(*arguments, stdout=PIPE, **options):
-    """Run the installed ``canopy-async`` by an interpreter of its own.
+    """Run the installed ``canopy-async`` in an interpreter of its own.
 
-    It is gone at the end of the block. Options are those of `subprocess.Popen`.
+    It is killed at the end of the ``with`` block. Options are those of
+    `subprocess.Popen`.
     """
     process = await asyncio.create_subprocess_exec(
         Path(sysconfig.get_path("scripts")) / "canopy-async",
@@ -97,13 +98,12 @@ async def _running(main, arguments, **options):
 
 
 class Process:
-    """A process, with as much of asyncio's ``Process`` as the tests use.
+    """A process, with the part of asyncio's ``Process`` that the tests use.
 
     Attributes:
-        stdin: The writing end of its standard input as a file descriptor.
-        stdout: A stream reader, None if its output goes elsewhere.
-        stderr: The same.
-        returncode: None while it runs; a signal that ended it is negative.
+        stdout: The stream of its standard output, or None if it is not a pipe.
+        stderr: The stream of its standard error, or None if it is not a pipe.
+        returncode: Its exit status; negative if a signal ended it, None while it runs.
     """
 
     def __init__(self, process, readers, stdin):
@@ -129,16 +129,16 @@ class Process:
         stdout=PIPE,
         stderr=PIPE,
     ):
-        """Start one.
+        """Start a process.
 
         Args:
-            main: What it runs.
-            arguments: What it finds in ``sys.argv``.
+            main: The function that it runs.
+            arguments: Its ``sys.argv``.
             env: Its whole environment.
-            cwd: Its directory; the same as here if None.
+            cwd: Its working directory; by default that of this process.
             stdin: A file descriptor, `DEVNULL` or `PIPE`.
             stdout: A file descriptor or `PIPE`.
-            stderr: The same.
+            stderr: A file descriptor or `PIPE`.
         """
         ours, theirs = {}, []
         for number, wanted in enumerate((stdin, stdout, stderr)):
@@ -168,20 +168,20 @@ class Process:
         return cls(process, readers, stdin)
 
     def send_signal(self, number):
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
         if self.returncode is None:
             os.kill(self._process.pid, number)
 
     def kill(self):
-        """End it at once."""
+        """Kill the process."""
         self.send_signal(signal.SIGKILL)
 
     async def wait(self):
-        """Wait for its end, and return its status."""
+        """Wait until the process ends, and return its exit status."""
         return await asyncio.shield(self._ended)
 
     async def communicate(self, text=None):
-        """Write to its input, read all of its output, and wait for its end."""
+        """Write to the process, read all of its output, and wait until it ends."""
         if self._stdin is not None:
             await asyncio.to_thread(self._feed, text or b"")
         out, err = await asyncio.gather(_all_of(self.stdout), _all_of(self.stderr))
@@ -189,7 +189,7 @@ class Process:
         return out, err
 
     def close(self):
-        """Stop reading what it has written."""
+        """Close the pipes to the process."""
         for transport in self._transports:
             transport.close()
         if self._stdin is not None:
@@ -209,7 +209,7 @@ class Process:
 
 
 class _Passed:
-    """A file descriptor that is the other process's own after pickling."""
+    """A file descriptor that pickling duplicates into the other process."""
 
     def __init__(self, fd):
         self._fd = fd
@@ -236,7 +236,7 @@ async def _reader(fd):
 
 
 def _become(main, arguments, env, directory, fds):
-    """Be in the other process what a new interpreter would be there."""
+    """Set up the forked process like a new interpreter, and run ``main``."""
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
@@ -254,7 +254,7 @@ def _become(main, arguments, env, directory, fds):
 
 
 def _command():
-    from canopy_async.cli import main  # noqa: PLC0415 - not where tests run
+    from canopy_async.cli import main  # not where tests run
 
     main()
 

@@ -1,4 +1,4 @@
-"""A TCP server that answers with the bytes it was given: for broken HTTP."""
+"""A TCP server that answers with given bytes, for tests of broken HTTP."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def raw_server(answer):
-    """Serve ``answer``, bytes or a function of the raw request, then hang up.
+    """Answer each connection once, and close it.
+
+    Args:
+        answer: The bytes of the answer, or a function of the raw request.
 
     Yields:
         The base URL, and the raw requests so far.
@@ -38,7 +41,7 @@ async def raw_server(answer):
 
 
 def http(status, body=b"", **headers):
-    """A whole HTTP answer."""
+    """The bytes of a complete HTTP response."""
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     head = "".join(f"{k}: {v}\r\n" for k, v in fields.items() if v is not None)

@@ -1,4 +1,4 @@
-"""Rows and pages as the wire carries them, and how hypothesis draws them."""
+"""Sample rows and pages in wire form, and hypothesis strategies for models."""
 
 import json
 from datetime import UTC, timedelta, timezone
@@ -34,7 +34,7 @@ REQUIRED = (
 
 
 def event_row(number=1, **fields):
-    """A row with its required fields; ``...`` drops one."""
+    """A row with the required fields; a field given as ``...`` is left out."""
     row = {
         "id": f"evt_{number}",
         "actor_type": "user",
@@ -55,7 +55,7 @@ def full_row(number=1, **fields):
 
 
 def meta(**fields):
-    """The metadata of a page of one."""
+    """The metadata of a page with one row."""
     values = {
         "page": 1,
         "take": 100,
@@ -95,13 +95,13 @@ instants = st.datetimes(
 
 
 def open_values(enum):
-    """Known and unknown members; few unknown ones, for their cache is bounded."""
+    """Known and a few unknown members of an enum, which remembers only a few."""
     unknown = st.sampled_from(["partial", "", "naïve", "SUCCESS", "user "])
     return (st.sampled_from(list(enum)) | unknown).map(enum)
 
 
 def extras(known):
-    """Fields that no class knows, one of them named as ours is."""
+    """Fields that no class knows; one may be named ``extra``, as our own attribute."""
     names = (text | st.just("extra")).filter(lambda name: name not in known)
     return st.dictionaries(names, json_values, max_size=2)
 

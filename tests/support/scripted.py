@@ -1,9 +1,8 @@
-"""A wire without sockets: aioresponses, with answers written as functions.
+"""HTTP without sockets: aioresponses, with responses written as functions.
 
-aioresponses 0.7.9 builds a `ClientResponse` by hand, with ``writer=None`` and
-without the ``stream_writer`` that aiohttp has required since 3.14: where the
-request was sent whole, the response reads the size of it there. `_Answer` gives
-it one, so that ``response_class`` is all that a test needs to know of this.
+aioresponses 0.7.9 creates a `ClientResponse` without the ``stream_writer`` that aiohttp
+has required since 3.14, from which a response reads the size of the request. `_Answer`
+is a response class that adds one.
 """
 
 import inspect
@@ -33,7 +32,14 @@ class _Answer(aiohttp.ClientResponse):
 
 @attrs.frozen
 class Call:
-    """One request as aiohttp was told to send it."""
+    """One request, with the arguments that aiohttp got.
+
+    Attributes:
+        number: The number of the request, from 1.
+        url: The URL.
+        options: The keyword arguments of ``session.get``.
+        at: The time by the loop's clock.
+    """
 
     number: int
     url: URL
@@ -54,7 +60,7 @@ class Call:
 
 
 def answer(status=200, body=None, headers=None):
-    """An answer; a page of one event by default."""
+    """A response; by default a page with one event."""
     body = page_body() if body is None else body
     return CallbackResult(
         status=status, body=body, headers=headers, response_class=_Answer
@@ -76,10 +82,14 @@ async def _answered(script, calls, url, options):
 
 @contextmanager
 def scripted(script):
-    """Answer every request with what ``script`` makes of its `Call`.
+    """Answer every request with the result of ``script``.
 
-    ``script`` may return an answer, a status, or bytes; it may raise, and it
-    may be async. Yields the list of calls so far.
+    Args:
+        script: Takes a `Call`, and returns an answer, a status or the bytes of a body,
+            or raises. It may be async.
+
+    Yields:
+        The list of calls so far.
     """
     calls = []
 
@@ -93,9 +103,9 @@ def scripted(script):
 
 @contextmanager
 def simulated(script):
-    """Do what `scripted` does, with next to no HTTP: for thousands of requests.
+    """Answer like `scripted`, but without most of aiohttp: for thousands of requests.
 
-    Only what reads a log is under test then, not how its requests are sent.
+    Such a test covers how a log is read, and not how requests are sent.
     """
     calls = []
 

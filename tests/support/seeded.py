@@ -1,4 +1,4 @@
-"""Databases with rows in them, for many servers to start from."""
+"""Databases with events, copied for the servers of many tests."""
 
 import shutil
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from canopy_async.testing import LocalCanopy
 
 
 def copies_of(path, seed):
-    """Make a database and return what makes copies of it, each for one block.
+    """Create a database, and return a context manager that yields a copy of it.
 
-    That takes a small part of the time that it takes to seed each of them.
+    Copying takes much less time than filling a database with events.
 
     Args:
-        path: Where the original goes.
-        seed: Fills a `LocalCanopy` that has not been started.
+        path: The path of the original.
+        seed: A function that fills a `LocalCanopy` before it is started.
     """
     local = LocalCanopy(path=str(path))
     seed(local)

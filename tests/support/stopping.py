@@ -1,8 +1,9 @@
-"""The ``sitecustomize`` of a process that stops at a place, and says so in a line.
+"""A ``sitecustomize`` that makes a process stop at a chosen place.
 
-``STOP_AT`` names the module at whose import it stops. ``HANG_IN`` names what never
-ends once a command is cleaned up: ``aclose``, the end of its session; or ``thread``, a
-thread that its event loop waits for.
+When it stops, the process writes a line to standard error. The variable ``STOP_AT``
+names a module: the process stops when it is imported. The variable ``HANG_IN`` names
+what hangs in the cleanup of a command: ``aclose`` for closing its session, ``thread``
+for a thread that the event loop waits for.
 """
 
 import os
@@ -13,7 +14,7 @@ STOPPED = b"stopped here\n"
 
 
 class Stopper:
-    """Waits for a signal when a module is about to be imported."""
+    """An import hook that waits for a signal before the module is imported."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):  # noqa: ARG004 - as it is called
@@ -23,11 +24,11 @@ class Stopper:
 
 
 def hang(where):
-    """Let the end of a session hang, or leave a thread that does."""
-    import asyncio  # noqa: PLC0415 - not in a process that stops before
-    import time  # noqa: PLC0415
+    """Make closing a session hang, or leave a thread behind that hangs."""
+    import asyncio  # not in a process that stops before
+    import time
 
-    from canopy_async import CanopySession  # noqa: PLC0415
+    from canopy_async import CanopySession
 
     def hang_in_thread():
         os.write(2, STOPPED)

@@ -1,4 +1,4 @@
-"""A token, and how to see that an error does not hold it."""
+"""A secret token, and a check that errors do not reveal it."""
 
 import pickle
 import traceback
@@ -12,7 +12,7 @@ OURS = str(Path(canopy_async.__file__).parent)
 
 
 def chain_of(error):
-    """An error and all that it came of."""
+    """An error with its causes and contexts."""
     seen = []
     while error is not None and error not in seen:
         seen.append(error)
@@ -29,7 +29,7 @@ def frames_of(error):
 def shown(value):
     try:
         return f"{value!r} {value!s}"
-    except AttributeError:  # half made: an error in the making of it
+    except AttributeError:  # its __init__ failed before all attributes were set
         return repr(vars(value))
 
 

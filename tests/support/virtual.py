@@ -5,11 +5,11 @@ import functools
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Runs as an ordinary loop does, in no time.
+    """An event loop with a virtual clock, which never waits.
 
-    Whenever nothing is ready, `time` moves to the earliest timer. Where there
-    is none either, nothing will ever happen: that is an error, not a hang.
-    Work that is done in another thread takes no time: none passes until it is done.
+    When no callback is ready, `time` jumps to the earliest timer. If there is no timer
+    either, the loop would wait for ever, and raises an error instead. While a thread of
+    `run_in_executor` works, the virtual time stands still.
     """
 
     def __init__(self):
@@ -39,13 +39,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(coroutine):
-    """Run a coroutine in virtual time, from instant 0."""
+    """Run a coroutine in virtual time, which starts at 0."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(coroutine)
 
 
 def virtual(test):
-    """Make a test of an async one, in virtual time."""
+    """Decorator: run an async test in virtual time."""
 
     @functools.wraps(test)
     def wrapper(*args, **kwargs):
@@ -55,11 +55,11 @@ def virtual(test):
 
 
 def now():
-    """The running loop's clock."""
+    """The time of the running loop's clock, in seconds."""
     return asyncio.get_running_loop().time()
 
 
 async def settle(turns=20):
-    """Let the loop take some turns, without time passing."""
+    """Let the loop run some iterations, without virtual time passing."""
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -1,12 +1,18 @@
-"""Waiting for a fact, without guessing how long it takes."""
+"""Waiting for a condition, without guessing how long it takes."""
 
 import asyncio
 
+PATIENCE = 30.0
+"""Seconds after which a condition is taken never to come true."""
 
-async def until(fact, otherwise="it never came true"):
-    """Give way to the loop until ``fact()``; fail after half a minute without it."""
+STARTING = 120.0
+"""Seconds of patience where other processes have to start first."""
+
+
+async def until(fact, otherwise="it never came true", *, within=PATIENCE):
+    """Wait until ``fact()`` is true; fail with ``otherwise`` after so many seconds."""
     loop = asyncio.get_running_loop()
-    limit = loop.time() + 30
+    limit = loop.time() + within
     while not fact():
         if loop.time() > limit:
             raise AssertionError(otherwise)

@@ -9,16 +9,17 @@ import attrs
 import typer
 
 from canopy_async.cli.commands.events import Account
-from canopy_async.cli.export_summary import counted, tell_of_result
+from canopy_async.cli.export_summary import counted, tell_of_log, tell_of_result
 from canopy_async.cli.quantities import instant_of
 from canopy_async.cli.terminal.exit import argument_checks, complain
 from canopy_async.cli.terminal.progress_bar import Watch, shown
-from canopy_async.export import export
+from canopy_async.export import ExportResult, export, export_log
 
 __all__ = [
     "Cluster",
     "Options",
     "export_events",
+    "export_log_events",
     "instant_of",
     "notes_shown",
 ]
@@ -70,7 +71,9 @@ class Cluster:
             typer.BadParameter: They do not go together.
         """
         if address is not None and workers is not None:
-            raise typer.BadParameter("is not for --workers", param_hint="--dask")
+            raise typer.BadParameter(
+                "can't be used with --workers", param_hint="--dask"
+            )
         if address is not None or workers is not None:
             return cls(address=address, workers=workers, token_from=token_from)
         if not token:
@@ -129,11 +132,67 @@ async def export_events(
                     on_progress=watch.take,
                     **options,
                 )
-    size = sum(file.bytes for file in result.files) / _MEGABYTE
-    files = f"{counted(len(result.files), 'file')} ({size:,.1f} MB)"
     tell_of_result(
-        result, result.directory, into=files, until=end, secret=account.token
+        result,
+        result.directory,
+        into=_files_in_words(result),
+        until=end,
+        secret=account.token,
     )
+
+
+async def export_log_events(
+    account: Account,
+    directory: Path,
+    *,
+    since: str | None,
+    until: str | None,
+    concurrency: int,
+    max_rate: float | None,
+    **options: Any,
+) -> None:
+    """Export the account's own log, and say on standard output what was done.
+
+    Args:
+        account: Where to read.
+        directory: Where to write.
+        since: The earliest instant that is wanted, as text.
+        until: The first that is not wanted.
+        concurrency: Requests in flight at most.
+        max_rate: Requests per second at most, None for no limit.
+        **options: As `canopy_async.export.export_log` takes them.
+
+    Raises:
+        typer.BadParameter: An argument can't be used.
+        typer.Exit: The log could not be read to its end; standard error says why.
+        CanopyError: The export could not go on.
+    """
+    earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
+    session = account.session(concurrency=concurrency, max_rate=max_rate)
+    async with session as canopy:
+        watch = Watch(canopy, counts_identities=False)
+        with argument_checks(), notes_shown(account.token):
+            async with shown(watch, quiet=account.quiet or account.verbose):
+                result = await export_log(
+                    canopy,
+                    directory,
+                    since=earliest,
+                    until=end,
+                    on_progress=watch.take,
+                    **options,
+                )
+    tell_of_log(
+        result,
+        result.directory,
+        into=_files_in_words(result),
+        until=end,
+        secret=account.token,
+    )
+
+
+def _files_in_words(result: ExportResult) -> str:
+    size = sum(file.bytes for file in result.files) / _MEGABYTE
+    return f"{counted(len(result.files), 'file')} ({size:,.1f} MB)"
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def export_on_cluster(
         secrets = _secrets_of(account)
         options["proxy"] = f"env:{_PROXY}" if _PROXY in secrets else None
     try:
-        from canopy_async.distributed import export  # noqa: PLC0415 - an extra
+        from canopy_async.distributed import export  # an extra
     except ModuleNotFoundError as error:
         complain(str(error))
         raise typer.Exit(FAILED) from None
@@ -118,7 +118,7 @@ def _secrets_of(account: Account) -> dict[str, str]:
 
 @contextmanager
 def _client(cluster: Cluster, secrets: Mapping[str, str]) -> Generator[Any]:
-    from canopy_async.distributed import (  # noqa: PLC0415 - an extra
+    from canopy_async.distributed import (  # an extra
         connected,
         local_cluster,
     )

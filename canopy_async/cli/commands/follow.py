@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import typer
 
@@ -27,6 +27,9 @@ from canopy_async.cli.terminal.render import visible
 from canopy_async.cli.terminal.row_style import Renderer, RowStyle
 
 __all__ = ["follow_events", "start_of", "tell_of_warnings", "write_batches"]
+
+_NAMED: Final = 3
+"""Identities that are named in a line about all of them."""
 
 
 async def follow_events(
@@ -129,8 +132,9 @@ def _what_is_awaited(
     **_: Any,
 ) -> str:
     """Say what a follower waits for, and how it ends."""
-    names = ", ".join(identity_ids[:3])
-    more = f" and {len(identity_ids) - 3} more" if len(identity_ids) > 3 else ""  # noqa: PLR2004
+    named, others = identity_ids[:_NAMED], identity_ids[_NAMED:]
+    names = ", ".join(named)
+    more = f" and {len(others)} more" if others else ""
     whose = "every identity of the account" if is_all else f"{names}{more}"
     end = "ends once all was written" if until_caught_up else "Ctrl-C ends it"
     return (
@@ -217,7 +221,7 @@ def _renderer(
 def _under_ids(render: Renderer) -> Callable[[Batch], bytes]:
     """Return what renders a table batch by batch, under the id they are of."""
     # Not at the top: JSON lines need none of it.
-    from canopy_async.cli.terminal.console import make_console  # noqa: PLC0415
+    from canopy_async.cli.terminal.console import make_console
 
     console = make_console()
     above: str | None = None

@@ -168,7 +168,7 @@ def _joined(rows: Sequence[AuditEvent]) -> bytes:
 def _as_tables(detail: EventDetail) -> bytes:
     """Return the fields of an event, and its relations as tables."""
     # Not at the top: JSON needs none of it.
-    from canopy_async.cli.terminal.console import make_console  # noqa: PLC0415
+    from canopy_async.cli.terminal.console import make_console
 
     console = make_console()
     with console.capture() as capture:

@@ -67,10 +67,13 @@ def _tell(directory: str, found: VerifyResult) -> None:
         "listed no more": found.gone,
     }
     words = ", ".join(f"{count:,} {state}" for state, count in states.items())
+    subject = f"identities: {words}"
+    if found.source == "account-log":
+        subject = f"the account's own log: {_log_in_words(found)}"
     typer.echo(
         f"{visible(directory)}: {counted(found.events, 'event')} in"
         f" {counted(found.files, 'file')} by {counted(found.runs, 'run')};"
-        f" identities: {words}"
+        f" {subject}"
     )
     typer.echo(f"Scope: {visible(found.scope)}")
     if found.as_of is not None:
@@ -79,6 +82,13 @@ def _tell(directory: str, found: VerifyResult) -> None:
     if found.digest_line is not None:
         typer.echo(_digest_in_words(found))
     typer.echo(_status_in_words(found))
+
+
+def _log_in_words(found: VerifyResult) -> str:
+    if not found.done:
+        return "not read to the end"
+    proof = f"complete by the proof '{found.proof}'" if found.complete else "not proven"
+    return f"read to the end, {proof}"
 
 
 def _digest_in_words(found: VerifyResult) -> str:

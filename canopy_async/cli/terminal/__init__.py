@@ -1,1 +1,1 @@
-"""The terminal: what is printed, how progress looks, and how a command ends."""
+"""Terminal output of the command line: rows, progress, errors and exit statuses."""

@@ -1,4 +1,4 @@
-"""The rich console of every command: nothing that is printed is markup."""
+"""The rich consoles of all commands; they don't interpret text as markup."""
 
 from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""The end of a command: signals, one line for an error, the exit status."""
+"""The end of a command: signals, error lines and the exit status."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 import typer
 
 from canopy_async import CanopyError
+from canopy_async._util.interrupts import end_process
 from canopy_async._util.redaction import redacted
 from canopy_async.cli.terminal.visible_text import one_line
 
@@ -27,14 +28,15 @@ __all__ = [
 
 FAILED: Final = 1
 INCOMPLETE: Final = 3
-"""Some of what was asked for could not be had; the rest is there."""
+"""The exit status if some of the requested identities could not be read."""
 
 INTERRUPTED: Final = 130
 CLOSED_PIPE: Final = 141
-"""What a shell says of a program that SIGPIPE ended: the output is not whole."""
+"""The exit status if the reader of the output left: as of a program that SIGPIPE ends.
+"""
 
-_MOST_READ: Final = 10_000
-"""Characters of a message that are looked at: more than a line shows."""
+_MOST_CHARACTERS: Final = 10_000
+"""The most characters of a message that are processed; a line shows fewer."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -85,9 +87,9 @@ def guarded(app: Callable[[], object]) -> int:
     """Run ``app`` and return the status to exit with.
 
     Args:
-        app: Ends with ``SystemExit``, as a typer app does.
+        app: A function that ends with ``SystemExit``, such as a typer app.
     """
-    _forget_impossible_sizes()
+    _ignore_zero_sizes()
     for stream in _standard_streams():
         _escape_what_cannot_be_encoded(stream)
     try:
@@ -112,16 +114,17 @@ def run(
     """Run ``main`` in an event loop until it ends or a signal cancels it.
 
     Args:
-        main: Cleans up when it is cancelled, by SIGINT or SIGTERM.
-        secret: What no error line may show.
-        ends_by_signal: Whether a signal is the way it is meant to end.
+        main: The coroutine. SIGINT and SIGTERM cancel it, and it must clean up then.
+        secret: The token, which error lines must not show.
+        ends_by_signal: Whether a signal is the normal end of the command.
 
     Raises:
-        typer.Exit: It did not end well; standard error says why.
+        typer.Exit: The command failed, after an error line on standard error, or was
+            interrupted.
     """
-    # Not at the top: help and wrong usage need neither, and they take time.
-    import asyncio  # noqa: PLC0415
-    import sqlite3  # noqa: PLC0415
+    # Imported here, as they take time and help and usage errors need neither.
+    import asyncio
+    import sqlite3
 
     received: list[int] = []
     watched = _until_signal(main, received)
@@ -137,17 +140,17 @@ def run(
         if received and not ends_by_signal:
             raise typer.Exit(128 + received[0])
     finally:
-        # After a first signal, another one ends the process at once, up to its end.
+        # After a first signal, keep the handler that ends the process at once.
         if not received:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        # An interrupt may come before the loop is there to begin them.
+        # Close both coroutines, which an early interrupt may leave unstarted.
         watched.close()
         main.close()
 
 
 def end_at_closed_pipe() -> None:
-    """End the command because the reader of its output went away.
+    """End the command, because the reader of its output closed the pipe.
 
     Raises:
         typer.Exit: Always.
@@ -157,23 +160,23 @@ def end_at_closed_pipe() -> None:
 
 
 def complain(message: str, *, secret: str = "") -> None:
-    """Write one line to standard error, whatever ``message`` holds.
+    """Write a message to standard error as one line, with invisible text escaped.
 
     Args:
-        message: What to say; what is beyond a line's length is cut off.
-        secret: A token that is not shown, however it is escaped.
+        message: The message. A very long one is cut.
+        secret: A token to redact, also where it is escaped.
     """
     if secret:
-        message = redacted(message, secret, _MOST_READ)
+        message = redacted(message, secret, _MOST_CHARACTERS)
     with suppress(OSError):
         typer.echo(f"canopy-async: {one_line(message)}", err=True)
 
 
 def umask_of(text: str) -> int:
-    """Return the permissions that a text of octal digits names.
+    """Parse a umask from octal digits.
 
     Raises:
-        typer.BadParameter: It names none.
+        typer.BadParameter: The text is not an octal number from 000 to 777.
     """
     if re.fullmatch("[0-7]{1,4}", text) is None or int(text, 8) > _ALL_PERMISSIONS:
         raise typer.BadParameter("must be octal, 000 to 777", param_hint="--umask")
@@ -182,19 +185,20 @@ def umask_of(text: str) -> int:
 
 @contextmanager
 def ended_by_sigterm() -> Generator[None, None, None]:
-    """Let SIGTERM end the block, with status 143 and its ``finally`` clauses.
+    """Make SIGTERM raise SystemExit(143) in the ``with`` block, so that it cleans up.
 
-    By default it ends a process without a word, and does nothing at all where the
-    process is the first one of a container.
+    By default, SIGTERM ends a process without any cleanup, and is ignored by the first
+    process of a container.
     """
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    before = signal.getsignal(signal.SIGTERM)
+    if before not in {signal.SIG_DFL, end_process}:
         yield
         return
     signal.signal(signal.SIGTERM, _exit_by_signal)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _exit_by_signal(number: int, _frame: object) -> None:
@@ -203,10 +207,10 @@ def _exit_by_signal(number: int, _frame: object) -> None:
 
 @contextmanager
 def argument_checks(**flags: str) -> Generator[None, None, None]:
-    """Turn what the library says of an argument into wrong usage of its flag.
+    """Turn the library's errors about arguments into usage errors of their flags.
 
     Args:
-        **flags: The flag of an argument that is not given by its usual one.
+        **flags: The flags of arguments whose flags differ from the usual ones.
     """
     try:
         yield
@@ -221,14 +225,14 @@ def argument_checks(**flags: str) -> Generator[None, None, None]:
 async def _until_signal(main: Coroutine[Any, Any, None], received: list[int]) -> None:
     """Run ``main`` until it ends or a signal cancels it.
 
-    From then on, another signal ends the process at once: also while the loop waits
-    for its threads, which is after this.
+    After the first signal, another one ends the process at once, even after the return
+    of this coroutine, while the event loop waits for its threads.
 
     Args:
-        main: Cleans up when it is cancelled.
-        received: Gets the number of the signal.
+        main: The coroutine to run.
+        received: The number of the signal is appended to this list.
     """
-    import asyncio  # noqa: PLC0415 - as above
+    import asyncio  # as in `run`
 
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)
@@ -239,15 +243,15 @@ async def _until_signal(main: Coroutine[Any, Any, None], received: list[int]) ->
     def stop(number: int) -> None:
         received.append(number)
         task.cancel()
-        # Blocked meanwhile: between the two calls, the default handler is there.
+        # Signals are blocked, as the default handler is active between the two calls.
         signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         for each in watched:
             loop.remove_signal_handler(each)
             signal.signal(each, end_at_once)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, watched)
 
-    for number in watched:  # a shell's background jobs ignore SIGINT
-        # Windows has no such handlers; asyncio.run itself cancels on Ctrl-C.
+    for number in watched:  # without SIGINT in a background job of a shell
+        # On Windows a loop has no signal handlers, but asyncio.run cancels on Ctrl-C.
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, stop, number)
     try:
@@ -258,10 +262,10 @@ async def _until_signal(main: Coroutine[Any, Any, None], received: list[int]) ->
 
 
 def end_at_once(number: int, _frame: object) -> None:
-    """End the process on a second signal: cleaning up must not trap anyone.
+    """Exit at once on a second signal, as the cleanup after the first may hang.
 
-    An exception would be raised wherever the process is, in the middle of what must
-    not be left half done; then the clean-up itself might wait for ever.
+    An exception would not do: it could be raised at any place, even inside the cleanup,
+    which might then wait for ever.
     """
     for stream in _standard_streams():
         with suppress(Exception):
@@ -269,8 +273,8 @@ def end_at_once(number: int, _frame: object) -> None:
     os._exit(128 + number)
 
 
-def _forget_impossible_sizes() -> None:
-    """Take a terminal of no columns, as some containers have it, for an unknown one."""
+def _ignore_zero_sizes() -> None:
+    """Unset COLUMNS and LINES if they are 0, as in some containers."""
     for variable in ("COLUMNS", "LINES"):
         if not os.environ.get(variable, "1").strip("0"):
             del os.environ[variable]
@@ -290,7 +294,7 @@ def _reason(error: Exception) -> str:
 
 
 def _standard_streams() -> list[TextIO]:
-    # Python sets those that were closed from the start to None.
+    # A stream that was closed when Python started is None.
     streams: list[TextIO | None] = [sys.stdout, sys.stderr]
     return [stream for stream in streams if stream is not None]
 
@@ -301,8 +305,8 @@ def _escape_what_cannot_be_encoded(stream: Any) -> None:
 
 
 def _drop_output() -> None:
-    """Send what is still buffered nowhere, so that exiting can't fail on it."""
+    """Discard buffered output, so that flushing it at exit can't fail."""
     with suppress(OSError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)

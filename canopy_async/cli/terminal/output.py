@@ -1,4 +1,4 @@
-"""Standard output, written without holding up the event loop."""
+"""Standard output that never blocks the event loop."""
 
 import asyncio
 import errno
@@ -11,21 +11,21 @@ from typing import Final, TextIO
 __all__ = ["Output"]
 
 _CHUNK: Final = 4096
-"""A pipe that has room at all takes this much without blocking."""
+"""Bytes that a pipe takes without blocking if it is writable at all."""
 
 
 class Output:
-    """Standard output as bytes.
+    """Standard output for bytes.
 
-    A slow reader (a pager, a full pipe) must not stop the loop, or requests
-    in flight would time out behind it. Nothing is buffered: what was written
-    is out, and a reader that left is noticed at once.
+    A slow reader, such as a pager, must not block the event loop, or requests in flight
+    would time out. Nothing is buffered: written bytes are out, and a reader that left
+    is noticed at once.
 
     Args:
-        stdout: ``sys.stdout``, which is None where it was closed.
+        stdout: ``sys.stdout``, or None if it is closed.
 
     Raises:
-        OSError: It was closed.
+        OSError: Standard output is closed.
     """
 
     def __init__(self, stdout: TextIO | None) -> None:
@@ -36,10 +36,10 @@ class Output:
         self._may_block: Final = _may_block(self._fd)
 
     async def write(self, data: bytes) -> None:
-        """Write all of ``data``, in whole lines where they fit.
+        """Write all of ``data``; split it between lines if possible.
 
         Raises:
-            BrokenPipeError: The reader left.
+            BrokenPipeError: The reader closed the pipe.
             OSError: The disk is full, or the like.
         """
         start = 0
@@ -47,23 +47,23 @@ class Output:
             end = len(data)
             if self._may_block:
                 end = _end_of_chunk(data, start)
-                await self._has_room()
+                await self._wait_until_writable()
             start += os.write(self._fd, memoryview(data)[start:end])
 
-    async def _has_room(self) -> None:
+    async def _wait_until_writable(self) -> None:
         if select.select((), (self._fd,), (), 0)[1]:
             return
         loop = asyncio.get_running_loop()
-        room = loop.create_future()
-        loop.add_writer(self._fd, _resolve, room)
+        writable = loop.create_future()
+        loop.add_writer(self._fd, _resolve, writable)
         try:
-            await room
+            await writable
         finally:
             loop.remove_writer(self._fd)
 
 
 def _may_block(fd: int) -> bool:
-    if sys.platform == "win32":  # select knows only sockets there
+    if sys.platform == "win32":  # select works only with sockets on Windows
         return False
     mode = os.fstat(fd).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
@@ -76,6 +76,6 @@ def _end_of_chunk(data: bytes, start: int) -> int:
     return data.rfind(b"\n", start, end) + 1 or end
 
 
-def _resolve(room: "asyncio.Future[None]") -> None:
-    if not room.done():
-        room.set_result(None)
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,4 +1,4 @@
-"""The progress of an export: a bar on a terminal, lines elsewhere."""
+"""The progress of an export: a bar on a terminal, else a line every ten seconds."""
 
 import asyncio
 import sys
@@ -18,26 +18,28 @@ from canopy_async.export import ExportProgress
 __all__ = ["Snapshot", "Watch", "shown"]
 
 _WINDOW: Final = 10.0
-"""Seconds that the rate of requests is taken over."""
+"""The last seconds over which the rate of requests is measured."""
 
 _BAR_EVERY: Final = 0.2
 _LINE_EVERY: Final = 10.0
 _BAR_WIDTH: Final = 20
 _WIDE: Final = 110
-"""Columns from which on there is room for a bar beside the counts."""
+"""The columns that a terminal must have to show a bar beside the counts."""
 
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """The figures of an export that are shown.
+    """The figures of an export at one instant, as shown to the user.
 
     Attributes:
-        ended: Identities that are read, skipped or given up.
-        total: Identities that there are, None where that is not known yet.
-        events: Events read.
+        ended: The number of identities that were read, were skipped or failed.
+        total: The number of identities, or None while it is not known.
+        events: The number of events read.
         rate: Requests per second.
-        failed: Identities that could not be read.
-        left: Seconds that it will take, None where that can't be told yet.
+        failed: The number of identities that could not be read.
+        left: The estimated seconds until the end, or None while it is not known.
+        counts_identities: Whether the export is of identities, and not of an account's
+            log.
     """
 
     ended: int
@@ -46,9 +48,12 @@ class Snapshot:
     rate: float
     failed: int
     left: float | None
+    counts_identities: bool = True
 
     def __str__(self) -> str:
-        """Say it in a line, what matters most first."""
+        """Return the figures as one line, the most important ones first."""
+        if not self.counts_identities:
+            return f"{self.events:,} events, {self.rate:,.0f} requests/s"
         of = "" if self.total is None else f" of {self.total:,}"
         left = "?" if self.left is None else timedelta(seconds=round(self.left))
         return (
@@ -58,11 +63,13 @@ class Snapshot:
 
 
 class Watch:
-    """Remembers what an export told last, and works out the rest.
+    """Keeps the last progress of an export, and computes its rate and remaining time.
 
     Args:
-        session: What it reads with.
-        clock: Seconds that never go back.
+        session: The session that the export reads with.
+        clock: A monotonic clock, in seconds.
+        counts_identities: Whether the export is of identities, and not of an account's
+            log.
     """
 
     def __init__(
@@ -70,7 +77,9 @@ class Watch:
         session: CanopySession,
         *,
         clock: Callable[[], float] = time.monotonic,
+        counts_identities: bool = True,
     ) -> None:
+        self._counts_identities: Final = counts_identities
         self._session: Final = session
         self._clock: Final = clock
         self._began: Final = clock()
@@ -78,11 +87,11 @@ class Watch:
         self._requests: deque[tuple[float, int]] = deque([(self._began, 0)])
 
     def take(self, progress: ExportProgress) -> None:
-        """Remember what the export tells."""
+        """Store the progress that the export reports."""
         self._latest = progress
 
     def snapshot(self) -> Snapshot:
-        """Return what there is to show now."""
+        """Return the figures to show now."""
         latest, stats = self._latest, self._session.stats
         ended = latest.done + latest.failed
         total = latest.total
@@ -95,6 +104,7 @@ class Watch:
             rate=self._rate(stats.requests),
             failed=latest.failed,
             left=None if total is None else self._left(ended, total - latest.skipped),
+            counts_identities=self._counts_identities,
         )
 
     def _rate(self, requests: int) -> float:
@@ -121,7 +131,7 @@ class _Display(Protocol):
 
 @asynccontextmanager
 async def shown(watch: Watch, *, quiet: bool = False) -> AsyncGenerator[None]:
-    """Show what a watch sees, inside the block; nothing if ``quiet``."""
+    """Show progress on standard error during the ``with`` block, unless ``quiet``."""
     if quiet:
         yield
         return
@@ -144,7 +154,7 @@ async def _show(display: _Display, watch: Watch) -> None:
 
 
 class _Lines:
-    """A line now and then."""
+    """Progress as a line of text every ten seconds."""
 
     every = _LINE_EVERY
 
@@ -157,23 +167,23 @@ class _Lines:
 
 
 class _Bar:
-    """A bar that is drawn again and again, and is gone at the end."""
+    """Progress as a bar, which is removed at the end."""
 
     every = _BAR_EVERY
 
     def __init__(self) -> None:
-        # Not at the top: lines need none of it.
-        from rich.progress import (  # noqa: PLC0415
+        # Imported here, as progress without a terminal does not need rich.
+        from rich.progress import (
             BarColumn,
             Progress,
             TextColumn,
         )
 
-        from canopy_async.cli.terminal.console import make_error_console  # noqa: PLC0415
+        from canopy_async.cli.terminal.console import make_error_console
 
         console = make_error_console()
         text = TextColumn("{task.description}", markup=False)
-        # Where there is no room for both, the counts matter, not the bar.
+        # On a narrow terminal, show only the counts.
         is_wide = console.width >= _WIDE
         bar = (BarColumn(bar_width=_BAR_WIDTH),) if is_wide else ()
         self._bars: Final = Progress(

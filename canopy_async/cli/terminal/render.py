@@ -1,7 +1,7 @@
-"""Rows as text: a line of JSON, or a line of a table.
+"""Rows as text: JSON lines and tables.
 
-Everything a server sent passes `visible` or `json_lines` on its way out, so
-that no control character of it reaches a terminal.
+All text of a server passes through `visible` or `json_lines`, so that no control
+character reaches the terminal.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,8 +34,9 @@ __all__ = [
 def json_lines(rows: Iterable[AuditEvent | Identity]) -> bytes:
     """Return the wire form of each row as a line of JSON, in UTF-8.
 
-    What JSON allows raw and a terminal obeys (DEL, C1, bidirectional
-    overrides, line separators) is escaped as well: it parses to the value that it had.
+    Characters that JSON need not escape but that act on a terminal are escaped, too:
+    DEL, C1 controls, bidirectional overrides and line separators. The parsed values
+    stay the same.
     """
     return b"".join(map(_json_line, rows))
 
@@ -43,7 +44,7 @@ def json_lines(rows: Iterable[AuditEvent | Identity]) -> bytes:
 def event_table(
     events: Iterable[AuditEvent], *, width: int, header: bool = True
 ) -> "Table":
-    """Return events as a table whose columns depend on ``width`` alone."""
+    """Return events as a table. Its columns depend only on ``width``."""
     columns = _EVENT_COLUMNS if width >= _WIDE else _EVENT_COLUMNS[:-1]
     return _table(columns, events, header=header)
 
@@ -51,7 +52,7 @@ def event_table(
 def identity_table(
     identities: Iterable[Identity], *, width: int, header: bool = True
 ) -> "Table":
-    """Return identities as a table whose columns depend on ``width`` alone."""
+    """Return identities as a table. Its columns depend only on ``width``."""
     columns = _IDENTITY_COLUMNS if width >= _WIDE else _IDENTITY_COLUMNS[:-1]
     return _table(columns, identities, header=header)
 
@@ -63,28 +64,29 @@ def field_table(
     width: int,
     header: bool = True,
 ) -> "Table":
-    """Return the fields of rows as a table, in columns of equal shares."""
-    del width  # of which each column gets its share
+    """Return the named fields of rows as a table, a column for each field."""
+    del width  # rich divides the console's width between the columns
     columns = [_field_column(name) for name in names]
     return _table(columns, rows, header=header)
 
 
 def wire_of(row: AuditEvent | Identity) -> dict[str, Any]:
-    """Return the fields of a row by name, unknown ones included.
+    """Return all fields of a row by name, including unknown ones.
 
-    As canopy_async.converter unstructures it, at half the price; instants are not text.
+    The result is that of ``canopy_async.converter``, but instants stay datetimes. It
+    takes half the time.
     """
     names, values = _FIELDS[type(row)]
     return {**row.extra, **dict(zip(names, values(row), strict=True))}
 
 
 def fields_line(fields: Mapping[str, Any]) -> bytes:
-    """Return fields as a line of JSON, escaped as `json_lines` does it."""
+    """Return fields as a line of JSON, escaped as by `json_lines`."""
     return _escaped(msgspec.json.encode(fields))
 
 
 def in_words(report: ReadReport) -> str:
-    """Say in a sentence what a read can prove."""
+    """Return a sentence on what a read can prove."""
     if report.complete:
         return f"complete: {_PROOFS[report.proof]}"
     if report.proof is Proof.NONE:
@@ -140,7 +142,7 @@ _FIELDS: Final = {cls: _fields_of(cls) for cls in (AuditEvent, Identity)}
 
 @attrs.frozen
 class _Column:
-    """A column: of a fixed width, or a share of what is left."""
+    """A column of a table, with a fixed width or a share of the remaining width."""
 
     name: str
     value: Callable[[Any], object]
@@ -178,7 +180,7 @@ def _instant(row: AuditEvent | Identity) -> str | None:
 def _moment(moment: datetime) -> str:
     try:
         return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
-    except OverflowError:  # the first or last day that there is, in another zone
+    except OverflowError:  # at an end of the calendar, UTC has no such datetime
         return moment.isoformat()
 
 
@@ -221,8 +223,8 @@ _IDENTITY_COLUMNS: Final[Sequence[_Column]] = (
 
 
 def _table(columns: Sequence[_Column], rows: Iterable[Any], *, header: bool) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 - costs time that JSON does not need
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich.table import Table  # slow, and not needed for JSON
+    from rich.text import Text  # slow, and not needed for JSON
 
     table = Table(box=None, expand=True, pad_edge=False, show_header=header)
     for column in columns:
@@ -235,7 +237,7 @@ def _table(columns: Sequence[_Column], rows: Iterable[Any], *, header: bool) -> 
         )
     for row in rows:
         values = [(column, _shown(column.value(row))) for column in columns]
-        # Text, because a plain str would be read as markup.
+        # Text objects, as rich would interpret a str as markup.
         table.add_row(
             *(Text(value, column.styles.get(value, "")) for column, value in values)
         )

@@ -1,4 +1,4 @@
-"""The lines of ``--verbose``: requests, retries and cooldowns, as they happen."""
+"""The lines of ``--verbose``: each request, retry and pause, when it happens."""
 
 from canopy_async import CooldownStarted, HookRecord, RequestFinished, RetryScheduled
 from canopy_async.cli.terminal.exit import complain
@@ -7,13 +7,13 @@ __all__ = ["say_record"]
 
 
 def say_record(record: HookRecord) -> None:
-    """Write a record of a session to standard error, as one line.
+    """Write a session's record to standard error as one line; a hook.
 
-    Records hold no token, no id and nothing of a row.
+    Records contain no token, no id and no data of a row.
     """
     match record:
         case RequestFinished():
-            status = "no whole answer" if record.status is None else record.status
+            status = "no complete answer" if record.status is None else record.status
             attempt = "" if record.attempt == 1 else f", attempt {record.attempt}"
             complain(
                 f"GET {record.path} page {record.page} of {record.take} rows{attempt}:"
@@ -30,4 +30,4 @@ def say_record(record: HookRecord) -> None:
                 f" {record.seconds:.2f} s"
             )
         case _:
-            pass  # a page is said by its request
+            pass  # RequestFinished has reported the page's request already

@@ -1,4 +1,4 @@
-"""The style of rows: a table, JSON lines or CSV, of all fields or of some."""
+"""The output style of rows: a table, JSON lines or CSV, with all or chosen fields."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +23,8 @@ __all__ = ["RowStyle"]
 
 Row: TypeAlias = AuditEvent | Identity
 Render: TypeAlias = Callable[[Sequence[Any]], bytes]
-Whose: TypeAlias = Mapping[str, str]
-"""Fields that are not the row's own, as the identity whose log an event is from."""
+AddedFields: TypeAlias = Mapping[str, str]
+"""Fields to add to rows, such as the identity whose log an event is from."""
 
 _KINDS: Final = ("table", "json", "csv")
 _TABLES: Final = {AuditEvent: event_table, Identity: identity_table}
@@ -32,11 +32,11 @@ _TABLES: Final = {AuditEvent: event_table, Identity: identity_table}
 
 @attrs.frozen(kw_only=True)
 class RowStyle:
-    """How rows are written.
+    """The output style of rows.
 
     Attributes:
         kind: ``table``, ``json`` (lines) or ``csv``.
-        fields: The fields to write in this order, None for the usual ones.
+        fields: The fields to write, in this order; None for the default ones.
     """
 
     kind: str
@@ -46,10 +46,15 @@ class RowStyle:
     def of(
         cls, output: str | None, fields: str | None, *, as_json: bool | None
     ) -> Self:
-        """Return what the options say.
+        """Return the style that the options of a command ask for.
+
+        Args:
+            output: The value of ``--output``, if given.
+            fields: The value of ``--fields``, if given.
+            as_json: True for ``--json``, False for ``--table``, None for neither.
 
         Raises:
-            typer.BadParameter: They do not go together, or name no style.
+            typer.BadParameter: The options contradict each other, or name no style.
         """
         if output is not None and output not in _KINDS:
             raise typer.BadParameter(
@@ -58,7 +63,9 @@ class RowStyle:
         if as_json is not None:
             short = "json" if as_json else "table"
             if output not in {None, short}:
-                raise typer.BadParameter(f"is not for --{short}", param_hint="--output")
+                raise typer.BadParameter(
+                    f"can't be used with --{short}", param_hint="--output"
+                )
             output = short
         if output is None:
             is_terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -69,14 +76,14 @@ class RowStyle:
         return cls(kind=output, fields=names)
 
     def renderer(self, row: type[Row], *others: str) -> "Renderer":
-        """Return what makes text of rows of a class.
+        """Return the renderer of rows of a class.
 
         Args:
             row: The class of the rows.
-            *others: The names of fields that are not the row's own.
+            *others: The names of fields that are added to the rows.
 
         Raises:
-            typer.BadParameter: A field is not one of these.
+            typer.BadParameter: A chosen field is unknown.
         """
         own = tuple(field.name for field in attrs.fields(row))
         known = (*others, *own)
@@ -89,13 +96,13 @@ class RowStyle:
 
 
 class Renderer:
-    """Makes text of rows, batch by batch, with one header.
+    """Renders batches of rows as text, with one header.
 
     Args:
-        kind: As `RowStyle` has it.
+        kind: ``table``, ``json`` or ``csv``.
         row: The class of the rows.
-        fields: The fields to write.
-        is_whole: Whether these are all there are.
+        fields: The names of the fields to write.
+        is_whole: Whether these are all fields.
     """
 
     def __init__(
@@ -109,30 +116,30 @@ class Renderer:
         self._make: Final = make[kind]
         self._console: Any = None
 
-    def __call__(self, rows: Sequence[Row], whose: Whose | None = None) -> bytes:
-        """Return the text of some rows."""
-        return self._make(rows, whose or {})
+    def __call__(self, rows: Sequence[Row], added: AddedFields | None = None) -> bytes:
+        """Return the text of some rows, with the added fields in each."""
+        return self._make(rows, added or {})
 
     def head(self) -> bytes:
-        """Return what the output begins with: the header of CSV, or nothing."""
+        """Return the header of a CSV output; else nothing."""
         if self._make != self._csv:
             return b""
         return _csv_line(self._fields)
 
-    def _lines(self, rows: Sequence[Row], whose: Whose) -> bytes:
+    def _lines(self, rows: Sequence[Row], added: AddedFields) -> bytes:
         if not self._is_whole:
-            return b"".join(map(fields_line, self._values(rows, whose)))
-        if whose:
-            rows = [attrs.evolve(row, extra={**row.extra, **whose}) for row in rows]
+            return b"".join(map(fields_line, self._values(rows, added)))
+        if added:
+            rows = [attrs.evolve(row, extra={**row.extra, **added}) for row in rows]
         return json_lines(rows)
 
-    def _csv(self, rows: Sequence[Row], whose: Whose) -> bytes:
+    def _csv(self, rows: Sequence[Row], added: AddedFields) -> bytes:
         return b"".join(
             _csv_line([_cell(value) for value in values.values()])
-            for values in self._values(rows, whose)
+            for values in self._values(rows, added)
         )
 
-    def _table(self, rows: Sequence[Row], whose: Whose) -> bytes:
+    def _table(self, rows: Sequence[Row], added: AddedFields) -> bytes:
         console = self._console_of_tables()
         options: dict[str, Any] = {
             "width": console.width,
@@ -142,7 +149,7 @@ class Renderer:
             make: Any = _TABLES[self._row]
             table = make(rows, **options)
         else:
-            values = list(self._values(rows, whose))
+            values = list(self._values(rows, added))
             table = field_table(self._fields, values, **options)
         self._has_header = True
         with console.capture() as capture:
@@ -152,16 +159,16 @@ class Renderer:
 
     def _console_of_tables(self) -> Any:
         if self._console is None:
-            # Not at the top: JSON lines and CSV need none of it.
-            from canopy_async.cli.terminal.console import make_console  # noqa: PLC0415
+            # Imported here, as JSON lines and CSV do not need rich.
+            from canopy_async.cli.terminal.console import make_console
 
             self._console = make_console()
         return self._console
 
-    def _values(self, rows: Sequence[Row], whose: Whose) -> Any:
-        """Yield the fields of each row, by name and in their order."""
+    def _values(self, rows: Sequence[Row], added: AddedFields) -> Any:
+        """Yield the fields to write of each row by name, in their order."""
         for row in rows:
-            wire = {**wire_of(row), "extra": row.extra, **whose}
+            wire = {**wire_of(row), "extra": row.extra, **added}
             yield {name: wire[name] for name in self._fields}
 
 
@@ -178,11 +185,11 @@ def _cell(value: object) -> str:
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:
-    """Return a line of cells, none of which a spreadsheet takes for a formula."""
-    from canopy_async.export.writers.csv_ import guarded  # noqa: PLC0415 - only for CSV
+    """Return a line of CSV with cells that no spreadsheet takes for a formula."""
+    from canopy_async.export.writers.csv_ import guarded  # only for CSV
 
     quoted = ('"{}"'.format(guarded(cell).replace('"', '""')) for cell in cells)
     plain = (
         cell[1:-1] if not set(cell[1:-1]) & set('",\r\n') else cell for cell in quoted
     )
-    return (",".join(plain) + "\r\n").encode()
+    return (",".join(plain) + "\n").encode()

@@ -62,11 +62,13 @@ class Connection:
         Raises:
             typer.BadParameter: Something is missing, or can't be used.
         """
-        from canopy_async.cli.commands.events import Account  # noqa: PLC0415 - takes time
-        from canopy_async.cli.profiles import read_profile  # noqa: PLC0415 - as above
+        from canopy_async.cli.commands.events import Account
+        from canopy_async.cli.profiles import read_profile
 
         if self.quiet and self.verbose:
-            raise typer.BadParameter("is not for --verbose", param_hint="--quiet")
+            raise typer.BadParameter(
+                "can't be used with --verbose", param_hint="--quiet"
+            )
         slug, base_url = self.account, self.base_url
         profile = None
         if self.profile is not None:
@@ -96,12 +98,14 @@ class Connection:
 
     def _token(self) -> str | None:
         """Return the token that the command line itself names, None for none."""
-        from canopy_async.cli.profiles import read_token_file  # noqa: PLC0415 - as above
+        from canopy_async.cli.profiles import read_token_file
 
         if self.token_file is None:
             return self.token if "token" in self.named else None
         if "token" in self.named:
-            raise typer.BadParameter("is not for --token", param_hint="--token-file")
+            raise typer.BadParameter(
+                "can't be used with --token", param_hint="--token-file"
+            )
         return read_token_file(self.token_file, "--token-file")
 
 
@@ -114,9 +118,9 @@ def _options(  # noqa: PLR0917 - its signature is all that it is for
     patience: PatienceOption = 60.0,
     proxy: ProxyOption = None,
     ca_file: CaFileOption = None,
-    allow_http: AllowHttpOption = False,  # noqa: FBT002 - as typer calls it
-    quiet: QuietOption = False,  # noqa: FBT002
-    verbose: VerboseOption = False,  # noqa: FBT002
+    allow_http: AllowHttpOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Have the options of a connection."""
 

@@ -21,6 +21,6 @@ def demo(
     latency: LatencyOption = 5.0,
 ) -> None:
     """Read from a local server made up for it: no account, no network."""
-    from canopy_async.cli.commands.demo import run_demo  # noqa: PLC0415 - takes time
+    from canopy_async.cli.commands.demo import run_demo
 
     run(run_demo(events=events, concurrency=concurrency, latency_ms=latency))

@@ -13,8 +13,10 @@ from canopy_async.cli.usage.shared import (
     OrderOption,
     OutputOption,
     SearchOption,
+    SinceOption,
     SortOption,
     TakeOption,
+    UntilOption,
 )
 
 __all__ = ["EXAMPLES", "events"]
@@ -31,22 +33,8 @@ def events(
     connection: Connection,
     identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Its id.")],
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            "-s",
-            help="The earliest date or instant, in UTC if it does not say; or 24h, 7d,"
-            " yesterday.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until", "-u", help="The first that is not wanted.", show_default=False
-        ),
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     q: SearchOption = None,
     order: OrderOption = None,
     sort_by: SortOption = None,
@@ -90,9 +78,9 @@ def events(
     as_json: JsonOption = None,
 ) -> None:
     """Read the audit events of one identity."""
-    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - takes time
-    from canopy_async.cli.quantities import instant_of  # noqa: PLC0415 - as above
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import events as reading
+    from canopy_async.cli.quantities import instant_of
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     read = reading.read_events(

@@ -1,5 +1,6 @@
 """Usage of ``canopy-async export``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -7,13 +8,34 @@ import typer
 
 from canopy_async.cli.terminal.exit import run, umask_of
 from canopy_async.cli.usage.connection import Connection, with_connection
-from canopy_async.cli.usage.shared import ConcurrencyOption, SearchOption, UmaskOption
+from canopy_async.cli.usage.filters import (
+    ActionOption,
+    ActorIdOption,
+    ActorTypeOption,
+    ApplicationIdOption,
+    CategoryOption,
+    CorrelationIdOption,
+    EnvironmentIdOption,
+    OutcomeOption,
+    ResourceIdOption,
+    ResourceTypeOption,
+    SeverityOption,
+    filters_given,
+)
+from canopy_async.cli.usage.shared import (
+    AllOption,
+    ConcurrencyOption,
+    IdentitiesArgument,
+    SearchOption,
+    UmaskOption,
+)
 
 __all__ = ["EXAMPLES", "export"]
 
 EXAMPLES = (
     "canopy-async export --all --out out",
     "canopy-async export --from ids.txt --out out --format parquet",
+    "canopy-async export --log --out log --severity critical",
 )
 _CLUSTER = "More processes"
 
@@ -21,10 +43,7 @@ _CLUSTER = "More processes"
 @with_connection
 def export(
     connection: Connection,
-    identity: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
-    ] = None,
+    identity: IdentitiesArgument = None,
     *,
     out: Annotated[
         str,
@@ -35,8 +54,14 @@ def export(
             show_default=False,
         ),
     ],
-    is_all: Annotated[
-        bool, typer.Option("--all", help="Every identity of the account.")
+    is_all: AllOption = False,
+    is_log: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="The account's own log, in the place of logs of identities. Each"
+            " request may write one row into it.",
+        ),
     ] = False,
     source: Annotated[
         Path | None,
@@ -74,6 +99,17 @@ def export(
         ),
     ] = None,
     q: SearchOption = None,
+    action: ActionOption = None,
+    category: CategoryOption = None,
+    severity: SeverityOption = None,
+    outcome: OutcomeOption = None,
+    actor_id: ActorIdOption = None,
+    actor_type: ActorTypeOption = None,
+    resource_type: ResourceTypeOption = None,
+    resource_id: ResourceIdOption = None,
+    correlation_id: CorrelationIdOption = None,
+    application_id: ApplicationIdOption = None,
+    environment_id: EnvironmentIdOption = None,
     concurrency: ConcurrencyOption = 8,
     max_rate: Annotated[
         float | None,
@@ -125,10 +161,13 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write every event of identities into files; run it again for what is new."""
-    from canopy_async.cli.chosen_ids import chosen_ids  # noqa: PLC0415 - takes time
-    from canopy_async.cli.commands import export as exporting  # noqa: PLC0415 - as above
-    from canopy_async.cli.quantities import size_of  # noqa: PLC0415 - as above
+    """Write every event of identities into files; run it again for what is new.
+
+    With --log, write every event of the account's own log.
+    """
+    from canopy_async.cli.chosen_ids import chosen_ids
+    from canopy_async.cli.commands import export as exporting
+    from canopy_async.cli.quantities import size_of
 
     if not out:
         raise typer.BadParameter("must not be empty", param_hint="--out")
@@ -136,7 +175,25 @@ def export(
     cluster = exporting.Cluster.of(
         scheduler, workers, token_from, token=account.token, out=out
     )
-    ids = chosen_ids(identity or (), source, is_all=is_all)
+    filters = filters_given(
+        action=action,
+        category=category,
+        severity=severity,
+        outcome=outcome,
+        actor_id=actor_id,
+        actor_type=actor_type,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        correlation_id=correlation_id,
+        application_id=application_id,
+        environment_id=environment_id,
+    )
+    _check_kind(
+        is_log=is_log,
+        identities=bool(identity) or source is not None or is_all,
+        on_cluster=cluster is not None,
+        filters=filters,
+    )
     options = exporting.Options(
         format=written_as,
         since=since,
@@ -148,12 +205,55 @@ def export(
         max_file_bytes=size_of(max_file_bytes, "--max-file-bytes"),
         umask=umask_of(umask),
     )
+    if is_log:
+        run(
+            exporting.export_log_events(account, Path(out), **options, **filters),
+            secret=account.token,
+        )
+        return
+    ids = chosen_ids(identity or (), source, is_all=is_all)
     if cluster is None:
         run(
             exporting.export_events(account, ids, Path(out), **options),
             secret=account.token,
         )
         return
-    from canopy_async.cli.commands import export_cluster as clustering  # noqa: PLC0415 - an extra
+    from canopy_async.cli.commands import export_cluster as clustering  # an extra
 
     clustering.export_on_cluster(account, ids, out, cluster, **options)
+
+
+def _check_kind(
+    *,
+    is_log: bool,
+    identities: bool,
+    on_cluster: bool,
+    filters: Mapping[str, object],
+) -> None:
+    """Check that what is given fits to an export of identities, or to one of the log.
+
+    Args:
+        is_log: Whether the account's own log is wanted.
+        identities: Whether identities are named, in whatever way.
+        on_cluster: Whether more processes are to share the work.
+        filters: The filters of the account's log that are given, by name.
+
+    Raises:
+        typer.BadParameter: Something does not fit.
+    """
+    if not is_log:
+        for name in filters:
+            flag = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter("needs --log", param_hint=flag)
+        return
+    if identities:
+        raise typer.BadParameter(
+            "is one log: it can't be used with identities, --from or --all",
+            param_hint="--log",
+        )
+    if on_cluster:
+        raise typer.BadParameter(
+            "is one log, which one process reads: it can't be used with --dask or"
+            " --workers",
+            param_hint="--log",
+        )

@@ -8,7 +8,9 @@ import typer
 from canopy_async.cli.terminal.exit import run, umask_of
 from canopy_async.cli.usage.connection import Connection, with_connection
 from canopy_async.cli.usage.shared import (
+    AllOption,
     FieldsOption,
+    IdentitiesArgument,
     JsonOption,
     OutputOption,
     SearchOption,
@@ -26,14 +28,9 @@ EXAMPLES = (
 @with_connection
 def follow(
     connection: Connection,
-    identity: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
-    ] = None,
+    identity: IdentitiesArgument = None,
     *,
-    is_all: Annotated[
-        bool, typer.Option("--all", help="Every identity of the account.")
-    ] = False,
+    is_all: AllOption = False,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -77,8 +74,8 @@ def follow(
     as_json: JsonOption = None,
 ) -> None:
     """Write new events as they come until Ctrl-C, which ends it with status 0."""
-    from canopy_async.cli.commands import follow as following  # noqa: PLC0415 - takes time
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import follow as following
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     follow_on = following.follow_events(

@@ -41,8 +41,8 @@ def identities(
     as_json: JsonOption = None,
 ) -> None:
     """List the identities of the account."""
-    from canopy_async.cli.commands import events as reading  # noqa: PLC0415 - takes time
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import events as reading
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     read = reading.read_identities(

@@ -7,6 +7,20 @@ import typer
 
 from canopy_async.cli.terminal.exit import run, umask_of
 from canopy_async.cli.usage.connection import Connection, with_connection
+from canopy_async.cli.usage.filters import (
+    ActionOption,
+    ActorIdOption,
+    ActorTypeOption,
+    ApplicationIdOption,
+    CategoryOption,
+    CorrelationIdOption,
+    EnvironmentIdOption,
+    OutcomeOption,
+    ResourceIdOption,
+    ResourceTypeOption,
+    SeverityOption,
+    filters_given,
+)
 from canopy_async.cli.usage.shared import (
     ConcurrencyOption,
     FieldsOption,
@@ -14,7 +28,9 @@ from canopy_async.cli.usage.shared import (
     LimitOption,
     OutputOption,
     SearchOption,
+    SinceOption,
     UmaskOption,
+    UntilOption,
 )
 
 __all__ = ["EXAMPLES", "log"]
@@ -30,57 +46,19 @@ _FOLLOWING = "Following"
 def log(
     connection: Connection,
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            "-s",
-            help="The earliest date or instant, in UTC if it does not say; or 24h, 7d,"
-            " yesterday.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until", "-u", help="The first that is not wanted.", show_default=False
-        ),
-    ] = None,
-    action: Annotated[
-        list[str] | None,
-        typer.Option("--action", help="An action; may be given several times."),
-    ] = None,
-    category: Annotated[
-        str | None, typer.Option("--category", help="The category.")
-    ] = None,
-    severity: Annotated[
-        str | None, typer.Option("--severity", help="The severity, exactly.")
-    ] = None,
-    outcome: Annotated[
-        str | None, typer.Option("--outcome", help="success, failure or denied.")
-    ] = None,
-    actor_id: Annotated[
-        str | None, typer.Option("--actor-id", help="The actor.")
-    ] = None,
-    actor_type: Annotated[
-        str | None, typer.Option("--actor-type", help="The kind of actor.")
-    ] = None,
-    resource_type: Annotated[
-        str | None, typer.Option("--resource-type", help="The kind of resource.")
-    ] = None,
-    resource_id: Annotated[
-        str | None, typer.Option("--resource-id", help="The resource.")
-    ] = None,
-    correlation_id: Annotated[
-        str | None,
-        typer.Option("--correlation-id", help="What the events of one request share."),
-    ] = None,
-    application_id: Annotated[
-        str | None, typer.Option("--application-id", help="The application.")
-    ] = None,
-    environment_id: Annotated[
-        str | None, typer.Option("--environment-id", help="The environment.")
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    action: ActionOption = None,
+    category: CategoryOption = None,
+    severity: SeverityOption = None,
+    outcome: OutcomeOption = None,
+    actor_id: ActorIdOption = None,
+    actor_type: ActorTypeOption = None,
+    resource_type: ResourceTypeOption = None,
+    resource_id: ResourceIdOption = None,
+    correlation_id: CorrelationIdOption = None,
+    application_id: ApplicationIdOption = None,
+    environment_id: EnvironmentIdOption = None,
     q: SearchOption = None,
     limit: LimitOption = None,
     concurrency: ConcurrencyOption = 8,
@@ -136,9 +114,9 @@ def log(
 
     Each request may write one row into that log.
     """
-    from canopy_async.cli.commands import log as logs  # noqa: PLC0415 - takes time
-    from canopy_async.cli.quantities import instant_of  # noqa: PLC0415 - as above
-    from canopy_async.cli.terminal.row_style import RowStyle  # noqa: PLC0415 - as above
+    from canopy_async.cli.commands import log as logs
+    from canopy_async.cli.quantities import instant_of
+    from canopy_async.cli.terminal.row_style import RowStyle
 
     of_reads = {"--since": since, "--until": until, "--limit": limit}
     of_following = {
@@ -153,20 +131,19 @@ def log(
             raise typer.BadParameter(said, param_hint=name)
     where = connection.resolve()
     style = RowStyle.of(output, fields, as_json=as_json)
-    filters = {
-        "action": action or (),
-        "category": category,
-        "severity": severity,
-        "outcome": outcome,
-        "actor_id": actor_id,
-        "actor_type": actor_type,
-        "resource_type": resource_type,
-        "resource_id": resource_id,
-        "correlation_id": correlation_id,
-        "application_id": application_id,
-        "environment_id": environment_id,
-        "q": q,
-    }
+    filters = filters_given(
+        action=action,
+        category=category,
+        severity=severity,
+        outcome=outcome,
+        actor_id=actor_id,
+        actor_type=actor_type,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        correlation_id=correlation_id,
+        application_id=application_id,
+        environment_id=environment_id,
+    )
     if not is_followed:
         read = logs.read_log(
             where,
@@ -176,6 +153,7 @@ def log(
             until=instant_of(until, "--until"),
             limit=limit,
             concurrency=concurrency,
+            q=q,
             **filters,
         )
         run(read, secret=where.token)
@@ -187,5 +165,7 @@ def log(
         every=60.0 if every is None else every,
         until_caught_up=until_caught_up,
     )
-    following = logs.follow_log(where, how, as_json=as_json, style=style, **filters)
+    following = logs.follow_log(
+        where, how, as_json=as_json, style=style, q=q, **filters
+    )
     run(following, secret=where.token, ends_by_signal=True)

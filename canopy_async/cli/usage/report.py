@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from canopy_async.cli.terminal.exit import umask_of
-from canopy_async.cli.usage.shared import UmaskOption
+from canopy_async.cli.usage.shared import DirectoryArgument, UmaskOption
 
 __all__ = ["EXAMPLES", "report"]
 
@@ -14,10 +14,7 @@ EXAMPLES = ("canopy-async report out --out report.html",)
 
 
 def report(
-    directory: Annotated[
-        str,
-        typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
-    ],
+    directory: DirectoryArgument,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path(
         "report.html"
@@ -35,6 +32,6 @@ def report(
     umask: UmaskOption = "077",
 ) -> None:
     """Make a page to look at of an export: one HTML file that loads nothing."""
-    from canopy_async.cli.commands.report import report_on  # noqa: PLC0415 - takes time
+    from canopy_async.cli.commands.report import report_on
 
     report_on(directory, out, latest=latest, top=top, umask=umask_of(umask))

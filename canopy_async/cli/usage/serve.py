@@ -42,7 +42,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a local Canopy until Ctrl-C, which ends it with status 0."""
-    from canopy_async.cli.commands import serve as serving  # noqa: PLC0415 - takes time
+    from canopy_async.cli.commands import serve as serving
 
     options = serving.ServeOptions(
         host=host,

@@ -7,11 +7,14 @@ import typer
 
 __all__ = [
     "AccountOption",
+    "AllOption",
     "AllowHttpOption",
     "BaseUrlOption",
     "CaFileOption",
     "ConcurrencyOption",
+    "DirectoryArgument",
     "FieldsOption",
+    "IdentitiesArgument",
     "JsonOption",
     "LatencyOption",
     "LimitOption",
@@ -22,11 +25,13 @@ __all__ = [
     "ProxyOption",
     "QuietOption",
     "SearchOption",
+    "SinceOption",
     "SortOption",
     "TakeOption",
     "TokenFileOption",
     "TokenOption",
     "UmaskOption",
+    "UntilOption",
     "VerboseOption",
 ]
 
@@ -134,6 +139,33 @@ VerboseOption = Annotated[
         "-v",
         rich_help_panel=_MESSAGES,
         help="Say each request, retry and cooldown as it happens, on standard error.",
+    ),
+]
+IdentitiesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="IDENTITY...", help="Their ids.", show_default=False),
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Every identity of the account.")
+]
+DirectoryArgument = Annotated[
+    str,
+    typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        "-s",
+        help="The earliest date or instant, in UTC if it does not say; or 24h, 7d,"
+        " yesterday.",
+        show_default=False,
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        "--until", "-u", help="The first that is not wanted.", show_default=False
     ),
 ]
 SearchOption = Annotated[str | None, typer.Option("--q", help="Search term.")]

@@ -21,7 +21,7 @@ def show(
     as_json: JsonOption = None,
 ) -> None:
     """Show one event of the account's log, with those of its request and actor."""
-    from canopy_async.cli.commands.log import show_event  # noqa: PLC0415 - takes time
+    from canopy_async.cli.commands.log import show_event
 
     account = connection.resolve()
     run(show_event(account, event, as_json=as_json), secret=account.token)

@@ -4,16 +4,15 @@ from typing import Annotated
 
 import typer
 
+from canopy_async.cli.usage.shared import DirectoryArgument
+
 __all__ = ["EXAMPLES", "verify"]
 
 EXAMPLES = ("canopy-async verify out",)
 
 
 def verify(
-    directory: Annotated[
-        str,
-        typer.Argument(metavar="DIRECTORY", help="Where an export is: a path or URL."),
-    ],
+    directory: DirectoryArgument,
     *,
     digest: Annotated[
         str | None,
@@ -28,6 +27,6 @@ def verify(
     ] = False,
 ) -> None:
     """Tell whether an export is finished (0), not finished (3) or damaged (1)."""
-    from canopy_async.cli.commands.verify import verify_files  # noqa: PLC0415 - takes time
+    from canopy_async.cli.commands.verify import verify_files
 
     verify_files(directory, digest=digest, as_json=as_json)

@@ -38,7 +38,10 @@ PRIVILEGE_WORDS: Final = (
 )
 """Words of an action, in singular, that make it one of privileges."""
 
-READING_WORDS: Final = ("read", "list", "listed", "get", "view", "viewed", "queried")
+READING_WORDS: Final = (
+    *("read", "list", "listed", "get", "view", "viewed", "queried"),
+    *("checked", "evaluated", "passed", "tested", "verified"),
+)
 """Last words of an action that changes nothing."""
 
 _MOST_CHANGES: Final = 500
@@ -185,7 +188,8 @@ def failure_runs(rows: Iterable[Row]) -> list[FailureRun]:
         rows: Events in any order.
 
     Returns:
-        Runs of three or more, the longest first; no more than fifty.
+        Runs of three or more; those that a success came after are first, then the
+        longest; no more than fifty.
     """
     open_runs: dict[_Key, tuple[int, int, Row]] = {}
     found: list[FailureRun] = []
@@ -203,7 +207,7 @@ def failure_runs(rows: Iterable[Row]) -> list[FailureRun]:
             found += _run(run, row.created_at)
     for run in open_runs.values():
         found += _run(run, None)
-    found.sort(key=lambda run: (-run.failures, -run.began))
+    found.sort(key=lambda it: (it.succeeded is None, -it.failures, -it.began))
     return found[:_MOST_RUNS]
 
 

@@ -115,7 +115,9 @@ def write_report(
         checked = check_export(mirror, directory, _counted_in(builder))
     summary = builder.result(top)
     completeness = completeness_of(checked)
-    text = page.render(checked.manifest, summary, completeness, made_at=made_at)
+    text = page.render(
+        checked.manifest, summary, completeness, top=top, made_at=made_at
+    )
     replace_whole(path, text, umask=umask)
     return WrittenReport(
         path=path,

@@ -164,6 +164,9 @@ def _boxes(checked: Checked) -> Iterator[Box]:
             title="Not finished: this may not be all that was asked for.",
             details=verdict.left_of_run,
         )
+    if verdict.is_of_log:
+        yield from _boxes_of_log(checked)
+        return
     for count, (title, detail) in (
         (verdict.failed, _FAILED),
         (verdict.open, _OPEN),
@@ -174,6 +177,35 @@ def _boxes(checked: Checked) -> Iterator[Box]:
             noun = "1 identity" if count == 1 else f"{count:,} identities"
             yield Box(tone="warning", title=title.format(noun), details=(detail,))
     yield from _scope(verdict, _range(checked.manifest.header))
+
+
+def _boxes_of_log(checked: Checked) -> Iterator[Box]:
+    """Yield what is to be said of an export of an account's own log."""
+    verdict, header = checked.verdict, checked.manifest.header
+    errors = [
+        f"{entry.error.type}: {entry.error.message}"
+        for entry in checked.manifest.identities.values()
+        if entry.error is not None
+    ]
+    if verdict.left_of_identities:
+        yield Box(
+            tone="warning",
+            title="Events of the log may be missing.",
+            details=[*verdict.left_of_identities, *errors],
+        )
+    wanted = _range(header)
+    subject = f"{verdict.scope}, {wanted}" if wanted else verdict.scope
+    as_of = f", as of {_instant(verdict.as_of)}" if verdict.as_of else ""
+    proven = (
+        (f"It is complete by the proof 'cursor'{as_of}: {_PROOFS[Proof.CURSOR]}.",)
+        if verdict.status is Status.FINISHED
+        else ()
+    )
+    yield Box(
+        tone="plain",
+        title="One log: the account's own, and not those of its identities.",
+        details=(f"It was asked for {subject}.", *proven),
+    )
 
 
 def _damage(checked: Checked) -> Box:

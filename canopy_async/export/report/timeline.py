@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
-from canopy_async.export.batches import DAY, HOUR, PERIODS, Batch, as_datetime
+from canopy_async.export.batches import DAY, HOUR, MINUTE, PERIODS, Batch, as_datetime
 from canopy_async.models import Category, Outcome, Severity
 
 __all__ = ["OTHERS", "Bucket", "Timeline", "TimelineCounter"]
@@ -27,6 +27,8 @@ _MOST_UNKNOWN: Final = 20
 """How many other values of a dimension are."""
 _MOST_DAYS: Final = 100
 """More days than that are shown as weeks."""
+_MINUTES_A_QUARTER: Final = 15
+_QUARTERS_AN_HOUR: Final = 4
 _HOURS_A_DAY: Final = 24
 _DAYS_A_WEEK: Final = 7
 _MONTHS_A_YEAR: Final = 12
@@ -56,8 +58,8 @@ class Timeline:
     """Events over time.
 
     Attributes:
-        unit: How long a bucket is: ``hour``, ``day``, ``week``, ``month``,
-            ``year`` or ``century``.
+        unit: How long a bucket is: ``minute``, ``quarter-hour``, ``hour``, ``day``,
+            ``week``, ``month``, ``year`` or ``century``.
         buckets: Those with events, the oldest first.
         totals: The number of events by value, of each dimension (``category``,
             ``outcome``, ``severity``), the most frequent first.
@@ -87,9 +89,9 @@ class _Unit(NamedTuple):
 class TimelineCounter:
     """Counts events over time, in memory that neither they nor time can fill.
 
-    It counts by the hour as long as that is few hours, then by the day, and so
-    on. Of each dimension the known values are counted for themselves, and the first
-    twenty that are not known.
+    It counts by the minute as long as that is few minutes, then by the quarter of an
+    hour, and so on. Of each dimension the known values are counted for themselves,
+    and the first twenty that are not known.
     """
 
     def __init__(self) -> None:
@@ -100,10 +102,10 @@ class TimelineCounter:
 
     def add(self, batch: Batch) -> None:
         """Count the events of a batch."""
-        first, last = (instant // PERIODS[HOUR] for instant in batch.span())
+        first, last = (instant // PERIODS[MINUTE] for instant in batch.span())
         self._widen(first, last)
         # The longer the period, the fewer there are to count.
-        period, level = (DAY, 1) if self._level else (HOUR, 0)
+        period, level = next(it for it in _COUNTED_BY if it[1] <= self._level)
         place_of = _Places(lambda place: self._place(place, level))
         for dimension in _KNOWN:
             counts = self._counts[dimension]
@@ -121,9 +123,9 @@ class TimelineCounter:
             totals={name: _totals(counted) for name, counted in counts.items()},
         )
 
-    def _widen(self, first_hour: int, last_hour: int) -> None:
-        """Take these hours in, by longer buckets where they become too many."""
-        first, last = self._place(first_hour, 0), self._place(last_hour, 0)
+    def _widen(self, first_minute: int, last_minute: int) -> None:
+        """Take these minutes in, by longer buckets where they become too many."""
+        first, last = self._place(first_minute, 0), self._place(last_minute, 0)
         if self._range is not None:
             first, last = min(first, self._range[0]), max(last, self._range[1])
         self._range = first, last
@@ -202,6 +204,14 @@ def _totals(counted: Counter[tuple[int, str]]) -> Mapping[str, int]:
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _quarter_of_minute(minute: int) -> int:
+    return minute // _MINUTES_A_QUARTER
+
+
+def _hour_of_quarter(quarter: int) -> int:
+    return quarter // _QUARTERS_AN_HOUR
+
+
 def _day_of_hour(hour: int) -> int:
     return hour // _HOURS_A_DAY
 
@@ -226,6 +236,14 @@ def _century_of_year(year: int) -> int:
 
 def _itself(place: int) -> int:
     return place
+
+
+def _start_of_minute(minute: int) -> datetime:
+    return as_datetime(minute * PERIODS[MINUTE])
+
+
+def _start_of_quarter(quarter: int) -> datetime:
+    return _start_of_minute(quarter * _MINUTES_A_QUARTER)
 
 
 def _start_of_hour(hour: int) -> datetime:
@@ -257,9 +275,13 @@ def _start_of_century(century: int) -> datetime:
 _DAY: Final = _Unit("day", 700, _month_of_day, _start_of_day)
 _WEEK: Final = _Unit("week", 101, _itself, _start_of_week)
 _UNITS: Final = (
+    _Unit("minute", 120, _quarter_of_minute, _start_of_minute),
+    _Unit("quarter-hour", 96, _hour_of_quarter, _start_of_quarter),
     _Unit("hour", 96, _day_of_hour, _start_of_hour),
     _DAY,
     _Unit("month", 120, _year_of_month, _start_of_month),
     _Unit("year", 120, _century_of_year, _start_of_year),
     _Unit("century", 100, _itself, _start_of_century),
 )
+_COUNTED_BY: Final = ((DAY, 3), (HOUR, 2), (MINUTE, 0))
+"""What batches count by, and from which unit on: the place of it in `_UNITS`."""

@@ -1,8 +1,10 @@
-"""The formats of data files."""
+"""Writers of data files: each format by its name."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Literal, TypeAlias
+
+import attrs
 
 from canopy_async.export.writers import csv_, jsonl, parquet
 from canopy_async.export.writers.compressors import (
@@ -14,14 +16,14 @@ from canopy_async.export.writers.compressors import (
 from canopy_async.export.writers.format import Format, Sink, Writer
 from canopy_async.export.writers.text import TextWriter
 
-__all__ = ["FORMATS", "Format", "FormatName", "Writer"]
+__all__ = ["FORMATS", "LOG_FORMATS", "Format", "FormatName", "Writer"]
 
 FormatName: TypeAlias = Literal[
     "jsonl", "jsonl.gz", "jsonl.zst", "csv", "csv-bom", "parquet"
 ]
 
 _CHUNK_ROWS: Final = 1_024
-"""Rows of a chunk, about: so many fit into the cache of a processor."""
+"""The approximate number of rows in a chunk: they fit into a processor's cache."""
 
 
 def _text(
@@ -31,7 +33,14 @@ def _text(
     begin: bytes = b"",
     compressor: Callable[[], Compressor] | None = None,
 ) -> Writer:
-    """Return the writer of a text file, which may begin in some way."""
+    """Return a writer of a text file.
+
+    Args:
+        sink: The sink that the writer writes to.
+        _max_bytes: Unused: text is written at once, whatever the file's size is.
+        begin: The first bytes of the file.
+        compressor: Returns a new compressor, if the file is compressed.
+    """
     return TextWriter(sink, None if compressor is None else compressor(), begin)
 
 
@@ -82,3 +91,9 @@ _FORMATS: Final = (
 
 FORMATS: Final[Mapping[str, Format]] = {made.name: made for made in _FORMATS}
 """Each format by its name."""
+
+LOG_FORMATS: Final[Mapping[str, Format]] = {
+    **FORMATS,
+    "parquet": attrs.evolve(FORMATS["parquet"], open=parquet.open_log),
+}
+"""Each format by its name, as files of an account's log have it."""

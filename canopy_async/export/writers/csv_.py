@@ -1,4 +1,4 @@
-"""CSV: RFC 4180, in UTF-8, with a header, safe to open in a spreadsheet."""
+"""CSV after RFC 4180: UTF-8, with a header, safe to open in a spreadsheet."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -6,22 +6,22 @@ from typing import Any, Final
 
 import msgspec
 
-from canopy_async._fanout.results import IdentityBatch
-from canopy_async._tables.columns import COLUMNS, EXTRA, columns_of
+from canopy_async._tables.columns import COLUMNS, EXTRA, EventsOfOne, columns_of
 from canopy_async.export.writers.instant_text import texts_of
 
 __all__ = ["BYTE_ORDER_MARK", "HEADER", "encode", "guarded", "unguarded"]
 
-_ENCODE: Final = msgspec.json.Encoder().encode
+_ENCODER: Final = msgspec.json.Encoder()
 _TRIMMED: Final = (
     r"\x00-\x08\x0a-\x20\x7f-\xa0\xad\u1680\u2000-\u200f\u2028-\u202f"
     r"\u205f-\u2064\u3000\ufeff"
 )
-"""What spreadsheets may trim before they look at a cell: spaces, and what shows as
-none. A tab is one of these, unless it is the separator."""
+"""Spaces and invisible characters, which spreadsheets may remove from a cell's start.
+
+They may also remove a tab, where a tab does not separate cells."""
 
 _SIGNS: Final = r"=+\-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe66\ufe63\ufe6b\u2212"
-"""What a formula begins with, in full width and small as well."""
+"""The characters that start a formula, also in their full-width and small forms."""
 
 _FORMULA: Final = re.compile(f"'*(?:[\\t{_TRIMMED}]*[{_SIGNS}]|[\\t\\r\\n])")
 _INNER: Final = re.compile(f"(?<=[;\\t])(?='*[{_TRIMMED}]*[{_SIGNS}])")
@@ -33,30 +33,32 @@ _QUOTED: Final = re.compile(f"[{_QUOTED_CHARACTERS}]")
 
 
 def guarded(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula.
+    """Return a cell in a form that no spreadsheet takes for a formula.
 
-    One that begins with ``=``, ``+``, ``-``, ``@``, in full width as well and whatever
-    spaces and invisible characters come before, or with a tab or a line break, gets an
-    apostrophe before it, and so does one that looks as if it had got one. So does what
-    comes after a semicolon or a tab: either may be what separates cells to whoever
-    opens the file, and then begins another one.
+    An apostrophe is put before a cell that begins with ``=``, ``+``, ``-`` or ``@``,
+    also in full width and after spaces or invisible characters, and before one that
+    begins with a tab or a line break. A cell that already looks like a guarded one
+    gets another apostrophe, so that `unguarded` restores every cell.
+
+    Text after a semicolon or a tab is guarded in the same way, because a spreadsheet
+    may be set to split cells there.
     """
     cell = _INNER.sub("'", cell)
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def unguarded(cell: str) -> str:
-    """Return what `guarded` was given."""
+    """Return the original cell for a cell that `guarded` returned."""
     if cell[:1] == "'" and _FORMULA.match(cell):
         cell = cell[1:]
     return _INNER_GUARDED.sub("", cell)
 
 
-def encode(page: IdentityBatch) -> bytes:
-    """Return a line of cells for each event of a page.
+def encode(page: EventsOfOne) -> bytes:
+    """Encode the events of a page, one line for each.
 
-    What is null is an empty cell. ``metadata`` is JSON; so is ``extra``, empty
-    where an event has no unknown fields. Instants are as `texts_of` makes them.
+    A null becomes an empty cell. ``metadata`` is JSON. So is ``extra``, but empty where
+    an event has no unknown fields. Instants are written as by `texts_of`.
     """
     columns = columns_of([page])
     cells = [_CELLS.get(name, _texts)(column) for name, column in columns.items()]
@@ -64,26 +66,30 @@ def encode(page: IdentityBatch) -> bytes:
 
 
 def _lines(lines: Iterable[Sequence[str]]) -> bytes:
-    # Column by column, `_CELLS` has quoted what has to be: `csv.writer`
-    # looks at each character of each cell, which takes four times as long.
+    # The cells are already quoted, column by column. `csv.writer` would check each
+    # character of each cell, which takes four times as long.
     text = "\r\n".join(map(",".join, lines))
     return f"{text}\r\n".encode()
 
 
 HEADER: Final = _lines([COLUMNS])
-"""The first line of a file."""
+"""The first line of a file: the names of the columns."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-"""What makes spreadsheets that guess the encoding of a file guess UTF-8."""
+"""The mark that tells spreadsheets that a file is encoded in UTF-8."""
 
 
 def _texts(column: Sequence[str | None]) -> Sequence[str]:
+    """Return the cells of a column of text, guarded and quoted.
+
+    The whole column is checked first, as most columns need neither.
+    """
     cells = [cell or "" for cell in column]
-    together = "".join(cells)
-    is_parted = ";" in together or "\t" in together
-    if is_parted or any(map(_SUSPECT.match, {cell[:1] for cell in cells})):
+    joined = "".join(cells)
+    has_separator = ";" in joined or "\t" in joined
+    if has_separator or any(map(_SUSPECT.match, {cell[:1] for cell in cells})):
         cells = [guarded(cell) for cell in cells]
-    if any(character in together for character in _QUOTED_CHARACTERS):
+    if any(character in joined for character in _QUOTED_CHARACTERS):
         return [_quoted(cell) if _QUOTED.search(cell) else cell for cell in cells]
     return cells
 
@@ -93,17 +99,20 @@ def _flags(column: Sequence[bool]) -> Sequence[str]:
 
 
 def _objects(column: Sequence[Any]) -> Sequence[str]:
-    return [_quoted(_json(value)) for value in column]
+    """Return cells of JSON; a semicolon before the start of a formula is escaped."""
+    # All values are encoded at once, and then split at line feeds, which JSON escapes.
+    text = _ENCODER.encode_lines(column).decode()
+    if ";" in text:
+        text = _INNER_JSON.sub(r"\\u003b", text)
+    cells = text.replace('"', '""').split("\n")
+    return [f'"{cell}"' for cell in cells[: len(column)]]
 
 
 def _extras(column: Sequence[dict[str, Any]]) -> Sequence[str]:
-    return [_quoted(_json(value)) if value else "" for value in column]
-
-
-def _json(value: Any) -> str:
-    """Return JSON in which no semicolon comes before what a formula begins with."""
-    text = _ENCODE(value).decode()
-    return _INNER_JSON.sub(r"\\u003b", text) if ";" in text else text
+    if not any(column):
+        return [""] * len(column)
+    cells = _objects(column)
+    return [cell if value else "" for value, cell in zip(column, cells, strict=True)]
 
 
 def _quoted(cell: str) -> str:
@@ -118,4 +127,4 @@ _CELLS: Final[dict[str, Callable[[Sequence[Any]], Sequence[str]]]] = {
     "identity_visible": _flags,
     EXTRA: _extras,
 }
-"""What makes the cells of a column; `_texts` those of all others."""
+"""The function that makes the cells of a column; for all other columns `_texts`."""

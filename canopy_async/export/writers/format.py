@@ -1,17 +1,17 @@
-"""The protocol of a format: rows become bytes, and bytes a file."""
+"""The interface of a format: how rows are encoded and written to a file."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import attrs
 
-from canopy_async._fanout.results import IdentityBatch
+from canopy_async._tables.columns import EventsOfOne
 
 __all__ = ["Format", "Sink", "Writer"]
 
 
 class Sink(Protocol):
-    """The sink that a writer puts its bytes into."""
+    """The protocol of a file that a writer writes bytes to."""
 
     def write(self, data: bytes, /) -> int:
         """Write all of ``data``; return its length."""
@@ -19,14 +19,14 @@ class Sink(Protocol):
 
 
 class Writer(Protocol):
-    """Writes the rows of one file, some at a time."""
+    """The protocol of a writer of the rows of one file."""
 
     def write(self, chunks: Sequence[Any], /) -> None:
-        """Write chunks, as ``Format.pack`` has made them."""
+        """Write chunks that `Format.pack` returned."""
         ...
 
     def close(self) -> None:
-        """Write what is left; the sink stays open."""
+        """Write the remaining bytes. The sink stays open."""
         ...
 
 
@@ -37,19 +37,20 @@ class Format:
     Attributes:
         name: The name of the format.
         suffix: The suffix of its files, without the dot.
-        encode: Encodes the events of one page. It is called where the page is
-            read, while its rows are in the processor's cache: two threads that
-            both run Python would only wait for each other.
-        pack: Makes one chunk of some encoded pages. It is called there, too.
-        chunk_rows: How many rows a chunk has, about.
-        open: Makes the writer of a new file, given its sink and the bytes that
-            the file should have at most. It is called in another thread.
-        check: Raises `ExportError` where a package that it needs is missing.
+        encode: Encodes the events of one page. It is called in the event loop's
+            thread, while the rows are in the processor's cache. A second thread would
+            not be faster, as only one thread at a time runs Python.
+        pack: Makes one chunk of some encoded pages. It is called in the event loop's
+            thread.
+        chunk_rows: The approximate number of rows in a chunk.
+        open: Returns the writer of a new file. Its arguments are the sink and the most
+            bytes that the file should have. It is called in another thread.
+        check: Raises `ExportError` if the format needs a package that is missing.
     """
 
     name: str
     suffix: str
-    encode: Callable[[IdentityBatch], Any]
+    encode: Callable[[EventsOfOne], Any]
     pack: Callable[[Sequence[Any]], Any]
     chunk_rows: int
     open: Callable[[Sink, int], Writer]

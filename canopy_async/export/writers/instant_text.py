@@ -1,4 +1,4 @@
-"""Instants as text, all of one width, so that they sort as text does."""
+"""Instants as text of one length, whose alphabetical order is the order of time."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ _SECONDS: Final = len("2026-01-01T00:00:00")
 
 
 def texts_of(instants: Sequence[datetime]) -> Sequence[str]:
-    """Return instants as RFC 3339 has them: in UTC, with microseconds and a ``Z``.
+    """Return instants as text of RFC 3339: in UTC, with microseconds and a ``Z``.
 
-    One at an end of the calendar that has no name in UTC keeps its offset, as
-    ``0001-01-01T00:00:00.000000+02:00``.
+    An instant that can't be converted to UTC, as it lies at an end of the calendar,
+    keeps its offset: ``0001-01-01T00:00:00.000000+02:00``.
 
     Args:
-        instants: Aware ones.
+        instants: Datetimes with a UTC offset.
     """
     if not instants:
         return []

@@ -1,4 +1,4 @@
-"""Files of encoded text, compressed or not."""
+"""The writer of text files, compressed or not."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,12 +10,12 @@ __all__ = ["TextWriter"]
 
 
 class TextWriter:
-    """Writes chunks of encoded text one after the other.
+    """A writer of one text file.
 
     Args:
-        sink: Where they go.
-        compressor: What compresses them on the way, None for nothing.
-        begin: What the file begins with.
+        sink: The file to write to.
+        compressor: The compressor of the file, or None to not compress it.
+        begin: The first bytes of the file, before compression.
     """
 
     def __init__(self, sink: Sink, compressor: Compressor | None, begin: bytes) -> None:
@@ -25,7 +25,7 @@ class TextWriter:
             self.write([begin])
 
     def write(self, chunks: Sequence[bytes]) -> None:
-        """Write some chunks."""
+        """Write chunks of encoded text."""
         data = b"".join(chunks)
         if self._compressor is not None:
             data = self._compressor.compress(data)

@@ -332,7 +332,7 @@ async def test_a_category_that_the_server_does_not_know_may_be_asked_for(
     assert await session.account_events(category="weather").collect() == []
 
 
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
+NAIVE = datetime(2026, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -597,3 +597,105 @@ async def test_reads_of_the_account_take_turns_with_others(filled):
 async def drain(run):
     while await run.next_batch() is not None:
         pass
+
+
+NO_FUTURE = LogRules(own_rows="none", future_to="refused")
+
+
+async def test_a_server_that_refuses_a_to_in_the_future_is_read_to_the_end(
+    filled, session
+):
+    filled.log_rules = NO_FUTURE
+    async with session.account_events().open() as run:
+        events = [event async for event in run]
+    assert ids_of(events) == [row["id"] for row in filled.account_events()]
+    report = run.report
+    assert (report.complete, report.proof) == (True, Proof.CURSOR)
+    (warning,) = report.warnings
+    assert warning.startswith("the server refuses a time ahead of its clock")
+    assert abs(report.until - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+async def test_a_refused_to_is_learnt_once_by_a_session(filled, session, order):
+    filled.log_rules = attrs.evolve(NO_FUTURE, order=order)
+    first = await session.account_events(limit=20).collect()
+    refused = [r for r in filled.requests if r.status == 400]
+    assert len(refused) == 1
+    filled.reset_requests()
+    assert await session.account_events(limit=20).collect() == first
+    row = filled.add_event("idn_1")
+    assert (await session.account_events().first()).id == row["id"]
+    assert not [r for r in filled.requests if r.status == 400]
+    assert all("from" in r.query for r in filled.requests)
+
+
+async def test_a_narrow_server_that_refuses_a_to_in_the_future_is_read(filled, session):
+    filled.log_rules = attrs.evolve(NO_FUTURE, widest_days=31, most=50)
+    events = await session.account_events(since=START).collect()
+    assert ids_of(events) == [row["id"] for row in filled.account_events()]
+
+
+async def test_a_crowd_of_now_is_proven_where_a_to_in_the_future_is_refused(
+    filled, session
+):
+    filled.log_rules = NO_FUTURE
+    now = datetime.now(UTC)
+    filled.add_events("idn_1", [{"created_at": now} for _ in range(450)])
+    events = await session.account_events().collect()
+    assert sorted(ids_of(events)) == sorted(r["id"] for r in filled.account_events())
+    assert len(events) == 1950
+
+
+async def test_an_end_in_the_future_is_named_where_a_to_in_the_future_is_refused(
+    filled, session
+):
+    filled.log_rules = NO_FUTURE
+    until = datetime.now(UTC) + timedelta(hours=2)
+    with pytest.raises(FutureRangeError, match="until must not be in the future"):
+        await session.account_events(until=until).collect()
+
+
+async def test_a_filter_that_the_server_names_is_refused_by_one_request(
+    filled, session
+):
+    with pytest.raises(BadRequestError, match="category"):
+        await session.account_events(category="strange").collect()
+    assert len(filled.requests) == 1
+
+
+async def test_a_follower_goes_on_where_a_to_in_the_future_is_refused(filled, session):
+    filled.log_rules = NO_FUTURE
+    seen = []
+    follower = session.follow_account(start="beginning", every=0.01)
+    async for batch in follower:
+        seen += ids_of(batch.events)
+        if len(seen) == 1500:
+            new = filled.add_event("idn_1")
+        if len(seen) > 1500:
+            break
+    assert seen[-1] == new["id"]
+    assert sorted(seen) == sorted(row["id"] for row in filled.account_events())
+    assert len([r for r in filled.requests if r.status == 400]) == 1
+
+
+@pytest.mark.parametrize("future_to", ["answered", "refused"])
+@pytest.mark.parametrize("end", ["null", "echo"])
+async def test_a_read_does_not_chase_the_rows_that_its_own_requests_write(
+    filled, session, end, future_to
+):
+    there = {row["id"] for row in filled.account_events()}
+    filled.log_rules = LogRules(order="asc", end=end, future_to=future_to)
+    events = await session.account_events().collect()
+    assert there <= set(ids_of(events))
+    assert len(filled.requests) < 200
+
+
+async def test_an_event_that_is_dated_ahead_is_read_though_own_rows_come_before_it(
+    filled, session
+):
+    ahead = filled.add_event("idn_1", created_at=datetime.now(UTC) + timedelta(hours=2))
+    filled.log_rules = LogRules(order="asc", end="echo")
+    events = await session.account_events().collect()
+    assert events[0].id == ahead["id"]
+    assert len(filled.requests) < 200

@@ -37,7 +37,7 @@ async def batches_of(canopy, seconds, **options):
         try:
             async with asyncio.timeout(seconds):
                 async for batch in follower:
-                    found.append(batch)  # noqa: PERF401 - it is left by the timeout
+                    found.append(batch)  # it is left by the timeout
         except TimeoutError:
             pass
     return found
@@ -178,15 +178,11 @@ async def test_a_follower_that_was_away_for_long_reads_the_backlog_in_parts():
     assert sorted(ids_of(second)) == sorted(f"e{number}" for number in range(5_000))
 
 
-def test_killed_again_and_again_it_loses_and_repeats_nothing():
-    lost = repeated = kills = 0
-    for seed in range(8):
-        result = run(killed(seed))
-        lost, repeated, kills = (
-            sum(pair) for pair in zip((lost, repeated, kills), result, strict=True)
-        )
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_again_and_again_it_loses_and_repeats_nothing(seed):
+    lost, repeated, kills = run(killed(seed))
     assert (lost, repeated) == (0, 0)
-    assert kills > 150
+    assert kills > 10
 
 
 async def killed(seed):
@@ -196,10 +192,10 @@ async def killed(seed):
     count = 4_500 if seed == 4 else rng.choice([50, 400])
     for number in range(count):
         age = rng.choice([0, 0, 0, 5, 90])
-        server.write(f"e{number}", at=rng.uniform(-2_000, 2_000), age=age)
+        server.write(f"e{number}", at=rng.uniform(-2_000, 1_000), age=age)
     kept, saved, kills = [], None, 0
     with simulated(server.answer):
-        while now() < 4_000:
+        while now() < 2_000:
             lifetime = now() + rng.expovariate(1 / 150)
             async with session() as canopy:
                 follower = canopy.follow_account(
@@ -363,7 +359,7 @@ async def test_what_can_not_be_followed_is_refused_at_the_call():
             ({"every": 0}, ValueError),
             ({"overlap": -1}, ValueError),
             ({"start": "yesterday"}, ValueError),
-            ({"start": datetime(2026, 1, 1)}, ValueError),  # noqa: DTZ001
+            ({"start": datetime(2026, 1, 1)}, ValueError),
             ({"action": ""}, ValueError),
             ({"until_caught_up": 1}, TypeError),
             ({"checkpoints": {}}, TypeError),
@@ -401,3 +397,9 @@ async def test_filters_are_sent_with_each_poll():
     for query in server.asked:
         assert query["severity"] == "critical"
         assert query.getall("action") == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["since", "until", "limit", "actor"])
+async def test_an_unknown_filter_is_refused_at_the_call(name):
+    with pytest.raises(TypeError, match=rf"follow_account\(\) got .* '{name}'"):
+        session().follow_account(**{name: None})

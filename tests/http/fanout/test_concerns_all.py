@@ -161,12 +161,12 @@ def test_errors_that_concern_all_say_so_also_when_they_were_pickled():
         UnauthorizedError("no", status=401),
     ):
         assert error.concerns_all
-        assert pickle.loads(pickle.dumps(error)).concerns_all  # noqa: S301
+        assert pickle.loads(pickle.dumps(error)).concerns_all
     for error in (NotFoundError("no", status=404), TransportError("reset")):
         assert not error.concerns_all
     outage = TransportError("reset")
     outage.concerns_all = True
-    assert pickle.loads(pickle.dumps(outage)).concerns_all  # noqa: S301
+    assert pickle.loads(pickle.dumps(outage)).concerns_all
 
 
 @virtual

@@ -344,7 +344,7 @@ async def test_a_checkpoint_of_another_identity_fails_that_one_only(logs, sessio
 async def test_reports_of_what_is_not_proven_are_kept_up_to_a_ceiling(
     server, session, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async._fanout.fanout.MAX_REPORTS", 3)
+    monkeypatch.setattr("canopy_async._fanout.tally.MAX_REPORTS", 3)
     ids = server.seed_identities(5)
     fan_out = session.fan_out(ids, lossless=False)
     await fan_out.collect()

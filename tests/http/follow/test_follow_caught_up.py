@@ -315,7 +315,7 @@ async def tell(outcome):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"start": datetime(2026, 1, 1)}, ValueError, "start must have a UTC offset"),  # noqa: DTZ001 - the point
+        ({"start": datetime(2026, 1, 1)}, ValueError, "start must have a UTC offset"),
         ({"start": 3}, TypeError, "start must be"),
         ({"start": "then"}, ValueError, "start must be one of 'beginning', 'now'"),
         ({"until_caught_up": 1}, TypeError, "until_caught_up must be True or False"),

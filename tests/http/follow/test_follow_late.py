@@ -65,6 +65,17 @@ def test_each_event_within_reach_comes_once_and_in_its_place(kind, seed):
     assert outcome.suspected <= outcome.missed
 
 
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("tells_time", [False, True])
+def test_a_gap_speaks_of_each_event_that_was_deleted_before_it_was_seen(
+    tells_time, seed
+):
+    case = Case(seed=seed, retains=20, tells_time=tells_time, seconds=400.0)
+    outcome = run(simulate(case))
+    assert outcome.unseen > 20
+    assert (outcome.untold, outcome.lost, outcome.repeated) == (0, 0, 0)
+
+
 # How far back
 
 
@@ -487,6 +498,7 @@ async def test_a_count_that_hides_how_much_has_come_is_noticed(monkeypatch):
 
 def test_what_time_it_is_on_the_server_is_never_overstated():
     time = ServerTime()
+    assert time.wait_for(NOON, SECOND, 0.0) == 0.0  # nothing is known yet
     assert time.settled(SECOND, newest=None, began=0.0) < NOON - 10**6 * SECOND
     time.learn(NOON, 100.0)
     time.learn(NOON - 50 * SECOND, 101.0)

@@ -49,7 +49,7 @@ async def test_until_after_the_servers_time_is_refused_by_name(order):
     assert isinstance(error, CanopyError)
     assert error.checkpoint is not None
     assert len(calls) == 1
-    assert pickle.loads(pickle.dumps(error)).now == NOON  # noqa: S301
+    assert pickle.loads(pickle.dumps(error)).now == NOON
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ async def test_cancelling_a_reader_in_the_middle_of_its_pages(stuck, canopy):
 
     async def read_on():
         async for event in canopy.events("idn_1", take=20):
-            seen.append(event)  # noqa: PERF401 - what was seen when it was left
+            seen.append(event)  # what was seen when it was left
 
     reading = asyncio.create_task(read_on())
     await until(lambda: len(seen) >= 18 and stuck.in_flight > 0)
@@ -219,7 +219,7 @@ async def test_the_rows_before_an_error_are_handed_out(log, canopy):
 
     async def read_on():
         async for event in canopy.events("idn_1", order="asc", take=20):
-            seen.append(event.id)  # noqa: PERF401 - what was seen when it failed
+            seen.append(event.id)  # what was seen when it failed
 
     log.fail_next(10_000, status=500, only=lambda request: _start(request) >= 140)
     with pytest.raises(ServerError):

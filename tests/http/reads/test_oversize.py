@@ -118,7 +118,7 @@ async def test_a_row_that_no_page_can_hold_is_named_by_its_place(
 
     async def read():
         async for event in session.events("idn_1", order=order, lossless=lossless):
-            before.append(event.id)  # noqa: PERF401 - what came before the error
+            before.append(event.id)  # what came before the error
 
     with pytest.raises(ProtocolError) as caught:
         await read()

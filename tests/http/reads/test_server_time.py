@@ -72,7 +72,7 @@ async def test_a_date_is_of_when_the_headers_came_however_long_the_body_takes(
         await asyncio.sleep(30)
         return await response.read()
 
-    monkeypatch.setattr("canopy_async._transport.transport.read_body", slow_body)
+    monkeypatch.setattr("canopy_async._transport.http_client.read_body", slow_body)
     with scripted(lambda _: dated(NOON)):
         async with session() as canopy:
             await canopy.page("idn_1")

@@ -273,3 +273,15 @@ async def test_stats_say_what_the_session_did():
     assert (stats.requests, stats.retries, stats.peak_in_flight) == (2, 1, 1)
     assert (stats.in_flight, stats.waiting, stats.cooldowns) == (0, 0, 0)
     assert isinstance(stats, canopy_async.SessionStats)
+
+
+def test_a_call_with_a_wrong_argument_names_the_class_that_users_know():
+    canopy = CanopySession("acme", "t")
+    for method in (canopy.events, canopy.chain, canopy.set_concurrency):
+        with pytest.raises(TypeError, match=rf"^CanopySession\.{method.__name__}\(\)"):
+            method(unknown=1)
+
+
+def test_a_method_of_the_session_can_be_pickled_by_its_place():
+    for method in (CanopySession.events, CanopySession.chain, CanopySession.aclose):
+        assert pickle.loads(pickle.dumps(method)) is method

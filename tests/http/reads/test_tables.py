@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from support.waiting import until
 
 from canopy_async import (
     FanOutError,
+    NotFoundError,
     ProtocolError,
     RetryPolicy,
     ServerError,
@@ -150,6 +152,15 @@ async def test_checkpoints_between_two_batches_are_after_the_rows_yielded(
     assert seen == {i: server.event_ids(i, order="asc") for i in ids}
 
 
+async def test_rows_that_were_read_before_an_error_are_yielded_first(server, session):
+    server.seed_events("idn_1", 300)
+    batches = session.fan_out(["idn_1", "no one"], width=1).iter_arrow()
+    seen = (await anext(batches)).column("id").to_pylist()
+    with pytest.raises(NotFoundError):
+        await anext(batches)
+    assert sorted(seen) == sorted(server.event_ids("idn_1"))
+
+
 async def test_checkpoints_are_refused_while_rows_are_held(server, session):
     server.seed_events("idn_1", 300)
     server.seed_events("idn_2", 300)
@@ -169,9 +180,7 @@ async def test_checkpoints_are_refused_while_rows_are_held(server, session):
 
     reading = asyncio.create_task(read())
     await asked.wait()
-    async with asyncio.timeout(10):
-        while fan_out.progress.events < 300:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.001)
+    await until(lambda: fan_out.progress.events >= 300)
     with pytest.raises(RuntimeError, match="between two batches"):
         _ = fan_out.checkpoints
     reading.cancel()
@@ -209,7 +218,7 @@ async def test_a_row_that_breaks_the_contract_is_an_error(server, session):
 
 
 async def test_without_pyarrow_the_error_names_the_extra(server, session, monkeypatch):
-    from canopy_async._tables.arrow import import_arrow  # noqa: PLC0415 - its cache
+    from canopy_async._tables.arrow import import_arrow  # its cache
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     import_arrow.cache_clear()
@@ -233,7 +242,7 @@ def test_importing_the_session_imports_no_pyarrow():
         "import sys, canopy_async.session, canopy_async._fanout.fanout;"
         "sys.exit('pyarrow' in sys.modules)"
     )
-    ended = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603
+    ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == 0
 
 

@@ -135,7 +135,7 @@ async def failing_middleware(request, _handler):
 
 
 class FailingResolver(AbstractResolver):
-    async def resolve(self, host, port=0, family=0):  # noqa: ARG002
+    async def resolve(self, host, *_):
         raise FailedError(f"can't look up {host}")
 
     async def close(self):

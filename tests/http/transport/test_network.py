@@ -11,8 +11,8 @@ import pytest
 from support.programs import command
 
 from canopy_async import CanopySession, RetryPolicy, TransportError
+from canopy_async._session.settings import _warn_of_http
 from canopy_async.cli.commands.events import Account
-from canopy_async.session import _warn_of_http
 
 ONCE = RetryPolicy(attempts=1)
 

@@ -56,7 +56,10 @@ async def test_a_fan_out_of_many_outlasts_an_outage_and_loses_no_identity(
     with simulated(server):
         async with session() as canopy:
             fan_out = canopy.fan_out(
-                (f"idn_{n}" for n in range(800)), on_error="collect", lossless=False
+                (f"idn_{n}" for n in range(800)),
+                on_error="collect",
+                lossless=False,
+                take=2,
             )
             await fan_out.collect()
             assert canopy.stats.outage is False
@@ -195,7 +198,10 @@ async def test_an_outage_that_outlasts_the_patience_ends_a_fan_out_as_one_error(
     with simulated(server):
         async with session(retry=RetryPolicy(deadline=10)) as canopy:
             fan_out = canopy.fan_out(
-                (f"idn_{n}" for n in range(800)), on_error="collect", lossless=False
+                (f"idn_{n}" for n in range(800)),
+                on_error="collect",
+                lossless=False,
+                take=2,
             )
             with pytest.raises(TransportError) as caught:
                 await fan_out.collect()

@@ -168,6 +168,13 @@ def test_a_token_passed_over_the_environment_is_in_no_frame_of_ours():
     assert_secret_kept(caught.value)
 
 
+def test_a_token_passed_without_an_account_is_in_no_frame_of_ours(monkeypatch):
+    monkeypatch.delenv("CANOPY_ACCOUNT", raising=False)
+    with pytest.raises(ValueError, match="set CANOPY_ACCOUNT") as caught:
+        CanopySession.from_env(token=SECRET)
+    assert_secret_kept(caught.value)
+
+
 @virtual
 async def test_a_provider_that_fails_after_a_token_shows_none():
     given = iter([SECRET])

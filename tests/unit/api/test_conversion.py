@@ -82,7 +82,7 @@ def test_unknown_fields_are_kept_and_put_back():
         (AuditEvent, event_row(outcome=None)),
         (AuditEvent, event_row(category=7)),
         (AuditEvent, event_row(created_at="2026-04-20T12:00:00")),
-        (AuditEvent, event_row(created_at=datetime(2026, 1, 1))),  # noqa: DTZ001
+        (AuditEvent, event_row(created_at=datetime(2026, 1, 1))),
         (AuditEvent, event_row(created_at=0)),
         (AuditEvent, []),
         (AuditEvent, None),

@@ -96,7 +96,7 @@ def test_every_error_class_is_exported_and_public():
 def test_an_error_is_the_same_after_pickling(cls, protocol):
     error = example(cls)
     error.add_note("seen by a worker")
-    again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own bytes
+    again = pickle.loads(pickle.dumps(error, protocol))
     assert type(again) is cls
     assert again.args == error.args
     assert state_of(again) == state_of(error)
@@ -117,7 +117,7 @@ def test_an_error_of_an_iteration_keeps_its_checkpoint_when_pickled():
     error = errors.ServerError("down", status=503)
     assert error.checkpoint is None
     error.checkpoint = CHECKPOINT
-    assert pickle.loads(pickle.dumps(error)).checkpoint == CHECKPOINT  # noqa: S301
+    assert pickle.loads(pickle.dumps(error)).checkpoint == CHECKPOINT
 
 
 def test_an_api_error_says_status_code_details_wait_place_and_request():

@@ -31,7 +31,7 @@ MODELS = [EVENT, IDENTITY, META, Page(items=(EVENT,), pagination=META)]
 
 
 def pickled(value):
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
+    return pickle.loads(pickle.dumps(value))
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_the_cache_of_unknown_values_is_bounded_and_those_beyond_still_work(fres
 @pytest.mark.parametrize("value", ["success", "partial", "", "SUCCESS", "å"])
 def test_members_known_or_not_survive_pickling(value, protocol):
     member = Outcome(value)
-    again = pickle.loads(pickle.dumps(member, protocol))  # noqa: S301 - our own bytes
+    again = pickle.loads(pickle.dumps(member, protocol))
     assert again is member
 
 

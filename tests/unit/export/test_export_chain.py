@@ -154,12 +154,12 @@ def test_an_empty_chain_links_the_first_line_to_nothing():
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        ([HEADER, End(run=1, at=NOON, outcome="finished")], "no run is under way"),
+        ([HEADER, End(run=1, at=NOON, outcome="finished")], "no run is open"),
         (
             [*list(records(1)), End(run=1, at=NOON, outcome="finished")],
-            "no run is under way",
+            "no run is open",
         ),
-        ([HEADER, list(records(2))[6]], "run 2 begins out of turn"),
+        ([HEADER, list(records(2))[6]], "run 2 begins, but run 1 is the next"),
         ([HEADER, Commit(unchanged=("a",))], "'a' was not done before"),
     ],
 )

@@ -182,11 +182,84 @@ def test_an_event_that_was_dated_ahead_of_its_time_hides_no_gap():
 
 def test_what_had_been_kept_for_long_is_deleted_without_a_gap():
     everything = {0, 1, 2, 3, 4, 500}
-    long_enough = SPAN + 100
+    long_enough = SPAN + 104  # for the newest of them
     assert gap_after(deleted=everything, age=long_enough) is None
     assert gap_after(deleted=everything, age=long_enough, late=(110,)) is None
     assert gap_after(deleted=everything, age=long_enough - 1) is not None
     assert gap_after(deleted=everything, age=long_enough, apart=101) is not None
+
+
+def gaps_of(written, *begins, order="asc"):
+    """The gaps that are told by reads which begin at these instants."""
+    simulation = Simulation(written, span=SPAN, order=order)
+    return [simulation.read(Read(begin)).gap for begin in begins]
+
+
+def ring(rows, *instants):
+    """Events at these instants, of which the log keeps the newest so many."""
+    deleted = [*instants[rows:], *[math.inf] * rows]
+    for dated, gone in zip(instants, deleted, strict=True):
+        yield Written(f"e{dated}", dated, dated, gone)
+
+
+def test_a_log_that_keeps_so_many_events_has_a_gap_though_it_was_quiet_for_long():
+    # It is full again: it may have held others that came before these.
+    written = list(ring(3, 1, 2, 3, 1_101, 1_102, 1_103, 1_104))
+    assert gaps_of(written, 1_000, 1_200) == [None, Gap(older_than=at(1_102))]
+    # One of these is there still.
+    assert gaps_of(ring(3, 1, 2, 3, 1_101, 1_102), 1_000, 1_200) == [None, None]
+
+
+def test_a_log_that_held_more_before_is_not_taken_for_full():
+    written = [Written(f"e{n}", n, n, 1_050) for n in range(3)]
+    new = [Written("new", 1_100, 1_100)]
+    assert gaps_of([*written, *new], 1_000, 1_200) == [None, None]
+
+
+def test_what_was_deleted_before_the_last_read_does_not_excuse_a_gap():
+    written = [Written("old", 0, 0, 110), Written("lost", 205, 205, 315)]
+    late = [Written("new", 400, 400)]
+    told = gaps_of([*written, *late], 100, 200, 320, 420)
+    assert told == [None, Gap(older_than=None), None, Gap(older_than=at(400))]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_the_gap_of_an_emptied_log_is_told_once_and_once_with_what_comes(order):
+    written = [Written("old", 90, 90, 110), Written("new", 400, 400)]
+    told = gaps_of(written, 100, 200, 300, 420, 520, order=order)
+    gone, come = Gap(older_than=None), Gap(older_than=at(400))
+    assert told == [None, gone, None, come, None]
+
+
+def test_a_log_can_be_emptied_of_an_event_that_was_a_moment_ahead():
+    written = [Written("old", 103, 100, 110), Written("new", 400, 400)]
+    told = gaps_of(written, 100, 200, 420)
+    assert told == [None, Gap(older_than=None), Gap(older_than=at(400))]
+
+
+def test_an_event_ahead_hides_no_gap_from_a_read_that_goes_on_from_a_killed_one():
+    old = [Written(f"e{n}", n, n, 150) for n in range(5)]
+    lost = [Written("lost", 120, 120, 160)]
+    new = [Written("new", 190, 190)]
+    ahead = [Written("ahead", 500, 3)]
+    simulation = Simulation([*old, *lost, *new, *ahead], span=SPAN, order="asc")
+    killed = simulation.read(Read(100, page=3, pages=2))  # after its last row
+    assert (killed.state, killed.as_of) == ("open", None)
+    entry = simulation.read(Read(200))
+    assert "lost" not in simulation.files
+    assert entry.gap == Gap(older_than=at(190))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_an_event_ahead_hides_no_other_where_only_a_wrong_clock_tells_the_time(order):
+    written = [Written(f"e{n}", n, n) for n in range(0, 1_000, 5)]
+    ahead = Written("ahead", 5_000, 300)
+    simulation = Simulation(
+        [*written, ahead], span=SPAN, order=order, clock_error=86_400
+    )
+    for begin in range(50, 1_100, 50):
+        simulation.read(Read(begin))
+    assert Counter(simulation.files) == Counter(e.id for e in [*written, ahead])
 
 
 def test_an_event_ahead_of_its_time_does_not_move_the_look_back():

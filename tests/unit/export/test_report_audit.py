@@ -28,7 +28,11 @@ def test_a_change_of_privileges_is_known_by_a_word(action):
 
 
 @pytest.mark.parametrize(
-    "action", ["auth.login", "role.read", "members.listed", "monkey.fed", "", "...."]
+    "action",
+    [
+        *("auth.login", "role.read", "members.listed", "monkey.fed", "", "...."),
+        *("permission.checked", "mfa.challenge.passed", "sso.connection.tested"),
+    ],
 )
 def test_other_actions_and_looks_at_privileges_are_none(action):
     assert not is_privilege_change(action)
@@ -76,6 +80,13 @@ def test_a_run_without_a_success_is_one_too_and_the_longest_is_first():
     assert {run.succeeded for run in runs} == {None}
 
 
+def test_runs_that_a_success_came_after_are_listed_before_longer_ones():
+    rows = [row(at, "failure", actor="usr_1") for at in range(9)]
+    rows += [row(at, "failure", actor="usr_2") for at in range(3)]
+    rows += [row(20, "success", actor="usr_2")]
+    assert [run.last.actor_id for run in failure_runs(rows)] == ["usr_2", "usr_1"]
+
+
 def test_an_action_that_names_its_outcome_is_one_action():
     rows = [row(at, "failure", action="auth.login.failed") for at in range(3)]
     rows += [row(9, "success", action="auth.login.succeeded")]
@@ -92,7 +103,7 @@ def test_two_failures_are_no_run():
 
 
 def test_identities_are_counted_over_batches():
-    from datetime import UTC, datetime  # noqa: PLC0415 - only here
+    from datetime import UTC, datetime  # only here
 
     def line(whose, second, outcome, action="auth.login"):
         return Line(

@@ -35,7 +35,11 @@ def added_up(*batches, **options):
 @pytest.mark.parametrize(
     ("span", "unit", "starts"),
     [
-        (timedelta(0), "hour", "2026-01-07T13"),
+        (timedelta(0), "minute", "2026-01-07T13:30"),
+        (timedelta(minutes=119), "minute", "2026-01-07T13:30"),
+        (timedelta(minutes=121), "quarter-hour", "2026-01-07T13:30"),
+        (timedelta(hours=23), "quarter-hour", "2026-01-07T13:30"),
+        (timedelta(hours=25), "hour", "2026-01-07T13"),
         (timedelta(hours=95), "hour", "2026-01-07T13"),
         (timedelta(hours=97), "day", "2026-01-07T00"),
         (timedelta(days=99), "day", "2026-01-07T00"),

@@ -47,7 +47,7 @@ async def follow(written, seconds, *, dates=False, **options):
             try:
                 async with asyncio.timeout(seconds):
                     async for batch in follower:
-                        batches.append((now(), batch))  # noqa: PERF401 - till then
+                        batches.append((now(), batch))  # till then
             except TimeoutError:
                 pass
     return batches

@@ -8,6 +8,8 @@ from latesim import Log, Written
 from support.late_logs import came_at, follow, names, spread
 from support.virtual import run
 
+from canopy_async._follow import follow_checkpoint
+
 DEFAULTS = {"overlap": 120.0, "deep_overlap": 3600.0, "deep_every": 600.0}
 
 
@@ -65,3 +67,21 @@ def test_ties_that_keep_their_order_are_no_gap():
     batches, _ = run(follow(written, 600, start="beginning"))
     assert not any(batch.gap for _, batch in batches)
     assert len(names(batches)) == len(written)
+
+
+def test_ids_that_had_to_go_before_their_ties_were_proven_are_a_gap(monkeypatch):
+    monkeypatch.setattr(follow_checkpoint, "MAX_IDS", 450)
+    written = [
+        *spread(-3_000, -2_000, 100),
+        *tied(300, age=1_900.0),
+        *spread(-1_800, 0, 500, "rest"),
+    ]
+    batches, _ = run(follow(written, 60, start="beginning"))
+    assert sorted(names(batches)) == sorted(row.name for row in written)
+    places = [batch.checkpoint for _, batch in batches if batch.gap]
+    assert places  # the look-back got shorter than what the proof leans on
+    assert all(
+        batch.gap.older_than == batch.checkpoint.floor
+        for _, batch in batches
+        if batch.gap
+    )

@@ -56,6 +56,7 @@ class Bot:
     saved: str = attrs.field(factory=lambda: FollowCheckpoint(scope="s").dumps())
     excused: set = attrs.field(factory=set)
     owed_a_gap: set = attrs.field(factory=set)
+    is_empty_told: bool = False
     crashes: int = 0
 
     @property
@@ -120,14 +121,19 @@ class Bot:
         }
         if crash == "before":
             return
-        if self.owed_a_gap:
+        # A gap is told of together with the first event after it. A log in which
+        # nothing is left is told of once, and again with what comes then.
+        is_told_later = not batch.events and (settle if rows else self.is_empty_told)
+        if self.owed_a_gap and not is_told_later:
             assert batch.gap is not None
         if crash == "between":
             self.crashes += 1
             if not self.saves_with:
                 self.posted += [e.id for e in batch.events]
             return
-        self.owed_a_gap.clear()
+        if not is_told_later:
+            self.owed_a_gap.clear()
+        self.is_empty_told = not rows and (self.is_empty_told or bool(batch.gap))
         self.posted += [e.id for e in batch.events]
         self.saved = batch.checkpoint.dumps()
 
@@ -259,6 +265,12 @@ def test_a_shorter_overlap_than_before_repeats_nothing():
     assert wide.floor == narrow.floor == NOON + timedelta(seconds=7)
 
 
+def test_what_is_older_than_the_floor_is_not_new():
+    place = FollowCheckpoint(scope="s").without_older(NOON)
+    batch = place.digest("idn", [event("old", -1), event("new", 1)], truncated=False)
+    assert [e.id for e in batch.events] == ["new"]
+
+
 def test_a_poll_that_is_not_deep_forgets_nothing():
     rows = [event("evt_1", 0), *(event(f"evt_{n}", 30) for n in range(2, 40))]
     place = FollowCheckpoint(scope="s").after(rows)
@@ -359,6 +371,8 @@ def test_ids_of_an_older_text_reach_as_far_as_its_overlap_and_then_further():
         GOOD.replace('"n":1', '"n":-1'),
         GOOD.replace('"n":1', '"n":1,"more":1'),
         GOOD.replace('"n":1', '"n":1,"explained":-1'),
+        GOOD.replace('"n":1', '"n":1,"kept":-1'),
+        GOOD.replace('"n":1', f'"n":1,"kept":{10**30}'),
         GOOD.replace(":0}", f":-{10**18}}}"),
         GOOD.replace(":0}", f":{10**18}}}"),
         GOOD.replace(":0}", f":{10**30}}}"),

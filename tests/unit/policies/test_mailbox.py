@@ -93,6 +93,16 @@ async def test_the_first_error_stops_it_before_what_waits(mailbox):
     tasks[0].cancel()
 
 
+async def test_an_item_can_be_given_back_though_its_task_was_cancelled(mailbox):
+    tasks = await putting(mailbox, "a", "b")
+    await settle()
+    assert await mailbox.next() == "a"
+    tasks[0].cancel()
+    await settle()
+    mailbox.give_back(ValueError("not wanted"))
+    assert await mailbox.next() == "b"
+
+
 async def test_what_was_dropped_does_not_come(mailbox):
     tasks = await putting(mailbox, "a", "b", "a")
     await settle()

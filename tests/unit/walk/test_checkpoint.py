@@ -14,8 +14,8 @@ from canopy_async.checkpoint import MAX_IDS, CheckpointBuilder, scope_of_read
 KEY = datetime(2026, 4, 20, 12, tzinfo=UTC)
 ids = st.frozensets(st.text(max_size=20), min_size=1, max_size=20)
 instants = st.datetimes(
-    min_value=datetime(1990, 1, 1),  # noqa: DTZ001
-    max_value=datetime(2090, 1, 1),  # noqa: DTZ001
+    min_value=datetime(1990, 1, 1),
+    max_value=datetime(2090, 1, 1),
 ).map(lambda naive: naive.replace(tzinfo=UTC))
 checkpoints = st.builds(
     Checkpoint,

@@ -249,9 +249,9 @@ def main():
         outside += wrong is None and verdict.wrong is not None
         if wrong is not None:
             wrongs += 1
-            print(f"seed {seed}: {wrong} with {how}")  # noqa: T201 - a script
-    print(f"{count} adversaries, {wrongs} wrong, {outside} outside of the promise")  # noqa: T201
-    print(dict(ends))  # noqa: T201
+            print(f"seed {seed}: {wrong} with {how}")  # a script
+    print(f"{count} adversaries, {wrongs} wrong, {outside} outside of the promise")
+    print(dict(ends))
     return 1 if wrongs else 0
 
 

@@ -1,0 +1,260 @@
+"""`Backlog`: the part of a log that is read oldest first, page by page.
+
+So a log is read for the first time, and wherever more has come than is held in memory.
+Each page is handed out as a batch, so that a follower that was away for long needs no
+more memory than one that was not.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Final
+
+import attrs
+
+from canopy_async._api.requests import MAX_TAKE
+from canopy_async._follow.coverage import Gap, before, front_of
+from canopy_async._follow.follow_checkpoint import (
+    MAX_DEEP_IDS,
+    Batch,
+    FollowCheckpoint,
+)
+from canopy_async._follow.poll import Poll
+from canopy_async._follow.tail import Tail
+from canopy_async._read.reader import PageReader
+from canopy_async._util.instants import moved
+from canopy_async.errors import RequestBudgetError, UnprovenTiesError
+from canopy_async.models import AuditEvent
+from canopy_async.report import Proof
+
+__all__ = ["MAX_NEWEST_FIRST", "Backlog"]
+
+MAX_NEWEST_FIRST: Final = 500
+"""New rows that are read newest first at most, as one batch."""
+
+_COMMIT_TIME: Final = timedelta(seconds=60)
+"""How long after its date an event is committed at most that isn't called late."""
+
+
+class _After(Enum):
+    """The next step after a page that was read oldest first."""
+
+    MORE = auto()
+    END = auto()
+    OTHER_ORDER = auto()
+    """The server ignores the order; nothing was handed out."""
+
+
+class Backlog:
+    """Reads the backlog of a log, oldest first.
+
+    Args:
+        poll: The poll that hands its pages out.
+    """
+
+    def __init__(self, poll: Poll) -> None:
+        self._poll: Final = poll
+        self._given: Final = poll.given
+        self._span: Final = poll.given.lateness.deep_overlap
+        self._reached: datetime | None = None
+
+    async def read_all(self) -> None:
+        """Read a log for the first time, oldest first, and hand out each page.
+
+        Where late commits are looked for the next time depends on where events came
+        when this read began. Of a large log this is asked before its later pages are,
+        so that few ids must be kept on the way; of others it is told by their end.
+        """
+        tail, run = self._poll.open("asc", MAX_TAKE)
+        async with run:
+            if await self._read_pages_up(tail, run, learns=True):
+                return
+        await self._poll.reread_newest_first(most=None)
+
+    async def read_oldest_first(self) -> None:
+        """Read oldest first from where the checkpoint begins; hand out each page.
+
+        The count in the checkpoint stays until all is read, so that a poll that goes
+        on after an interruption knows that much is to come.
+        """
+        self._poll.read_deep()
+        tail, run = self._poll.open("asc", MAX_TAKE)
+        async with run:
+            if await self._read_pages_up(tail, run, learns=False):
+                return
+        await self._poll.reread_newest_first(most=None)
+
+    async def _learn_from_newest(self, first: Sequence[AuditEvent]) -> None:
+        """Learn where events come now, from the newest page.
+
+        Args:
+            first: The oldest events, which were just read.
+        """
+        tail, run = self._poll.open("desc", MAX_TAKE, concurrency=1)
+        async with run:
+            await run.next_batch()
+            dates = [row.created_at for row in tail.seen.values()]
+            self._poll.learn_from(dates, run.pagination.item_count)
+        since = self._look_back_from()
+        if self._poll.front is None or since is None or since > first[-1].created_at:
+            return
+        # Late commits to the first page may be as old as it is: it was read before.
+        oldest = moved(first[0].created_at, self._span)
+        self._poll.front = min(self._poll.front, oldest)
+
+    async def _read_pages_up(
+        self, tail: Tail, run: PageReader[AuditEvent], *, learns: bool
+    ) -> bool:
+        """Hand out page by page.
+
+        Args:
+            tail: Watches the pages of the run.
+            run: A pass that is asked to read oldest first.
+            learns: Whether nothing is known of the log yet.
+
+        Returns:
+            False where the pages come in another order: nothing was done.
+        """
+        try:
+            after = await self._first_page(tail, run, learns=learns)
+            while after is _After.MORE:
+                after = await self._next_page(tail, run)
+        except (UnprovenTiesError, RequestBudgetError):
+            # The next poll reads newest first.
+            self._given.memory.note_unproven(found_more=False)
+            await self._poll.hand_out(self._poll.rest(run))
+            return True
+        return after is not _After.OTHER_ORDER
+
+    async def _first_page(
+        self, tail: Tail, run: PageReader[AuditEvent], *, learns: bool
+    ) -> _After:
+        while await run.wait():
+            async with self._given.turn:
+                rows = run.decode()
+                if not rows:
+                    continue
+                if not (learns and self._is_large(run)):
+                    if learns and run.report.complete:
+                        dates = [row.created_at for row in rows]
+                        self._poll.learn_from(dates, run.pagination.item_count)
+                    return await self._hand_out_page(tail, run, rows, is_first=True)
+            await self._learn_from_newest(rows)
+            async with self._given.turn:
+                return await self._hand_out_page(tail, run, rows, is_first=True)
+        await self._poll.hand_out(self._ended(self._poll.rest(run), run))
+        return _After.END
+
+    def _is_large(self, run: PageReader[AuditEvent]) -> bool:
+        """Tell whether its newest events are looked at before a log is read up."""
+        if run.report.complete:
+            return False
+        return run.pagination.item_count > MAX_NEWEST_FIRST or bool(
+            self._given.lateness.settle
+        )
+
+    async def _next_page(self, tail: Tail, run: PageReader[AuditEvent]) -> _After:
+        if not await run.wait():
+            await self._poll.hand_out(self._ended(self._poll.rest(run), run))
+            return _After.END
+        # Rows of many logs that wait to be handed out would push each other out of
+        # the processor's cache: they are made from an answer when it is their turn.
+        async with self._given.turn:
+            rows = run.decode()
+            if not rows:
+                return _After.MORE
+            return await self._hand_out_page(tail, run, rows, is_first=False)
+
+    async def _hand_out_page(
+        self,
+        tail: Tail,
+        run: PageReader[AuditEvent],
+        rows: Sequence[AuditEvent],
+        *,
+        is_first: bool,
+    ) -> _After:
+        """Hand out a page of a run that is to read oldest first."""
+        report = run.report
+        if is_first and not report.complete and report.order_observed != "asc":
+            return _After.OTHER_ORDER  # newer events would come before older ones
+        batch = self._page(tail, rows, is_first=is_first, is_last=report.complete)
+        self._reached = rows[-1].created_at
+        if report.proof is Proof.STRICT_KEY:
+            batch = self._trim_passed(batch, rows)
+        elif batch.checkpoint.floor != self._poll.known.floor:
+            # Too many ids: what the proof lacks is out of reach.
+            gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
+            batch = attrs.evolve(batch, gap=gap)
+        if report.complete:
+            self._poll.note_covered()
+            batch = self._ended(batch, run)
+        elif self._poll.held:
+            batch = attrs.evolve(batch, report=self._poll.report(run))
+        await self._poll.hand_out(batch)
+        is_over = report.complete or self._poll.held
+        return _After.END if is_over else _After.MORE
+
+    def _ended(self, batch: Batch, run: PageReader[AuditEvent]) -> Batch:
+        """Return the last batch of a read that was oldest first."""
+        if self._poll.front is None:
+            self._poll.front = self._front_at_begin(batch.checkpoint)
+        count = run.pagination.item_count
+        known = attrs.evolve(batch.checkpoint, count=count)
+        batch = self._poll.conclude(attrs.evolve(batch, checkpoint=known))
+        # What was committed meanwhile may be late against what came first.
+        self._given.memory.deep_polls.poll_deep_next()
+        return attrs.evolve(batch, report=self._poll.report(run))
+
+    def _front_at_begin(self, known: FollowCheckpoint) -> datetime | None:
+        """Return where events came when the poll began, told by all that was read.
+
+        Events of the time that the poll took may have come meanwhile, so the front is
+        told by those before. They may be committed some seconds after their date.
+        """
+        took = timedelta(seconds=self._given.took) + _COMMIT_TIME
+        front = known.front(self._span, now=self._given.now())
+        if front is None:
+            return None
+        dates = sorted(date for date in known.ids.values() if date <= front - took)
+        if not dates:
+            return min(known.ids.values(), default=front)
+        return front_of(dates, self._span, now=self._given.now())
+
+    def _page(
+        self, tail: Tail, rows: Sequence[AuditEvent], *, is_first: bool, is_last: bool
+    ) -> Batch:
+        absence = self._poll.absence(is_whole=is_first and is_last)
+        batch = self._poll.to_batch(
+            rows, truncated=is_first and not tail.passed, absence=absence
+        )
+        if not is_first and self._is_overtaken(tail):
+            batch = attrs.evolve(batch, gap=Gap(older_than=tail.oldest_first_row))
+        return batch
+
+    def _is_overtaken(self, tail: Tail) -> bool:
+        """Tell whether the list now begins after all that this read has come to."""
+        first, reached = tail.oldest_first_row, self._reached
+        return first is not None and reached is not None and first > reached
+
+    def _trim_passed(self, batch: Batch, rows: Sequence[AuditEvent]) -> Batch:
+        """Trim the checkpoint of a page that was read oldest first.
+
+        What lies ahead has not been read, so nothing is forgotten up to there; and
+        what is committed from the beginning of the poll on may be late against the
+        front that was seen then. Before that, only the ids of the last instant are
+        needed, for the next read to begin there.
+        """
+        checkpoint, reached = batch.checkpoint, rows[-1].created_at
+        front = reached if self._poll.front is None else min(reached, self._poll.front)
+        since = self._look_back_from()
+        if since is not None and reached <= since:
+            checkpoint = checkpoint.without_older(reached)
+        elif len(checkpoint.ids) > 2 * MAX_DEEP_IDS:  # and not each time: it takes long
+            checkpoint = self._poll.trimmed(checkpoint, front)
+        return attrs.evolve(batch, checkpoint=checkpoint)
+
+    def _look_back_from(self) -> datetime | None:
+        """Return from where late commits are looked for after this poll."""
+        if self._poll.front is None:
+            return None
+        return before(self._poll.front, self._span)

@@ -1,0 +1,174 @@
+"""`Listing`: begins with each identity to follow, and looks for new ones."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from canopy_async._api.identity_ids import ListedId, check_listed_id
+from canopy_async._follow.beginning import Beginnings
+from canopy_async._follow.discovery import IdentitySource
+from canopy_async._follow.followed import Followed
+from canopy_async._follow.options import FollowOptions, Start
+from canopy_async._follow.outage_notice import OutageNotice, is_news, kind_of
+from canopy_async._follow.poll_inputs import clock
+from canopy_async._transport.transport import Transport
+from canopy_async._util.frames import forget_frames
+from canopy_async.errors import (
+    CanopyError,
+    ProtocolError,
+    SessionClosedError,
+    UnauthorizedError,
+)
+
+__all__ = ["Listing"]
+
+_log: Final = logging.getLogger("canopy_async")
+
+_LISTING_SHARE: Final = 10
+"""Listing identities takes no more than the tenth part of the time."""
+
+_OPEN_PER_TURN: Final = 2
+"""Identities that are begun at a time at most, for each that may be polled, where
+following ends: so that the next is there when one is done."""
+
+
+class Listing:
+    """Lists the identities to follow, once or again and again.
+
+    Args:
+        source: The identities, as the caller gave them.
+        followed: The identities that are followed by now.
+        beginnings: Knows where each identity begins.
+        transport: Sends the requests.
+        options: How identities are followed.
+        outage: The outage that a listing may show, or end.
+        begin: Lets an identity have its turns, from a place to begin or, for None,
+            from where ``beginnings`` say.
+        refused: Is given each listed id that can't be one, and why.
+
+    Attributes:
+        failure: Why the identities could not be listed the last time, None where they
+            could.
+    """
+
+    def __init__(
+        self,
+        source: IdentitySource,
+        followed: Followed,
+        beginnings: Beginnings,
+        *,
+        transport: Transport,
+        options: FollowOptions,
+        outage: OutageNotice,
+        begin: Callable[[str, Start | None], None],
+        refused: Callable[[str, ProtocolError], None],
+    ) -> None:
+        self._source: Final = source
+        self._followed: Final = followed
+        self._beginnings: Final = beginnings
+        self._transport: Final = transport
+        self._options: Final = options
+        self._outage: Final = outage
+        self._begin: Final = begin
+        self._refused: Final = refused
+        self.failure: CanopyError | None = None
+
+    async def run(self) -> None:
+        """Begin with each identity; then look for new ones now and then.
+
+        Raises:
+            CanopyError: The token was refused, or the session was closed; where
+                following ends, any error for which they can't be listed.
+        """
+        begun: dict[str, None] = {}
+        await self._begin_waiting(begun)
+        if not self._source.changes:
+            await self._list_once(begun)
+            return
+        failures = 0
+        while True:
+            began = clock()
+            try:
+                await self._list_once(begun)
+            except (UnauthorizedError, SessionClosedError):
+                raise
+            except CanopyError as error:
+                if self._options.until_caught_up:
+                    raise
+                failures += 1
+                wait = self._failed(error, failures)
+            else:
+                if self.failure is not None:
+                    self._outage.end(began)
+                self.failure, failures = None, 0
+                if self._options.until_caught_up:
+                    return
+                begun.clear()
+                took = clock() - began
+                wait = max(self._options.discover_every, _LISTING_SHARE * took)
+            await asyncio.sleep(wait)
+
+    async def _begin_waiting(self, begun: dict[str, None]) -> None:
+        """Begin with the identities that were added before this."""
+        waiting = self._followed.waiting
+        while waiting:
+            identity_id = next(iter(waiting))
+            begun[identity_id] = None
+            await self._wait_for_room()
+            if identity_id in waiting:
+                self._begin(identity_id, waiting.pop(identity_id))
+
+    async def _list_once(self, begun: dict[str, None]) -> None:
+        """Begin with the identities of the source that were not begun yet."""
+        ids = self._source.each()
+        try:
+            while True:
+                found = await self._transport.until_closed(anext(ids, None))
+                if found is None:
+                    break
+                if isinstance(found, ListedId) and not self._may_be_asked_for(found):
+                    continue
+                found = str(found)
+                begun[found] = None
+                if found in self._followed or found in self._followed.removed:
+                    continue
+                await self._wait_for_room()
+                if found not in self._followed:
+                    self._begin(found, None)
+        finally:
+            await ids.aclose()
+        await self._beginnings.listed(begun)
+
+    def _may_be_asked_for(self, listed: ListedId) -> bool:
+        """Tell whether an id that the server lists can be one."""
+        identity_id = str(listed)
+        try:
+            check_listed_id(identity_id)
+        except ProtocolError as error:
+            forget_frames(error)
+            self._refused(identity_id, error)
+            return False
+        return True
+
+    def _failed(self, error: CanopyError, failures: int) -> float:
+        """Remember why identities could not be listed; return how long to wait."""
+        pace = self._options.pace
+        wait = min(pace.after_failures(failures), self._options.discover_every)
+        was_told = not is_news(self.failure)
+        forget_frames(error)
+        self.failure = error
+        if error.concerns_all:
+            self._outage.begin(error)
+        elif not was_told:
+            _log.warning(
+                "identities could not be listed, the next time is in %.1f s: %s",
+                wait,
+                kind_of(error),
+            )
+        return pace.spread(wait)
+
+    async def _wait_for_room(self) -> None:
+        """Wait until one more may be begun, where following ends."""
+        if self._options.until_caught_up:
+            await self._followed.wait_for_fewer(_OPEN_PER_TURN * self._options.width)
