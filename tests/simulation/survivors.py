@@ -399,7 +399,7 @@ KNOWN = {
         "len(since) >= _EVIDENCE  →  len(since) > _EVIDENCE",
     ): "tuning: a rate is learnt from eleven successes instead of ten",
     (
-        "canopy_async._follow.follow_checkpoint",
+        "canopy_async._follow.checkpoint_text",
         "_MAX_TEXT: Final = 16 * 1024 * 1024",
         "16  →  17",
     ): "tuning: how long the text of a checkpoint may be",
