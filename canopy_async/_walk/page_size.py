@@ -136,6 +136,8 @@ class PageSize:
             rows: How many rows the latest page added.
             asked: How many it was asked for.
         """
+        if self.readable.most is None and self.cut.most is None:
+            return  # as a rule, nothing was learnt
         if rows and self.readable.note_read(asked, said=self._said_take):
             self._resize()
         if self.cut.note_progress(rows, asked=asked):

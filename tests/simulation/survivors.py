@@ -26,6 +26,7 @@ _TRIED = "tuning: how soon pages of another size are tried"
 _UNUSED = "equivalent: the value is replaced before it is used"
 _ONCE_MORE = "tuning: the window that was refused is asked for, not another like it"
 _HORIZON = "tuning: how far ahead windows are asked for"
+_WHICH_REASON = "accepted: which reason is named where a place was not found again"
 _SORTED_BY_KEY = "equivalent: the keys are not equal there"
 
 KNOWN = {
@@ -113,8 +114,61 @@ KNOWN = {
         "canopy_async._walk.bridge",
         "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
         "1  →  2",
-    ): "accepted: which of two true reasons is named for two rows that tie",
+    ): _WHICH_REASON,
+    (
+        "canopy_async._walk.bridge",
+        "self._state.plan.pop()",
+        "self._state.plan.pop()  →  pass",
+    ): "tuning: the page that was too large is asked for once more",
+    (
+        "canopy_async._walk.bridge",
+        "self._state.gap.ties.limit(take)",
+        "self._state.gap.ties.limit(take)  →  pass",
+    ): "tuning: samples that are too large are asked for, and then smaller ones",
+    (
+        "canopy_async._walk.bridge",
+        "elif ties is not None and ties.continues_in(view):",
+        "ties is not None and ties.continues_in(view)  →  ties is not None",
+    ): "accepted: what it passes by, the count misses, and the read raises",
+    (
+        "canopy_async._walk.bridge",
+        "self._look(pace=0)",
+        "self._look(pace=0)  →  pass",
+    ): "tuning: the end of a list that grows is looked for a window later",
+    (
+        "canopy_async._walk.bridge",
+        "window = plan_window(place - 1, plan.size.max_take)",
+        "1  →  2",
+    ): "tuning: a run that a window just bridges is sampled and counted",
+    (
+        "canopy_async._walk.bridge",
+        "state.gap.has_sampled |= bool(rows) and view is not closing",
+        "view is not closing  →  view is closing",
+    ): "accepted: a server that orders ties anew keeps no order that rows can share",
+    (
+        "canopy_async._walk.bridge",
+        "if state.ledger.steady and ties.missing_after(closing) > 0:",
+        "0  →  1",
+    ): "accepted: one row of a run that hides is not looked for, and the read raises",
+    (
+        "canopy_async._walk.bridge",
+        "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
+        (
+            "seek.is_amid_run and len(cover.ids_at_key) > 1"
+            "  →  seek.is_amid_run or len(cover.ids_at_key) > 1"
+        ),
+    ): _WHICH_REASON,
+    (
+        "canopy_async._walk.bridge",
+        "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
+        "len(cover.ids_at_key) > 1  →  len(cover.ids_at_key) >= 1",
+    ): _WHICH_REASON,
     # certificate, chain, closing
+    (
+        "canopy_async._walk.chain",
+        "self._on_page(page)",
+        "self._on_page(page)  →  pass",
+    ): "accepted: it is for followers, whose tests notice it",
     (
         "canopy_async._walk.chain",
         "state.plan.forget_all()",
@@ -144,7 +198,46 @@ KNOWN = {
         "allowed = _SPARE_PAGES + 2 * (self._ledger.expected or 0) // self._size",
         "0  →  1",
     ): _BUDGET,
+    (
+        "canopy_async._walk.fence",
+        "allowed = _SPARE_PAGES + 2 * (self._ledger.expected or 0) // self._size",
+        "self._ledger.expected or 0  →  self._ledger.expected",
+    ): "equivalent: page 1 was taken, so that a number is expected",
+    (
+        "canopy_async._walk.fence",
+        "self._barren = 0 if new or view.is_end else self._barren + 1",
+        "new or view.is_end  →  new",
+    ): _BUDGET,
+    (
+        "canopy_async._walk.fence",
+        "if not held and view.rows and not view.is_end:",
+        (
+            "not held and view.rows and (not view.is_end)"
+            "  →  not held and (not view.is_end)"
+        ),
+    ): "tuning: a fence that has fallen is looked for on some more pages",
     # id_cover, key_cover, recent
+    (
+        "canopy_async._walk.id_cover",
+        "return len(view.rows) > (0 if last is None else last + 1)",
+        "last + 1  →  last - 1",
+    ): "tuning: a view that adds no row is accepted, which adds none",
+    (
+        "canopy_async._walk.key_cover",
+        "if self._order is None and keys[:1] != keys[-1:] and None not in keys:",
+        (
+            "self._order is None and keys[:1] != keys[-1:] and (None not in keys)"
+            "  →  self._order is None and keys[:1] != keys[-1:]"
+        ),
+    ): "accepted: a row without a key, among others with one, ends the read either way",
+    (
+        "canopy_async._walk.key_cover",
+        "if self.stops_at(view) and not self.recent.has_accepted:",
+        (
+            "self.stops_at(view) and (not self.recent.has_accepted)"
+            "  →  self.stops_at(view)"
+        ),
+    ): "tuning: a hint where the run at a checkpoint begins",
     (
         "canopy_async._walk.id_cover",
         "place = len(view.rows) - 1",
@@ -306,7 +399,7 @@ KNOWN = {
         "len(since) >= _EVIDENCE  →  len(since) > _EVIDENCE",
     ): "tuning: a rate is learnt from eleven successes instead of ten",
     (
-        "canopy_async._follow.follow_checkpoint",
+        "canopy_async._follow.checkpoint_text",
         "_MAX_TEXT: Final = 16 * 1024 * 1024",
         "16  →  17",
     ): "tuning: how long the text of a checkpoint may be",

@@ -240,11 +240,19 @@ def test_a_resumed_read_knows_the_order_though_one_row_is_new():
     )
 
     def serve(window):
-        return page_of(rows[:-3:-1] if window.newest_first else rows, window)
+        return page_of(rows[:-2:-1] if window.newest_first else rows, window)
 
     reader = Reader(serve, walk=walk).run()
     assert ids(reader) == ["r30"]
     assert reader.report.order_observed == "asc"
+
+
+def test_a_short_list_in_no_order_has_no_newest_page():
+    rows = [row(key) for key in (3, 9, 5, 7)]
+    walk = proven_walk(take=100, order="asc", span=Span(since=row(1).created_at))
+    reader = Reader(lambda window: page_of(rows, window), walk=walk)
+    reader.fails(UnorderedListError)
+    assert reader.read == []
 
 
 def test_a_range_that_holds_one_key_alone_shows_no_order():
