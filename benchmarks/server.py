@@ -15,7 +15,9 @@ import gc
 import random
 import selectors
 import sys
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from functools import lru_cache
 from typing import Final, cast
 
@@ -54,9 +56,16 @@ class Pages:
         ).encode()
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
+            f"Date: {_date_of(int(time.time()))}\r\n"
             f"Content-Length: {len(rows) + len(meta) + 10}\r\n\r\n"
         ).encode()
         return b"".join((head, b'{"items":[', rows, meta))
+
+
+@lru_cache(maxsize=1)
+def _date_of(second: int) -> str:
+    """Return the ``Date`` that every answer of a real server has."""
+    return formatdate(second, usegmt=True)
 
 
 def _parsed(query: str) -> tuple[int, int, str]:

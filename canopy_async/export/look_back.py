@@ -47,6 +47,12 @@ MOST_KEPT: Final = MAX_IDS * 9 // 20
 In the middle of a read, its own ids and those of the read before must both fit into
 one `FollowCheckpoint`."""
 
+_MOST_SEEN: Final = 10 * MOST_WITNESSES
+"""Dates that are held at most until only the latest ones are kept."""
+
+_PAGES_TO_JUDGE: Final = 16
+"""Pages after which the look-back is judged anew where no response tells the time."""
+
 _TICK: Final = timedelta.resolution
 
 
@@ -120,7 +126,7 @@ class LookBack:
         self._resumes: Final = resumes
         self._remains: Final = self._base.remains(Absence())
         # The dates of the newest new rows; only used while the time is not told.
-        self._last_seen: list[datetime] = []
+        self._seen: list[datetime] = []
         self.is_told = True
         self.began = began
         self.late = 0
@@ -215,8 +221,12 @@ class LookBack:
 
     def _note_seen(self, events: Sequence[Dated]) -> None:
         known = self._base.ids
-        dates = [event.created_at for event in events if event.id not in known]
-        self._last_seen = sorted(self._last_seen + dates)[-MOST_WITNESSES:]
+        self._seen += [event.created_at for event in events if event.id not in known]
+        if len(self._seen) > _MOST_SEEN:
+            self._seen = self._latest_seen()
+
+    def _latest_seen(self) -> list[datetime]:
+        return sorted(self._seen)[-MOST_WITNESSES:]
 
     def _keep(self, new: Sequence[Dated]) -> None:
         keys = [event.created_at for event in new]
@@ -224,12 +234,22 @@ class LookBack:
         if self._covered is not None and earliest < self._covered:
             self.late += sum(key < self._covered for key in keys)
         self._newest = later(self._newest, latest)
-        floor = self._floor()
+        floor = self._floor_to_drop()
         if floor is not None and latest < floor:
             return
         self._parts.append(_Part([event.id for event in new], keys, latest))
         self._rows += len(new)
         self._drop(floor)
+
+    def _floor_to_drop(self) -> datetime | None:
+        """Return the instant before which rows are dropped; None to keep all for now.
+
+        To judge it by the rows takes as long as all else here, so it waits for some
+        pages.
+        """
+        if self.is_told or len(self._parts) % _PAGES_TO_JUDGE == 0:
+            return self._floor()
+        return None
 
     def _drop(self, floor: datetime | None) -> None:
         """Drop rows that lie before the look-back, or that are too many to keep."""
@@ -264,7 +284,7 @@ class LookBack:
 
         It never moves back during a read, as rows before it may be dropped already.
         """
-        seen = [*self._base.ids.values(), *self._last_seen][-MOST_WITNESSES:]
+        seen = [*self._base.ids.values(), *self._latest_seen()][-MOST_WITNESSES:]
         if seen:
             self._reached = later(self._reached, front_of(seen, self._span))
         return self._reached

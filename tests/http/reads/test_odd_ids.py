@@ -14,7 +14,7 @@ ODD = {
     "..": "must not be empty, '.' or '..'",
     "a\x1b[2Jb": "must not hold control characters",
     "a\r\nb": "must not hold control characters",
-    "x" * 5_000: "must be of 1000 characters at most, not 5000",
+    "x" * 5_000: "id must have at most 1000 characters, not 5000",
 }
 
 
