@@ -86,7 +86,7 @@ class AccountLog:
 
     @property
     def endpoint(self) -> Endpoint[AuditEvent]:
-        """Where the log is."""
+        """The endpoint of the log."""
         return account_log_endpoint(self.account)
 
     @property

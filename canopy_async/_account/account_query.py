@@ -14,7 +14,7 @@ from canopy_async._walk import Span
 __all__ = ["FILTERS", "AccountFilters", "AccountQuery"]
 
 _STILL_COMING: Final = timedelta(hours=1)
-"""How long ago a time must be over for the events of one request to have come."""
+"""The time after which all events of one request should have come."""
 
 
 class AccountFilters(TypedDict, total=False):
@@ -199,4 +199,4 @@ _TEXTS: Final = (
 )
 
 FILTERS: Final = frozenset((*_TEXTS, "action"))
-"""What narrows the log down beside the time, by the names that the API has for it."""
+"""The filters beside the bounds in time, by their names in the API."""

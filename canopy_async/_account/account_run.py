@@ -32,7 +32,7 @@ from canopy_async.report import AccountReport
 __all__ = ["AccountReader", "AccountRun", "advise"]
 
 _DEAD: Final = frozenset((400, 404, 410, 422))
-"""What a server may answer to a cursor that it does not take any more."""
+"""The statuses with which a server may refuse a cursor that has expired."""
 
 _ADVICE: Final = (
     "; this account, or this token, may have no log of the whole account: read the logs"
@@ -85,7 +85,7 @@ class AccountReader(PageReader[AuditEvent]):
 
     @property
     def report(self) -> AccountReport:
-        """What this pass read so far, and what it can prove."""
+        """The report on this pass so far: what was read, and what can be proven."""
         return cast("AccountReport", super().report)
 
     def _refill(self) -> None:

@@ -44,7 +44,7 @@ class AccountStream(Stream[AuditEvent]):
 
     @property
     def concurrency(self) -> int:
-        """How many slices are read at a time at most."""
+        """The most slices that are read at a time."""
         return self._options.concurrency
 
     def part(

@@ -109,7 +109,7 @@ class AccountWalk:
 
     @property
     def position(self) -> int:
-        """How many rows were handed out."""
+        """The number of rows handed out."""
         return self._rows.delivered
 
     @property

@@ -23,7 +23,7 @@ _SAFE_TAKE: Final = 50
 
 @attrs.frozen
 class LogLimits:
-    """What is asked for at a time at most.
+    """The limits of one request to the log.
 
     Attributes:
         widest: Milliseconds that a request may span, None for any number.
@@ -122,7 +122,7 @@ class LimitSearch:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a read is to say of the limits, a sentence each."""
+        """The warnings that a read has because of the limits, a sentence each."""
         return tuple(self.limits.warnings(**self._asked))
 
     def names_until(self, high: int) -> bool:
@@ -151,7 +151,7 @@ class LimitSearch:
 
     @property
     def _asked(self) -> _Asked:
-        """What the requests of this read would have in them without limits."""
+        """The parts of this read's requests that a server may refuse."""
         wanted = self._wanted
         return {
             "take": self._take,

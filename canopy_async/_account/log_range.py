@@ -16,7 +16,7 @@ _EARLIEST: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 """An instant before any log."""
 
 _AHEAD: Final = 86_400_000
-"""How far ahead of now a read looks that has no ``until``, in milliseconds."""
+"""A read without ``until`` looks this far ahead of now, in milliseconds."""
 
 
 @attrs.define

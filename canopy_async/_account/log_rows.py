@@ -38,7 +38,7 @@ class LogRows:
 
     @property
     def left(self) -> int | None:
-        """How many rows are wanted beside those that were handed out, None for all."""
+        """The number of rows still wanted, None for all."""
         return None if self._limit is None else self._limit - self.delivered
 
     def suffices(self, rows: Sequence[AuditEvent]) -> bool:

@@ -28,7 +28,7 @@ def instant_of(ms: int) -> datetime:
 
 
 class Kind(Enum):
-    """What a request is for."""
+    """The purpose of a request."""
 
     PAGE = auto()
     """Rows to hand out."""
@@ -150,7 +150,7 @@ class Crowd:
 
 @attrs.frozen
 class Glance:
-    """What the page after an answer depends on.
+    """The facts of an answer on which the next page depends.
 
     Attributes:
         count: How many rows the answer has.

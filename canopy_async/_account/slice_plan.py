@@ -14,7 +14,7 @@ _PAGES: Final = 4
 """Pages that a slice is to have, about."""
 
 _SPARE: Final = 0.4
-"""How much of its last page is to stay empty, so that few slices need one more."""
+"""The share of the last page that is left empty, so that few slices need one more."""
 
 _MOST_PAGES: Final = 16
 """Pages that a slice has at most where its rows come oldest first and are held."""
@@ -65,7 +65,7 @@ class SlicePlan:
 
     @property
     def windows(self) -> list[LogWindow]:
-        """What was asked for and not taken yet, in the order of taking."""
+        """The windows that were asked for and not taken yet, in the order of taking."""
         return [window for part in self._slices for window in part.windows]
 
     def start_over(self, *, high: int, now: int) -> None:

@@ -33,7 +33,7 @@ whole part that they are too many would be dozens of requests in vain.
 """
 
 _FIRST_STEP: Final = timedelta(days=30)
-"""How far back the begin of a log is looked for first."""
+"""The first distance at which the begin of a log is looked for."""
 
 _TICK: Final = timedelta(milliseconds=1)
 

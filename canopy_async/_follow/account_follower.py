@@ -65,7 +65,7 @@ class AccountFollower(Follower):
 
     @property
     def checkpoint(self) -> FollowCheckpoint | None:
-        """What was handed out of the log, to the event; None before the first poll."""
+        """The place up to which events were handed out; None before the first poll."""
         return self.checkpoints.get(self._key)
 
     def __repr__(self) -> str:

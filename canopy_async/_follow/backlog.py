@@ -33,7 +33,7 @@ MAX_NEWEST_FIRST: Final = 500
 """New rows that are read newest first at most, as one batch."""
 
 _COMMIT_TIME: Final = timedelta(seconds=60)
-"""How long after its date an event is committed at most that isn't called late."""
+"""An event that is committed later than this after its date is called late."""
 
 
 class _After(Enum):

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 WITNESSES: Final = 15
-"""How many of the events that were seen last tell where events come."""
+"""The number of the events seen last by which the place of new events is judged."""
 
 _IN_DOUBT: Final = 6
 """So many times as many tell it where those may all be dated ahead."""
@@ -46,7 +46,7 @@ MOST_WITNESSES: Final = _IN_DOUBT * WITNESSES
 """Dates, of those that were seen last, that `front_of` looks at, at most."""
 
 _CLOCK_TOLERANCE: Final = timedelta(seconds=10)
-"""How far an event may be dated after the server's ``Date`` and not be called ahead."""
+"""An event dated further than this after the server's ``Date`` is called ahead."""
 
 
 class Dated(Protocol):

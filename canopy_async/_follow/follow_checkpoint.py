@@ -94,7 +94,7 @@ class FollowCheckpoint:
 
     @property
     def unexplained(self) -> int:
-        """How many of the events that were counted are still to be seen."""
+        """The number of counted events that are still to be seen."""
         return 0 if self.explained is None else max(0, self.count - self.explained)
 
     def after(self, events: Iterable[AuditEvent]) -> "FollowCheckpoint":

@@ -12,7 +12,7 @@ __all__ = ["FollowOutcome"]
 
 @attrs.frozen(kw_only=True)
 class FollowOutcome:
-    """How an identity ended that was followed with ``until_caught_up``.
+    """The end of an identity that was followed with ``until_caught_up``.
 
     Attributes:
         identity_id: The identity.

@@ -26,7 +26,7 @@ _COUNT_LAG: Final = 3
 
 @attrs.frozen(kw_only=True)
 class LatenessOptions:
-    """How late events may be: how far back polls read, and how long events are held.
+    """Limits of lateness: how far back polls read, and how long events are held.
 
     Attributes:
         overlap: How far before the newest event each poll reads.

@@ -32,7 +32,7 @@ _JITTER: Final = 0.1
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """How often a log is polled.
+    """The pace of the polls of a log.
 
     Attributes:
         every: Seconds between polls of a log that gets events.
@@ -57,7 +57,7 @@ class Pace:
 
 @attrs.frozen(kw_only=True)
 class FollowOptions:
-    """How identities are followed.
+    """The options of following identities.
 
     Attributes:
         start: Where to begin without a checkpoint: ``now``, ``beginning``, or the

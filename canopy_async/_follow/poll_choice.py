@@ -6,7 +6,7 @@ __all__ = ["Choice", "choose"]
 
 
 class Choice(Enum):
-    """How a poll goes on after its first page, which was read newest first."""
+    """The ways to go on after the first page of a poll, which was read newest first."""
 
     WAIT = auto()
     """Nothing more: the log seems unchanged. A later poll reads all of it."""

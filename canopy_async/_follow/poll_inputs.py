@@ -67,7 +67,7 @@ class PollInputs:
 
     @property
     def took(self) -> float:
-        """How many seconds ago the poll began."""
+        """The seconds since the poll began."""
         return clock() - self.began
 
     def open(

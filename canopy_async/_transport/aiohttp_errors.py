@@ -10,7 +10,7 @@ import aiohttp
 __all__ = ["what_failed", "would_repeat"]
 
 _LONG_LINE: Final = re.compile(r"Got more than ([0-9]+) bytes")
-"""How aiohttp says that a header, or the status line, is too long for it."""
+"""The text of aiohttp's error for a header or status line that is too long."""
 
 
 _WORDS: Final[dict[type[Exception], str]] = {

@@ -1,4 +1,4 @@
-"""When requests that wait in an outage lose their patience, the first one first."""
+"""Expiries: the requests that wait in an outage, by the end of their patience."""
 
 from heapq import heappop, heappush
 from itertools import count

@@ -28,7 +28,7 @@ _PLATEAU: Final = 30.0
 """Seconds until a learnt rate is tried again."""
 
 _DIP: Final = 0.05
-"""How far below the learnt rate requests start again."""
+"""The share below the learnt rate at which requests start again."""
 
 _FORGOTTEN: Final = 4.0
 """Plateaus after the first until the learnt rate is forgotten."""

@@ -1,4 +1,4 @@
-"""What hooks are told of a request: that an attempt ended, that another will follow."""
+"""Request records for hooks: an attempt ended, another will follow."""
 
 from canopy_async._api.responses import Response
 from canopy_async._transport.attempt import Fault

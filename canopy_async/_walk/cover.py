@@ -17,7 +17,7 @@ R = TypeVar("R", bound=Row)
 
 
 class Accepted(NamedTuple, Generic[R]):
-    """What a view added to a cover.
+    """The rows that a view added to a cover.
 
     Attributes:
         rows: The rows to hand out, in order.
@@ -45,7 +45,7 @@ class Cover(Protocol[R]):
 
     @property
     def position(self) -> Position[R]:
-        """Where in the list the cover ends: a hint."""
+        """The position in the list at which the cover ends: a hint."""
         ...
 
     @property

@@ -92,7 +92,7 @@ class Ledger:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was noted as worth knowing."""
+        """The warnings that were noted."""
         return tuple(self._warnings)
 
     def report(

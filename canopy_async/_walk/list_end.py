@@ -8,7 +8,7 @@ __all__ = ["ListEnd"]
 
 
 class ListEnd:
-    """What the certified views of one walk show of the end of the list.
+    """The end of the list, as far as the certified views of one walk show it.
 
     Most walks end with a view that proves by itself to reach the end of the list
     (`View.is_end`). Some lists have no such view: their server counts rows that it

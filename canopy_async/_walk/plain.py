@@ -160,7 +160,7 @@ class PlainWalk(Generic[T]):
 
     @property
     def position(self) -> int:
-        """Where the pages taken so far end."""
+        """The position at which the pages taken so far end."""
         return self._taken_end
 
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:

@@ -127,7 +127,7 @@ class Search(Generic[R]):
 
     @property
     def place(self) -> int:
-        """Where the row should be, once the search is over."""
+        """The position of the row, once the search is over."""
         return self._low
 
     @property

@@ -153,7 +153,7 @@ class Extent:
 
 @attrs.define(eq=False)
 class Hints:
-    """Where the end of what is wanted may be: hints, which decide where to look.
+    """Hints on the end of the wanted rows, which decide where to look.
 
     Attributes:
         newest: Where the list ends, if it is read oldest first: how many of its newest
@@ -169,7 +169,7 @@ class Hints:
 
 
 class ChainState(Generic[R]):
-    """What the phases of one overlap chain share.
+    """The state that the phases of one overlap chain share.
 
     Args:
         wanted: The rows that are wanted.

@@ -12,7 +12,7 @@ __all__ = ["Row", "View", "check_page"]
 
 
 class Row(Protocol):
-    """What a proof needs of a row."""
+    """The fields of a row that a proof needs."""
 
     @property
     def id(self) -> str:
@@ -21,7 +21,7 @@ class Row(Protocol):
 
     @property
     def created_at(self) -> datetime | None:
-        """What the list is sorted by; it never changes."""
+        """The key that the list is sorted by; it never changes."""
         ...
 
 

@@ -129,7 +129,7 @@ class ClusterExport:
 
     @property
     def _told_begin(self) -> datetime | None:
-        """When the run began, by the server's clock; None where that is unknown."""
+        """The begin of the run by the server's clock; None where that is unknown."""
         return self._clock.told_at(self._began)
 
     def _append_end(self, end: End) -> None:

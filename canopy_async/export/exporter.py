@@ -61,60 +61,56 @@ async def export(
     on_progress: Callable[[ExportProgress], None] | None = None,
     umask: int = PRIVATE,
 ) -> ExportResult:
-    """Write every event of these identities into files of a directory.
+    """Write all events of many identities to files in a directory.
 
-    Run it again with the same arguments, and it goes on: it reads what an earlier
-    run has left, whatever ended that run, a kill included; no event is lost, and
-    none is there twice.
+    Run it again with the same arguments to continue. A run reads everything that
+    earlier runs have not read, even if they were killed; no event is lost or written
+    twice. Without ``until``, each run adds the new events of each identity, all events
+    of new identities, and late events up to ``look_back`` before the newest one of
+    their identity. With ``until``, the export is closed: a run reads only the part
+    that earlier runs have left.
 
-    Without ``until``, the files are the account's log as far as it has been
-    written: each run adds what has come since the run before, of identities that
-    are new everything. It also finds what was committed late, up to ``look_back``
-    before the newest event of its identity. With ``until``, the export is closed:
-    a run reads only what earlier runs have left.
-
-    An identity that is named twice is read once. To know, each id is kept: some
-    200 bytes for each, and the ids of its look-back. Each failure is kept. Other
-    memory grows with neither identities nor events.
+    An identity that is named twice is read once. For that, about 200 bytes are kept
+    for each identity, and the ids of its look-back; each failure is kept as well.
+    Other memory grows with neither identities nor events.
 
     Args:
-        session: What to read with; its limits hold.
+        session: The session to read with; its limits apply.
         identities: None for all identities of the account; or ids, or objects with
-            an ``id``: any iterable or async iterable. `CanopySession.identities`
-            is understood as a list of the account: only then the manifest can say
-            that the list itself is proven.
-        directory: Where to write; made where there is none. It must be empty,
-            or hold this same export.
+            an ``id``, as any iterable or async iterable. `CanopySession.identities`
+            counts as the account's own list: only then can the manifest say that the
+            list itself is proven.
+        directory: The directory to write to, which is created if needed. It must be
+            empty, or hold this same export.
         format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``, ``csv``, ``csv-bom`` or
-            ``parquet``. The second CSV begins with a byte order mark: a spreadsheet
-            that would guess another encoding then reads UTF-8.
-        since: The earliest ``created_at`` that is wanted, inclusive; aware.
-        until: The first that is not wanted; aware, and not in the future by the
-            server's clock: nothing can be proven of what is to come.
-        q: Search term.
-        look_back: Seconds that an event may be committed late and still be found by
-            the next run; up to seven days. At most 9 000 events of one identity
-            are looked back on.
-        width: Identities read at a time at most.
-        max_file_bytes: The size at which a file is closed and another begun.
-        commit_every: Seconds after which what was read is made final at the
-            latest, which closes the file as well.
-        on_progress: A plain function, called whenever there is progress to tell of.
-        umask: The permissions that files, and a directory that is made, are not to
-            have: by default, nobody but you may read them. A directory that is there
-            keeps its own mode.
+            ``parquet``. A file of ``csv-bom`` begins with a byte order mark, for
+            spreadsheets that would guess another encoding than UTF-8.
+        since: The earliest ``created_at`` to export, inclusive; aware.
+        until: The first ``created_at`` not to export; aware, and not in the future by
+            the server's clock, as nothing can be proven of the future.
+        q: A search term.
+        look_back: The seconds, up to seven days, that an event may be committed late
+            and still be found by the next run. The look-back of one identity has at
+            most 9 000 events.
+        width: The most identities that are read at a time.
+        max_file_bytes: The size in bytes at which a file is closed.
+        commit_every: The most seconds between two commits; each closes the file.
+        on_progress: A plain function, called with the progress.
+        umask: The permission bits that new files, and a new directory, must not get. By
+            default, nobody but you may read them. An existing directory keeps its mode.
 
     Returns:
-        What this run did. Where some identities could not be read, it says so.
+        The result of this run. ``failures`` has the identities that could not be read.
 
     Raises:
-        TypeError: An argument has the wrong type, an id while it is read.
-        ValueError: An argument is out of bounds, an id while it is read.
-        ExportError: The directory can't be used, or a package is missing that
-            the format needs.
+        TypeError: An argument has the wrong type; for an id, while it is read.
+        ValueError: An argument is out of bounds; for an id, while it is read. Later, as
+            a `FutureRangeError`: ``until`` is in the future.
+        ExportError: The directory can't be used, or a package is missing that the
+            format needs.
         CanopyError: The token was refused, the session was closed, or
-            ``identities`` raised it. What was read until then is committed, as
-            it is when this is cancelled.
+            ``identities`` raised it. Events read until then are committed, as also
+            after a cancellation.
 
     Example:
         >>> result = await export(canopy, None, "out")

@@ -1,4 +1,4 @@
-"""What a manifest says of one identity: its rows, its state, and what proves it."""
+"""The entry of one identity in a manifest: its rows, its state and its proof."""
 
 from typing import Annotated, Final, Literal, TypeAlias
 

@@ -34,7 +34,7 @@ class ManifestFile:
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """The path of the file."""
         return self._directory / MANIFEST
 
     @property

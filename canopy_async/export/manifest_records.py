@@ -217,7 +217,7 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     for cls in (Header, Begin, Listed, Commit, End)
 }
 HEAD: Final = b'{"kind":"'
-"""What each line begins with."""
+"""The prefix of each line."""
 
 _LONGEST_KIND: Final = 16
 

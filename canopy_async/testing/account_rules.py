@@ -21,7 +21,7 @@ def _rate(_: object, field: "attrs.Attribute[float]", value: float) -> None:
 
 @attrs.frozen(kw_only=True)
 class LogRules:
-    """How a local server serves the log of its account.
+    """The rules by which a local server serves the log of its account.
 
     The defaults are what the API documents, or what it most probably does. Each field
     is one thing that is documented nowhere.

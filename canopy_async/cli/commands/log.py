@@ -29,7 +29,7 @@ __all__ = ["Following", "follow_log", "read_log", "show_event"]
 
 @attrs.frozen(kw_only=True)
 class Following:
-    """How the log is followed.
+    """The options of following the log.
 
     Attributes:
         checkpoint: The file to go on from, None to keep none.

@@ -97,7 +97,7 @@ class FailureRun:
 
 @attrs.frozen(kw_only=True)
 class Audit:
-    """What an auditor asks of an export.
+    """The answers to an auditor's questions on an export.
 
     Attributes:
         identities: The counts of each identity that has events.

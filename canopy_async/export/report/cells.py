@@ -1,4 +1,4 @@
-"""What a report calls things: numbers, moments, actors and resources as text."""
+"""The cells of a report: numbers, moments, actors and resources as text."""
 
 from typing import Final
 

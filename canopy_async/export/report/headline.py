@@ -1,4 +1,4 @@
-"""What a report says before all else: its range, its figures, how it was made."""
+"""The head of a report: its range, its figures, how it was made."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

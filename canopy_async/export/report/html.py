@@ -60,7 +60,7 @@ _SCRIPTS: Final = ("events", "charts", "sections", "table", "page")
 _LONGEST_UNCUT: Final = 44
 """Characters of an id that has a line to itself; a longer one may be cut."""
 _SEPARATORS: Final = re.compile(r"([.:/_-])(?=\w)")
-"""Where a long name may go on in the next line."""
+"""The characters after which a long name may go on in the next line."""
 
 
 class Page:

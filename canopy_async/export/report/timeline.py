@@ -24,7 +24,7 @@ _KNOWN: Final = {
 }
 """Each dimension, and its values that are always counted for themselves."""
 _MOST_UNKNOWN: Final = 20
-"""How many other values of a dimension are."""
+"""The most unknown values of a dimension that are counted for themselves."""
 _MOST_DAYS: Final = 100
 """More days than that are shown as weeks."""
 _MINUTES_A_QUARTER: Final = 15
@@ -284,4 +284,4 @@ _UNITS: Final = (
     _Unit("century", 100, _itself, _start_of_century),
 )
 _COUNTED_BY: Final = ((DAY, 3), (HOUR, 2), (MINUTE, 0))
-"""What batches count by, and from which unit on: the place of it in `_UNITS`."""
+"""The columns that batches count by, each with its first place in `_UNITS`."""
