@@ -1,6 +1,7 @@
 """Fixtures of the whole suite."""
 
 import gc
+import signal
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,10 @@ from hypothesis import settings
 import canopy_async
 from canopy_async.export.writers import FORMATS
 from canopy_async.testing import LocalCanopy
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it runs in the background so, and tests send this signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, max_examples=50
