@@ -6,7 +6,14 @@ import os
 import pytest
 from support.exports import read_back, truth
 
-from canopy_async.export import Status, export, iter_commits, read_manifest, verify
+from canopy_async.export import (
+    Status,
+    export,
+    export_log,
+    iter_commits,
+    read_manifest,
+    verify,
+)
 
 STEPS = 40
 """More calls of ``fsync`` than an export of these logs makes."""
@@ -48,14 +55,23 @@ def logs(server):
     return server
 
 
-async def cancelled(session, out, step, monkeypatch):
+async def of_identities(session, out):
+    await export(session, None, out, max_file_bytes=60_000)
+
+
+async def of_account(session, out):
+    await export_log(session, out, max_file_bytes=60_000)
+
+
+both = pytest.mark.parametrize("exported", [of_identities, of_account])
+
+
+async def cancelled(exported, session, out, step, monkeypatch):
     """Export, and cancel that at a step; tell whether there was such a step."""
     with monkeypatch.context() as patch:
         cancel = CancelAt(step)
         patch.setattr(os, "fsync", cancel)
-        cancel.task = asyncio.create_task(
-            export(session, None, out, max_file_bytes=60_000)
-        )
+        cancel.task = asyncio.create_task(exported(session, out))
         try:
             await cancel.task
         except asyncio.CancelledError:
@@ -63,13 +79,14 @@ async def cancelled(session, out, step, monkeypatch):
     return cancel.was_reached
 
 
+@both
 async def test_an_end_counts_what_was_committed_while_it_was_cancelled(
-    session, tmp_path, monkeypatch
+    exported, session, tmp_path, monkeypatch
 ):
     outcomes = set()
     for step in range(1, STEPS):
         out = tmp_path / str(step)
-        if not await cancelled(session, out, step, monkeypatch):
+        if not await cancelled(exported, session, out, step, monkeypatch):
             break
         runs = read_manifest(out).runs
         if not runs:
@@ -88,13 +105,21 @@ async def test_an_end_counts_what_was_committed_while_it_was_cancelled(
     assert outcomes == {"stopped", "finished"}
 
 
+@both
 async def test_an_export_goes_on_wherever_it_was_cancelled(
-    logs, session, tmp_path, monkeypatch
+    exported, logs, session, tmp_path, monkeypatch
 ):
+    seen = {event.id async for event in session.account_events()}
+    assert len(seen) > 300
     for step in range(1, STEPS):
         out = tmp_path / str(step)
-        if not await cancelled(session, out, step, monkeypatch):
+        if not await cancelled(exported, session, out, step, monkeypatch):
             break
-        await export(session, None, out)
-        assert read_back(out) == truth(logs, "a", "b", "empty")
+        await exported(session, out)
+        if exported is of_identities:
+            assert read_back(out) == truth(logs, "a", "b", "empty")
+        else:
+            ids = [row["id"] for log in read_back(out).values() for row in log]
+            assert len(set(ids)) == len(ids)
+            assert seen <= set(ids)
         assert verify(out).status is Status.FINISHED
