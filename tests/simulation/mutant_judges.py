@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -230,13 +231,21 @@ def judge_alone(mutant, reached, *, seconds):
     tests = reached.by(mutant)
     if not tests:
         return Verdict(mutant, "not reached")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as chosen:
+        # A file, as there may be more names than the system lets an environment have.
+        chosen.write("\n".join(tests))
+        chosen.flush()
+        return _run_alone(mutant, tests, chosen.name, seconds=seconds)
+
+
+def _run_alone(mutant, tests, chosen, *, seconds):
     env = os.environ | {
         "PYTHONPATH": str(Path(__file__).parent),
         "PYTHONDONTWRITEBYTECODE": "1",
         "MUTANT_MODULE": mutant.module,
         "MUTANT_NUMBER": str(mutant.number),
         "MUTANT_SECONDS": str(seconds),
-        "MUTANT_TESTS": "\n".join(tests),
+        "MUTANT_TESTS": chosen,
     }
     files = sorted({test.partition("::")[0] for test in tests})
     command = (sys.executable, "-m", "pytest", "-p", "mutant_plugin", *OPTIONS)

@@ -6,6 +6,7 @@ It is imported before all other plugins, and so before the module.
 import os
 import resource
 import time
+from pathlib import Path
 
 import pytest
 from mutant_judges import CUT, MOST_MEMORY
@@ -18,7 +19,7 @@ load_mutant(os.environ["MUTANT_MODULE"], int(os.environ["MUTANT_NUMBER"]))
 def pytest_collection_modifyitems(items):
     """Keep the tests that reach the mutant, in the order that is asked for."""
     found = {item.nodeid: item for item in items}
-    chosen = os.environ["MUTANT_TESTS"].split("\n")
+    chosen = Path(os.environ["MUTANT_TESTS"]).read_text(encoding="utf-8").split("\n")
     items[:] = [found[test] for test in chosen if test in found]
 
 
