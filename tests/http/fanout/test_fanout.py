@@ -464,4 +464,5 @@ async def test_memory_is_that_of_the_width_whatever_the_number_of_ids(server, se
     async for _ in session.fan_out(ids()):
         pass
     assert len(objects) == 5
-    assert max(objects) - objects[0] < 300
+    # The first 200 fill what is kept once; a leak of one object each would be 600.
+    assert max(objects[1:]) - objects[1] < 300
