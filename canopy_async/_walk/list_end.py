@@ -48,19 +48,23 @@ class _DoubtfulEnd:
     Either the list grew after the view was selected and before the rows were
     counted, or the server kept rows back. A later view tells which, where it holds
     the last row of the doubtful one and reaches as far as was counted: what was
-    counted is there to be seen. Where any page held more rows, no limit on the
-    size of pages had cut the doubtful one, so that the list ended with it.
+    counted is there to be seen. It must be seen behind that row, or all of it before:
+    then that row is the last one again, on a page with room for more. Otherwise, the
+    list has only moved on since, and what was counted is still to come. Where any
+    page held more rows, no limit on the size of pages had cut the doubtful one, so
+    that the list ended with it.
 
     Args:
         view: The view, which was accepted.
     """
 
-    __slots__ = ("_count", "_last", "_rows")
+    __slots__ = ("_behind", "_count", "_last", "_rows")
 
     def __init__(self, view: View[Any]) -> None:
         self._last: Final = view.ids[-1]
         self._rows: Final = len(view.ids)
         self._count: Final = view.count
+        self._behind: Final = view.count - view.end
 
     def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
         """Tell whether a view that was accepted later shows that it was the end.
@@ -69,9 +73,9 @@ class _DoubtfulEnd:
             view: The later view.
             longest: How many rows any page had so far.
         """
-        return (
-            self._rows < longest
-            and view.is_placed
-            and view.end >= self._count
-            and self._last in view.members
-        )
+        if self._rows >= longest or not view.is_placed or view.end < self._count:
+            return False
+        if self._last not in view.members:
+            return False
+        behind = len(view.ids) - 1 - view.ids.index(self._last)
+        return behind >= self._behind or (not behind and view.is_short)
