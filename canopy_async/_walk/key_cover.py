@@ -132,7 +132,7 @@ class KeyCover(Generic[R]):
             )
         if not is_sorted or keys[:1] == [None]:
             raise UnorderedListError("the list is not sorted by created_at")
-        if self._is_assumed and keys[:1] != keys[-1:]:
+        if keys[:1] != keys[-1:]:
             self._is_assumed = False
         self.recent.check_keys(view)
 
