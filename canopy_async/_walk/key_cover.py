@@ -27,9 +27,6 @@ __all__ = ["KeyCover"]
 
 R = TypeVar("R", bound=Row)
 
-_FEW_KEYS: Final = 2
-"""Keys from which on the pace of a list can be told."""
-
 
 class KeyCover(Generic[R]):
     """A cover by ``created_at``: the strict-key certificate.
@@ -82,11 +79,9 @@ class KeyCover(Generic[R]):
     @property
     def is_past_bound(self) -> bool:
         """Whether the cover is strictly after a bound."""
-        bound, growth = self._bound, self._growth_bound
-        if self.key is None or (bound is None and growth is None):
-            return False
-        return any(
-            b is not None and self.precedes(b, self.key) for b in (bound, growth)
+        bounds = (self._bound, self._growth_bound)
+        return self.key is not None and any(
+            bound is not None and self.precedes(bound, self.key) for bound in bounds
         )
 
     def wanted(self, rows: list[R]) -> list[R]:
@@ -100,7 +95,7 @@ class KeyCover(Generic[R]):
 
     def rows_to_bound(self, view: View[R]) -> int | None:
         """Return about how many rows are left up to the bound, None if unbounded."""
-        if self._bound is None or len(view.keys) < _FEW_KEYS:
+        if self._bound is None or not view.keys:
             return None
         covered = abs(view.keys[-1] - view.keys[0])
         if not covered:
@@ -137,7 +132,7 @@ class KeyCover(Generic[R]):
             )
         if not is_sorted or keys[:1] == [None]:
             raise UnorderedListError("the list is not sorted by created_at")
-        if self._is_assumed and keys[:1] != keys[-1:]:
+        if keys[:1] != keys[-1:]:
             self._is_assumed = False
         self.recent.check_keys(view)
 
@@ -239,7 +234,7 @@ class KeyCover(Generic[R]):
             tied += 1
         rows = [row for row in view.rows[begin:tied] if row.id not in self.ids_at_key]
         rows += view.rows[tied:]
-        return rows, tied, self._count_late(view, begin) if begin else 0
+        return rows, tied, self._count_late(view, begin)
 
     def accept_run(self, view: View[R]) -> Accepted[R]:
         """Hand out a view's rows at the cover's own key, and nothing else."""
