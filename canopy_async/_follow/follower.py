@@ -125,7 +125,6 @@ class Follower(SinglePass):
         self._schedule: Final = Schedule(
             self._poll,
             width=options.width,
-            beat=self._check_session,
             interrupted=self._interrupted,
         )
         self._listing_task: asyncio.Task[None] | None = None
@@ -289,7 +288,10 @@ class Follower(SinglePass):
         self._transport.check_loop()
         self._finish_current()
         await self._start()
-        handover = await self._mailbox.next()
+        # Following that ends by itself has requests to send until then, and they raise.
+        if self._transport.closed and not self._options.until_caught_up:
+            self._stop(SessionClosedError("the session is closed"))
+        handover = await self._transport.until_closed(self._mailbox.next())
         if self._mailbox.error is not None:
             raise self._mailbox.error
         return handover
@@ -354,10 +356,6 @@ class Follower(SinglePass):
 
     def _new_poller(self, **options: Any) -> Poller:
         return Poller(**options)
-
-    def _check_session(self) -> None:
-        if self._transport.closed:
-            self._stop(SessionClosedError("the session was closed"))
 
     def _interrupted(self) -> None:
         self._stop(SessionClosedError("a poll was cancelled from outside"))
