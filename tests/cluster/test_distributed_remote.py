@@ -539,12 +539,16 @@ async def test_requests_per_second_hold_over_tasks_of_one_request(server, run):
 
 
 async def test_a_second_run_gets_its_share_of_what_the_first_one_holds(server, run):
-    server.seed_events("long", 5_000)
-    server.faults = Faults(latency=0.02)
+    """The first one has enough to ask for until the second one has ended."""
+    server.seed_events("long", 1_000)
+    server.faults = Faults(
+        latency=0.02, insert_per_request=250, only=lambda r: r.identity == "long"
+    )
     first = asyncio.create_task(run(["long"], concurrency=4))
     await until(lambda: server.peak_in_flight == 4, "not all leases are used")
     await run(["c"], "memory://bucket/two", concurrency=4)
     assert not first.done()
+    server.faults = Faults()
     assert (await first).complete == 1
     assert server.peak_in_flight == 4
 
