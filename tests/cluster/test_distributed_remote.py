@@ -3,8 +3,11 @@
 import asyncio
 import functools
 import gc
+import os
 import threading
 from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
 
 import dask
 import fsspec
@@ -284,6 +287,45 @@ async def test_one_process_deletes_what_tasks_have_left(server, run, connect, tm
     async with connect(base_url=server.base_url) as session:
         await export_by_one(session, ["a"], here)
     assert {path.name for path in here.iterdir()}.isdisjoint(left)
+    assert verify(here).is_finished
+
+
+@pytest.mark.parametrize("by_one", [True, False])
+async def test_a_task_that_still_writes_does_not_fail_the_next_run(
+    server, run, connect, tmp_path, monkeypatch, by_one
+):
+    """It gives a file another name whenever the run has just listed the directory."""
+    here = tmp_path / "here"
+    await run(["a"], url=here)
+    names = (
+        "_shard-s00001-0123abcd.json.partial",
+        "_events-s00001-0123abcd-00001.jsonl.partial",
+    )
+    renamed = []
+
+    def overtaken(look):
+        def look_and_rename(path):
+            if path != here:
+                return look(path)
+            found = list(look(path))
+            for name, other in permutations(names):
+                if (here / name).exists():
+                    renamed.append((here / name).rename(here / other))
+                    break
+            return iter(found)
+
+        return look_and_rename
+
+    (here / names[0]).write_bytes(b"{}")
+    monkeypatch.setattr(Path, "iterdir", overtaken(Path.iterdir))
+    monkeypatch.setattr(os, "scandir", overtaken(os.scandir))
+    if by_one:
+        async with connect(base_url=server.base_url) as session:
+            result = await export_by_one(session, ["a"], here)
+    else:
+        result = await run(["a"], url=here)
+    assert renamed
+    assert (result.done, result.failed) == (1, 0)
     assert verify(here).is_finished
 
 
