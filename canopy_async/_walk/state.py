@@ -125,7 +125,7 @@ class Head:
 
     def is_still(self, view: View[Any]) -> bool:
         """Tell whether page 1, asked for again, shows that nothing moved there."""
-        if not view.keys or view.keys != self.keys:
+        if view.keys != self.keys:
             return False
         # Where all rows have one key, rows may have come or gone without a trace.
         return view.keys[0] != view.keys[-1] or view.members == frozenset(self.ids)
