@@ -68,12 +68,12 @@ class FindingStart(OpenPhase[R]):
     def _step(self, view: View[R] | None) -> Step[R]:
         state, search = self._state, self._search
         search.learn(view)
-        is_found = view is not None and state.cover.certifies(view)
-        if is_found and view is not None and state.cover.has_new(view):
+        cover = state.cover
+        if view is not None and cover.certifies(view) and cover.has_new(view):
             state.plan.forget_all()
             return accept(state, view)
         if search.is_over:
-            state.cover.position.found(search.place, state.ledger.latest)
+            cover.position.found(search.place, state.ledger.latest)
             return Step((), Seeking(state))
         return Step((), self)
 

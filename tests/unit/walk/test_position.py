@@ -38,8 +38,9 @@ def test_before_any_row_was_read_it_is_at_the_head():
     assert at(Position()) == (0, 0, 0)
 
 
-def test_it_is_at_the_last_row_that_was_read():
-    cover = covered(view_of(ROWS, 1, 100, number=1))
+@pytest.mark.parametrize("number", [0, 1])
+def test_it_is_at_the_last_row_that_was_read(number):
+    cover = covered(view_of(ROWS, 1, 100, number=number))
     assert at(cover.position) == (99, 100, 1_000)
     cover.accept(view_of(ROWS, 2, 98, number=2, count=990))
     assert at(cover.position) == (195, 196, 990)
@@ -266,6 +267,12 @@ def test_the_place_of_a_row_that_came_with_another_key_is_told(changed):
     assert seen.changed_in(view_of(rows, 1, 10)) is None
     rows[changed] = row(1_234, rows[changed].id)
     assert seen.changed_in(view_of(rows, 1, 10)) == changed
+
+
+def test_keys_that_agree_at_the_ends_do_not_hide_a_row_that_came_with_another():
+    """The last row of the one and the first of the other have one key by chance."""
+    seen = SeenRows(view_of([row(1, "a"), row(2, "b")], 1, 2))
+    assert seen.changed_in(view_of([row(2, "x"), row(3, "a")], 1, 2)) == 1
 
 
 def test_rows_that_are_shared_elsewhere_than_at_the_ends_are_compared_too():
