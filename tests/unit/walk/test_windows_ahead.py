@@ -5,8 +5,11 @@ from support.lists import Reader, log, page_of, row
 
 from canopy_async._walk import Span, proven_walk
 from canopy_async._walk.chain import OverlapChain
-from canopy_async._walk.window import OVERLAP, plan_window
+from canopy_async._walk.planner import Planner
+from canopy_async._walk.window import OVERLAP, Window, plan_window
 from canopy_async.errors import RequestBudgetError
+
+LONG = log(5_000)
 
 
 def ids(rows):
@@ -38,10 +41,9 @@ def test_windows_are_asked_for_up_to_the_first_that_must_be_short(count, order):
 
 @pytest.mark.parametrize("until", [*range(180, 260), *range(400, 480), 2_000, 5_000])
 def test_windows_are_asked_for_up_to_a_quarter_beyond_where_a_part_should_end(until):
-    rows = log(5_000)
     walk = OverlapChain(take=100, span=Span(until=row(until).created_at))
     left = int(100 * (until - 99) / 99)  # as if rows were spread evenly
-    assert ends_ahead(walk, rows) == ends_up_to(
+    assert ends_ahead(walk, LONG) == ends_up_to(
         min(100 + left + left // 4 + OVERLAP, 5_001)
     )
 
@@ -57,9 +59,34 @@ def test_windows_ahead_of_a_part_follow_how_close_its_rows_turn_out_to_be(until,
     assert len(reader.asked) <= most
 
 
+def test_small_pages_that_do_not_get_on_from_two_rows_before_do_from_one_row_before():
+    """Of up to 6 rows, all pages from 23 or before end at 25: one from 24 gets on."""
+    planner = Planner(6, 6)
+    windows = [planner.plan(covered=10, horizon=100, reach=None) for _ in range(10)]
+    assert [(window.start, window.end) for window in windows] == [
+        (8, 12),
+        (10, 15),
+        (12, 18),
+        (16, 20),
+        (18, 24),
+        (20, 25),
+        (20, 25),
+        (24, 30),
+        (28, 32),
+        (30, 36),
+    ]
+
+
+@pytest.mark.parametrize("take", [4, 5, 6, 13, 100])
+@pytest.mark.parametrize("covered", [1, 2, 3, 4, 5])
+def test_a_plan_goes_on_from_the_first_rows_of_a_list(covered, take):
+    window = Planner(take, 100).plan(covered=covered, horizon=100, reach=None)
+    assert window.start < covered < window.end
+
+
 @pytest.mark.parametrize("limit", [101, 150, 250, 999])
 def test_windows_are_asked_for_up_to_a_limit(limit):
-    ends = ends_ahead(OverlapChain(take=100, limit=limit), log(5_000))
+    ends = ends_ahead(OverlapChain(take=100, limit=limit), LONG)
     assert ends[-1] >= limit
     assert all(end < limit for end in ends[:-1])
 
@@ -91,6 +118,14 @@ def test_nothing_is_asked_for_ahead_while_the_start_of_a_part_is_sought(width):
     reader.run()
     assert ids(reader.read) == [f"r{key}" for key in range(10_000, 10_400)]
     assert len(reader.asked) <= 26
+
+
+def test_before_page_1_tells_how_long_a_list_is_64_requests_are_allowed():
+    planner = Planner(4, 100)
+    for _ in range(64):
+        planner.ask(Window(1, 4))
+    with pytest.raises(RequestBudgetError, match="more than 64 requests"):
+        planner.ask(Window(1, 4))
 
 
 def test_a_limited_read_is_given_up_after_the_requests_that_its_limit_takes():
