@@ -47,7 +47,7 @@ class Planner:
         self.overlap = self.least = OVERLAP
         self._end = 0
         self._rows = 0
-        self._asked = self._allowed = 0
+        self._asked = 0
 
     @property
     def windows(self) -> Sequence[Window]:
@@ -85,7 +85,7 @@ class Planner:
         if not self._windows:
             # Nothing is under way: go on from where the cover is, not from
             # where it was expected.
-            self._end = max(self.overlap + 1, covered)
+            self._end = covered
         elif self._end >= horizon or self.size.cut.is_suspected:
             return None
         bound = self._end - self.overlap
@@ -103,8 +103,7 @@ class Planner:
             RequestBudgetError: The walk has asked for too many.
         """
         self._asked += 1
-        if self._asked > self._allowed:
-            self._check_budget()
+        self._check_budget()
         window.number = self._asked
         self._windows.append(window)
         return window
@@ -112,10 +111,10 @@ class Planner:
     def _check_budget(self) -> None:
         # As many as pages of the smallest size take: there may have been such pages.
         advance = _mean_advance(self.size.smallest)
-        self._allowed = _SPARE_REQUESTS + int(2 * self._rows / advance)
-        if self._asked > self._allowed:
+        allowed = _SPARE_REQUESTS + int(2 * self._rows / advance)
+        if self._asked > allowed:
             raise RequestBudgetError(
-                f"the read would take more than {self._allowed} requests for a list of"
+                f"the read would take more than {allowed} requests for a list of"
                 f" {self._rows} rows"
             )
 

@@ -113,20 +113,30 @@ class Patience:
             )
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Head:
-    """The keys and ids of page 1.
+    """The head of the list: page 1, of which keys and ids are kept.
 
     The rows themselves are let go of: those of many reads at once would take the
     processor's cache from each other.
+
+    Attributes:
+        take: Rows that page 1 is asked for, also where it is asked for again.
+        keys: The keys of its rows.
+        ids: Their ids.
     """
 
+    take: int
     keys: Sequence[Any] = ()
     ids: Sequence[str] = ()
 
+    def keep(self, view: View[Any]) -> None:
+        """Keep what page 1 shows."""
+        self.keys, self.ids = view.keys, view.ids
+
     def is_still(self, view: View[Any]) -> bool:
         """Tell whether page 1, asked for again, shows that nothing moved there."""
-        if not view.keys or view.keys != self.keys:
+        if view.keys != self.keys:
             return False
         # Where all rows have one key, rows may have come or gone without a trace.
         return view.keys[0] != view.keys[-1] or view.members == frozenset(self.ids)
@@ -180,7 +190,6 @@ class ChainState(Generic[R]):
     Attributes:
         wanted: The rows that are wanted.
         plan: The windows that are asked for.
-        first_take: Rows per page of page 1.
         ledger: The counts for the report.
         cover: What is covered so far: the evidence.
         extent: Where in the list that is, by position.
@@ -200,12 +209,11 @@ class ChainState(Generic[R]):
         rows = take if wanted.limit is None else max(wanted.limit, fewest)
         self.wanted: Final = wanted
         self.plan: Final = Planner(take, max_take or max(take, SURE_TAKE))
-        self.first_take = min(take, rows)
         self.ledger: Final = Ledger(wanted.order)
         self.cover: Cover[R] = KeyCover()
         self.extent: Final = Extent(shares_rows=wanted.accept_unordered)
         self.end: Final = ListEnd()
-        self.head = Head()
+        self.head: Final = Head(min(take, rows))
         self.gap: Gap[R] = Gap()
         self.patience: Final = Patience()
         self.hints: Final = Hints()
@@ -269,7 +277,7 @@ class ChainState(Generic[R]):
         """Note page 1: it says how long the list is."""
         limit, count = self.wanted.limit, view.count
         self.ledger.expected = count
-        self.head = Head(view.keys, view.ids)
+        self.head.keep(view)
         rows = count
         if limit is not None and self.wanted.span.is_whole:
             rows = min(count, limit)
