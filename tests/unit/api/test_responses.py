@@ -277,7 +277,11 @@ def test_text_that_is_not_ascii_and_well_formed_is_no_news():
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("value", ["", 0, False, None, [], {}, 0.0, "x", 1, True, 1.5])
+@pytest.mark.parametrize(
+    "value",
+    ["", 0, False, None, [], {}, 0.0, "x", 1, True, 1.5, 10**400],
+    ids=lambda value: repr(value)[:9],
+)
 def test_a_value_is_read_as_it_is_beside_one_that_is_read_with_a_change(value):
     read = parse(json.dumps([value, {"a": value}]).encode()[:-1] + b", NaN]")
     assert repr(read[:2]) == repr([value, {"a": value}])
