@@ -162,8 +162,6 @@ class Codec(Generic[T]):
         text = row.get(_CREATED_AT)
         if isinstance(text, str) and is_unusual(text):
             row[_CREATED_AT] = parse_instant(text)
-        if row.keys() <= self._known:
-            return {}
         return {name: row.pop(name) for name in list(row) if name not in self._known}
 
 

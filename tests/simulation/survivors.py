@@ -338,7 +338,17 @@ KNOWN = {
             "  →  self._cover.shares_run(view)"
         ),
     ): "accepted: a later run is counted as well, though a window may bridge it",
+    (
+        "canopy_async._walk.walk",
+        "def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:",
+        "0  →  1",
+    ): "equivalent: nobody calls a protocol, so that its defaults are not used",
     ("canopy_async._walk.window", "break", "break  →  continue"): _SHORTCUT,
+    (
+        "canopy_async._walk.window",
+        "if reach is None or bound + furthest <= reach:",
+        "bound + furthest <= reach  →  bound + furthest < reach",
+    ): "equivalent: the nearest end that reaches it is the furthest one then",
     (
         "canopy_async._walk.window",
         "best = furthest = 0",
