@@ -52,9 +52,10 @@ class View(Generic[R]):
             server counts no row after it. Any two of these three may be wrong where
             rows move between COUNT and SELECT, so all three are needed.
             Where a server cuts pages without saying so, all three may be wrong, as a
-            page then begins elsewhere than its number says. So the view must also hold
-            fewer rows than some page did before. Page 1 always begins where its number
-            says; it must only not be as long as a page that seemed to be cut.
+            page then begins elsewhere than its number says. So the view must also be of
+            a size that the server is known to send, or hold fewer rows than some page
+            did before. Page 1 always begins where its number says; it must only not be
+            as long as a page that seemed to be cut.
         is_short: Whether it holds fewer rows than a full page, and yet does not prove
             to reach the end of the list.
         is_placed: Whether it begins where its number says, even if the server cuts
