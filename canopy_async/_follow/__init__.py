@@ -23,10 +23,11 @@ new. A `CheckpointStore` keeps checkpoints over restarts.
 - *Gap*: events may be missing, because the server deleted them before they were read.
 - *Witness*: a known event that is still in the log, which shows that there is no gap.
 
-**Where to begin.** `follower` is what users read. `poller` decides how far back to
-read, `poll` reads newest first, and `backlog` oldest first. `follow_checkpoint` is what
-is remembered of a log; `coverage` has the rules for that, which an export goes by, too.
-`listing` finds the identities.
+**Where to begin.** `follower` hands the batches to the user. `poller` decides how far
+back to read, `poll` reads newest first, and `backlog` oldest first. `follow_checkpoint`
+is what is remembered of a log; `coverage` has the rules for that, which an export goes
+by, too. `listing` finds the identities, `poller_source` makes their pollers, and
+`follow_failures` logs what fails.
 """
 
 from canopy_async._follow.account_follower import AccountFollower

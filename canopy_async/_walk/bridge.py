@@ -315,8 +315,8 @@ def _complete_ties(
     rows: list[R] = []
     if view is not None:
         rows = state.hand_out(ties.accept(view))
-        state.gap.has_sampled |= bool(rows) and view is not closing
     if state.ledger.steady and ties.missing_after(closing) > 0:
+        state.gap.has_sampled = True
         sample = ties.next_sample(closing)
         if sample is not None:
             return Step(rows, SamplingTies(state, ties, closing, sample))

@@ -70,15 +70,13 @@ def _cover_of_part(
             )
         seen = resume.order
     order = seen or _order_to_assume(span, first) or asked_order or "asc"
-    cover: KeyCover[R] = KeyCover(
+    return KeyCover(
         key=span.first_key(order),
         ids_at_key=resume.ids if resume is not None else frozenset(),
         order=order,
         is_assumed=seen is None,
         bound=span.last_key(order),
     )
-    cover.check(first)
-    return cover
 
 
 def _order_to_assume(span: Span, first: View[R]) -> str | None:

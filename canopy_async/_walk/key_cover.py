@@ -31,9 +31,6 @@ __all__ = ["KeyCover"]
 
 R = TypeVar("R", bound=Row)
 
-_FEW_KEYS: Final = 2
-"""The fewest rows that show how far apart in time rows are."""
-
 
 class KeyCover(Generic[R]):
     """A cover by ``created_at``: the strict-key certificate.
@@ -86,11 +83,9 @@ class KeyCover(Generic[R]):
     @property
     def is_past_bound(self) -> bool:
         """Whether the cover is strictly after the bound, or after the end as seen."""
-        bound, growth = self._bound, self._growth_bound
-        if self.key is None or (bound is None and growth is None):
-            return False
-        return any(
-            b is not None and self.precedes(b, self.key) for b in (bound, growth)
+        bounds = (self._bound, self._growth_bound)
+        return self.key is not None and any(
+            bound is not None and self.precedes(bound, self.key) for bound in bounds
         )
 
     def wanted(self, rows: list[R]) -> list[R]:
@@ -107,7 +102,7 @@ class KeyCover(Generic[R]):
 
         Rows are taken to be as close in time after the view as they are inside of it.
         """
-        if self._bound is None or len(view.keys) < _FEW_KEYS:
+        if self._bound is None or not view.keys:
             return None
         covered = abs(view.keys[-1] - view.keys[0])
         if not covered:
@@ -145,7 +140,7 @@ class KeyCover(Generic[R]):
             )
         if not is_sorted or keys[:1] == [None]:
             raise UnorderedListError("the list is not sorted by created_at")
-        if self._is_assumed and keys[:1] != keys[-1:]:
+        if keys[:1] != keys[-1:]:
             self._is_assumed = False
         self.recent.check_keys(view)
 
@@ -265,7 +260,7 @@ class KeyCover(Generic[R]):
             tied += 1
         rows = [row for row in view.rows[begin:tied] if row.id not in self.ids_at_key]
         rows += view.rows[tied:]
-        return rows, tied, self._count_late(view, begin) if begin else 0
+        return rows, tied, self._count_late(view, begin)
 
     def accept_run(self, view: View[R]) -> Accepted[R]:
         """Return a view's new rows of the cover's key, and no other rows."""

@@ -49,20 +49,24 @@ class _DoubtfulEnd:
     Either the list grew after the server had selected the rows of the view and before
     it counted, or the server has kept rows back. A later view may tell which of the
     two. Such a view holds the last row of the doubtful view, and reaches as far as the
-    count of the doubtful view: rows that were counted are seen by now. And some page
-    must have held more rows than the doubtful view, which shows that no limit on the
-    size of pages has cut the doubtful view. Then the list ended with the doubtful view.
+    count of the doubtful view. Either it shows as many rows behind that last row as
+    were counted there, or that row is the last one again, on a page with room for more:
+    then all that was counted has come before it. Otherwise the list has only moved on,
+    and the counted rows are still to come. And some page must have held more rows than
+    the doubtful view, which shows that no limit on the size of pages has cut the
+    doubtful view. Then the list ended with the doubtful view.
 
     Args:
         view: The doubtful view, which was accepted.
     """
 
-    __slots__ = ("_count", "_last", "_rows")
+    __slots__ = ("_behind", "_count", "_last", "_rows")
 
     def __init__(self, view: View[Any]) -> None:
         self._last: Final = view.ids[-1]
         self._rows: Final = len(view.ids)
         self._count: Final = view.count
+        self._behind: Final = view.count - view.end
 
     def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
         """Tell whether a later view shows that the doubtful view reached the end.
@@ -71,9 +75,9 @@ class _DoubtfulEnd:
             view: The later view, which was accepted.
             longest: The most rows that any page had so far.
         """
-        return (
-            self._rows < longest
-            and view.is_placed
-            and view.end >= self._count
-            and self._last in view.members
-        )
+        if self._rows >= longest or not view.is_placed or view.end < self._count:
+            return False
+        if self._last not in view.members:
+            return False
+        behind = len(view.ids) - 1 - view.ids.index(self._last)
+        return behind >= self._behind or (not behind and view.is_short)

@@ -51,7 +51,7 @@ class Span:
     @property
     def is_whole(self) -> bool:
         """Whether the whole list is wanted."""
-        return self is WHOLE or self == WHOLE
+        return self == WHOLE
 
     @property
     def past_proof(self) -> Proof:

@@ -65,8 +65,9 @@ class Gap(Generic[R]):
         ties: The run of ties at the cover, if no window can bridge that run.
         leans_on_ties: Whether rows were accepted because their view shares a tied row
             with the cover, which alone proves nothing.
-        has_sampled: Whether rows were accepted from the middle of a run of ties. From
-            then on, a view may share no row with the view before it.
+        has_sampled: Whether rows of a run of ties were missing, and were looked for in
+            the middle of the run. From then on, a view may share no row with the view
+            before it, and the server is known to keep no fixed order.
     """
 
     held: View[R] | None = None
