@@ -76,8 +76,9 @@ class Gap:
     unless the log is known to keep its events for longer than nobody looked.
 
     Attributes:
-        older_than: The events that may be missing are older than this, and newer
-            than all that were handed out before; None where nothing is left.
+        older_than: The events that may be missing are older than this; None where
+            nothing is left. They are newer than all that were handed out before,
+            unless reads could not be proven, which may have passed some by.
     """
 
     older_than: datetime | None
