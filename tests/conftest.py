@@ -39,6 +39,7 @@ FIRST = (
 settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, max_examples=50
 )
+settings.register_profile("free", deadline=None, database=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile("suite")
 

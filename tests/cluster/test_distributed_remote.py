@@ -27,7 +27,7 @@ from support.waiting import until
 
 from canopy_async import ExportError, RetryPolicy, UnauthorizedError
 from canopy_async.checkpoint import scope_of
-from canopy_async.distributed import cluster_run, destination, driver, export
+from canopy_async.distributed import destination, driver, export, task_plan
 from canopy_async.distributed.primitives import leases
 from canopy_async.distributed.storage import RemoteStorage
 from canopy_async.export import export as export_by_one
@@ -334,7 +334,7 @@ async def test_a_giant_log_is_gone_on_with_in_whatever_order_it_comes(
     server, run, monkeypatch, order
 ):
     """What comes newest first can't be split, and is read on in one go."""
-    monkeypatch.setattr(cluster_run, "MOST_KEPT", 50)
+    monkeypatch.setattr(task_plan, "MOST_KEPT", 50)
     is_ignored = order == "desc"
     server.faults = Faults(ignore_order=is_ignored, default_order=order)
     server.seed_events("giant", 1_000)
@@ -352,7 +352,7 @@ async def test_a_giant_log_is_gone_on_with_in_whatever_order_it_comes(
 
 
 async def test_a_gap_before_what_is_split_is_said_once(server, run, monkeypatch):
-    monkeypatch.setattr(cluster_run, "MOST_KEPT", 10)
+    monkeypatch.setattr(task_plan, "MOST_KEPT", 10)
     nine_minutes_ago = NOON - timedelta(minutes=9)
     server.seed_events("giant", 50, start=nine_minutes_ago, spacing=0.1)
     await run(["giant"], split_over=100)
