@@ -5,6 +5,7 @@ from support.lists import Reader, log, page_of, row, tied
 
 from canopy_async._walk import Span, proven_walk
 from canopy_async.checkpoint import Checkpoint
+from canopy_async.errors import ProtocolError
 from canopy_async.report import Proof
 
 
@@ -79,4 +80,50 @@ def test_rows_that_reach_back_to_the_part_but_not_before_it_are_not_all_of_it():
 def test_a_log_without_rows_has_none_of_the_part():
     reader = read_part([], Span(since=row(5).created_at))
     assert ids_in(reader) == []
+    assert reader.report.complete
+
+
+@pytest.mark.parametrize("since", [201, 250, 299])
+def test_a_newest_page_that_reaches_back_behind_the_part_is_the_only_request(since):
+    rows = log(300)
+    reader = read_part(rows, Span(since=rows[since].created_at))
+    assert ids_in(reader) == [r.id for r in rows[since:]]
+    assert (reader.report.complete, reader.report.proof) == (True, Proof.STRICT_KEY)
+    assert len(reader.asked) == 1
+
+
+@pytest.mark.parametrize("since", [199, 200])
+def test_one_that_ends_within_the_part_is_not_all_of_it(since):
+    rows = log(300)
+    reader = read_part(rows, Span(since=rows[since].created_at))
+    assert ids_in(reader) == [r.id for r in rows[since:]]
+    assert len(reader.asked) > 1
+
+
+@pytest.mark.parametrize("ignores_order", [False, True])
+def test_a_log_that_is_newer_than_the_part_begins_is_one_request(ignores_order):
+    rows = log(50)
+    span = Span(since=row(-5).created_at)
+    reader = read_part(rows, span, ignores_order=ignores_order)
+    assert ids_in(reader) == [r.id for r in rows]
+    assert len(reader.asked) == 1
+    assert reader.walk.position == 50
+    assert reader.report.order_observed == "asc"
+
+
+def test_an_id_that_comes_twice_on_the_newest_page_is_an_error():
+    rows = log(60)
+    rows[20] = row(20, "r40")
+    with pytest.raises(ProtocolError, match="occurs twice"):
+        read_part(rows, Span(since=row(10).created_at))
+
+
+@pytest.mark.parametrize("limit", [1, 5, 30])
+def test_a_limit_takes_the_oldest_rows_of_the_newest_page(limit):
+    rows = log(60)
+    walk = proven_walk(
+        take=100, order="asc", span=Span(since=rows[30].created_at), limit=limit
+    )
+    reader = Reader(lambda window: page_of(rows[::-1], window), walk=walk).run()
+    assert ids_in(reader) == [r.id for r in rows[30:]][:limit]
     assert reader.report.complete
