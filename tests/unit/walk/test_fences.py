@@ -1,4 +1,4 @@
-"""The fence around a server that ignores take: where it ends, and what brings it down."""
+"""The fence around a server that ignores take: where it ends, where it falls."""
 
 import attrs
 import pytest

@@ -1,4 +1,4 @@
-"""The order of a list that page 1 does not show: where it is looked for, and how long."""
+"""The order of a list that page 1 does not show, and where it is looked for."""
 
 import pytest
 from support.lists import Reader, log, page_of, row, tied
@@ -20,20 +20,25 @@ def test_an_unsorted_page_that_is_seen_while_the_order_is_looked_for_ends_the_re
     assert reader.read == []
 
 
+@pytest.mark.parametrize("claims_more", [{}, {"has_next_page": False}])
+@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("counted", [4_000, 100_000, 2_000_000])
-def test_the_last_rows_are_found_in_a_few_requests_though_too_many_are_counted(counted):
-    rows = [*tied(3_000, 500), *[row(key) for key in range(501, 620)]]
+def test_the_last_rows_are_found_in_a_few_requests_though_too_many_are_counted(
+    counted, order, claims_more
+):
+    keys = range(501, 620) if order == "asc" else range(499, 380, -1)
+    rows = [*tied(3_000, 500), *map(row, keys)]
     found = []
 
     def serve(window):
-        page = page_of(rows, window, count=counted)
-        if any(r.created_at > row(500).created_at for r in page.items):
+        page = page_of(rows, window, count=counted, **claims_more)
+        if any(r.created_at != row(500).created_at for r in page.items):
             found.append(len(reader.asked))
         return page if page.items else None
 
     reader = Reader(serve, span=since(400))
     reader.fails(IncompleteReadError)  # the count says that more follows
-    assert reader.report.order_observed == "asc"
+    assert reader.report.order_observed == order
     assert found[0] <= 16
 
 
@@ -115,3 +120,14 @@ def test_a_start_is_looked_for_where_the_server_says_once_that_it_sends_less(
     reader = Reader(serve, width=width, order="asc", span=since(1_500))
     assert [r.id for r in reader.run().read] == [r.id for r in rows[1_500:]]
     assert reader.report.complete
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_two_runs_of_ties_show_the_order_of_the_list_between_them(order):
+    later = 600 if order == "asc" else 400
+    rows = [*tied(150, 500), *tied(300, later, "later")]
+    bounds = {"since": 550} if order == "asc" else {"until": 450}
+    span = Span(**{name: row(key).created_at for name, key in bounds.items()})
+    reader = Reader(lambda window: page_of(rows, window), span=span).run()
+    assert [r.id for r in reader.read] == [f"later{number}" for number in range(300)]
+    assert (reader.report.complete, reader.report.order_observed) == (True, order)
