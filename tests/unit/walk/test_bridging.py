@@ -261,6 +261,32 @@ def test_ties_in_a_list_that_moves_are_bridged_by_keys_where_a_page_holds_them(
     assert_all(reader.run(), rows)
 
 
+@pytest.mark.parametrize(
+    ("take", "order", "width"),
+    [(4, "asc", 1), (4, "asc", 4), (4, "desc", 4), (5, "desc", 1)],
+)
+def test_small_pages_get_past_a_place_where_all_of_them_end_once_the_list_moves(
+    take, order, width
+):
+    # Pages of up to 4 rows all end at each multiple of 12. A row comes or goes at every
+    # other request, so that no place stays where it is.
+    rows = log(45, order)
+    listed = list(rows)
+
+    def serve(window):
+        page = page_of(listed, window)
+        if len(reader.asked) % 2:
+            return page
+        if order == "asc":
+            del listed[0]
+        else:
+            listed.insert(0, row(1_000 + len(reader.asked)))
+        return page
+
+    reader = Reader(serve, take=take, max_take=take, order=order, width=width)
+    assert_all(reader.run(), rows)
+
+
 def misplaced(rows, window, count):
     """A page that holds the first of some rows, whatever its number is."""
     page = page_of(rows, Window(1, window.take), count=count)

@@ -6,7 +6,7 @@ from support.lists import Reader, log, page_of, row, tied
 
 from canopy_async._walk import Span, proven_walk
 from canopy_async.checkpoint import Checkpoint
-from canopy_async.errors import ProtocolError
+from canopy_async.errors import ProtocolError, UnorderedListError
 from canopy_async.report import Proof
 
 
@@ -176,3 +176,13 @@ def test_it_is_not_asked_for_where_the_server_has_not_kept_the_order(
     span = Span(resume=checkpoint)
     walk = proven_walk(take=100, order="asc", span=span)
     assert walk.plan().newest_first is is_asked_for
+
+
+def test_a_list_that_is_not_sorted_is_refused_unless_that_is_accepted():
+    rows = [row(key * 37 % 101, f"r{key}") for key in range(250)]
+    reader = Reader(lambda window: page_of(rows, window))
+    reader.walk = proven_walk(take=100)
+    reader.fails(UnorderedListError)
+    reader = Reader(lambda window: page_of(rows, window))
+    reader.walk = proven_walk(take=100, accept_unordered=True)
+    assert ids_in(reader.run()) == [r.id for r in rows]
