@@ -110,7 +110,7 @@ class FindingOrder(ProvingPhase[R]):
         return None if self._fixed_size is not None else super().accept_oversized()
 
     def _on_view(self, view: View[R] | None) -> Step[R]:
-        if view is not None and view.rows:
+        if view is not None:
             self._state.cover.check(view)
         self._probe.learn(view)
         if not self._probe.is_over:

@@ -261,6 +261,32 @@ def test_ties_in_a_list_that_moves_are_bridged_by_keys_where_a_page_holds_them(
     assert_all(reader.run(), rows)
 
 
+@pytest.mark.parametrize(
+    ("take", "order", "width"),
+    [(4, "asc", 1), (4, "asc", 4), (4, "desc", 4), (5, "desc", 1)],
+)
+def test_small_pages_get_past_a_place_where_all_of_them_end_once_the_list_moves(
+    take, order, width
+):
+    # Pages of up to 4 rows all end at each multiple of 12. A row comes or goes at every
+    # other request, so that no place stays where it is.
+    rows = log(45, order)
+    listed = list(rows)
+
+    def serve(window):
+        page = page_of(listed, window)
+        if len(reader.asked) % 2:
+            return page
+        if order == "asc":
+            del listed[0]
+        else:
+            listed.insert(0, row(1_000 + len(reader.asked)))
+        return page
+
+    reader = Reader(serve, take=take, max_take=take, order=order, width=width)
+    assert_all(reader.run(), rows)
+
+
 def misplaced(rows, window, count):
     """A page that holds the first of some rows, whatever its number is."""
     page = page_of(rows, Window(1, window.take), count=count)
@@ -298,6 +324,77 @@ def test_a_place_that_is_lost_is_said_to_be_amid_ties_only_if_it_is(rows, then, 
     reader = Reader(serve, order="asc")
     reader.fails(reason)
     assert len(reader.asked) < 100
+
+
+# The plan, where its windows bring nothing
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_windows_overlap_by_few_rows_again_once_a_list_holds_still(width):
+    rows = log(6_000)
+    listed = list(rows)
+
+    def serve(window):
+        page = page_of(listed, window)
+        if len(reader.asked) in {2, 4, 6, 8, 10, 12}:
+            lose(listed)
+        return page
+
+    reader = Reader(serve, order="asc", width=width)
+    assert_all(reader.run(), rows)
+    assert len(reader.asked) <= 1.16 * 60 + 10
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_window_that_brings_nothing_does_not_end_the_plan(width):
+    # Newest first, as many rows come at the head as a page holds and more.
+    rows = log(900, "desc")
+    listed = list(rows)
+
+    def serve(window):
+        page = page_of(listed, window)
+        if len(reader.asked) == 1:
+            listed[:0] = [row(5_000 - number) for number in range(120)]
+        return page
+
+    reader = Reader(serve, order="desc", width=width)
+    assert_all(reader.run(), rows)
+    assert len(reader.asked) <= 12
+
+
+def test_where_page_after_page_brings_nothing_one_is_asked_for_at_a_time():
+    rows = log(6_000)
+    walk = OverlapChain(take=100)
+    walk.accept_page(page_of(rows, walk.plan()))
+    under_way = []
+
+    def read_on():
+        while len(under_way) < 100:
+            while len(walk.windows) < 4 and walk.plan():
+                pass
+            under_way.append(len(walk.windows))
+            assert not walk.accept_page(misplaced(rows, walk.windows[0], 6_000))
+
+    with pytest.raises(DriftTooFastError):
+        read_on()
+    assert under_way[:8] == [4] * 8
+    assert set(under_way[9:]) == {1}
+    assert len(under_way) <= 8 + 1 + 40
+
+
+@pytest.mark.parametrize("number", range(5, 13))
+def test_the_first_page_that_proves_to_be_the_last_ends_the_read(number):
+    # Until then, more rows are counted than there are, now and then other ones.
+    rows = log(250)
+
+    def serve(window):
+        asked = len(reader.asked)
+        more = 0 if asked >= number else 1 + asked % 3
+        return page_of(rows, window, count=250 + more)
+
+    reader = Reader(serve)
+    assert_all(reader.run(), rows)
+    assert len(reader.asked) == number
 
 
 # The fence

@@ -1,5 +1,6 @@
 """Runs of ties that no page bridges: how long a walk looks for their missing rows."""
 
+import attrs
 import pytest
 from support.lists import Reader, assert_all, log, page_of, row, tied
 
@@ -64,14 +65,32 @@ def test_the_whole_run_is_looked_at_by_half_a_page_each_time_and_nothing_else():
     }
 
 
+@pytest.mark.parametrize("width", [1, 4, 8])
 @pytest.mark.parametrize("until", [10, 20, 40])
-def test_a_row_that_is_shown_at_last_makes_the_run_whole(until):
+def test_a_row_that_is_shown_at_last_makes_the_run_whole(until, width):
     serve = HidesARow(until)
-    reader = Reader(serve, take=TAKE, max_take=TAKE).run()
+    reader = Reader(serve, take=TAKE, max_take=TAKE, width=width).run()
     assert sorted(r.id for r in reader.read) == sorted(r.id for r in serve.rows)
     assert (reader.report.complete, reader.report.proof) == (True, Proof.COUNT)
     # All is looked at again within six samples; then come page 1 and the end.
     assert len(serve.served) <= until + 6 + 3
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_a_row_is_looked_for_no_longer_where_a_count_shows_that_rows_moved(samples):
+    serve = HidesARow()
+
+    def serve_and_count(window):
+        page = serve(window)
+        ended = any(w.end > HEAD + RUN for w in serve.served)
+        if not ended or len(samples_of(serve)) != samples:
+            return page
+        meta = attrs.evolve(page.pagination, item_count=HEAD + RUN + 1)
+        return attrs.evolve(page, pagination=meta)
+
+    reader = Reader(serve_and_count, take=TAKE, max_take=TAKE)
+    reader.fails(UnprovenTiesError)
+    assert len(samples_of(serve)) == samples
 
 
 def test_page_1_is_not_asked_for_again_where_a_count_has_shown_that_rows_moved():
