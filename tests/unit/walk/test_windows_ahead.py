@@ -128,7 +128,8 @@ def test_before_page_1_tells_how_long_a_list_is_64_requests_are_allowed():
         planner.ask(Window(1, 4))
 
 
-def test_a_limited_read_is_given_up_after_the_requests_that_its_limit_takes():
+def pushed_down(limit, **options):
+    """A limited read, newest first, of a log to which 70 rows come per request."""
     rows = log(20_000, "desc")
 
     def serve(window):
@@ -137,8 +138,21 @@ def test_a_limited_read_is_given_up_after_the_requests_that_its_limit_takes():
         rows[:0] = [row(first + n) for n in range(70, 0, -1)]
         return page
 
-    reader = Reader(serve, order="desc", limit=1_000)
+    reader = Reader(serve, order="desc", limit=limit, **options)
+    return reader
+
+
+def test_a_limited_read_is_given_up_after_the_requests_that_its_limit_takes():
+    reader = pushed_down(1_000)
     reader.fails(RequestBudgetError, "more than 87 requests for a list of 1000 rows")
+
+
+def test_a_limited_read_of_a_part_may_take_what_the_list_takes_before_it():
+    """How far from the head the part begins, its limit does not tell."""
+    reader = pushed_down(1_000, span=Span(until=row(10**6).created_at)).run()
+    assert reader.report.complete
+    assert len(reader.read) == 1_000
+    assert len(reader.asked) > 87
 
 
 @pytest.mark.parametrize("start", [0, 5_400])
