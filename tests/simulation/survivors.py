@@ -333,6 +333,22 @@ KNOWN = {
         "self is WHOLE or self == WHOLE  →  self is WHOLE",
     ): _SHORTCUT,
     (
+        "canopy_async._walk.state",
+        "if self.plan.windows and (self.extent.begin is None or self.patience.is_lost):",
+        (
+            "self.plan.windows and (self.extent.begin is None or self.patience.is_lost)"
+            "  →  self.extent.begin is None or self.patience.is_lost"
+        ),
+    ): "equivalent: while a place is sought, a window that looks for it is under way",
+    (
+        "canopy_async._walk.state",
+        "if not (may_fall_back and self.is_by_key and shares_rows):",
+        (
+            "may_fall_back and self.is_by_key and shares_rows"
+            "  →  may_fall_back and shares_rows"
+        ),
+    ): "equivalent: of rows in two orders, a new cover by shared rows says it again",
+    (
         "canopy_async._walk.ties",
         "first = view.keys.index(self.key) if run else 0",
         "0  →  1",

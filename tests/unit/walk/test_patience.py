@@ -16,6 +16,7 @@ def note_barren(patience, times, *, is_done=False):
 
 def test_a_plan_leads_nowhere_after_eight_answers_without_a_new_row():
     patience = Patience()
+    assert not patience.is_lost
     note_barren(patience, 7)
     assert not patience.is_short
     note_barren(patience, 1)

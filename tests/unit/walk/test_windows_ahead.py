@@ -177,3 +177,32 @@ def test_the_end_of_a_log_that_grows_is_looked_for_once_what_was_there_is_read(s
     assert reader.report.complete
     assert ids(reader.read)[:600] == [f"r{key}" for key in range(start, start + 600)]
     assert len(reader.asked) <= {0: 15, 5_400: 19}[start]
+
+
+@pytest.mark.parametrize(
+    ("rate", "looks"), [(60, [564]), (90, [564, 564]), (95, [564, 564])]
+)
+def test_the_end_is_looked_for_once_as_many_rows_and_a_page_are_read(rate, looks):
+    """Page 1 counts 464: a window ends at 564. Once the end is known, it is enough."""
+    rows = log(464)
+    looked = []
+
+    def serve(window):
+        if window.start > len(reader.read) + 50:
+            looked.append(len(reader.read))
+        page = page_of(rows, window)
+        rows.extend(row(key) for key in range(len(rows), len(rows) + rate))
+        return page
+
+    reader = Reader(serve, order="asc", most=100)
+    reader.run()
+    assert reader.report.complete
+    assert looked == looks
+
+
+def test_newest_first_no_end_is_looked_for_that_only_a_wrong_count_has_moved():
+    rows = log(900, "desc")
+    reader = Reader(lambda window: page_of(rows, window), order="desc").run()
+    miscounted = Reader(lambda window: page_of(rows, window, count=300), order="desc")
+    assert ids(miscounted.run().read) == ids(rows)
+    assert len(miscounted.asked) == len(reader.asked)
