@@ -50,7 +50,7 @@ class Span:
     @property
     def is_whole(self) -> bool:
         """Whether everything is wanted."""
-        return self is WHOLE or self == WHOLE
+        return self == WHOLE
 
     @property
     def past_proof(self) -> Proof:

@@ -114,8 +114,9 @@ class View(Generic[R]):
         self.is_first: Final = window.page == 1
         self.is_placed: Final = self.is_first or take <= longest
         is_full = len(rows) >= take
-        is_longest = take > longest and len(rows) >= longest
-        may_be_cut = is_longest and (not self.is_first or len(rows) == suspect)
+        may_be_cut = len(rows) >= longest and (
+            not self.is_first or len(rows) == suspect
+        )
         self.is_end: Final = (
             not is_full
             and not self.claims_more

@@ -82,6 +82,18 @@ def test_text_that_is_too_long_is_refused_unread():
         Checkpoint.loads(" " * (17 * 1024 * 1024))
 
 
+@pytest.mark.parametrize("encoding", [None, "utf-8"])
+def test_the_longest_text_is_read_and_one_character_more_is_refused(encoding):
+    most = 16 * 1024 * 1024
+    text = a_checkpoint().dumps()
+    longest = text + " " * (most - len(text))
+    given = longest if encoding is None else longest.encode(encoding)
+    assert Checkpoint.loads(given) == a_checkpoint()
+    more = given + (" " if encoding is None else b" ")
+    with pytest.raises(CheckpointError, match=f"at most {most} characters"):
+        Checkpoint.loads(more)
+
+
 def test_what_is_no_text_is_a_type_error():
     with pytest.raises(TypeError, match="NoneType"):
         Checkpoint.loads(None)
@@ -91,6 +103,15 @@ def test_more_ids_than_a_checkpoint_holds_are_refused():
     many = frozenset(str(n) for n in range(MAX_IDS + 1))
     with pytest.raises(CheckpointError, match="share one created_at"):
         Checkpoint(scope="s", key=KEY, ids=many).dumps()
+
+
+def test_a_checkpoint_holds_as_many_ids_as_it_says():
+    ids = frozenset(str(n) for n in range(MAX_IDS))
+    checkpoint = Checkpoint(scope="s", key=KEY, ids=ids)
+    text = checkpoint.dumps()
+    assert Checkpoint.loads(text) == checkpoint
+    with pytest.raises(CheckpointError, match="out of bounds"):
+        Checkpoint.loads(text.replace('"ids":[', '"ids":["one more",'))
 
 
 def test_the_instant_is_kept_whatever_its_offset():
