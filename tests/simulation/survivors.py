@@ -278,6 +278,7 @@ KNOWN = {
         "True  →  False",
     ): "equivalent: a view has as many keys as ids",
     # reading, span, state, ties, view, window
+    ("canopy_async._walk.state", "probe_end_at: int = 0", "0  →  1"): _UNUSED,
     (
         "canopy_async._walk.state",
         "if self.plan.windows and (self.extent.begin is None or self.patience.is_lost):",  # noqa: E501
