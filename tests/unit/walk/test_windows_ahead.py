@@ -138,7 +138,7 @@ def pushed_down(limit, **options):
         rows[:0] = [row(first + n) for n in range(70, 0, -1)]
         return page
 
-    reader = Reader(serve, order="desc", limit=limit, **options)
+    reader = Reader(serve, order="desc", limit=limit, **options)  # `serve` looks at it
     return reader
 
 
