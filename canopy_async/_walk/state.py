@@ -12,7 +12,7 @@ from canopy_async._walk.ledger import Ledger
 from canopy_async._walk.list_end import ListEnd
 from canopy_async._walk.page_size import SURE_TAKE
 from canopy_async._walk.planner import Planner
-from canopy_async._walk.span import WHOLE, Span
+from canopy_async._walk.span import Span
 from canopy_async._walk.ties import TieRun
 from canopy_async._walk.view import Row, View, check_page
 from canopy_async._walk.window import Window
@@ -48,11 +48,11 @@ class Wanted:
     """
 
     take: int
-    limit: int | None = None
-    order: str | None = None
-    sort_by: str | None = None
-    span: Span = WHOLE
-    accept_unordered: bool = False
+    limit: int | None
+    order: str | None
+    sort_by: str | None
+    span: Span
+    accept_unordered: bool
 
 
 @attrs.define(eq=False)
@@ -152,15 +152,15 @@ class Extent:
     In a list that holds still, as many rows must be accepted as there are positions.
 
     Attributes:
-        begin: Position of the first accepted row, None before any was accepted.
-        end: Position after the last view that was accepted.
         shares_rows: Whether each accepted view has shared a row with the view before
             it, so that the read may go on with the shared-id certificate.
+        begin: Position of the first accepted row, None before any was accepted.
+        end: Position after the last view that was accepted.
     """
 
+    shares_rows: bool
     begin: int | None = None
     end: int = 0
-    shares_rows: bool = False
 
     def is_filled_by(self, rows: int) -> bool:
         """Tell whether there are as many rows as positions from first to last."""

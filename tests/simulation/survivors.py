@@ -5,27 +5,15 @@ Each is named by its module, its line and its change, with what it is:
 - ``equivalent``: no input tells it from the original.
 - ``tuning``: it costs or saves requests or time, and nothing else depends on it.
 - ``accepted``: it can be told apart, and a test of it is not worth its upkeep.
-
-Two modules decide where to look next and nothing else, by their very purpose: each
-window that they lead to has to certify itself. All that survives there is tuning.
 """
-
-HINTS = {
-    "canopy_async._walk.position": "tuning: a hint where the cover ends",
-    "canopy_async._walk.seek": "tuning: where a seek looks next",
-    "canopy_async._walk.search": "tuning: where the search for a start looks next",
-}
-"""Modules of hints; tests bound what they cost."""
 
 _REPAIRS = "accepted: tests ask whether a report counts repairs, not for how many"
 _OVERLAP = "tuning: by how many rows the windows of the plan overlap"
 _SHORTCUT = "equivalent: a way to the answer that is shorter, and the answer is one"
 _BUDGET = "tuning: after how many requests a read is given up"
 _PROBES = "tuning: how many windows look for a place, at most"
-_TRIED = "tuning: how soon pages of another size are tried"
 _UNUSED = "equivalent: the value is replaced before it is used"
 _ONCE_MORE = "tuning: the window that was refused is asked for, not another like it"
-_HORIZON = "tuning: how far ahead windows are asked for"
 _WHICH_REASON = "accepted: which reason is named where a place was not found again"
 _ONE_LENGTH = "equivalent: what is zipped is of one view, and of one length"
 _SORTED_BY_KEY = "equivalent: the keys are not equal there"
@@ -257,59 +245,51 @@ KNOWN = {
             "  →  sum(map(eq, view.keys, view.keys[1:])) >= _STRAY_TIES"
         ),
     ): _OVERLAP,
-    # page_size, planner
+    # page_size, planner, position, recent
     (
         "canopy_async._walk.page_size",
-        "self._barren = 0 if rows else self._barren + 1",
+        "self._suspected: int = 0",
         "0  →  1",
-    ): _TRIED,
+    ): "equivalent: no page was counted by then, of one row or of any other number",
     (
         "canopy_async._walk.page_size",
-        "self.most, self._agreeing, self._barren = None, 0, 0",
+        "self._calm, self._calm_needed = 0, _CALM_PAGES",
         "0  →  1",
-    ): _TRIED,
+    ): _UNUSED,
+    ("canopy_async._walk.planner", "self._end = 0", "0  →  1"): _UNUSED,
     (
-        "canopy_async._walk.page_size",
-        "rows > self.most or (short and asked <= self.most)",
-        "asked <= self.most  →  asked < self.most",
-    ): _TRIED,
-    ("canopy_async._walk.planner", "self._rows = 0", "0  →  1"): _BUDGET,
+        "canopy_async._walk.position",
+        "self._rank = 0",
+        "0  →  1",
+    ): "equivalent: before a view is accepted, ranks only have to differ by the places",
     (
-        "canopy_async._walk.planner",
-        "end = max(window.end, self._end + 1)",
-        "self._end + 1  →  self._end - 1",
-    ): _HORIZON,
+        "canopy_async._walk.recent",
+        "last, first = slice(len(self.ids) - len(shared), None), slice(len(shared))",
+        "len(self.ids) - len(shared)  →  len(self.ids) + len(shared)",
+    ): _SHORTCUT,
     (
-        "canopy_async._walk.planner",
-        "end = max(window.end, self._end + 1)",
-        "1  →  2",
-    ): _HORIZON,
-    # plain
-    ("canopy_async._walk.plain", "self._taken_end = 0", "0  →  1"): _UNUSED,
+        "canopy_async._walk.recent",
+        "for place, (id_, key) in enumerate(zip(view.ids, view.keys, strict=True)):",
+        "True  →  False",
+    ): "equivalent: a view has as many keys as ids",
+    # reading, span, state, ties, view, window
+    ("canopy_async._walk.state", "probe_end_at: int = 0", "0  →  1"): _UNUSED,
     (
-        "canopy_async._walk.plain",
-        "if self._repeats > _MOST_REPEATS:",
-        "self._repeats > _MOST_REPEATS  →  self._repeats >= _MOST_REPEATS",
-    ): _BUDGET,
-    (
-        "canopy_async._walk.plain",
-        "self._ended = self._taken_end >= self._last_end or reached_limit",
+        "canopy_async._walk.state",
+        "if self.plan.windows and (self.extent.begin is None or self.patience.is_lost):",  # noqa: E501
         (
-            "self._taken_end >= self._last_end or reached_limit"
-            "  →  self._taken_end >= self._last_end"
+            "self.plan.windows and (self.extent.begin is None or self.patience.is_lost)"
+            "  →  self.extent.begin is None or self.patience.is_lost"
         ),
-    ): "equivalent: the last page is the one that reaches the limit",
-    # reading, recent, span, state, ties, view, window
+    ): "equivalent: while a place is sought, a window that looks for it is under way",
     (
         "canopy_async._walk.state",
-        "if limit is not None and self.wanted.span.is_whole:",
-        "limit is not None and self.wanted.span.is_whole  →  limit is not None",
-    ): _BUDGET,
-    (
-        "canopy_async._walk.state",
-        "rows = min(count, limit)",
-        "min  →  max",
-    ): _BUDGET,
+        "if not (may_fall_back and self.is_by_key and shares_rows):",
+        (
+            "may_fall_back and self.is_by_key and shares_rows"
+            "  →  may_fall_back and shares_rows"
+        ),
+    ): "equivalent: of rows in two orders, a new cover by shared rows says it again",
     (
         "canopy_async._walk.ties",
         "return self._cover.key == self.key and self._cover.shares_run(view)",
@@ -350,7 +330,4 @@ KNOWN = {
 
 def why(mutant):
     """Return why a mutant may survive, None where nobody has said."""
-    known = KNOWN.get((mutant.module, mutant.source, mutant.change))
-    if known is None and "is_amid_run" not in mutant.source:  # which names an error
-        return HINTS.get(mutant.module)
-    return known
+    return KNOWN.get((mutant.module, mutant.source, mutant.change))

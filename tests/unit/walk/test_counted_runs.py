@@ -17,7 +17,7 @@ def read_again(rows, again):
         is_again = window.page == 1 and window.take == 100 and len(reader.asked) > 1
         return again(window) if is_again else page_of(rows, window)
 
-    reader = Reader(serve)
+    reader = Reader(serve)  # `serve` looks at it
     return reader
 
 

@@ -56,6 +56,15 @@ def test_a_window_that_had_shared_no_row_leaves_nothing_that_shared_rows_could_p
     assert ids(lists.reader.read) == [*ids(first[:100]), *ids(first[100:196])]
 
 
+def test_a_head_of_new_rows_alone_leaves_nothing_that_shared_rows_could_prove():
+    """All that was read has gone: by keys, what is the head by now comes next."""
+    first = unsorted_from(300, 500)
+    lists = Lists(first, first[100:])
+    lists.reader.fails(UnorderedListError, "not sorted by created_at")
+    assert ids(lists.reader.read) == ids(first[: len(lists.reader.read)])
+    assert len(lists.reader.read) > 200
+
+
 def test_a_row_that_came_in_late_leaves_nothing_that_shared_rows_could_prove():
     """It stands before rows that were read, and is not handed out."""
     first = unsorted_from(200)

@@ -140,6 +140,16 @@ def test_the_place_of_ties_is_told_after_some_more_of_them_were_read():
     assert cover.position.locate(view_of(rows[7:], 1, 100)) == 83
 
 
+def test_the_first_of_some_ties_is_where_it_was_though_a_later_one_has_gone():
+    rows = [*log(98), *tied(300, 98)]
+    cover = covered(view_of(rows, 1, 100, number=1))
+    rows.remove(row(98, "t1"))
+    cover.accept(view_of(rows, 2, 97, number=2))  # from 97 on
+    assert cover.position.place == 98
+    # Rows that the first view has held are as far from it as they were.
+    assert cover.position.locate(view_of(rows, 1, 51)) == 98
+
+
 # A read that begins amid a list
 
 

@@ -1,7 +1,7 @@
 """Reports of reads that end before the list does, or that are of a part of it."""
 
 import pytest
-from support.lists import Reader, log, page_of, read
+from support.lists import Reader, log, page_of, read, row
 
 from canopy_async._walk import Span
 
@@ -48,3 +48,38 @@ def test_rows_that_go_before_they_are_read_are_called_purged():
     reader.run()
     report = reader.report
     assert (report.expected, report.delivered, report.purged) == (300, 200, 100)
+
+
+def test_nothing_is_called_purged_where_a_log_that_grows_was_not_read_to_its_end():
+    """What was added since page 1 stands in for rows that have gone."""
+    rows = log(250)
+
+    def serve(window):
+        if len(reader.asked) == 3:
+            del rows[200:228], rows[:12]  # this window shows the end, behind a gap
+        elif len(reader.asked) == 4:
+            rows.extend(row(key) for key in range(250, 550))  # and is it no longer
+        return page_of(rows, window)
+
+    reader = Reader(serve, order="asc")
+    reader.run()
+    report = reader.report
+    assert report.complete
+    assert reader.read[-1].created_at > row(249).created_at
+    assert (report.expected, report.delivered, report.purged) == (250, 237, 0)
+
+
+def test_a_row_that_page_1_counted_and_could_not_show_yet_is_not_called_purged():
+    """Newest first it came in before page 1, and was counted with it."""
+    rows = log(6, "desc")
+
+    def serve(window):
+        first = len(reader.asked) == 1
+        return page_of(rows[1:] if first else rows, window, count=6)
+
+    reader = Reader(serve, order="desc")
+    reader.run()
+    report = reader.report
+    assert report.complete
+    assert [r.id for r in reader.read] == [r.id for r in rows[1:]]
+    assert (report.expected, report.delivered, report.purged) == (6, 5, 0)

@@ -133,8 +133,8 @@ def test_no_window_is_asked_for_twice_in_a_round(take):
 
 
 @pytest.mark.parametrize(("low", "wanted"), [(250, "evenly"), (249, "quarters")])
-def test_it_divides_by_what_has_left_no_more_than_a_fourth_before(low, wanted):
-    """It takes rows for evenly spread where that is of more use than quarters."""
+def test_rows_are_taken_for_evenly_spread_once_a_round_has_left_a_fourth(low, wanted):
+    """Where a round has left more than that, division into quarters is the faster."""
     rows = log(1_000)
     search = search_for(340)
     asked(search)

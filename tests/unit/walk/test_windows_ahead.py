@@ -9,7 +9,7 @@ from canopy_async._walk.planner import Planner
 from canopy_async._walk.window import OVERLAP, Window, plan_window
 from canopy_async.errors import RequestBudgetError
 
-LONG = log(5_000)
+LONG = log(6_000)
 
 
 def ids(rows):
@@ -43,7 +43,7 @@ def test_windows_are_asked_for_up_to_the_first_that_must_be_short(count, order):
 def test_windows_are_asked_for_up_to_a_quarter_beyond_where_a_part_should_end(until):
     walk = OverlapChain(take=100, span=Span(until=row(until).created_at))
     left = int(100 * (until - 99) / 99)  # as if rows were spread evenly
-    assert ends_ahead(walk, LONG) == ends_up_to(
+    assert ends_ahead(walk, LONG[:5_000]) == ends_up_to(
         min(100 + left + left // 4 + OVERLAP, 5_001)
     )
 
@@ -106,7 +106,7 @@ def test_of_a_part_two_rows_are_asked_for_as_one_shows_no_order(limit, order):
 @pytest.mark.parametrize("width", [1, 4, 8])
 def test_nothing_is_asked_for_ahead_while_the_start_of_a_part_is_sought(width):
     """Oldest first, 20 rows go with each request: the place moves on all the time."""
-    rows = log(6_000)
+    rows = list(LONG)
     span = Span(since=rows[3_000].created_at)
 
     def serve(window):
@@ -128,8 +128,9 @@ def test_before_page_1_tells_how_long_a_list_is_64_requests_are_allowed():
         planner.ask(Window(1, 4))
 
 
-def test_a_limited_read_is_given_up_after_the_requests_that_its_limit_takes():
-    rows = log(20_000, "desc")
+def pushed_down(limit, **options):
+    """A limited read, newest first, of a log to which 70 rows come per request."""
+    rows = LONG[::-1]
 
     def serve(window):
         page = page_of(rows, window)
@@ -137,14 +138,27 @@ def test_a_limited_read_is_given_up_after_the_requests_that_its_limit_takes():
         rows[:0] = [row(first + n) for n in range(70, 0, -1)]
         return page
 
-    reader = Reader(serve, order="desc", limit=1_000)
+    reader = Reader(serve, order="desc", limit=limit, **options)  # `serve` looks at it
+    return reader
+
+
+def test_a_limited_read_is_given_up_after_the_requests_that_its_limit_takes():
+    reader = pushed_down(1_000)
     reader.fails(RequestBudgetError, "more than 87 requests for a list of 1000 rows")
+
+
+def test_a_limited_read_of_a_part_may_take_what_the_list_takes_before_it():
+    """How far from the head the part begins, its limit does not tell."""
+    reader = pushed_down(1_000, span=Span(until=row(10**6).created_at)).run()
+    assert reader.report.complete
+    assert len(reader.read) == 1_000
+    assert len(reader.asked) > 87
 
 
 @pytest.mark.parametrize("start", [0, 5_400])
 def test_the_end_of_a_log_that_grows_is_looked_for_once_what_was_there_is_read(start):
     """Of a part, no more rows are read than of a log as short as the part."""
-    rows = log(start + 600)
+    rows = LONG[: start + 600]
 
     def serve(window):
         page = page_of(rows, window)
@@ -163,3 +177,32 @@ def test_the_end_of_a_log_that_grows_is_looked_for_once_what_was_there_is_read(s
     assert reader.report.complete
     assert ids(reader.read)[:600] == [f"r{key}" for key in range(start, start + 600)]
     assert len(reader.asked) <= {0: 15, 5_400: 19}[start]
+
+
+@pytest.mark.parametrize(
+    ("rate", "looks"), [(60, [564]), (90, [564, 564]), (95, [564, 564])]
+)
+def test_the_end_is_looked_for_once_as_many_rows_and_a_page_are_read(rate, looks):
+    """Page 1 counts 464: a window ends at 564. Once the end is known, it is enough."""
+    rows = log(464)
+    looked = []
+
+    def serve(window):
+        if window.start > len(reader.read) + 50:
+            looked.append(len(reader.read))
+        page = page_of(rows, window)
+        rows.extend(row(key) for key in range(len(rows), len(rows) + rate))
+        return page
+
+    reader = Reader(serve, order="asc", most=100)
+    reader.run()
+    assert reader.report.complete
+    assert looked == looks
+
+
+def test_newest_first_no_end_is_looked_for_that_only_a_wrong_count_has_moved():
+    rows = log(900, "desc")
+    reader = Reader(lambda window: page_of(rows, window), order="desc").run()
+    miscounted = Reader(lambda window: page_of(rows, window, count=300), order="desc")
+    assert ids(miscounted.run().read) == ids(rows)
+    assert len(miscounted.asked) == len(reader.asked)
