@@ -1,6 +1,7 @@
 """Checks that a change has to pass: `nox` runs all but those that take long."""
 
 import hashlib
+import secrets
 import shutil
 from pathlib import Path
 
@@ -115,6 +116,19 @@ def coverage(session: nox.Session) -> None:
     session.run("pytest", "-q", *session.posargs, env=measured)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session(python=OLDEST)
+def free_seeds(session: nox.Session) -> None:
+    """Run the tests in another order, and on other drawn examples, than by default.
+
+    The seed is drawn and printed; give it as an argument to run with it once more.
+    """
+    seed = session.posargs[0] if session.posargs else str(secrets.randbelow(2**32))
+    session.log(f"the seed is {seed}")
+    session.install("-e", ".[all]", *_group("tests"))
+    options = ("--randomly-seed", seed, "--hypothesis-seed", seed)
+    session.run("pytest", "-q", *options, "--hypothesis-profile", "free")
 
 
 @nox.session(python=OLDEST)

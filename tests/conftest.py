@@ -20,6 +20,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, max_examples=50
 )
+settings.register_profile("free", deadline=None, database=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile("suite")
 

@@ -6,8 +6,9 @@ which of its events are new. A `CheckpointStore` keeps checkpoints over restarts
 
 To read the code: `coverage` has the rules that an export goes by as well,
 `follow_checkpoint` what is kept of a log. `poll` reads a log newest first, `backlog`
-oldest first, and `poller` decides which. `listing` finds the identities, and `follower`
-is what the user reads.
+oldest first, and `poller` decides which. `listing` finds the identities, and
+`poller_source` makes their pollers. `follow_failures` logs what fails, and `follower`
+hands the batches out.
 """
 
 from canopy_async._follow.account_follower import AccountFollower

@@ -36,6 +36,8 @@ class AccountFollower(Follower):
         ...         await store.save(batch)
     """
 
+    _poller_type = AccountPoller
+
     def __init__(
         self,
         log: AccountLog,
@@ -94,9 +96,6 @@ class AccountFollower(Follower):
         raise TypeError(
             "an AccountFollower follows one log: use follow() for identities"
         )
-
-    def _new_poller(self, **options: Any) -> Poller:
-        return AccountPoller(**options)
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
         advise(error)

@@ -46,6 +46,15 @@ class Followed:
         """Whether nobody is polled, and nobody waits for it."""
         return not self.pollers and not self.waiting
 
+    @property
+    def checkpoints(self) -> dict[str, FollowCheckpoint]:
+        """The checkpoints of those polled to their end, if kept, and of the others."""
+        known = {name: at for name, at in self.finished.items() if at is not None}
+        for identity_id, poller in self.pollers.items():
+            if poller.checkpoint is not None:
+                known[identity_id] = poller.checkpoint
+        return known
+
     def has(self, poller: Poller) -> bool:
         """Tell whether a poller is the one that its identity is polled by."""
         return self.pollers.get(poller.identity_id) is poller

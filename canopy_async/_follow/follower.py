@@ -4,23 +4,22 @@ A few tasks poll those that are due, and each waits until what it found was
 processed: a slow reader slows the polls instead of piling up events.
 """
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final
 
 from canopy_async._account.account_log import AccountLog
 from canopy_async._follow.beginning import Beginnings
 from canopy_async._follow.discovery import IdentitySource
 from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
+from canopy_async._follow.follow_failures import FollowFailures
 from canopy_async._follow.follow_outcome import FollowOutcome
 from canopy_async._follow.followed import Followed
 from canopy_async._follow.handover import Handover
 from canopy_async._follow.listing import Listing
 from canopy_async._follow.options import FollowOptions, Start, check_start
-from canopy_async._follow.outage_notice import OutageNotice, is_news, kind_of
 from canopy_async._follow.poll_inputs import clock
 from canopy_async._follow.poller import Poller
+from canopy_async._follow.poller_source import PollerSource
 from canopy_async._follow.schedule import Schedule
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.transport import Transport
@@ -29,24 +28,10 @@ from canopy_async._util.frames import forget_frames
 from canopy_async._util.mailbox import Mailbox
 from canopy_async._util.public import publish
 from canopy_async._util.single_pass import SinglePass
-from canopy_async._util.tasks import cancel_and_wait
-from canopy_async.errors import (
-    ApiError,
-    CanopyError,
-    IncompleteReadError,
-    ProtocolError,
-    ServerError,
-    SessionClosedError,
-    UnauthorizedError,
-)
+from canopy_async.errors import CanopyError, SessionClosedError, UnauthorizedError
 from canopy_async.models import AuditEvent
 
 __all__ = ["Follower"]
-
-READY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of answers that all polls together hold ready, about."""
-
-_log = logging.getLogger("canopy_async")
 
 
 class Follower(SinglePass):
@@ -79,15 +64,14 @@ class Follower(SinglePass):
     processed, ``on_end`` is called. A poll that fails is not repeated; what concerns
     all of them ends all with that one error, and the rest is left for another time.
 
-    Attributes:
-        failures: The error of each identity whose last poll failed.
-
     Example:
         >>> async with CheckpointStore("bot.db") as store:
         ...     async for batch in canopy.follow(ids, checkpoints=store):
         ...         await post(batch.events)
         ...         await store.save(batch)
     """
+
+    _poller_type: ClassVar[type[Poller]] = Poller
 
     def __init__(
         self,
@@ -100,41 +84,44 @@ class Follower(SinglePass):
         on_end: Callable[[FollowOutcome], None] | None = None,
     ) -> None:
         super().__init__("a follower")
-        self.failures: Final[dict[str, CanopyError]] = {}
         source = IdentitySource(identities)
         self._beginnings: Final = Beginnings(checkpoints, options.start)
-        self._log_of: Final = log_of
+        self._pollers: Final = PollerSource(
+            log_of,
+            self._beginnings,
+            transport=transport,
+            options=options,
+            make=self._poller_type,
+        )
         self._transport: Final = transport
-        self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         self._options: Final = options
         if on_end is not None:
             check_callback("on_end", on_end)
         self._on_end: Final = on_end
         self._followed: Final = Followed()
-        self._outage: Final = OutageNotice(clock)
+        self._failures: Final = FollowFailures(clock)
         self._listing: Final = Listing(
             source,
             self._followed,
             self._beginnings,
             transport=transport,
             options=options,
-            outage=self._outage,
+            failures=self._failures,
             begin=self._begin,
-            refused=self._refused_id,
+            ended=self._listing_ended,
         )
         self._schedule: Final = Schedule(
-            self._poll,
-            width=options.width,
-            beat=self._check_session,
-            interrupted=self._interrupted,
+            self._poll, width=options.width, interrupted=self._interrupted
         )
-        self._listing_task: asyncio.Task[None] | None = None
-        self._turn: Final = asyncio.Lock()
         self._mailbox: Final = Mailbox[Handover]("this follower", self._has_ended)
         self._hands_out_batches = True
-        self._started = False
         for identity_id in source.named:
             self.add(identity_id)
+
+    @property
+    def failures(self) -> dict[str, CanopyError]:
+        """The error of each identity whose last poll failed."""
+        return self._failures.of_polls
 
     @property
     def listing_failure(self) -> CanopyError | None:
@@ -142,7 +129,7 @@ class Follower(SinglePass):
 
         It is tried again.
         """
-        return self._listing.failure
+        return self._failures.of_listing
 
     @property
     def outage(self) -> CanopyError | None:
@@ -150,7 +137,7 @@ class Follower(SinglePass):
 
         `failures` has it as well, of those identities that were polled since.
         """
-        return self._outage.error
+        return self._failures.outage
 
     @property
     def identity_ids(self) -> tuple[str, ...]:
@@ -164,14 +151,7 @@ class Follower(SinglePass):
         With ``until_caught_up``, a log that was polled to its end is left out where
         this is read in batches: its last batch has its checkpoint.
         """
-        known = {
-            identity_id: checkpoint
-            for identity_id, checkpoint in self._followed.finished.items()
-            if checkpoint is not None
-        }
-        for identity_id, poller in self._followed.pollers.items():
-            if poller.checkpoint is not None:
-                known[identity_id] = poller.checkpoint
+        known = self._followed.checkpoints
         current = self._mailbox.current
         if current is not None and self._followed.has(current.poller):
             known[current.batch.identity_id] = current.checkpoint
@@ -192,14 +172,14 @@ class Follower(SinglePass):
             ValueError: It can't be an id, or a place to begin.
             CheckpointError: Its checkpoint is damaged or of another log.
         """
-        scope = self._log_of(identity_id).scope
+        self._pollers.check_id(identity_id)
         if start is not None:
             check_start(start)
         if identity_id in self._followed:
             return
         self._followed.removed.discard(identity_id)
-        if not self._started:
-            self._beginnings.checkpoint_of(identity_id, scope)  # which may refuse
+        if not self._listing.has_begun:
+            self._pollers.check_checkpoint(identity_id)
             self._followed.waiting[identity_id] = start
             return
         self._begin(identity_id, start or self._options.start)
@@ -259,9 +239,8 @@ class Follower(SinglePass):
         """Cancel the polls that are still running, and await them."""
         self._transport.check_loop()
         self._mailbox.close()
-        listing = () if self._listing_task is None else (self._listing_task,)
         try:
-            await cancel_and_wait(listing)
+            await self._listing.aclose()
         finally:
             await self._schedule.aclose()
 
@@ -289,16 +268,17 @@ class Follower(SinglePass):
         self._transport.check_loop()
         self._finish_current()
         await self._start()
-        handover = await self._mailbox.next()
+        # Following that ends by itself has requests to send until then, and they raise.
+        if self._transport.closed and not self._options.until_caught_up:
+            self._stop(SessionClosedError("the session is closed"))
+        handover = await self._transport.until_closed(self._mailbox.next())
         if self._mailbox.error is not None:
             raise self._mailbox.error
         return handover
 
     def _has_ended(self) -> bool:
         """Whether every identity was polled to its end, where following ends."""
-        task = self._listing_task
-        is_listed = task is None or task.done()
-        has_ended = is_listed and self._followed.is_empty
+        has_ended = self._listing.is_over and self._followed.is_empty
         return self._options.until_caught_up and has_ended
 
     def _finish_current(self) -> None:
@@ -309,55 +289,22 @@ class Follower(SinglePass):
             self._mailbox.accept()
 
     async def _start(self) -> None:
-        if self._started or self._mailbox.closed:
+        if self._listing.has_begun or self._mailbox.closed:
             return
         self._transport.check_open()
         await self._beginnings.load()
-        self._started = True
-        self._listing_task = asyncio.create_task(self._listing.run())
-        self._listing_task.add_done_callback(self._listed)
+        self._listing.start()
 
-    def _listed(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._stop(cast("Exception", error))
-        elif task.cancelled() and not self._mailbox.closed:
-            self._stop(SessionClosedError("a listing was cancelled from outside"))
+    def _listing_ended(self, error: Exception | None) -> None:
+        if error is not None:
+            self._stop(error)
         self._mailbox.wake()
 
     def _begin(self, identity_id: str, start: Start | None) -> None:
         """Poll an identity from now on."""
-        log = self._log_of(identity_id)
-        poller = self._new_poller(
-            identity_id=identity_id,
-            log=log,
-            start=start or self._beginnings.start_of(identity_id),
-            scope=log.scope,
-            lateness=self._options.lateness,
-            pace=self._options.pace,
-            lanes=self._lanes,
-            turn=self._turn,
-            now=lambda: self._transport.server_time,
-            tells_ends=self._options.until_caught_up,
-            checkpoint=self._beginnings.checkpoint_of(identity_id, log.scope),
-        )
+        poller = self._pollers.poller_of(identity_id, start)
         self._followed.pollers[identity_id] = poller
         self._schedule.add(poller)
-
-    def _refused_id(self, identity_id: str, error: ProtocolError) -> None:
-        """Keep why an id that the server lists can't be one; log it once."""
-        is_new = identity_id not in self.failures
-        self.failures[identity_id] = error
-        if is_new:
-            _log.warning(
-                "an identity is not followed", extra={"identity_id": identity_id}
-            )
-
-    def _new_poller(self, **options: Any) -> Poller:
-        return Poller(**options)
-
-    def _check_session(self) -> None:
-        if self._transport.closed:
-            self._stop(SessionClosedError("the session was closed"))
 
     def _interrupted(self) -> None:
         self._stop(SessionClosedError("a poll was cancelled from outside"))
@@ -371,14 +318,12 @@ class Follower(SinglePass):
             self._stop(error)
             return None
         except CanopyError as error:
-            if _is_answer(error):
-                self._outage.end(began)
+            self._failures.look_for_answer(error, began)
             return self._failed(poller, error)
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._stop(error)
             return None
-        self._outage.end(began)
-        self.failures.pop(poller.identity_id, None)
+        self._failures.poll_answered(poller.identity_id, began)
         if not self._options.until_caught_up:
             return poller.succeeded()
         if not poller.is_caught_up:
@@ -413,42 +358,32 @@ class Follower(SinglePass):
         await self._mailbox.put(Handover(poller, batch, before))
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
-        if self._options.until_caught_up and error.concerns_all:
-            self._stop(error)  # what is left is gone on with another time
+        """Note that a poll failed; return how long to wait before the next."""
+        if self._options.until_caught_up:
+            self._give_up(poller, error)
             return None
         wait = poller.failed(error)
         forget_frames(error)
-        is_new = is_news(self.failures.get(poller.identity_id))
+        if self._followed.has(poller):
+            self._failures.poll_failed(poller.identity_id, error, wait=wait)
+        return wait
+
+    def _give_up(self, poller: Poller, error: CanopyError) -> None:
+        """End an identity that failed; or all, with an error that concerns all."""
+        if error.concerns_all:
+            self._stop(error)  # what is left is gone on with another time
+            return
+        forget_frames(error)
         if self._followed.has(poller):
             self.failures[poller.identity_id] = error
-        if self._options.until_caught_up:
-            self._finish(poller, error)
-            return None
-        if error.concerns_all:
-            self._outage.begin(error)
-        elif is_new:
-            _log.warning(
-                "a poll failed, the next is in %.1f s: %s",
-                wait,
-                kind_of(error),
-                extra={"identity_id": poller.identity_id},
-            )
-        return wait
+        self._finish(poller, error)
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""
         if not self._mailbox.stop(error):
             return
         self._schedule.end()
-        if self._listing_task is not None:
-            self._listing_task.cancel()
-
-
-def _is_answer(error: CanopyError) -> bool:
-    """Whether the server is there, and failed one identity alone."""
-    is_server = isinstance(error, (ApiError, ProtocolError, IncompleteReadError))
-    is_broken = isinstance(error, ServerError)
-    return is_server and not is_broken and not error.concerns_all
+        self._listing.cancel()
 
 
 publish("canopy_async", Follower)

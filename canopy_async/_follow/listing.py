@@ -1,19 +1,19 @@
 """`Listing`: begins with each identity to follow, and looks for new ones."""
 
 import asyncio
-import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from canopy_async._api.identity_ids import ListedId, check_listed_id
 from canopy_async._follow.beginning import Beginnings
 from canopy_async._follow.discovery import IdentitySource
+from canopy_async._follow.follow_failures import FollowFailures
 from canopy_async._follow.followed import Followed
 from canopy_async._follow.options import FollowOptions, Start
-from canopy_async._follow.outage_notice import OutageNotice, is_news, kind_of
 from canopy_async._follow.poll_inputs import clock
 from canopy_async._transport.transport import Transport
 from canopy_async._util.frames import forget_frames
+from canopy_async._util.tasks import cancel_and_wait
 from canopy_async.errors import (
     CanopyError,
     ProtocolError,
@@ -22,8 +22,6 @@ from canopy_async.errors import (
 )
 
 __all__ = ["Listing"]
-
-_log: Final = logging.getLogger("canopy_async")
 
 _LISTING_SHARE: Final = 10
 """Listing identities takes no more than the tenth part of the time."""
@@ -34,7 +32,7 @@ following ends: so that the next is there when one is done."""
 
 
 class Listing:
-    """Lists the identities to follow, once or again and again.
+    """Lists the identities to follow, once or again and again, in a task of its own.
 
     Args:
         source: The identities, as the caller gave them.
@@ -42,14 +40,10 @@ class Listing:
         beginnings: Knows where each identity begins.
         transport: Sends the requests.
         options: How identities are followed.
-        outage: The outage that a listing may show, or end.
+        failures: Is told of each listing that failed, and of ids that can't be one.
         begin: Lets an identity have its turns, from a place to begin or, for None,
             from where ``beginnings`` say.
-        refused: Is given each listed id that can't be one, and why.
-
-    Attributes:
-        failure: Why the identities could not be listed the last time, None where they
-            could.
+        ended: Is called with the error that ends the listing, None for its normal end.
     """
 
     def __init__(
@@ -60,19 +54,43 @@ class Listing:
         *,
         transport: Transport,
         options: FollowOptions,
-        outage: OutageNotice,
+        failures: FollowFailures,
         begin: Callable[[str, Start | None], None],
-        refused: Callable[[str, ProtocolError], None],
+        ended: Callable[[Exception | None], None],
     ) -> None:
         self._source: Final = source
         self._followed: Final = followed
         self._beginnings: Final = beginnings
         self._transport: Final = transport
         self._options: Final = options
-        self._outage: Final = outage
+        self._failures: Final = failures
         self._begin: Final = begin
-        self._refused: Final = refused
-        self.failure: CanopyError | None = None
+        self._ended: Final = ended
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether `start` was called."""
+        return self._task is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no identity is listed now; before `start`, none is either."""
+        return self._task is None or self._task.done()
+
+    def start(self) -> None:
+        """Begin to list, in a task."""
+        self._task = asyncio.create_task(self.run())
+        self._task.add_done_callback(self._tell_end)
+
+    def cancel(self) -> None:
+        """End the task, if there is one, without waiting for its end."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def aclose(self) -> None:
+        """End the task, and await its end, also when cancelled meanwhile."""
+        await cancel_and_wait(() if self._task is None else (self._task,))
 
     async def run(self) -> None:
         """Begin with each identity; then look for new ones now and then.
@@ -99,9 +117,8 @@ class Listing:
                 failures += 1
                 wait = self._failed(error, failures)
             else:
-                if self.failure is not None:
-                    self._outage.end(began)
-                self.failure, failures = None, 0
+                self._failures.listing_answered(began)
+                failures = 0
                 if self._options.until_caught_up:
                     return
                 begun.clear()
@@ -147,26 +164,23 @@ class Listing:
             check_listed_id(identity_id)
         except ProtocolError as error:
             forget_frames(error)
-            self._refused(identity_id, error)
+            self._failures.id_refused(identity_id, error)
             return False
         return True
 
     def _failed(self, error: CanopyError, failures: int) -> float:
-        """Remember why identities could not be listed; return how long to wait."""
+        """Note that identities could not be listed; return how long to wait."""
         pace = self._options.pace
         wait = min(pace.after_failures(failures), self._options.discover_every)
-        was_told = not is_news(self.failure)
         forget_frames(error)
-        self.failure = error
-        if error.concerns_all:
-            self._outage.begin(error)
-        elif not was_told:
-            _log.warning(
-                "identities could not be listed, the next time is in %.1f s: %s",
-                wait,
-                kind_of(error),
-            )
+        self._failures.listing_failed(error, wait=wait)
         return pace.spread(wait)
+
+    def _tell_end(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            self._ended(SessionClosedError("a listing was cancelled from outside"))
+        else:
+            self._ended(cast("Exception | None", task.exception()))
 
     async def _wait_for_room(self) -> None:
         """Wait until one more may be begun, where following ends."""

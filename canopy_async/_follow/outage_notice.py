@@ -6,7 +6,7 @@ from typing import Final
 
 from canopy_async.errors import ApiError, CanopyError
 
-__all__ = ["OutageNotice", "is_news", "kind_of"]
+__all__ = ["OutageNotice", "kind_of"]
 
 _log: Final = logging.getLogger("canopy_async")
 
@@ -53,11 +53,6 @@ class OutageNotice:
             self._clock() - self._began,
             extra={"outage": "over"},
         )
-
-
-def is_news(before: CanopyError | None) -> bool:
-    """Tell whether a failure was not logged yet, given the failure before it."""
-    return before is None or before.concerns_all
 
 
 def kind_of(error: CanopyError) -> str:

@@ -20,7 +20,7 @@ class ProvingPhase(Generic[R]):
     """A phase that takes views: pages that were checked, as slices of the list.
 
     Args:
-        state: What the phases of the walk share.
+        state: The state that all phases of the walk share.
     """
 
     follows_plan: ClassVar[bool] = False

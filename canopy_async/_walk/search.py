@@ -30,7 +30,7 @@ class FindingStart(OpenPhase[R]):
     """Looks for where the wanted part begins, which is not in page 1.
 
     Args:
-        state: What the phases share.
+        state: The state that all phases share.
         cover: The cover that the part begins at.
         first: Page 1.
     """

@@ -63,8 +63,9 @@ class Gap(Generic[R]):
         ties: The run of ties at the cover, where no window can bridge it.
         leans_on_ties: Whether rows were accepted because their window shares a tied
             row with the cover, which alone proves nothing.
-        has_sampled: Whether rows were taken out of the middle of a run of ties. From
-            then on, not each window shares a row with the one before it.
+        has_sampled: Whether rows of a run of ties were missing, and looked for in the
+            middle of the run. From then on, not each window shares a row with the one
+            before it, and the server is known to keep no fixed order.
     """
 
     held: View[R] | None = None

@@ -53,8 +53,7 @@ class TieRun(Generic[R]):
         run = [
             id_ for id_, key in zip(view.ids, view.keys, strict=True) if key == self.key
         ]
-        first = view.keys.index(self.key) if run else 0
-        end = view.start + first + len(run)
+        end = view.start + len(run)  # no row of another key comes before them
         return end - self._cover.tie_start - len(self._cover.ids_at_key.union(run))
 
     def limit(self, take: int) -> None:
@@ -69,7 +68,7 @@ class TieRun(Generic[R]):
         """
         if self._samples >= self.MAX_SAMPLES:
             return None
-        length = max(1, closing.end - self._cover.tie_start)
+        length = closing.end - self._cover.tie_start
         offset = self._samples * max(1, self._page_size // 2) % length
         self._samples += 1
         return plan_window(self._cover.tie_start + offset, self._page_size)

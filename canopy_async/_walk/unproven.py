@@ -20,7 +20,7 @@ class Unproven(Generic[R]):
     """The phase of a walk that goes on as a plain one.
 
     Args:
-        state: What the phases share.
+        state: The state that all phases share.
     """
 
     def __init__(self, state: ChainState[R]) -> None:

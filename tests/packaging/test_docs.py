@@ -329,6 +329,16 @@ def test_the_sessions_that_ci_runs_exist():
     assert all(f"\ndef {name}(" in text for name in named)
 
 
+def test_the_sessions_that_a_night_runs_exist():
+    path = ROOT / ".github" / "workflows" / "night.yml"
+    if not path.exists():
+        pytest.skip("there is no CI here")
+    named = re.findall(r"session: (\w+)", path.read_text(encoding="utf-8"))
+    text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert {"free_seeds", "mutation", "soak", "fuzz"} <= set(named)
+    assert all(f"\ndef {name}(" in text for name in named)
+
+
 def test_ci_waits_for_each_of_its_jobs():
     path = ROOT / ".github" / "workflows" / "ci.yml"
     if not path.exists():

@@ -6,7 +6,7 @@ import pytest
 from clustersim import nights_on_a_cluster
 from support.clusters import local_client
 
-from canopy_async.distributed import cluster_run, driver
+from canopy_async.distributed import driver, task_plan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 
@@ -21,7 +21,7 @@ def client():
 def _small(monkeypatch):
     monkeypatch.setattr(driver, "BEAT", 0.05)
     # So that logs that are known are split as well.
-    monkeypatch.setattr(cluster_run, "MOST_KEPT", 40)
+    monkeypatch.setattr(task_plan, "MOST_KEPT", 40)
 
 
 @pytest.mark.timeout(180)
