@@ -362,6 +362,11 @@ KNOWN = {
         "urlsplit(base_url).hostname or ''  →  urlsplit(base_url).hostname",
     ): "equivalent: None is no address, either",
     (
+        "canopy_async._api.conversion",
+        "return cls is datetime or cls == AwareDatetime",
+        "cls is datetime or cls == AwareDatetime  →  cls is datetime",
+    ): "equivalent: cattrs asks for the class that is annotated as well",
+    (
         "canopy_async._api.decoding",
         "for row, extra in zip(page.items, extras, strict=True):",
         "True  →  False",
