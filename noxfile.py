@@ -33,6 +33,9 @@ NEEDED_BY_TESTS = (
 )
 """Files that a run of the tests away from the source takes along."""
 
+ALL_TESTS = ("-q", "-m", "")
+"""Options of pytest: with no mark asked for, the slow tests run too."""
+
 BUILT_AT = "1767225600"
 """The ``SOURCE_DATE_EPOCH`` of builds: archives hold no time of their own."""
 
@@ -41,7 +44,7 @@ BUILT_AT = "1767225600"
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that is installed."""
     session.install("-e", ".[all]", *_group("tests"))
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session
@@ -87,7 +90,7 @@ def build(session: nox.Session) -> None:
     elsewhere = _copy_for_tests(session)
     with session.chdir(elsewhere):
         session.run("python", "-c", _IMPORTED_FROM_WHEEL)
-        session.run("pytest", "-q", *session.posargs)
+        session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -100,7 +103,7 @@ def lowest(session: nox.Session) -> None:
         "uv", "pip", "install", *lowest_versions, "-e", ".[all]", *_group("tests")
     )
     session.run("uv", "pip", "list", "--python", python)
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -113,7 +116,7 @@ def coverage(session: nox.Session) -> None:
         "COVERAGE_FILE": str(Path(".coverage").resolve()),
     }
     session.run("coverage", "erase")
-    session.run("pytest", "-q", *session.posargs, env=measured)
+    session.run("pytest", *ALL_TESTS, *session.posargs, env=measured)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
