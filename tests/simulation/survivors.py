@@ -15,7 +15,8 @@ _PROBES = "tuning: how many windows look for a place, at most"
 _UNUSED = "equivalent: the value is replaced before it is used"
 _ONCE_MORE = "tuning: the window that was refused is asked for, not another like it"
 _WHICH_REASON = "accepted: which reason is named where a place was not found again"
-_ONE_LENGTH = "equivalent: what is zipped is of one view, and of one length"
+_ONE_LENGTH = "equivalent: what is zipped is of one page, and of one length"
+_USUAL = "equivalent: an instant that is usual is parsed to what it was already"
 _SORTED_BY_KEY = "equivalent: the keys are not equal there"
 
 KNOWN = {
@@ -314,6 +315,68 @@ KNOWN = {
         "best = furthest = 0",
         "0  →  1",
     ): "equivalent: each window ends a row further on, at least",
+    # requests and answers of the API
+    (
+        "canopy_async._api.base_url",
+        'host = urlsplit(base_url).hostname or ""',
+        "urlsplit(base_url).hostname or ''  →  urlsplit(base_url).hostname",
+    ): "equivalent: None is no address, either",
+    (
+        "canopy_async._api.conversion",
+        "return cls is datetime or cls == AwareDatetime",
+        "cls is datetime or cls == AwareDatetime  →  cls is datetime",
+    ): "equivalent: cattrs asks for the class that is annotated as well",
+    (
+        "canopy_async._api.decoding",
+        "for row, extra in zip(page.items, extras, strict=True):",
+        "True  →  False",
+    ): _ONE_LENGTH,
+    (
+        "canopy_async._api.decoding",
+        "for row, written in zip(page.items, _texts_in(body).items, strict=True):",
+        "True  →  False",
+    ): _ONE_LENGTH,
+    (
+        "canopy_async._api.decoding",
+        "if isinstance(text, str) and is_unusual(text):",
+        "isinstance(text, str) and is_unusual(text)  →  isinstance(text, str)",
+    ): _USUAL,
+    (
+        "canopy_async._api.decoding",
+        "if text is not None and is_unusual(text):",
+        "text is not None and is_unusual(text)  →  text is not None",
+    ): _USUAL,
+    (
+        "canopy_async._api.decoding",
+        "return bool(_SEVEN_DIGITS.search(body) and _TOO_FINE.search(body))",
+        (
+            "_SEVEN_DIGITS.search(body) and _TOO_FINE.search(body)"
+            "  →  _TOO_FINE.search(body)"
+        ),
+    ): _SHORTCUT,
+    (
+        "canopy_async._api.error_answers",
+        'return "(nested too deeply)"',
+        "return '(nested too deeply)'  →  return None",
+    ): "accepted: on Python 3.11, no value that msgspec reads is too deep for `str`",
+    (
+        "canopy_async._api.json_cost",
+        "if len(body) <= MAX_STRUCTURE:",
+        "len(body) <= MAX_STRUCTURE  →  len(body) < MAX_STRUCTURE",
+    ): _SHORTCUT,
+    (
+        "canopy_async._api.json_cost",
+        'elif (len(before) - len(before.rstrip(b"\\\\"))) % 2 == 0:',
+        (
+            "len(before) - len(before.rstrip(b'\\\\'))"
+            "  →  len(before) + len(before.rstrip(b'\\\\'))"
+        ),
+    ): "equivalent: a sum is odd where the difference is",
+    (
+        "canopy_async._api.json_cost",
+        "quotes += 1",
+        "quotes += 1  →  quotes -= 1",
+    ): "equivalent: each so many quotes it pauses, counted up or down",
     # other packages
     (
         "canopy_async._transport.pace",

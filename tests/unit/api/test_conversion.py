@@ -103,6 +103,30 @@ def test_nothing_is_coerced(cls, row):
         converter.structure(row, cls)
 
 
+@pytest.mark.parametrize("extra", [5, None, "x", [1], {"x": 2}])
+def test_a_field_with_the_name_of_ours_for_unknown_ones_may_be_anything(extra):
+    event = converter.structure(event_row(extra=extra), AuditEvent)
+    assert event.extra == {"extra": extra}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(None, "null"), ([], "list"), (5, "int"), ("x", "str")]
+)
+@pytest.mark.parametrize("cls", [AuditEvent, Identity])
+def test_what_is_no_object_is_no_row(cls, value, kind):
+    with pytest.raises(TypeError, match=f"^expected object, got {kind}$"):
+        converter.structure(value, cls)
+
+
+def test_an_instant_by_itself_is_strict_too():
+    instant = converter.structure("2026-01-01T00:00:00-03:00", datetime)
+    assert instant == datetime(2026, 1, 1, 3, tzinfo=UTC)
+    assert converter.unstructure(instant) == "2026-01-01T00:00:00-03:00"
+    assert converter.unstructure(instant.astimezone(UTC)) == "2026-01-01T03:00:00Z"
+    with pytest.raises(ValueError, match="with an offset"):
+        converter.structure("2026-01-01T00:00:00", datetime)
+
+
 def test_an_aware_datetime_is_taken_as_it_is():
     moment = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=-3)))
     event = converter.structure(event_row(created_at=moment), AuditEvent)
