@@ -145,8 +145,6 @@ def _structure(cls: type[T], value: Any, path: str, page: int | None) -> T:
         return converter.structure(value, cls)
     except (cattrs.BaseValidationError, ValueError, TypeError) as error:
         fault = cattrs.transform_error(error, path=path, format_exception=_explain)[0]
-    except RecursionError:
-        fault = f"nested too deeply @ {path}"
     message, _, where = fault.rpartition(" @ ")
     raise ProtocolError(message, page=page, path=where.removeprefix("."))
 
