@@ -28,7 +28,7 @@ class PollTimer:
         self._gone_since: float | None = None
 
     def succeeded(self, *, is_busy: bool) -> float:
-        """Return how long to wait after a poll.
+        """Return how many seconds to wait after a poll that succeeded.
 
         Args:
             is_busy: Whether events have come, or may have.
@@ -42,13 +42,13 @@ class PollTimer:
         return self._pace.spread(self._interval)
 
     def failed(self, error: CanopyError) -> float:
-        """Return how long to wait after a poll that failed.
+        """Return how many seconds to wait after a poll that failed.
 
-        An identity that the server does not know is asked ever less: the waits are a
-        tenth of the time for which it has been gone, and an hour at most.
+        An identity that the server does not know is polled less and less often: each
+        wait is a tenth of the time since it was first missing, and an hour at most.
         """
         self._failures += 1
-        # Above this the power of two is past any cap, or past any float.
+        # More failures make no longer waits, and the power of two would overflow.
         wait = self._pace.after_failures(min(self._failures, 30))
         if not isinstance(error, NotFoundError):
             self._gone_since = None
