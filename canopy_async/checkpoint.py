@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import attrs
 import msgspec
@@ -16,7 +16,17 @@ from canopy_async.errors import CheckpointError
 from canopy_async.models import AwareDatetime
 from canopy_async.report import Proof, ReadReport
 
-__all__ = ["MAX_IDS", "Checkpoint", "CheckpointBuilder", "scope_of", "scope_of_read"]
+__all__ = [
+    "MAX_IDS",
+    "Checkpoint",
+    "CheckpointBuilder",
+    "read_text",
+    "scope_of",
+    "scope_of_read",
+]
+
+H = TypeVar("H")
+T = TypeVar("T")
 
 VERSION: Final = 2
 """The version of the text. Later versions of this library read it, too."""
@@ -117,22 +127,7 @@ class Checkpoint:
                 this library does not know.
             TypeError: ``text`` is neither str nor bytes.
         """
-        if not isinstance(text, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"a checkpoint is text, not {type(text).__name__}")
-        if len(text) > _MAX_TEXT:
-            raise CheckpointError(f"a checkpoint has at most {_MAX_TEXT} characters")
-        try:
-            version = msgspec.json.decode(text, type=_Version).v
-            if version == _BEFORE_RELEASE:
-                raise CheckpointError(
-                    "the checkpoint was written before version 0.1.0 of this library,"
-                    " which can't resume from it: start again without it"
-                )
-            if version != VERSION:
-                raise CheckpointError(f"a checkpoint of version {version} is unknown")
-            read = msgspec.json.decode(text, type=_Text)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise CheckpointError(f"not a checkpoint: {error}") from None
+        read = read_text(text, head=_Version, check=_check, whole=_Text)
         if read.order not in {"asc", "desc", None}:
             raise CheckpointError("not a checkpoint: order must be asc, desc or null")
         if len(read.ids) > MAX_IDS or min(read.delivered, read.position) < 0:
@@ -208,8 +203,49 @@ class CheckpointBuilder:
         return key, self._ids.union(ids) if key == self._key else frozenset(ids)
 
 
+def read_text(
+    text: Any, *, head: type[H], check: Callable[[H], None], whole: type[T]
+) -> T:
+    """Return the fields of a checkpoint's text.
+
+    Args:
+        text: The text, a str or UTF-8 bytes.
+        head: The fields that tell what a text is of, whatever else it has.
+        check: Raises a `CheckpointError` where a text is of something else.
+        whole: All fields.
+
+    Raises:
+        CheckpointError: The text is damaged, too long, or refused by ``check``.
+        TypeError: ``text`` is neither str nor bytes.
+    """
+    if not isinstance(text, (str, bytes)):
+        raise TypeError(f"a checkpoint is text, not {type(text).__name__}")
+    if len(text) > _MAX_TEXT:
+        raise CheckpointError(f"a checkpoint has at most {_MAX_TEXT} characters")
+    try:
+        check(msgspec.json.decode(text, type=head))
+        return msgspec.json.decode(text, type=whole)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise CheckpointError(f"not a checkpoint: {error}") from None
+
+
 class _Version(msgspec.Struct):
     v: int
+
+
+def _check(head: _Version) -> None:
+    """Refuse a text of another version.
+
+    Raises:
+        CheckpointError: It is one.
+    """
+    if head.v == _BEFORE_RELEASE:
+        raise CheckpointError(
+            "the checkpoint was written before version 0.1.0 of this library,"
+            " which can't resume from it: start again without it"
+        )
+    if head.v != VERSION:
+        raise CheckpointError(f"a checkpoint of version {head.v} is unknown")
 
 
 class _Text(msgspec.Struct, forbid_unknown_fields=True):

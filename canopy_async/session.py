@@ -1,7 +1,8 @@
 """The session: what a user holds. Its life, its limits and its reads are in its bases.
 
 `_session.settings` checks its arguments, `_session.base_session` has its life and its
-limits, `_session.identity_reads` and `_session.account_reads` have what it reads.
+limits. `_session.identity_reads`, `_session.many_log_reads` and
+`_session.account_reads` have what it reads.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,6 +14,7 @@ import aiohttp
 from canopy_async._session.account_reads import AccountReads
 from canopy_async._session.base_session import BaseSession
 from canopy_async._session.identity_reads import IdentityReads
+from canopy_async._session.many_log_reads import ManyLogReads
 from canopy_async._session.settings import (
     DEFAULT_BASE_URL,
     SessionOptions,
@@ -27,7 +29,7 @@ from canopy_async.retry import RetryPolicy
 __all__ = ["DEFAULT_BASE_URL", "CanopySession"]
 
 
-class CanopySession(AccountReads, IdentityReads):
+class CanopySession(AccountReads, ManyLogReads):
     """A client of one Canopy account.
 
     Use it with ``async with``, or call `aclose` when done. One session is
@@ -122,4 +124,4 @@ class CanopySession(AccountReads, IdentityReads):
 
 
 publish("canopy_async", CanopySession)
-publish_methods(CanopySession, BaseSession, IdentityReads, AccountReads)
+publish_methods(CanopySession, BaseSession, IdentityReads, ManyLogReads, AccountReads)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
 from canopy_async._util.arguments import check_integer
+from canopy_async._util.closeable import Closeable
 from canopy_async._util.plain_files import PRIVATE, create, open_plain
 from canopy_async._util.public import publish
 from canopy_async.errors import CheckpointError
@@ -72,7 +72,7 @@ ON CONFLICT DO UPDATE SET checkpoint = excluded.checkpoint
 """
 
 
-class CheckpointStore:
+class CheckpointStore(Closeable):
     """Keeps the checkpoints of followed identities in a file.
 
     When `save` returns, the checkpoint is on the disk: in this file, and not only in
@@ -120,15 +120,6 @@ class CheckpointStore:
             await self.aclose()
             raise
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        await self.aclose()
 
     async def load(self) -> dict[str, FollowCheckpoint]:
         """Return the checkpoint of each identity that has one.

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from canopy_async._util.instants import in_utc
+from canopy_async.checkpoint import read_text
 from canopy_async.errors import CheckpointError
 from canopy_async.models import AwareDatetime
 
@@ -17,7 +18,6 @@ _BEFORE_RELEASE: Final = 1
 """The version of texts from before 0.1.0, whose scope was made of a URL."""
 
 _KIND: Final = "follow"
-_MAX_TEXT: Final = 16 * 1024 * 1024
 _TICK: Final = timedelta.resolution
 
 
@@ -94,15 +94,7 @@ class CheckpointText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
                 a follower, or of a version that this library does not know.
             TypeError: ``text`` is neither str nor bytes.
         """
-        if not isinstance(text, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"a checkpoint is text, not {type(text).__name__}")
-        if len(text) > _MAX_TEXT:
-            raise CheckpointError(f"a checkpoint has at most {_MAX_TEXT} characters")
-        try:
-            _check(msgspec.json.decode(text, type=_Head))
-            return msgspec.json.decode(text, type=cls)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise CheckpointError(f"not a checkpoint: {error}") from None
+        return read_text(text, head=_Head, check=_check, whole=cls)
 
     @property
     def dates(self) -> dict[str, datetime]:

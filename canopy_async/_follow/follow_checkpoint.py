@@ -275,32 +275,6 @@ class FollowCheckpoint:
             kept=read.kept_for,
         )
 
-    def digest(
-        self,
-        identity_id: str,
-        rows: Sequence[AuditEvent],
-        *,
-        truncated: bool,
-        until: datetime | None = None,
-        absence: Absence = UNKNOWN_ABSENCE,
-    ) -> "Batch":
-        """Return the new events among some rows as a batch.
-
-        Args:
-            identity_id: The identity.
-            rows: The rows from ``floor`` or a later date on, in any order.
-            truncated: Whether the log held no row before that date.
-            until: Events that are newer than this, and newer than all events handed
-                out, are held back; None holds no event back.
-            absence: The time since the log was read before.
-        """
-        found = self.new_among(rows)
-        if until is not None:
-            found = self.settled(found, until)
-        return self.batch(
-            identity_id, found, rows, truncated=truncated, absence=absence
-        )
-
     def settled(self, found: Sequence[AuditEvent], until: datetime) -> list[AuditEvent]:
         """Return the new events that need not be held back.
 

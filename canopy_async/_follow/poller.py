@@ -25,10 +25,11 @@ from canopy_async._follow.poll import Poll
 from canopy_async._follow.poll_choice import Choice, choose
 from canopy_async._follow.poll_inputs import Deliver, PollInputs, clock
 from canopy_async._follow.poll_memory import PollMemory
+from canopy_async._follow.poll_timer import PollTimer
 from canopy_async._follow.tail import Tail, open_tail
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.lanes import Lanes
-from canopy_async.errors import CanopyError, IncompleteReadError, NotFoundError
+from canopy_async.errors import CanopyError, IncompleteReadError
 from canopy_async.models import AuditEvent
 from canopy_async.report import ReadReport
 
@@ -47,10 +48,27 @@ If there are more, the server's ``Date`` is taken to be wrong instead.
 """
 
 _SKIPPED_POLLS: Final = 10
-_GONE_SHARE: Final = 0.1
-_GONE_EVERY: Final = 3600.0
 _MARGIN: Final = 0.001
 """How many seconds two clocks may differ because they are rounded."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Newest:
+    """The newest events of a log, as far as they were read.
+
+    Attributes:
+        rows: The events, newest first.
+        count: How many events the server counts.
+        report: The report of the read.
+        proven: Whether none of them is missing.
+        suffices: Whether they show where events come.
+    """
+
+    rows: Sequence[AuditEvent]
+    count: int
+    report: ReadReport
+    proven: bool
+    suffices: bool
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -72,8 +90,6 @@ class Poller:
         now: Returns the time by the server's clock, None where that is unknown.
         tells_ends: Whether each poll ends with a batch, even if no event is new.
         checkpoint: The latest checkpoint, None before the first poll.
-        interval: Seconds until the next poll, without the random part.
-        failures: How many polls in a row have failed.
         report: The report of the latest poll, None where it was not read to its end.
     """
 
@@ -88,19 +104,18 @@ class Poller:
     now: Callable[[], datetime | None]
     tells_ends: bool = False
     checkpoint: FollowCheckpoint | None = None
-    interval: float = 0.0
-    failures: int = 0
     report: ReadReport | None = None
     _memory: PollMemory = attrs.field(init=False)
+    _timer: PollTimer = attrs.field(init=False)
     _is_first: bool = attrs.field(init=False, default=True)
     _new: int = attrs.field(init=False, default=0)
     _held: Sequence[AuditEvent] = attrs.field(init=False, default=())
     _skipped: int = attrs.field(init=False, default=0)
-    _gone_since: float | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         """Begin without any memory of earlier polls."""
         self._memory = PollMemory(DeepPollTimer(self.lateness.deep_every))
+        self._timer = PollTimer(self.pace)
 
     @property
     def is_caught_up(self) -> bool:
@@ -130,13 +145,8 @@ class Poller:
 
     def succeeded(self) -> float:
         """Return how many seconds to wait after a poll that succeeded."""
-        self.failures = 0
-        self._gone_since = None
-        if self._new or self._is_unsure or not self.interval:
-            self.interval = self.pace.every
-        else:
-            self.interval = self.pace.after_idle(self.interval)
-        wait = self.pace.spread(self.interval)
+        is_busy = bool(self._new) or self._is_unsure
+        wait = self._timer.succeeded(is_busy=is_busy)
         if not self._held:
             return wait
         first = self._held[0].created_at
@@ -144,22 +154,8 @@ class Poller:
         return min(wait, max(due + _MARGIN, self.pace.every))
 
     def failed(self, error: CanopyError) -> float:
-        """Return how many seconds to wait after a poll that failed.
-
-        An identity that the server does not know is polled less and less often: each
-        wait is a tenth of the time since it was first missing, and an hour at most.
-        """
-        self.failures += 1
-        # More failures make no longer waits, and the power of two would overflow.
-        wait = self.pace.after_failures(min(self.failures, 30))
-        if not isinstance(error, NotFoundError):
-            self._gone_since = None
-        elif self._gone_since is None:
-            self._gone_since = clock()
-        else:
-            gone = clock() - self._gone_since
-            wait = max(wait, min(_GONE_SHARE * gone, _GONE_EVERY))
-        return self.pace.spread(max(wait, getattr(error, "retry_after", None) or 0.0))
+        """Return how many seconds to wait after a poll that failed."""
+        return self._timer.failed(error)
 
     @property
     def _is_unsure(self) -> bool:
@@ -172,25 +168,26 @@ class Poller:
     async def _begin_now(self, deliver: Deliver) -> None:
         """Note the ids of the newest events, so that only later events are new."""
         began = clock()
-        batch = await self._newest(_FIRST_TAKE, pages=1)
-        if batch is None:
-            batch = await self._newest(MAX_TAKE, pages=None)
-        if batch is None:
-            raise AssertionError("unreachable")
-        count = batch.checkpoint.count
+        newest = await self._newest(_FIRST_TAKE, in_one_page=True)
+        if not newest.suffices:
+            newest = await self._newest(MAX_TAKE, in_one_page=False)
+        count, report = newest.count, newest.report
+        known = self._knowing(
+            newest.rows, count=count, proven=newest.proven, is_all=report.complete
+        )
         self._memory.deep_polls.ran(began, count)
         self._memory.note_covered(self.now(), took=clock() - began, count=count)
+        batch = Batch(
+            identity_id=self.identity_id, events=(), checkpoint=known, report=report
+        )
         await self._hand_out(deliver, batch)
 
-    async def _newest(self, take: int, *, pages: int | None) -> Batch | None:
-        """Return an empty batch whose checkpoint knows the newest events.
+    async def _newest(self, take: int, *, in_one_page: bool) -> _Newest:
+        """Read the newest events until they show where events come.
 
         Args:
-            take: Rows per page.
-            pages: How many pages may be read, None for any number.
-
-        Returns:
-            The batch, None where so many pages were not enough.
+            take: Rows per page at most.
+            in_one_page: Whether to read no more than one page.
         """
         span = max(self.lateness.overlap, self.lateness.settle)
         tail, run = open_tail(
@@ -202,7 +199,7 @@ class Poller:
             lanes=self.lanes,
         )
         rows: list[AuditEvent] = []
-        proven = True
+        proven = suffices = True
         async with run:
             try:
                 while (batch := await run.next_batch()) is not None:
@@ -210,19 +207,21 @@ class Poller:
                     is_newest_first = run.report.order_observed == "desc"
                     if is_newest_first and self._spans(rows, span):
                         break
-                    if pages is not None and not run.report.complete:
-                        return None
+                    if in_one_page and not run.report.complete:
+                        suffices = False
+                        break
             except IncompleteReadError as error:
                 if not tail.suffices(error, rows):
                     raise
                 proven = False
                 rows = list(tail.seen.values())
-            count = run.pagination.item_count
-            report = run.report
-        known = self._knowing(rows, count=count, proven=proven, is_all=report.complete)
-        return Batch(
-            identity_id=self.identity_id, events=(), checkpoint=known, report=report
-        )
+            return _Newest(
+                rows=rows,
+                count=run.pagination.item_count,
+                report=run.report,
+                proven=proven,
+                suffices=suffices,
+            )
 
     def _knowing(
         self, rows: Sequence[AuditEvent], *, count: int, proven: bool, is_all: bool

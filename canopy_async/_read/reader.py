@@ -7,8 +7,7 @@ and a follower choose for themselves when an answer is decoded.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
@@ -19,6 +18,7 @@ from canopy_async._read.readahead import Outcome, ReadAhead
 from canopy_async._transport.lanes import Lane, PageRequest
 from canopy_async._transport.server_clock import check_is_over
 from canopy_async._util.arguments import check_flag, check_integer
+from canopy_async._util.closeable import Closeable
 from canopy_async._walk import Span, Walk, Window
 from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
 from canopy_async.errors import (
@@ -69,7 +69,7 @@ class ReadOptions:
         check_flag("lossless", self.lossless)
 
 
-class PageReader(Generic[T]):
+class PageReader(Closeable, Generic[T]):
     """One pass over a list, a page at a time.
 
     Args:
@@ -159,19 +159,6 @@ class PageReader(Generic[T]):
         if self._pagination is None:
             raise RuntimeError("no numbered page was taken yet")
         return self._pagination
-
-    async def __aenter__(self) -> Self:
-        """Return the reader itself; nothing is sent before it is read."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the requests that are still running."""
-        await self.aclose()
 
     async def next_batch(self) -> Sequence[T] | None:
         """Return the rows of the next page that adds any, or None at the end.

@@ -1,10 +1,10 @@
 """`Run`: one pass over a list, as an async iterator that can be watched."""
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 from canopy_async._read.reader import PageReader
+from canopy_async._util.closeable import Closeable
 from canopy_async._util.public import publish
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.models import PageMeta
@@ -15,7 +15,7 @@ __all__ = ["Run"]
 T = TypeVar("T")
 
 
-class Run(Generic[T]):
+class Run(Closeable, Generic[T]):
     """One pass over a list: an async iterator, and what there is to watch.
 
     Use it with ``async with``: leaving the block ends its requests.
@@ -57,19 +57,6 @@ class Run(Generic[T]):
             RuntimeError: None was taken yet, or the list has no numbered pages.
         """
         return self._reader.pagination
-
-    async def __aenter__(self) -> Self:
-        """Return the run itself; nothing is sent before it is iterated."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the requests that are still running."""
-        await self.aclose()
 
     def __aiter__(self) -> Self:
         """Return the run itself: there is one pass."""

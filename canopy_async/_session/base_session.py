@@ -1,17 +1,17 @@
 """`BaseSession`: the life of a session, and its limits; it reads nothing."""
 
 from datetime import datetime
-from types import TracebackType
 from typing import Final, Self
 
 from canopy_async._session.settings import SessionParts
 from canopy_async._transport.session_stats import SessionStats
 from canopy_async._util.arguments import check_integer, check_seconds
+from canopy_async._util.closeable import Closeable
 
 __all__ = ["BaseSession"]
 
 
-class BaseSession:
+class BaseSession(Closeable):
     """The connections, the token and the limits of one account, until it is closed.
 
     Args:
@@ -133,15 +133,6 @@ class BaseSession:
         """
         self._transport.bind()
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the session."""
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the session and its connections; safe to call twice.

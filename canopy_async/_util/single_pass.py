@@ -1,13 +1,13 @@
 """`SinglePass`: an object that is read once with ``async for``, and closed."""
 
-from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import Any, Final, Self
+
+from canopy_async._util.closeable import Closeable
 
 __all__ = ["SinglePass"]
 
 
-class SinglePass(ABC):
+class SinglePass(Closeable):
     """A pass over many logs, which can be begun once and has to be closed.
 
     Args:
@@ -24,22 +24,9 @@ class SinglePass(ABC):
         self._entered = True
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the reads that are still running."""
-        await self.aclose()
-
     def __iter__(self) -> Any:
         """Refuse: this is read with ``async for``."""
         raise TypeError(f"a {type(self).__name__} is read with 'async for'")
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Cancel the reads that are still running, and wait for their end."""
 
     def _begin_pass(self) -> None:
         """Record the first iteration.

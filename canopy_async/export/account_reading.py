@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
@@ -18,6 +17,7 @@ from canopy_async._fanout.results import (
 )
 from canopy_async._follow.follow_checkpoint import not_ahead
 from canopy_async._transport.server_clock import check_is_over
+from canopy_async._util.closeable import Closeable
 from canopy_async._util.frames import forget_frames
 from canopy_async._util.mailbox import Mailbox
 from canopy_async._util.tasks import cancel_and_wait, start_task
@@ -48,7 +48,7 @@ _MOST: Final = 32_000
 T = TypeVar("T")
 
 
-class AccountReading:
+class AccountReading(Closeable):
     """A read of an account's log to its end, oldest events first.
 
     It has the interface of a `FanOut` with a single identity, whose id is the name of
@@ -115,19 +115,6 @@ class AccountReading:
     def checkpoints(self) -> Mapping[str, Checkpoint | None]:
         """The checkpoint after the last event handed out, while the read continues."""
         return self._places
-
-    async def __aenter__(self) -> Self:
-        """Return the read itself. It sends nothing before the first `next_batch`."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the read."""
-        await self.aclose()
 
     async def next_batch(self) -> IdentityBatch | None:
         """Return the next events, oldest first, or None at the end.

@@ -17,12 +17,13 @@ import msgspec
 from canopy_async._tables.columns import COLUMNS, IDENTITY_ID
 from canopy_async._util.plain_files import open_plain
 from canopy_async.errors import ExportError
+from canopy_async.export.whole_lines import whole_lines
 from canopy_async.export.writers.compressors import import_zstandard
 from canopy_async.export.writers.csv_ import unguarded
 from canopy_async.export.writers.parquet import import_pyarrow
 from canopy_async.models import AwareDatetime
 
-__all__ = ["KEY_COLUMNS", "LONGEST_LINE", "Key", "microseconds", "read_keys"]
+__all__ = ["KEY_COLUMNS", "Key", "microseconds", "read_keys"]
 
 Key: TypeAlias = tuple[str, int, str]
 """An identity's id, an instant in microseconds since 1970, and an event's id.
@@ -35,8 +36,6 @@ KEY_COLUMNS: Final = (IDENTITY_ID, "created_at", "id")
 """The columns that a `Key` is made of."""
 _BLOCK: Final = 1 << 20
 _LONGEST_CELL: Final = 1 << 28
-LONGEST_LINE: Final = 1 << 28
-"""The longest line of a data file, in bytes."""
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -79,25 +78,9 @@ def _keys_of_jsonl(
 ) -> Iterator[Key]:
     decode = msgspec.json.Decoder(_Line).decode_lines
     with unpack(path) as stream:
-        for lines in _whole_lines(stream):
+        for lines in whole_lines(stream, _BLOCK):
             for line in decode(lines):
                 yield line.identity_id or "", microseconds(line.created_at), line.id
-
-
-def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
-    parts: list[bytes] = []
-    size = 0
-    while block := stream.read(_BLOCK):
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield b"".join((*parts, block[:end]))
-            parts, size = [], 0
-        parts.append(block[end:])
-        size += len(block) - end
-        if size > LONGEST_LINE:
-            raise ValueError("it has a line that does not end")
-    if size:
-        raise ValueError("it ends in the middle of a line")
 
 
 @contextmanager

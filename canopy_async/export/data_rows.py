@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -26,8 +26,8 @@ from canopy_async.export.batches import (
     Line,
     LineBatch,
 )
-from canopy_async.export.data_keys import LONGEST_LINE
 from canopy_async.export.names import stem_of_partial
+from canopy_async.export.whole_lines import ByteStream, whole_lines
 from canopy_async.export.writers.compressors import import_zstandard
 from canopy_async.export.writers.parquet import import_pyarrow
 
@@ -42,12 +42,6 @@ _BATCH: Final = 1 << 17
 _LINES: Final = 1 << 14
 """The most rows in a batch of a CSV file."""
 _LONGEST_CELL: Final = 1 << 28
-
-
-class _Stream(Protocol):
-    """A stream of bytes that lines of JSON are read from."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 def read_batches(path: Path) -> Iterator[Batch]:
@@ -116,7 +110,7 @@ def _read_zstandard(path: Path) -> Iterator[Batch]:
 class _Frame:
     """The content of a Zstandard file of one frame; reading raises if it is cut."""
 
-    def __init__(self, file: _Stream, frame: Any) -> None:
+    def __init__(self, file: ByteStream, frame: Any) -> None:
         self._file: Final = file
         self._frame: Final = frame
 
@@ -131,30 +125,11 @@ class _Frame:
         return b"".join(parts)
 
 
-def _decoded(stream: _Stream) -> Iterator[Batch]:
+def _decoded(stream: ByteStream) -> Iterator[Batch]:
     decode = msgspec.json.Decoder(Line).decode_lines
-    for lines in _whole_lines(stream):
+    for lines in whole_lines(stream, _BLOCK):
         if decoded := decode(lines):
             yield LineBatch(decoded)
-
-
-def _whole_lines(stream: _Stream) -> Iterator[bytes]:
-    """Yield blocks that each contain only whole lines."""
-    parts: list[bytes] = []
-    size = 0
-    while block := stream.read(_BLOCK):
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield b"".join((*parts, block[:end]))
-            parts.clear()
-            size = 0
-        if end < len(block):
-            parts.append(block[end:])
-            size += len(block) - end
-        if size > LONGEST_LINE:
-            raise ValueError("it has a line that does not end")
-    if parts:
-        raise ValueError("it ends in the middle of a line")
 
 
 def _read_csv(path: Path) -> Iterator[Batch]:

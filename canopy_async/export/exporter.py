@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from canopy_async._account.account_query import AccountQuery
 from canopy_async._api.identity_ids import IdentityIds
 from canopy_async._read.events_query import EventsQuery
 from canopy_async._util.arguments import (
@@ -202,7 +203,9 @@ def check_directory(directory: str | os.PathLike[str]) -> Path:
     return Path(text)
 
 
-def new_header(session: CanopySession, format_name: str, query: EventsQuery) -> Header:
+def new_header(
+    session: CanopySession, format_name: str, query: EventsQuery | AccountQuery
+) -> Header:
     """Return the header of an export that begins now."""
     header = Header(
         account=session.account,

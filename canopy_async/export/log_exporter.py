@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import attrs
 
 from canopy_async._account.account_log import account_key
 from canopy_async._account.account_query import AccountQuery
-from canopy_async._util.instants import in_utc
 from canopy_async._util.plain_files import PRIVATE
 from canopy_async._util.public import publish
 from canopy_async.export.account_source import AccountSource, filters_of
@@ -20,8 +19,8 @@ from canopy_async.export.exporter import (
     check_directory,
     check_format,
     checked_limits,
+    new_header,
 )
-from canopy_async.export.journal import LIBRARY
 from canopy_async.export.manifest_records import Header, scope_of_export
 from canopy_async.export.progress import ExportProgress, ExportResult
 from canopy_async.export.writers import LOG_FORMATS, FormatName
@@ -170,18 +169,10 @@ def _new_header(
 ) -> Header:
     """Return the header of a new export."""
     filters = {k: v for k, v in query.named.items() if k not in _OWN_FIELDS}
-    header = Header(
-        account=session.account,
-        base_url=session.base_url,
-        format=format_name,
-        since=query.since and in_utc(query.since),
-        until=query.until and in_utc(query.until),
-        q=query.q,
+    header = attrs.evolve(
+        new_header(session, format_name, query),
         source="account-log",
         filters=filters_of(filters),
-        scope="",
-        created_at=datetime.now(UTC),
-        library=LIBRARY,
     )
     return attrs.evolve(header, scope=scope_of_export(header))
 

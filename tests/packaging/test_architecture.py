@@ -35,8 +35,8 @@ LAZY = {
     ("_api.log_responses", "canopy_async._api.conversion"),
     ("_api.responses", "canopy_async._api.conversion"),
     ("_session.account_reads", "canopy_async._follow"),
-    ("_session.identity_reads", "canopy_async._fanout.fanout"),
-    ("_session.identity_reads", "canopy_async._follow"),
+    ("_session.many_log_reads", "canopy_async._fanout.fanout"),
+    ("_session.many_log_reads", "canopy_async._follow"),
     ("retry", "backoff"),
 }
 """Imports in a function, made so that importing the package stays cheap."""

@@ -49,6 +49,26 @@ async def test_a_poll_that_is_cancelled_from_outside_ends_it_with_an_error(
     await assert_quiet(server)
 
 
+async def test_an_error_in_the_code_of_the_caller_ends_it_with_that_error(
+    server, connect
+):
+    def faulty(_):
+        raise KeyError("mine")
+
+    names = ("idn_1", "idn_2")
+    for name in names:
+        server.seed_events(name, 1)
+    session = connect(retry=RetryPolicy(jitter=faulty))
+    async with reading(session, names) as reader:
+        for _ in names:
+            await reader.next()
+        server.faults = Faults(error_rate=1)
+        with pytest.raises(KeyError, match="mine"):
+            await reader.next()
+        assert reader.follower.failures == {}
+    await assert_quiet(server)
+
+
 async def test_a_listing_that_is_cancelled_from_outside_ends_it_with_an_error(
     server, session
 ):

@@ -39,6 +39,14 @@ def event(name, seconds):
     )
 
 
+def digest(known, rows, *, truncated, until=None):
+    """What rows add to a checkpoint, as a batch, as a poll makes one of them."""
+    found = known.new_among(rows)
+    if until is not None:
+        found = known.settled(found, until)
+    return known.batch("idn", found, rows, truncated=truncated)
+
+
 @attrs.define
 class Bot:
     """A follower of a simulated log, its memory, and what it did.
@@ -104,8 +112,8 @@ class Bot:
         floor = known.floor if deep else known.near(OVERLAP)
         rows = [r for r in self.log if not floor or r.created_at >= floor]
         self.rng.shuffle(rows)
-        batch = known.digest(
-            "idn",
+        batch = digest(
+            known,
             rows,
             truncated=len(rows) == len(self.log),
             until=settle and NOON + timedelta(seconds=self.now - settle),
@@ -167,7 +175,7 @@ def test_whatever_happens_each_event_is_posted(saves_with, steps, seed):
     assert wanted - bot.excused <= set(bot.posted)
     if saves_with or not bot.crashes:
         assert len(bot.posted) == len(set(bot.posted))
-    again = bot.known.digest("idn", bot.log, truncated=False)
+    again = digest(bot.known, bot.log, truncated=False)
     assert again.events == ()
 
 
@@ -178,10 +186,10 @@ def test_whatever_happens_each_event_is_posted(saves_with, steps, seed):
 def test_a_place_within_a_batch_is_as_good_as_one_after_it(ages, cut):
     rows = [event(f"evt_{n}", -age) for n, age in enumerate(ages)]
     start = FollowCheckpoint(scope="s")
-    whole = start.digest("idn", rows, truncated=False)
+    whole = digest(start, rows, truncated=False)
     handed, left = whole.events[:cut], whole.events[cut:]
     place = start.after(handed)
-    rest = place.digest("idn", rows, truncated=False)
+    rest = digest(place, rows, truncated=False)
     assert rest.events == left
 
 
@@ -189,7 +197,7 @@ def test_what_is_older_than_the_watermark_does_not_wait():
     place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
     rows = [event("late", -1), event("tied", 0), event("new", 1)]
     until = NOON - timedelta(seconds=9)
-    batch = place.digest("idn", rows, truncated=False, until=until)
+    batch = digest(place, rows, truncated=False, until=until)
     assert [e.id for e in batch.events] == ["late", "tied"]
     assert batch.late == {"late"}
 
@@ -197,45 +205,45 @@ def test_what_is_older_than_the_watermark_does_not_wait():
 def test_a_gap_is_said_with_the_events_that_come_after_it():
     place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
     rows = [event("evt_2", 50)]
-    batch = place.digest("idn", rows, truncated=True, until=NOON)
+    batch = digest(place, rows, truncated=True, until=NOON)
     assert (batch.events, batch.gap) == ((), None)
-    released = batch.checkpoint.digest("idn", rows, truncated=True)
+    released = digest(batch.checkpoint, rows, truncated=True)
     assert released.gap.older_than == rows[0].created_at
     assert [e.id for e in released.events] == ["evt_2"]
-    assert released.checkpoint.digest("idn", rows, truncated=True).gap is None
+    assert digest(released.checkpoint, rows, truncated=True).gap is None
 
 
 def test_an_event_dated_ahead_hides_no_gap():
     rows = [event("evt_1", 0), event("ahead", 60)]
     place = FollowCheckpoint(scope="s").after(rows)
     left = [event("evt_50", 50), rows[1]]
-    batch = place.digest("idn", left, truncated=True)
+    batch = digest(place, left, truncated=True)
     assert batch.gap.older_than == left[0].created_at
-    assert batch.checkpoint.digest("idn", left, truncated=True).gap is None
+    assert digest(batch.checkpoint, left, truncated=True).gap is None
 
 
 def test_a_late_event_that_is_the_oldest_is_no_gap():
     rows = [event("evt_1", 0), event("evt_2", 9)]
     place = FollowCheckpoint(scope="s").after(rows)
-    batch = place.digest("idn", [event("late", -1), *rows], truncated=True)
+    batch = digest(place, [event("late", -1), *rows], truncated=True)
     assert (batch.late, batch.gap) == ({"late"}, None)
 
 
 def test_a_new_event_of_the_instant_of_the_oldest_known_one_is_no_gap():
     rows = [event("evt_1", 0), event("evt_2", 9)]
     place = FollowCheckpoint(scope="s").after(rows)
-    batch = place.digest("idn", [rows[1], event("tied", 9)], truncated=True)
+    batch = digest(place, [rows[1], event("tied", 9)], truncated=True)
     assert [e.id for e in batch.events] == ["tied"]
     assert batch.gap is None
 
 
 def test_a_gap_after_a_log_was_emptied_is_said_too():
     place = FollowCheckpoint(scope="s").after([event("evt_1", 0)])
-    emptied = place.digest("idn", [], truncated=True)
+    emptied = digest(place, [], truncated=True)
     assert emptied.gap.older_than is None
-    assert emptied.checkpoint.digest("idn", [], truncated=True).gap is None
+    assert digest(emptied.checkpoint, [], truncated=True).gap is None
     left = [event("evt_300", 300)]
-    batch = emptied.checkpoint.digest("idn", left, truncated=True)
+    batch = digest(emptied.checkpoint, left, truncated=True)
     assert batch.gap.older_than == left[0].created_at
 
 
@@ -259,7 +267,7 @@ def test_a_shorter_overlap_than_before_repeats_nothing():
     narrow = (
         FollowCheckpoint(scope="s").after(rows).trimmed(overlap=second, deep=second)
     )
-    batch = narrow.digest("idn", rows[1:], truncated=False)
+    batch = digest(narrow, rows[1:], truncated=False)
     assert batch.events == ()
     wide = batch.checkpoint.trimmed(overlap=OVERLAP, deep=DEEP)
     assert wide.floor == narrow.floor == NOON + timedelta(seconds=7)
@@ -267,7 +275,7 @@ def test_a_shorter_overlap_than_before_repeats_nothing():
 
 def test_what_is_older_than_the_floor_is_not_new():
     place = FollowCheckpoint(scope="s").without_older(NOON)
-    batch = place.digest("idn", [event("old", -1), event("new", 1)], truncated=False)
+    batch = digest(place, [event("old", -1), event("new", 1)], truncated=False)
     assert [e.id for e in batch.events] == ["new"]
 
 
@@ -276,7 +284,7 @@ def test_a_poll_that_is_not_deep_forgets_nothing():
     place = FollowCheckpoint(scope="s").after(rows)
     place = place.trimmed(overlap=OVERLAP, deep=DEEP)
     assert place.near(OVERLAP) == NOON + timedelta(seconds=20)
-    batch = place.digest("idn", [event("evt_40", 100)], truncated=False)
+    batch = digest(place, [event("evt_40", 100)], truncated=False)
     assert batch.checkpoint.floor == place.floor
     assert batch.checkpoint.ids.keys() == {f"evt_{n}" for n in range(1, 41)}
 
