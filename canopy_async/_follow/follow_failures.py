@@ -19,17 +19,17 @@ _log: Final = logging.getLogger("canopy_async")
 
 
 class FollowFailures:
-    """The latest failures of a follower: of its polls, of its listing, and of all.
+    """The latest failures of a follower's polls and of its listing of identities.
 
-    A failure is logged when the poll before it was answered, and those that follow it
-    are not. One that concerns all identities is logged as an outage, once for all.
+    Of several failures in a row, the first is logged. A failure that concerns all
+    identities is logged as an outage, once for all of them.
 
     Args:
         clock: Returns the running loop's time in seconds.
 
     Attributes:
-        of_polls: The error of each identity whose last poll failed, and of each id
-            that the server has listed and that can't be one.
+        of_polls: The error of each identity whose last poll failed, and of each listed
+            id that can't be an id.
         of_listing: The error of the last listing, None where it did not fail.
     """
 
@@ -40,7 +40,7 @@ class FollowFailures:
 
     @property
     def outage(self) -> CanopyError | None:
-        """The error that keeps every identity from being read, None without one."""
+        """The error that keeps every identity from being read, None for no outage."""
         return self._outage.error
 
     def poll_answered(self, identity_id: str, began: float) -> None:
@@ -54,11 +54,11 @@ class FollowFailures:
         self.of_polls.pop(identity_id, None)
 
     def poll_failed(self, identity_id: str, error: CanopyError, *, wait: float) -> None:
-        """Note that a poll failed, which is repeated.
+        """Note that a poll failed; log that, unless it is known.
 
         Args:
             identity_id: The identity.
-            error: The reason.
+            error: The error of the poll.
             wait: Seconds until the next poll of this identity.
         """
         before = self.of_polls.get(identity_id)
@@ -84,7 +84,7 @@ class FollowFailures:
             self._outage.end(began)
 
     def id_refused(self, identity_id: str, error: ProtocolError) -> None:
-        """Note that an id which the server lists can't be one."""
+        """Note that a listed id can't be an id; log that once."""
         is_new = identity_id not in self.of_polls
         self.of_polls[identity_id] = error
         if is_new:
@@ -103,11 +103,11 @@ class FollowFailures:
         self.of_listing = None
 
     def listing_failed(self, error: CanopyError, *, wait: float) -> None:
-        """Note that the identities could not be listed, which is tried again.
+        """Note that a listing failed; log that, unless it is known.
 
         Args:
-            error: The reason.
-            wait: Seconds until the next listing, but for jitter.
+            error: The error of the listing.
+            wait: Seconds until the next listing, without the random part.
         """
         before, self.of_listing = self.of_listing, error
         if error.concerns_all:
@@ -121,12 +121,17 @@ class FollowFailures:
 
 
 def _is_news(before: CanopyError | None) -> bool:
-    """Tell whether a failure was not logged yet, given the failure before it."""
+    """Tell whether a failure is to be logged.
+
+    Args:
+        before: The failure before it in a row, None if there is none. A failure that
+            concerns all identities was logged as an outage only.
+    """
     return before is None or before.concerns_all
 
 
 def _is_answer(error: CanopyError) -> bool:
-    """Tell whether the server is there, and failed one identity alone."""
+    """Tell whether an error shows that the server works for other identities."""
     is_server = isinstance(error, (ApiError, ProtocolError, IncompleteReadError))
     is_broken = isinstance(error, ServerError)
     return is_server and not is_broken and not error.concerns_all

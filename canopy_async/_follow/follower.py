@@ -1,7 +1,7 @@
-"""The turns of many pollers, and batches handed to one reader.
+"""`Follower`: the polls of many identities, handed to one reader as batches.
 
-A few tasks poll those that are due, and each waits until what it found was
-processed: a slow reader slows the polls instead of piling up events.
+A few tasks poll the identities that are due. Each task waits until its batch was
+processed, so a slow reader slows the polls, and no events pile up.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -37,32 +37,35 @@ __all__ = ["Follower"]
 class Follower(SinglePass):
     """New events, each once, as long as it is read.
 
-    Read it with ``async for``, which yields a `Batch` at a time; `events` is
-    for those who keep no checkpoints. After a bare ``break`` the loop's next
-    turns clean up; ``async with`` does it at the end of its block.
+    Read a Follower with ``async for``, which yields a `Batch` at a time. If you keep no
+    checkpoints, read `events` instead. After a bare ``break``, polls that are running
+    end a little later, in the next turns of the event loop; with ``async with``, they
+    end with the block.
 
-    The first poll of each identity yields a batch, maybe an empty one, so that
-    its checkpoint can be saved; later ones only where there is something to
-    say. An identity is not polled again before its batch was processed, which
-    is when the next one is asked for.
+    The first poll of each identity yields a batch, which may be empty, so that its
+    checkpoint can be saved. Later polls yield a batch only if there are new events, or
+    a gap, or a suspicion of late events. An identity is not polled again before its
+    batch was processed, which is when you ask for the next batch.
 
-    An event is found if, when it is committed, it is no more than
-    ``deep_overlap`` older than the newest one there: by the next poll up to
-    ``overlap``, else by one of the next ``deep_every`` seconds. Where an hour's
-    events are more than fit into a checkpoint, `FollowCheckpoint.floor` says how
-    far back the ids that it holds reach. One that is older than some that were
-    handed out is named in `Batch.late`. With ``settle``, events come in order of
-    ``created_at``, but for those that are committed later than that.
+    An event may be committed after events with newer dates. It is found if it is then
+    no more than ``deep_overlap`` older than the newest event: by the next poll if it is
+    no more than ``overlap`` older, else by a poll within the next ``deep_every``
+    seconds. If the events of ``deep_overlap`` are more than fit into a checkpoint,
+    `FollowCheckpoint.floor` says how far back events are found. `Batch.late` has the
+    ids of events that are older than an event handed out before. With ``settle``,
+    events come in the order of ``created_at``, except those that are committed more
+    than ``settle`` after their date.
 
-    A poll that fails changes nothing and is repeated, less and less often, while
-    the other identities go on. What concerns all of them, such as an outage or a pause
-    that the server asks for, is waited out, and logged once, as is its end. A 401 stops
-    everything.
+    A poll that fails changes nothing. It is repeated, less and less often, while the
+    other identities are polled as usual. An error that concerns all identities, such as
+    an outage, or a pause that the server asks for, is waited out; its beginning and its
+    end are logged once. A 401 ends everything.
 
-    With ``until_caught_up``, each identity is polled to its end once, and then let go
-    of: its last batch, maybe an empty one, has a `Batch.report`, and once that was
-    processed, ``on_end`` is called. A poll that fails is not repeated; what concerns
-    all of them ends all with that one error, and the rest is left for another time.
+    With ``until_caught_up``, following ends. Each identity is polled until its log was
+    read to its end once. The last batch of the identity, which may be empty, has a
+    `Batch.report`; once that batch was processed, ``on_end`` is called. A poll that
+    fails is not repeated. An error that concerns all identities is raised, and the
+    identities that are left are not polled.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -125,31 +128,31 @@ class Follower(SinglePass):
 
     @property
     def listing_failure(self) -> CanopyError | None:
-        """Why the identities could not be listed the last time, None where they could.
+        """The error of the last listing of identities, None where it did not fail.
 
-        It is tried again.
+        A listing that failed is tried again.
         """
         return self._failures.of_listing
 
     @property
     def outage(self) -> CanopyError | None:
-        """The error that keeps every identity from being read, None without one.
+        """The error that keeps every identity from being read, None if there is none.
 
-        `failures` has it as well, of those identities that were polled since.
+        `failures` has the error, too, for the identities that were polled since.
         """
         return self._failures.outage
 
     @property
     def identity_ids(self) -> tuple[str, ...]:
-        """The identities that are followed, but for those polled to their end."""
+        """The identities that are followed and not read to their end."""
         return self._followed.ids
 
     @property
     def checkpoints(self) -> dict[str, FollowCheckpoint]:
-        """The checkpoint of each log, exact to the event.
+        """The checkpoint of each log, after the last event that was handed out.
 
-        With ``until_caught_up``, a log that was polled to its end is left out where
-        this is read in batches: its last batch has its checkpoint.
+        With ``until_caught_up``, and if you read batches, a log that was read to its
+        end is left out: its last batch has the checkpoint.
         """
         known = self._followed.checkpoints
         current = self._mailbox.current
@@ -158,19 +161,22 @@ class Follower(SinglePass):
         return known
 
     def add(self, identity_id: str, *, start: Start | None = None) -> None:
-        """Follow one more identity; one that is followed already stays so.
+        """Follow one more identity; nothing changes if it is followed already.
 
         Args:
             identity_id: The identity.
-            start: Where to begin if there is no checkpoint of it: ``now``,
-                ``beginning`` or an aware datetime. None is as for the identities that
-                were given at first, if it is added before these are read; and as
-                `CanopySession.follow` was told otherwise.
+            start: Where to begin if the identity has no checkpoint: ``now``,
+                ``beginning`` or an aware datetime. None is the default: before the
+                first batch was asked for, the identity begins like those that the
+                follower was given; after that, at the ``start`` of
+                `CanopySession.follow`.
 
         Raises:
             TypeError: An argument has the wrong type.
-            ValueError: It can't be an id, or a place to begin.
-            CheckpointError: Its checkpoint is damaged or of another log.
+            ValueError: ``identity_id`` can't be an id, or ``start`` is not a place to
+                begin.
+            CheckpointError: The checkpoint of the identity is damaged, or of another
+                log.
         """
         self._pollers.check_id(identity_id)
         if start is not None:
@@ -187,7 +193,7 @@ class Follower(SinglePass):
     def remove(self, identity_id: str) -> None:
         """Follow an identity no longer; its events that wait are not handed out.
 
-        Added again, it goes on where it was left.
+        If it is added again, it goes on after the last event that was handed out.
         """
         place = self.checkpoints.get(identity_id)
         poller = self._followed.remove(identity_id)
@@ -207,12 +213,12 @@ class Follower(SinglePass):
         """Yield batches as they come.
 
         Raises:
-            RuntimeError: At the call: it was iterated before.
+            RuntimeError: At the call: this follower was iterated before.
             CheckpointError: While iterating: the store can't be read, or a
-                checkpoint in it is of another log.
-            UnauthorizedError: While iterating.
-            CanopyError: While iterating, with ``until_caught_up``: it concerns all
-                identities, or they can't be listed.
+                checkpoint in the store is of another log.
+            UnauthorizedError: While iterating: the server refuses the token.
+            CanopyError: While iterating, with ``until_caught_up``: the error concerns
+                all identities, or the identities can't be listed.
             SessionClosedError: While iterating: the session was closed.
         """
         self._begin_pass()
@@ -224,8 +230,8 @@ class Follower(SinglePass):
         `checkpoints` moves with each event.
 
         Raises:
-            RuntimeError: At the call: it was iterated before.
-            CanopyError: As `__aiter__` says.
+            RuntimeError: At the call: this follower was iterated before.
+            CanopyError: While iterating: the errors of ``async for`` over the follower.
 
         Example:
             >>> async for event in canopy.follow("idn_1").events():
@@ -257,7 +263,7 @@ class Follower(SinglePass):
             while (handover := await self._next()) is not None:
                 for event in handover.batch.events:
                     if not self._followed.has(handover.poller):
-                        break  # it was removed, or is read anew
+                        break  # the identity was removed, or removed and added again
                     handover.handed += 1
                     yield event
         finally:
@@ -277,12 +283,12 @@ class Follower(SinglePass):
         return handover
 
     def _has_ended(self) -> bool:
-        """Whether every identity was polled to its end, where following ends."""
+        """Whether following has ended, as every log was read to its end."""
         has_ended = self._listing.is_over and self._followed.is_empty
         return self._options.until_caught_up and has_ended
 
     def _finish_current(self) -> None:
-        """Let the identity whose batch was processed be polled again."""
+        """Note that the current batch was processed, so that its log may be polled."""
         current = self._mailbox.current
         if current is not None:
             current.poller.checkpoint = current.batch.checkpoint
@@ -310,7 +316,7 @@ class Follower(SinglePass):
         self._stop(SessionClosedError("a poll was cancelled from outside"))
 
     async def _poll(self, poller: Poller) -> float | None:
-        """Poll one log; return how long to wait before the next time."""
+        """Poll one log; return the seconds until the next poll, None for no more."""
         began = clock()
         try:
             await poller.poll(lambda batch: self._hand_over(poller, batch))
@@ -332,7 +338,7 @@ class Follower(SinglePass):
         return None
 
     def _finish(self, poller: Poller, error: CanopyError | None = None) -> None:
-        """Stop polling an identity that was polled to its end, or failed."""
+        """Stop polling an identity that was read to its end, or whose poll failed."""
         if not self._followed.has(poller):
             return
         identity_id = poller.identity_id
@@ -358,7 +364,7 @@ class Follower(SinglePass):
         await self._mailbox.put(Handover(poller, batch, before))
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
-        """Note that a poll failed; return how long to wait before the next."""
+        """Note that a poll failed; return the seconds until the next one."""
         if self._options.until_caught_up:
             self._give_up(poller, error)
             return None
@@ -369,7 +375,10 @@ class Follower(SinglePass):
         return wait
 
     def _give_up(self, poller: Poller, error: CanopyError) -> None:
-        """End an identity that failed; or all, with an error that concerns all."""
+        """End following an identity whose poll failed.
+
+        An error that concerns all identities ends following all of them.
+        """
         if error.concerns_all:
             self._stop(error)  # what is left is gone on with another time
             return

@@ -1,4 +1,4 @@
-"""`Listing`: begins with each identity to follow, and looks for new ones."""
+"""`Listing`: lists the identities to follow, once or again and again."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,11 +24,13 @@ from canopy_async.errors import (
 __all__ = ["Listing"]
 
 _LISTING_SHARE: Final = 10
-"""Listing identities takes no more than the tenth part of the time."""
+"""After a listing, the next one waits ten times as long as the listing took, so that
+listing takes no more than a tenth of the time."""
 
 _OPEN_PER_TURN: Final = 2
-"""Identities that are begun at a time at most, for each that may be polled, where
-following ends: so that the next is there when one is done."""
+"""With ``until_caught_up``: how many identities have been begun and are not done, for
+each identity that may be polled at a time. So the next one is there when one is done.
+"""
 
 
 class Listing:
@@ -40,10 +42,10 @@ class Listing:
         beginnings: Knows where each identity begins.
         transport: Sends the requests.
         options: How identities are followed.
-        failures: Is told of each listing that failed, and of ids that can't be one.
-        begin: Lets an identity have its turns, from a place to begin or, for None,
-            from where ``beginnings`` say.
-        ended: Is called with the error that ends the listing, None for its normal end.
+        failures: Keeps the errors of listings, and the listed ids that can't be ids.
+        begin: Begins to poll an identity. Its second argument is where to begin; None
+            leaves that to ``beginnings``.
+        ended: Called with the error that ends the listing, None for its normal end.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Listing:
 
     @property
     def is_over(self) -> bool:
-        """Whether no identity is listed now; before `start`, none is either."""
+        """Whether no listing is running: it has ended, or was not started."""
         return self._task is None or self._task.done()
 
     def start(self) -> None:
@@ -89,15 +91,15 @@ class Listing:
             self._task.cancel()
 
     async def aclose(self) -> None:
-        """End the task, and await its end, also when cancelled meanwhile."""
+        """End the task, and wait for its end, even if the wait is cancelled."""
         await cancel_and_wait(() if self._task is None else (self._task,))
 
     async def run(self) -> None:
-        """Begin with each identity; then look for new ones now and then.
+        """Begin to poll each identity; then list new ones again and again.
 
         Raises:
-            CanopyError: The token was refused, or the session was closed; where
-                following ends, any error for which they can't be listed.
+            CanopyError: The server refuses the token, or the session was closed. With
+                ``until_caught_up``, any error of a listing.
         """
         begun: dict[str, None] = {}
         await self._begin_waiting(begun)
@@ -127,7 +129,7 @@ class Listing:
             await asyncio.sleep(wait)
 
     async def _begin_waiting(self, begun: dict[str, None]) -> None:
-        """Begin with the identities that were added before this."""
+        """Begin to poll the identities that were added before the first listing."""
         waiting = self._followed.waiting
         while waiting:
             identity_id = next(iter(waiting))
@@ -137,7 +139,11 @@ class Listing:
                 self._begin(identity_id, waiting.pop(identity_id))
 
     async def _list_once(self, begun: dict[str, None]) -> None:
-        """Begin with the identities of the source that were not begun yet."""
+        """List the source once; begin to poll the identities that are not polled yet.
+
+        Args:
+            begun: The ids that were seen so far; those that are listed are added.
+        """
         ids = self._source.each()
         try:
             while True:
@@ -158,7 +164,7 @@ class Listing:
         await self._beginnings.listed(begun)
 
     def _may_be_asked_for(self, listed: ListedId) -> bool:
-        """Tell whether an id that the server lists can be one."""
+        """Tell whether an id that the server lists can be an id; report it if not."""
         identity_id = str(listed)
         try:
             check_listed_id(identity_id)
@@ -169,7 +175,7 @@ class Listing:
         return True
 
     def _failed(self, error: CanopyError, failures: int) -> float:
-        """Note that identities could not be listed; return how long to wait."""
+        """Note that a listing failed; return the seconds until the next listing."""
         pace = self._options.pace
         wait = min(pace.after_failures(failures), self._options.discover_every)
         forget_frames(error)
@@ -183,6 +189,6 @@ class Listing:
             self._ended(cast("Exception | None", task.exception()))
 
     async def _wait_for_room(self) -> None:
-        """Wait until one more may be begun, where following ends."""
+        """With ``until_caught_up``, wait until one more identity may be begun."""
         if self._options.until_caught_up:
             await self._followed.wait_for_fewer(_OPEN_PER_TURN * self._options.width)

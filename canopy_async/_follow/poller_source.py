@@ -1,4 +1,4 @@
-"""`PollerSource`: makes the poller of an identity, at the place where it begins."""
+"""`PollerSource`: makes the pollers of a follower's identities."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,21 +14,21 @@ from canopy_async._transport.transport import Transport
 __all__ = ["PollerSource"]
 
 READY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of answers that all polls together hold ready, about."""
+"""About how many bytes of answers all polls together hold ready at most."""
 
 
 class PollerSource:
     """Makes the pollers of one follower.
 
-    What the polls of all identities share is made once: their turns beside the other
-    reads of the session, and the lock under which the rows of a page wait.
+    The pollers share two things: their turns among the reads of the session, and the
+    lock that a poll holds while the rows of a page wait to be handed out.
 
     Args:
         log_of: Returns the log of an identity.
         beginnings: Knows where each identity begins.
         transport: Sends the requests.
         options: How identities are followed.
-        make: Makes a poller of its attributes.
+        make: Makes a poller; its keyword arguments are the attributes of a `Poller`.
     """
 
     def __init__(
@@ -49,19 +49,19 @@ class PollerSource:
         self._turn: Final = asyncio.Lock()
 
     def check_id(self, identity_id: str) -> None:
-        """Refuse what can't be an id.
+        """Check that an id can be one.
 
         Raises:
-            TypeError: It is not a str.
-            ValueError: It can't be an id.
+            TypeError: ``identity_id`` is not a str.
+            ValueError: ``identity_id`` can't be an id.
         """
         self._log_of(identity_id)
 
     def check_checkpoint(self, identity_id: str) -> None:
-        """Refuse an identity whose checkpoint can't be used.
+        """Check that the checkpoint of an identity, if there is one, can be used.
 
         Raises:
-            CheckpointError: It is damaged, or of another log.
+            CheckpointError: The checkpoint is damaged, or of another log.
         """
         self._beginnings.checkpoint_of(identity_id, self._log_of(identity_id).scope)
 
@@ -70,10 +70,11 @@ class PollerSource:
 
         Args:
             identity_id: The identity.
-            start: Where to begin without a checkpoint; None for what is said of all.
+            start: Where to begin without a checkpoint; None leaves that to the
+                beginnings.
 
         Raises:
-            CheckpointError: Its checkpoint is damaged, or of another log.
+            CheckpointError: The checkpoint is damaged, or of another log.
         """
         log = self._log_of(identity_id)
         return self._make(

@@ -20,10 +20,10 @@ class Schedule(Generic[M]):
     is set for the next turn that is due, and there is none while nothing is due.
 
     Args:
-        work: One turn of a member. It returns the seconds until the next, or
-            None for no more. It must not raise.
-        width: Members whose turn it is at a time at most.
-        interrupted: Is called when a turn was cancelled by somebody else.
+        work: One turn of a member. It returns the seconds until the member's next turn,
+            None for no more turns. It must not raise.
+        width: How many turns run at a time at most.
+        interrupted: Called when a turn was cancelled, but not by this schedule.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class Schedule(Generic[M]):
         self._pump()
 
     def drop(self, member: M) -> None:
-        """Give a member no more turns, and cancel the one it may be having."""
+        """Give a member no more turns, and cancel the turn that it may be having."""
         self._members.discard(member)
         for task, working in self._tasks.items():
             if working is member:
                 task.cancel()
 
     def end(self) -> None:
-        """Give nobody more turns, and cancel those that run but for this one."""
+        """Give no member more turns; cancel all turns but the one that calls this."""
         self._ended = True
         self._cancel_timer()
         current = asyncio.current_task()
@@ -68,7 +68,7 @@ class Schedule(Generic[M]):
                 task.cancel()
 
     async def aclose(self) -> None:
-        """End, and await the end of every turn, also when cancelled meanwhile."""
+        """End, and wait until every turn has ended, even if the wait is cancelled."""
         self.end()
         await until_all_done(self._tasks)
 
@@ -77,7 +77,7 @@ class Schedule(Generic[M]):
         heappush(self._due, (instant, next(self._entries), member))
 
     def _pump(self) -> None:
-        """Begin what is due, as far as there is room; wake up for the next."""
+        """Begin the turns that are due, up to ``width``; set the timer for the next."""
         self._cancel_timer()
         if self._ended:
             return
