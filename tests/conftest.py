@@ -69,6 +69,18 @@ def leave_out_what_lasts():
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk():
+    """Calls of ``fsync`` in this process that don't wait: no test takes the power away.
+
+    Where it is called, and what would be lost otherwise, is what `support.disks` tells.
+    Processes that tests start call the real one.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which refuses a closed file as well
+        yield
+
+
 @pytest.fixture(scope="module")
 def short_searches():
     """Searches for garbage that leave out what was there before this module."""

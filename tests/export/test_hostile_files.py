@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,13 @@ from canopy_async import (
     LoggingHook,
 )
 from canopy_async._util.plain_files import create, open_plain, replace_whole
-from canopy_async.export import export, read_manifest, verify, write_report
-from canopy_async.export.manifest_chain import MAX_LINE
+from canopy_async.export import (
+    export,
+    manifest_chain,
+    read_manifest,
+    verify,
+    write_report,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
 
@@ -276,12 +282,22 @@ async def test_a_last_line_that_is_cut_short_is_no_damage_and_an_invalid_one_is(
             read_manifest(out)
 
 
-async def test_a_line_without_an_end_is_read_no_further_than_a_line_may_be(out):
+async def test_a_line_without_an_end_is_read_no_further_than_a_line_may_be(
+    out, monkeypatch
+):
+    most = 8 * 1024 * 1024
+    monkeypatch.setattr(manifest_chain, "MAX_LINE", most)
     with (out / MANIFEST).open("r+b") as file:
         file.seek(0, os.SEEK_END)
         file.write(b'{"kind":"commit')
-        file.truncate(file.tell() + 8 * MAX_LINE)  # sparse: it takes no room
-    found = await in_time(lambda: verify(out))
+        file.truncate(file.tell() + 64 * most)  # sparse: it takes no room
+    tracemalloc.start()
+    try:
+        found = await in_time(lambda: verify(out))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * most
     assert not found.ok
     assert any("not the beginning of a record" in it for it in found.problems)
 
