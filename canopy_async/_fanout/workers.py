@@ -71,17 +71,17 @@ class Workers:
         return self.have_begun and not self._tasks
 
     def start(self) -> None:
-        """Begin with the first one."""
+        """Begin with the first task."""
         self.have_begun = True
         self._add()
 
     def cancel(self) -> None:
-        """Cancel all but the one that calls this, without waiting for their end."""
+        """Cancel all tasks but the calling one, without waiting for their end."""
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
     async def aclose(self) -> None:
-        """Cancel all, and await their end; then end the ids."""
+        """Cancel all tasks and await their end; then end the iterator of ids."""
         try:
             await cancel_and_wait(self._tasks)
         finally:

@@ -25,4 +25,4 @@ class Closeable(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close the object; what it still does is ended, and awaited."""
+        """Close the object: end its work, and wait for that end."""

@@ -58,13 +58,13 @@ class Adoption:
         """Let the files of a record count.
 
         Raises:
-            ExportError: One isn't there, or the manifest can't be written.
+            ExportError: A file is not there, or the manifest can't be written.
         """
         _check_files(record, self._destination.storage)
         self._commit(record.commits, record.name)
 
     def discard(self, records: Iterable[Record]) -> None:
-        """Delete records, of which nothing is to be said in the manifest."""
+        """Delete records; the manifest says nothing of what they tell."""
         self._thread.do(
             self._destination.storage.delete, [record.name for record in records]
         )
@@ -93,7 +93,7 @@ class Adoption:
         self._commit(tuple(gone))
 
     def advance(self, **numbers: int) -> None:
-        """Add to numbers of the progress."""
+        """Add these numbers to those of the progress, by name."""
         more = {name: getattr(self.progress, name) + n for name, n in numbers.items()}
         self.progress = attrs.evolve(self.progress, **more)
 

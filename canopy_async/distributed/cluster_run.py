@@ -85,7 +85,7 @@ class Run:
         """List the identities of the account, on a worker.
 
         Raises:
-            CanopyError: It can't.
+            CanopyError: The identities can't be listed, or the task failed.
         """
         found = self._tasks.list_identities()
         self._clock.note(found.server_time)
@@ -170,7 +170,8 @@ class Run:
         """End the run if what its tasks ended with concerns all identities.
 
         Raises:
-            CanopyError: That. Nothing is said of the identities in the manifest.
+            CanopyError: The error that concerns all of them. The manifest says nothing
+                of these identities.
         """
         error = self._suspects.verdict(at_end=at_end)
         if error is None:

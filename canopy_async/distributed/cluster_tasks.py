@@ -44,7 +44,7 @@ class ClusterTasks:
         """List the identities of the account, on a worker.
 
         Raises:
-            CanopyError: It can't.
+            CanopyError: The identities can't be listed, or the task failed.
         """
         future = self._client.submit(
             list_identities,
@@ -66,7 +66,7 @@ class ClusterTasks:
 
         Args:
             work: The work of the task.
-            priority: A task of a higher one begins before others.
+            priority: Of the tasks that wait, those of the highest priority begin first.
         """
         key = self._job.name_of(work.name)
         future = self._client.submit(
@@ -85,8 +85,8 @@ class ClusterTasks:
         """Wait for the end of a task, for a beat at most.
 
         Returns:
-            The work of the task, with its outcome; None for the outcome of a task that
-            was dropped. None where no task has ended.
+            The work of the task and its outcome, which is None if the task was dropped.
+            None if no task has ended.
         """
         try:
             future = self._ended.get(timeout=self._job.beat)
@@ -103,7 +103,7 @@ class ClusterTasks:
         return work, outcome
 
     def drop(self, works: Iterable[Work]) -> None:
-        """End tasks early, and wait for their ends: they may be putting files away."""
+        """Let tasks end early. They are still waited for: they may be moving files."""
         for work in works:
             if self._job.name_of(work.name) in self._running:
                 self._dropped.add(work.number)
@@ -114,7 +114,7 @@ class ClusterTasks:
 
 
 def lost(work: Work, error: Exception) -> Outcome:
-    """Return how a task ended that has no outcome of its own."""
+    """Return the outcome of a task that raised an error, or whose worker was lost."""
     return Outcome(failures=dict.fromkeys(work.ids, _task_failed(error)))
 
 
