@@ -31,13 +31,13 @@ class ListEnd:
         there when page 1 was served is covered then, whatever is added since.
 
         Args:
-            view: The view, which is remembered where it may be the end.
+            view: The view, which has rows. It is remembered where it may be the end.
             longest: How many rows any page had so far.
         """
         doubtful = self._doubtful
         if doubtful is not None and doubtful.is_shown_by(view, longest=longest):
             self._is_shown = True
-        if view.is_short and view.rows and view.count > view.end:
+        if view.is_short and view.count > view.end:
             self._doubtful = _DoubtfulEnd(view)
         return view.is_end or self._is_shown
 

@@ -28,6 +28,16 @@ _ONCE_MORE = "tuning: the window that was refused is asked for, not another like
 _HORIZON = "tuning: how far ahead windows are asked for"
 _WHICH_REASON = "accepted: which reason is named where a place was not found again"
 _SORTED_BY_KEY = "equivalent: the keys are not equal there"
+_WHERE_END = "tuning: where the end of a list that grows is looked for"
+_WHERE_ORDER = "tuning: where the order of a list is looked for"
+_FILLS = "tuning: after how many tied rows no window is expected to bridge a run"
+_DUPLICATES = (
+    "accepted: how often a report of a read that is refused counts a row as double"
+)
+_FENCED_TIES = (
+    "accepted: a fence rises before ties are read by shared rows, as far as we know"
+)
+_SAMPLES = "tuning: how far apart and how large the windows into a run of ties are"
 
 KNOWN = {
     # bridge
@@ -45,11 +55,6 @@ KNOWN = {
         "canopy_async._walk.bridge",
         "if view is None or not state.cover.touches(view):",
         "view is None or not state.cover.touches(view)  →  view is None",
-    ): _OVERLAP,
-    (
-        "canopy_async._walk.bridge",
-        "if view is None or not state.cover.touches(view):",
-        "not state.cover.touches(view)  →  state.cover.touches(view)",
     ): _OVERLAP,
     (
         "canopy_async._walk.bridge",
@@ -74,42 +79,11 @@ KNOWN = {
     ): "tuning: a hint where the run at a checkpoint begins",
     (
         "canopy_async._walk.bridge",
-        "if self._seek.probes >= _MAX_PROBES:",
-        "self._seek.probes >= _MAX_PROBES  →  self._seek.probes > _MAX_PROBES",
-    ): _PROBES,
-    (
-        "canopy_async._walk.bridge",
         "if not state.cover.is_bounded and self._tries_left:",
         "not state.cover.is_bounded and self._tries_left  →  self._tries_left",
     ): "tuning: the end of the list is looked for again though it is known",
-    (
-        "canopy_async._walk.bridge",
-        "if not state.cover.is_bounded and self._tries_left:",
-        "not state.cover.is_bounded and self._tries_left  →  not state.cover.is_bounded",  # noqa: E501
-    ): _PROBES,
-    (
-        "canopy_async._walk.bridge",
-        "self._tries_left -= 1",
-        "self._tries_left -= 1  →  pass",
-    ): _PROBES,
     ("canopy_async._walk.bridge", "self._look(pace=0)", "0  →  1"): _PROBES,
     ("canopy_async._walk.bridge", "self._counted = 0", "0  →  1"): _UNUSED,
-    (
-        "canopy_async._walk.bridge",
-        "state.hints.probe_end_at = state.ledger.handed_out + state.plan.size.take",
-        (
-            "state.ledger.handed_out + state.plan.size.take"
-            "  →  state.ledger.handed_out - state.plan.size.take"
-        ),
-    ): "tuning: how soon the end of a list that grows is looked for again",
-    (
-        "canopy_async._walk.bridge",
-        "if state.ledger.steady and ties.closes_in(view):",
-        (
-            "state.ledger.steady and ties.closes_in(view)"
-            "  →  state.ledger.steady or ties.closes_in(view)"
-        ),
-    ): "tuning: rows of a run that are missing are looked for before its end is seen",
     (
         "canopy_async._walk.bridge",
         "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
@@ -127,11 +101,6 @@ KNOWN = {
     ): "tuning: samples that are too large are asked for, and then smaller ones",
     (
         "canopy_async._walk.bridge",
-        "elif ties is not None and ties.continues_in(view):",
-        "ties is not None and ties.continues_in(view)  →  ties is not None",
-    ): "accepted: what it passes by, the count misses, and the read raises",
-    (
-        "canopy_async._walk.bridge",
         "self._look(pace=0)",
         "self._look(pace=0)  →  pass",
     ): "tuning: the end of a list that grows is looked for a window later",
@@ -140,16 +109,6 @@ KNOWN = {
         "window = plan_window(place - 1, plan.size.max_take)",
         "1  →  2",
     ): "tuning: a run that a window just bridges is sampled and counted",
-    (
-        "canopy_async._walk.bridge",
-        "state.gap.has_sampled |= bool(rows) and view is not closing",
-        "view is not closing  →  view is closing",
-    ): "accepted: a server that orders ties anew keeps no order that rows can share",
-    (
-        "canopy_async._walk.bridge",
-        "if state.ledger.steady and ties.missing_after(closing) > 0:",
-        "0  →  1",
-    ): "accepted: one row of a run that hides is not looked for, and the read raises",
     (
         "canopy_async._walk.bridge",
         "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
@@ -163,7 +122,83 @@ KNOWN = {
         "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
         "len(cover.ids_at_key) > 1  →  len(cover.ids_at_key) >= 1",
     ): _WHICH_REASON,
+    (
+        "canopy_async._walk.bridge",
+        "self._ask(plan_window(self._counted + pace - OVERLAP, plan.size.take))",
+        "self._counted + pace - OVERLAP  →  self._counted + pace + OVERLAP",
+    ): _WHERE_END,
+    (
+        "canopy_async._walk.bridge",
+        "self._look(pace=max(0, state.ledger.latest - self._counted))",
+        "0  →  1",
+    ): _WHERE_END,
+    (
+        "canopy_async._walk.bridge",
+        "if held is None or step.phase is not None:",
+        "held is None or step.phase is not None  →  held is None",
+    ): "accepted: the held window is taken first; the count tells of what that misses",
+    (
+        "canopy_async._walk.bridge",
+        "gap.held = None",
+        "gap.held = None  →  pass",
+    ): _DUPLICATES,
+    (
+        "canopy_async._walk.bridge",
+        "if is_filled and plan.size.is_certain:",
+        "is_filled and plan.size.is_certain  →  is_filled",
+    ): _WHICH_REASON,
+    (
+        "canopy_async._walk.bridge",
+        "if plan.size.try_larger(place + tied):",
+        "place + tied  →  place - tied",
+    ): "tuning: how a place is remembered where larger pages were tried",
+    (
+        "canopy_async._walk.bridge",
+        "if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):",
+        (
+            "is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS"
+            "  →  is_filled or fills >= _MAX_FILLS"
+        ),
+    ): _FILLS,
+    (
+        "canopy_async._walk.bridge",
+        "if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):",
+        "tied >= plan.size.max_take  →  tied > plan.size.max_take",
+    ): _FILLS,
+    (
+        "canopy_async._walk.bridge",
+        "if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):",
+        "fills >= _MAX_FILLS  →  fills > _MAX_FILLS",
+    ): _FILLS,
+    (
+        "canopy_async._walk.bridge",
+        "return state.gap.ties",
+        "return state.gap.ties  →  return None",
+    ): "tuning: a run is read by shared rows one window later",
+    (
+        "canopy_async._walk.bridge",
+        "if state.ledger.steady and ties.closes_in(view):",
+        "state.ledger.steady and ties.closes_in(view)  →  ties.closes_in(view)",
+    ): _DUPLICATES,
+    (
+        "canopy_async._walk.bridge",
+        "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
+        "seek.is_amid_run and len(cover.ids_at_key) > 1  →  len(cover.ids_at_key) > 1",
+    ): _WHICH_REASON,
+    (
+        "canopy_async._walk.bridge",
+        "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
+        "seek.is_amid_run and len(cover.ids_at_key) > 1  →  seek.is_amid_run",
+    ): _WHICH_REASON,
     # certificate, chain, closing
+    (
+        "canopy_async._walk.certificate",
+        'order = seen or _order_to_assume(span, first) or asked_order or "asc"',
+        (
+            "seen or _order_to_assume(span, first) or asked_order or 'asc'"
+            "  →  seen or _order_to_assume(span, first) or 'asc'"
+        ),
+    ): "accepted: which order is assumed where all rows tie; the other one is refused",
     (
         "canopy_async._walk.chain",
         "self._on_page(page)",
@@ -187,6 +222,11 @@ KNOWN = {
         "state.gap.held = None",
         "state.gap.held = None  →  pass",
     ): "equivalent: nothing looks at what was held once the walk concludes",
+    (
+        "canopy_async._walk.closing",
+        "state.plan.forget_all()",
+        "state.plan.forget_all()  →  pass",
+    ): "tuning: windows under way are waited for while page 1 is asked for again",
     # fence
     (
         "canopy_async._walk.fence",
@@ -216,6 +256,16 @@ KNOWN = {
             "  →  not held and (not view.is_end)"
         ),
     ): "tuning: a fence that has fallen is looked for on some more pages",
+    (
+        "canopy_async._walk.fence",
+        "self._weak = self._leans_on_ties or not state.is_by_key",
+        "self._leans_on_ties or not state.is_by_key  →  not state.is_by_key",
+    ): _FENCED_TIES,
+    (
+        "canopy_async._walk.fence",
+        "if self._cover.order and not (self._ledger.steady or self._leans_on_ties):",
+        "self._ledger.steady or self._leans_on_ties  →  self._ledger.steady",
+    ): _FENCED_TIES,
     # id_cover, key_cover, recent
     (
         "canopy_async._walk.id_cover",
@@ -298,18 +348,41 @@ KNOWN = {
         "1  →  2",
     ): "tuning: a hint where the list ends",
     (
+        "canopy_async._walk.list_end",
+        "if self._rows >= longest or not view.is_placed or view.end < self._count:",
+        (
+            "self._rows >= longest or not view.is_placed or view.end < self._count"
+            "  →  self._rows >= longest or view.end < self._count"
+        ),
+    ): "accepted: it takes a server that cuts pages unsaid and keeps rows back as well",
+    (
         "canopy_async._walk.newest",
-        "Window(1, max(self._state.wanted.take, SURE_TAKE), newest_first=True)",
-        "True  →  False",
-    ): "tuning: page 1 is then looked at twice",
+        "view = View(page, window, longest=0)",
+        "0  →  1",
+    ): "equivalent: page 1 is in its place, and no page was seen to be cut",
     (
         "canopy_async._walk.opening",
-        "if sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES:",
+        "elif isinstance(cover, KeyCover) and not (cover.has_new(first) or first.is_end):",  # noqa: E501
         (
-            "sum(map(eq, view.keys, view.keys[1:])) > _STRAY_TIES"
-            "  →  sum(map(eq, view.keys, view.keys[1:])) >= _STRAY_TIES"
+            "isinstance(cover, KeyCover) and (not (cover.has_new(first) or first.is_end))"  # noqa: E501
+            "  →  not (cover.has_new(first) or first.is_end)"
         ),
-    ): _OVERLAP,
+    ): "equivalent: to an IdCover, the rows of page 1 are new",
+    (
+        "canopy_async._walk.order",
+        "self._page_size = fixed_size or take",
+        "fixed_size or take  →  take",
+    ): _WHERE_ORDER,
+    (
+        "canopy_async._walk.order",
+        "self._at = max(self._low, first.count - self._page_size // 2)",
+        "2  →  3",
+    ): _WHERE_ORDER,
+    (
+        "canopy_async._walk.order",
+        "self._at = 2 * self._low",
+        "2  →  3",
+    ): _WHERE_ORDER,
     # page_size, planner
     (
         "canopy_async._walk.page_size",
@@ -362,7 +435,25 @@ KNOWN = {
         "return next((take // n for n in range(2, take + 1) if take % n == 0), None)",
         "2  →  3",
     ): "tuning: into how many parts a page is cut that is too large",
+    (
+        "canopy_async._walk.proving",
+        "raise NotImplementedError",
+        "raise NotImplementedError  →  pass",
+    ): "equivalent: each phase has its own",
+    (
+        "canopy_async._walk.proving",
+        "if view is not None and view.rows:",
+        "view is not None and view.rows  →  view is not None",
+    ): "equivalent: a view without rows is in any order, and bounds nothing",
     # reading, recent, span, state, ties, view, window
+    (
+        "canopy_async._walk.reading",
+        "if brings_nothing and state.patience.is_short and not state.patience.is_lost:",
+        (
+            "brings_nothing and state.patience.is_short and (not state.patience.is_lost)"  # noqa: E501
+            "  →  brings_nothing and state.patience.is_short"
+        ),
+    ): "tuning: a place is sought once more before the read is given up",
     (
         "canopy_async._walk.span",
         "return self is WHOLE or self == WHOLE",
@@ -380,11 +471,6 @@ KNOWN = {
     ): _BUDGET,
     (
         "canopy_async._walk.ties",
-        "first = view.keys.index(self.key) if run else 0",
-        "0  →  1",
-    ): "accepted: one row more counts as missing, so that a read looks for longer",
-    (
-        "canopy_async._walk.ties",
         "return self._cover.key == self.key and self._cover.shares_run(view)",
         (
             "self._cover.key == self.key and self._cover.shares_run(view)"
@@ -392,6 +478,26 @@ KNOWN = {
         ),
     ): "accepted: a later run is counted as well, though a window may bridge it",
     ("canopy_async._walk.window", "break", "break  →  continue"): _SHORTCUT,
+    (
+        "canopy_async._walk.ties",
+        "id_ for id_, key in zip(view.ids, view.keys, strict=True) if key == self.key",
+        "True  →  False",
+    ): "equivalent: a view has as many ids as keys",
+    (
+        "canopy_async._walk.ties",
+        "self._page_size = min(self._page_size, take)",
+        "self._page_size = min(self._page_size, take)  →  pass",
+    ): _SAMPLES,
+    (
+        "canopy_async._walk.ties",
+        "self._page_size = min(self._page_size, take)",
+        "min  →  max",
+    ): _SAMPLES,
+    (
+        "canopy_async._walk.ties",
+        "offset = self._samples * max(1, self._page_size // 2) % length",
+        "1  →  2",
+    ): _SAMPLES,
     # other packages
     (
         "canopy_async._transport.pace",
