@@ -190,6 +190,11 @@ KNOWN = {
         "if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):",
         "seek.is_amid_run and len(cover.ids_at_key) > 1  →  seek.is_amid_run",
     ): _WHICH_REASON,
+    (
+        "canopy_async._walk.bridge",
+        "_MAX_FILLS: Final = 3",
+        "3  →  4",
+    ): _FILLS,
     # certificate, chain, closing
     (
         "canopy_async._walk.certificate",
