@@ -56,7 +56,6 @@ class Closing(OpenPhase[R]):
         state = self._state
         if view is None or not state.ledger.steady or not state.head.is_still(view):
             raise unproven_ties()
-        state.plan.forget_all()
         return Step((), _completed(state))
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:

@@ -32,13 +32,14 @@ class ListEnd:
         served; rows that were added later are not owed.
 
         Args:
-            view: The view. If it may be the end of the list, it is remembered.
+            view: The view, which has rows. If it may be the end of the list, it is
+                remembered.
             longest: The most rows that any page had so far.
         """
         doubtful = self._doubtful
         if doubtful is not None and doubtful.is_shown_by(view, longest=longest):
             self._is_shown = True
-        if view.is_short and view.rows and view.count > view.end:
+        if view.is_short and view.count > view.end:
             self._doubtful = _DoubtfulEnd(view)
         return view.is_end or self._is_shown
 

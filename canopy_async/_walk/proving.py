@@ -64,7 +64,6 @@ class ProvingPhase(Generic[R]):
         plan = self._state.plan
         window = plan.windows[0]
         if window.take <= LEAST_ROWS:
-            plan.forget_all()
             return Step((), NamingRow(window))
         plan.size.note_oversized(window.take, least=LEAST_ROWS)
         self._state.ledger.warn(

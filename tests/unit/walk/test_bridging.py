@@ -382,6 +382,25 @@ def test_where_page_after_page_brings_nothing_one_is_asked_for_at_a_time():
     assert len(under_way) <= 8 + 1 + 40
 
 
+def test_pages_that_bring_nothing_are_counted_in_a_row_only():
+    # Newest first. Before every fifth request, more rows are added than a page holds,
+    # so that it shows what was read before: over 160 times, in all.
+    rows = log(9_000, "desc")
+    listed, barren = list(rows), 0
+
+    def serve(window):
+        nonlocal barren
+        if len(reader.asked) % 5 == 0:
+            first = 10_000 + len(listed)
+            listed[:0] = [row(first + 25 - number) for number in range(25)]
+            barren += 1
+        return page_of(listed, window)
+
+    reader = Reader(serve, take=20, max_take=20, order="desc")
+    assert_all(reader.run(), rows)
+    assert barren > 160
+
+
 @pytest.mark.parametrize("number", range(5, 13))
 def test_the_first_page_that_proves_to_be_the_last_ends_the_read(number):
     # Until then, more rows are counted than there are, now and then other ones.

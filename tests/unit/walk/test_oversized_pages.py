@@ -92,7 +92,7 @@ def test_a_start_is_looked_for_in_smaller_pages_behind_page_1_too(start, order, 
     assert len(reader.asked) < 60
 
 
-@pytest.mark.parametrize("start", [0, 700, 2_900])
+@pytest.mark.parametrize("start", [0, 700, 900, 2_900])
 def test_pages_grow_again_behind_a_place_of_large_rows(start, order, width):
     rows = log(3_000, order)
     large = {r.id for r in rows[start : start + 20]}
@@ -105,6 +105,7 @@ def test_pages_grow_again_behind_a_place_of_large_rows(start, order, width):
     reader = Reader(serve, width=width, order=order).run()
     assert_all(reader, rows)
     assert len(reader.asked) < 120  # pages of 10 all along would be over 300
+    assert sum(window.take < 20 for window in reader.asked) <= 16 + 2 * width
 
 
 def test_a_larger_page_is_tried_the_later_the_more_often_it_was_too_large():
