@@ -438,3 +438,13 @@ def test_a_start_that_moves_while_it_is_looked_for_is_found_near_by(
     reader.run()
     assert reader.read == before[9_000:9_050]
     assert len(reader.asked) <= 20
+
+
+@pytest.mark.parametrize(("take", "asked"), [(5, 20), (19, 20), (20, 20), (21, 21)])
+def test_the_newest_page_is_asked_for_as_many_rows_as_any_server_allows(
+    take, asked, rows
+):
+    span = Span(since=rows[-15].created_at)
+    _, reader = started(rows, span, knows_newest=True, take=take)
+    newest = reader.asked[0]
+    assert (newest.newest_first, newest.take) == (True, asked)
