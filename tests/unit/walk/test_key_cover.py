@@ -306,6 +306,13 @@ def test_the_start_of_a_run_is_that_of_the_last_key_of_a_view():
     assert (cover.tie_start, cover.ids_at_key) == (8 + 6, {"u0", "u1"})
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_rows_of_a_page_1_of_one_key_are_all_at_the_cover(count):
+    cover = KeyCover()
+    cover.accept(view_of(tied(count, 5), count=9))
+    assert (cover.tie_start, len(cover.ids_at_key)) == (0, count)
+
+
 def test_a_view_without_the_rows_at_the_cover_leaves_the_start_of_the_run_alone():
     cover = cover_of("asc", [row(1), row(2), *tied(2, 3)])
     accepted = cover.accept(part([row(1), row(2)], start=5))
