@@ -46,6 +46,9 @@ each with the reason beside it. `.ci/run` has these names, too.
 TESTS_OF_CORE = ("tests/unit/api", "tests/unit/walk", "tests/http/reads")
 """The tests that suffice for all branches of `CORE`."""
 
+ALL_TESTS = ("-q", "-m", "")
+"""Options of pytest: with no mark asked for, the slow tests run too."""
+
 BUILT_AT = "1767225600"
 """The ``SOURCE_DATE_EPOCH`` of builds: archives hold no time of their own."""
 
@@ -54,7 +57,7 @@ BUILT_AT = "1767225600"
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that is installed."""
     session.install("-e", ".[all]", *_group("tests"))
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session
@@ -100,7 +103,7 @@ def build(session: nox.Session) -> None:
     elsewhere = _copy_for_tests(session)
     with session.chdir(elsewhere):
         session.run("python", "-c", _IMPORTED_FROM_WHEEL)
-        session.run("pytest", "-q", *session.posargs)
+        session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -113,13 +116,13 @@ def lowest(session: nox.Session) -> None:
         "uv", "pip", "install", *lowest_versions, "-e", ".[all]", *_group("tests")
     )
     session.run("uv", "pip", "list", "--python", python)
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session(python=OLDEST)
 def coverage(session: nox.Session) -> None:
     """Run the tests, and print which branches none of their processes takes."""
-    _measure(session, *session.posargs)
+    _measure(session, *ALL_TESTS, *session.posargs)
     session.run("coverage", "report")
     session.run("coverage", "report", f"--include={CORE}", "--fail-under=100")
 
@@ -127,7 +130,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def core_coverage(session: nox.Session) -> None:
     """Run the tests of the core alone, which take each of its branches."""
-    _measure(session, *TESTS_OF_CORE, *session.posargs)
+    _measure(session, *ALL_TESTS, *TESTS_OF_CORE, *session.posargs)
     session.run("coverage", "report", f"--include={CORE}", "--fail-under=100")
 
 
@@ -215,7 +218,7 @@ def _measure(session: nox.Session, *arguments: str) -> None:
         "COVERAGE_FILE": str(Path(".coverage").resolve()),
     }
     session.run("coverage", "erase")
-    session.run("pytest", "-q", *arguments, env=measured)
+    session.run("pytest", *arguments, env=measured)
     session.run("coverage", "combine", "--quiet")
 
 

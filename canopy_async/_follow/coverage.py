@@ -80,8 +80,9 @@ class Gap:
     the time for which nobody looked.
 
     Attributes:
-        older_than: The events that may be missing are older than this, and newer than
-            all events that were handed out before. None where the log is empty.
+        older_than: The events that may be missing are older than this. None where the
+            log is empty. They are newer than all events that were handed out before,
+            unless a read could not be proven: such a read may have passed some by.
     """
 
     older_than: datetime | None

@@ -291,7 +291,8 @@ class Poll:
         if memory.unproven <= enough:
             return found
         memory.unproven = 0
-        if tail.passed or tail.ended:
+        is_reached = tail.passed or tail.ended
+        if is_reached:
             checkpoint = self.trimmed(found.checkpoint, self.front)
             memory.deep_polls.ran(self.given.began, self.counted)
         else:
@@ -300,9 +301,8 @@ class Poll:
                 overlap=overlap, deep=overlap, now=self.given.now()
             )
         found = attrs.evolve(found, checkpoint=checkpoint)
-        if not (tail.passed or tail.ended):
-            oldest = min((event.created_at for event in seen), default=None)
-            return attrs.evolve(found, gap=Gap(older_than=oldest))
-        if not memory.found_more:
+        if is_reached and not memory.found_more:
             return found
+        # What is older than the new floor is not read again, and so is lost. What is
+        # newer may be missing for now: the next polls look for it.
         return attrs.evolve(found, gap=Gap(older_than=self.newest))

@@ -46,7 +46,7 @@ class Closing(OpenPhase[R]):
 
     def __init__(self, state: ChainState[R]) -> None:
         super().__init__(state)
-        state.plan.ask_first(Window(1, state.first_take))
+        state.plan.ask_first(Window(1, state.head.take))
 
     def plan(self) -> Window | None:
         """Ask for nothing but page 1."""

@@ -41,7 +41,7 @@ class Opening(ProvingPhase[R]):
     def plan(self) -> Window | None:
         """Ask for page 1."""
         plan = self._state.plan
-        return None if plan.windows else plan.ask(Window(1, self._state.first_take))
+        return None if plan.windows else plan.ask(Window(1, self._state.head.take))
 
     def _on_view(self, view: View[R] | None) -> Step[R]:
         return Step((), self) if view is None else self._begin(view)
@@ -50,7 +50,8 @@ class Opening(ProvingPhase[R]):
         return self._begin(view, fixed_size=view.take)
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        self._state.first_take = min(self._state.first_take, take)
+        head = self._state.head
+        head.take = min(head.take, take)
         return super()._ask_for_fewer(take)
 
     def _begin(self, view: View[R], *, fixed_size: int | None = None) -> Step[R]:

@@ -111,11 +111,10 @@ class PageSize:
         Returns:
             Whether the windows that were asked for are too large.
         """
-        known = self.cut.most
         self.cut.learn(
             rows, asked=asked, short=short, claims_more=claims_more, behind=behind
         )
-        return self.cut.most != known and self._resize()
+        return self._resize()
 
     def note_oversized(self, asked: int, *, least: int) -> None:
         """Ask for fewer rows: a page was too large to be read.
@@ -148,12 +147,10 @@ class PageSize:
             rows: How many new rows the latest page brought.
             asked: How many rows that page was asked for.
         """
-        if self.readable.most is None and self.cut.most is None:
-            return  # as a rule, pages are as large as they were asked for
-        if rows and self.readable.note_read(asked, said=self._said_take):
-            self._resize()
-        if self.cut.note_progress(rows, asked=asked):
-            self._resize()
+        if rows:
+            self.readable.note_read(asked, said=self._said_take)
+        self.cut.note_progress(rows, asked=asked)
+        self._resize()
 
     def _resize(self) -> bool:
         """Set the sizes by what is known now.
@@ -240,23 +237,18 @@ class CutPages:
         if self._agreeing >= needed + self._spare_pages:
             self.most = rows
 
-    def note_progress(self, rows: int, *, asked: int) -> bool:
+    def note_progress(self, rows: int, *, asked: int) -> None:
         """Take back an inferred cut, where page after page brings no new row.
 
         Args:
             rows: How many new rows the latest page brought.
             asked: How many rows that page was asked for.
-
-        Returns:
-            Whether the cut was taken back.
         """
         if self.most is None or asked > self.most:
-            return False
+            return
         self._barren = 0 if rows else self._barren + 1
-        if self._barren <= _MOST_BARREN:
-            return False
-        self._take_back()
-        return True
+        if self._barren > _MOST_BARREN:
+            self._take_back()
 
     def _take_back(self) -> None:
         """Forget the inferred cut, and need one more page to infer a cut again."""
@@ -294,25 +286,21 @@ class ReadablePages:
             self.most = max(least, asked // 2)
         self._calm = 0
 
-    def note_read(self, asked: int, *, said: int) -> bool:
+    def note_read(self, asked: int, *, said: int) -> None:
         """Try larger pages again, once enough pages of the present size were read.
 
         Args:
             asked: How many rows the page was asked for that was read.
             said: How many rows per page the plan asks for where all pages can be read.
-
-        Returns:
-            Whether the sizes may have changed.
         """
         if self.most is None:
-            return False
+            return
         self._calm += 1
         if asked > self.most:
             self.most = asked if asked < said else None
             self.trial, self._calm = None, 0
-        elif self._calm >= self._calm_needed and self.trial is None:
+        elif self._calm >= self._calm_needed:
             self.trial = 2 * self.most
-        return True
 
     def try_larger(self, position: int) -> bool:
         """Ask for larger pages at once, where no smaller page crosses a position.

@@ -39,13 +39,13 @@ class PlainWalk(Generic[T]):
         limit: int | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        self._page_size = take if limit is None else min(take, max(limit, 1))
+        self._page_size = min(take, limit or take)
         self._limit: Final = limit
         self._warnings: Final = warnings
         self._windows: deque[Window] = deque()
         self._planned_end = 0
         self._taken_end = 0
-        self._last_end: int | None = None
+        self._last_end = 1  # page 1 alone, until it says how many there are
         self._most = self._page_size
         self._expected: int | None = None
         self._delivered = 0
@@ -77,8 +77,7 @@ class PlainWalk(Generic[T]):
 
     def plan(self) -> Window | None:
         """Ask for the next page; for page 1 only, until its answer was taken."""
-        last_end = 1 if self._last_end is None else self._last_end
-        if self._ended or self._planned_end >= last_end:
+        if self._ended or self._planned_end >= self._last_end:
             return None
         rows = min(self._page_size, self._most)
         window = Window(self._planned_end // rows + 1, self._page_size)
@@ -93,7 +92,7 @@ class PlainWalk(Generic[T]):
             RequestBudgetError: Pages bring nothing new, again and again.
         """
         window = self._windows.popleft()
-        if self._last_end is None:
+        if self._expected is None:
             said = page.pagination.take  # the server may send fewer than asked for
             self._most = max(1, min(self._page_size, said))
             self._planned_end = self._end_of(window)
@@ -131,7 +130,7 @@ class PlainWalk(Generic[T]):
         """Take a missing page as an empty one, and several in a row as the end."""
         self._taken_end = self._end_of(self._windows.popleft())
         self._missing += 1
-        is_last = self._last_end is not None and self._taken_end >= self._last_end
+        is_last = self._taken_end >= self._last_end
         if is_last or self._missing > _MOST_REPEATS:
             self._ended = True
             self._windows.clear()
@@ -146,7 +145,7 @@ class PlainWalk(Generic[T]):
             return None
         self._page_size = min(self._page_size, part)
         self._windows.popleft()
-        if self._last_end is None:
+        if self._expected is None:
             self._planned_end, self._most = 0, part
             return ()
         end = self._end_of(window)
@@ -191,4 +190,5 @@ def _largest_part(take: int) -> int | None:
     Returns:
         None for a page of one row.
     """
-    return next((take // n for n in range(2, take + 1) if take % n == 0), None)
+    parts = (part for part in range(1, take) if take % part == 0)
+    return max(parts, default=None)

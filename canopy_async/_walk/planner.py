@@ -48,7 +48,7 @@ class Planner:
         self.overlap = self.least = OVERLAP
         self._end = 0
         self._rows = 0
-        self._asked = self._allowed = 0
+        self._asked = 0
 
     @property
     def windows(self) -> Sequence[Window]:
@@ -87,7 +87,7 @@ class Planner:
         if not self._windows:
             # No window is in flight: the plan goes on from where the cover is, not from
             # where it was expected to be.
-            self._end = max(self.overlap + 1, covered)
+            self._end = covered
         elif self._end >= horizon or self.size.cut.is_suspected:
             return None
         bound = self._end - self.overlap
@@ -105,8 +105,7 @@ class Planner:
             RequestBudgetError: The walk has asked for too many.
         """
         self._asked += 1
-        if self._asked > self._allowed:
-            self._check_budget()
+        self._check_budget()
         window.number = self._asked
         self._windows.append(window)
         return window
@@ -114,10 +113,10 @@ class Planner:
     def _check_budget(self) -> None:
         # By the smallest page size so far: pages of that size bring the fewest rows.
         advance = _mean_advance(self.size.smallest)
-        self._allowed = _SPARE_REQUESTS + int(2 * self._rows / advance)
-        if self._asked > self._allowed:
+        allowed = _SPARE_REQUESTS + int(2 * self._rows / advance)
+        if self._asked > allowed:
             raise RequestBudgetError(
-                f"the read would take more than {self._allowed} requests for a list of"
+                f"the read would take more than {allowed} requests for a list of"
                 f" {self._rows} rows"
             )
 

@@ -70,12 +70,12 @@ class FindingStart(OpenPhase[R]):
     def _step(self, view: View[R] | None) -> Step[R]:
         state, search = self._state, self._search
         search.learn(view)
-        is_found = view is not None and state.cover.certifies(view)
-        if is_found and view is not None and state.cover.has_new(view):
+        cover = state.cover
+        if view is not None and cover.certifies(view) and cover.has_new(view):
             state.plan.forget_all()
             return accept(state, view)
         if search.is_over:
-            state.cover.position.found(search.place, state.ledger.latest)
+            cover.position.found(search.place, state.ledger.latest)
             return Step((), Seeking(state))
         return Step((), self)
 
@@ -165,10 +165,10 @@ class Search(Generic[R]):
         window = self._under_way.popleft()
         if view is None or not view.rows:
             end = window.start if view is None else min(window.start, view.count)
-            self._high = max(self._low, min(self._high, end))
+            self._high = min(self._high, end)
         else:
             self._narrow(view)
-        width = self._high - self._low
+        width = self._high - self._low  # below zero where the list has moved meanwhile
         if not self.is_over or width <= self._page_size // 2:
             return
         # Where rows are not spread evenly over time, equal parts are faster.
@@ -177,19 +177,12 @@ class Search(Generic[R]):
         self._divide()
 
     def _narrow(self, view: View[R]) -> None:
-        key = self._cover.key
-        before = 0
-        for row_key in view.keys:
-            if not self._cover.precedes(row_key, key):
-                break
-            before += 1
+        before = self._cover.rows_before(view)
         place = view.start + before
         if before and place >= self._low:
             self._low, self._low_key = place, view.keys[before - 1]
         if before < len(view.keys) and place <= self._high:
             self._high, self._high_key = place, view.keys[before]
-        # Rows may have moved between two answers, so that low is after high.
-        self._high = max(self._low, self._high)
 
     def _divide(self) -> None:
         width = self._high - self._low
@@ -219,7 +212,7 @@ class Search(Generic[R]):
         return self._low + int(part * (self._high - self._low))
 
     def _add(self, position: int) -> None:
-        self._ask(plan_window(max(0, position - self._page_size // 2), self._page_size))
+        self._ask(plan_window(position - self._page_size // 2, self._page_size))
 
     def _ask(self, window: Window) -> None:
         asked = {(other.page, other.take) for other in self._pending}

@@ -71,7 +71,8 @@ class Seek:
     def began_past(self, cover: Cover[R], view: View[R]) -> None:
         """Look further to the front, after a view that begins at the cover or later."""
         self.is_amid_run = cover.touches(view)
-        if not self._aim(cover, view) or self._bound >= view.start:
+        self._aim(cover, view)
+        if self._bound >= view.start:
             self._bound = min(self._bound, view.start) - self._step
             self._step *= 2
 
@@ -80,7 +81,7 @@ class Seek:
         self.is_amid_run = cover.stops_at(view)
         before = self._bound
         aimed = self._aim(cover, view)
-        if aimed and self._bound > before:
+        if self._bound > before:
             return
         if aimed and cover.stops_at(view):
             self.fills += 1  # no window that begins there shows the end of the run

@@ -116,20 +116,30 @@ class Patience:
             )
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Head:
-    """The keys and ids of page 1.
+    """The head of the list: page 1, of which keys and ids are kept.
 
     The rows themselves are not kept: with many reads at once, they would fill the
     processor's cache.
+
+    Attributes:
+        take: Rows that page 1 is asked for, also where it is asked for again.
+        keys: The keys of its rows.
+        ids: Their ids.
     """
 
+    take: int
     keys: Sequence[Any] = ()
     ids: Sequence[str] = ()
 
+    def keep(self, view: View[Any]) -> None:
+        """Keep what page 1 shows."""
+        self.keys, self.ids = view.keys, view.ids
+
     def is_still(self, view: View[Any]) -> bool:
         """Tell whether page 1, asked for again, shows that no row moved there."""
-        if not view.keys or view.keys != self.keys:
+        if view.keys != self.keys:
             return False
         # Where all rows have one key, the keys alone don't show that rows were added.
         return view.keys[0] != view.keys[-1] or view.members == frozenset(self.ids)
@@ -186,7 +196,6 @@ class ChainState(Generic[R]):
     Attributes:
         wanted: The rows that are wanted.
         plan: The windows that are asked for.
-        first_take: Rows per page that page 1 is asked for.
         ledger: The counts for the report.
         cover: The rows that were handed out so far: the evidence.
         extent: The positions of the accepted rows.
@@ -206,12 +215,11 @@ class ChainState(Generic[R]):
         rows = take if wanted.limit is None else max(wanted.limit, fewest)
         self.wanted: Final = wanted
         self.plan: Final = Planner(take, max_take or max(take, SURE_TAKE))
-        self.first_take = min(take, rows)
         self.ledger: Final = Ledger(wanted.order)
         self.cover: Cover[R] = KeyCover()
         self.extent: Final = Extent(shares_rows=wanted.accept_unordered)
         self.end: Final = ListEnd()
-        self.head = Head()
+        self.head: Final = Head(min(take, rows))
         self.gap: Gap[R] = Gap()
         self.patience: Final = Patience()
         self.hints: Final = Hints()
@@ -276,7 +284,7 @@ class ChainState(Generic[R]):
         """Note the rows of page 1, and how long the list is."""
         limit, count = self.wanted.limit, view.count
         self.ledger.expected = count
-        self.head = Head(view.keys, view.ids)
+        self.head.keep(view)
         rows = count
         if limit is not None and self.wanted.span.is_whole:
             rows = min(count, limit)

@@ -26,7 +26,7 @@ class Unproven(Generic[R]):
     def __init__(self, state: ChainState[R]) -> None:
         self._state: Final = state
         self._plain: Final = PlainWalk[R](
-            take=state.first_take, limit=state.wanted.limit
+            take=state.head.take, limit=state.wanted.limit
         )
         state.best_proof = Proof.NONE
         state.ledger.warn("rows without created_at: nothing can be proven")

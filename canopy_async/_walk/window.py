@@ -76,10 +76,9 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
             best, furthest = size, beyond
     if reach is None or bound + furthest <= reach:
         return Window(bound // best + 1, best)
-    ends = ((bound // size + 1) * size for size in range(1, take + 1))
-    nearest = min(end for end in ends if end >= reach)
-    size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
-    return Window(bound // size + 1, size)
+    ends = (((bound // size + 1) * size, size) for size in range(1, take + 1))
+    nearest, size = min((end, size) for end, size in ends if end >= reach)
+    return Window(nearest // size, size)
 
 
 def can_be_crossed(position: int, take: int) -> bool:

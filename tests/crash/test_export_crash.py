@@ -248,7 +248,8 @@ async def test_a_full_disk_takes_nothing_that_was_final(logs, session, out):
     assert read_back(out) == truth(logs, "a", "b")
 
 
-async def test_a_disk_that_fails_when_a_commit_falls_due_is_named(logs, session, out):
+@pytest.mark.usefixtures("logs")
+async def test_a_disk_that_fails_when_a_commit_falls_due_is_named(session, out):
     """The next chunk waits for the disk when the time of the commit comes."""
     disk_is_slow = threading.Event()
 

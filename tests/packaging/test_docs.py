@@ -72,7 +72,15 @@ PRIVATE = {"docs/architecture.md"}
 
 
 def each(blocks):
-    return [pytest.param(b, id=f"{b.page}, line {b.line}") for b in blocks]
+    """Blocks to run; one that starts a cluster's processes is a slow test."""
+    return [
+        pytest.param(
+            block,
+            id=f"{block.page}, line {block.line}",
+            marks=pytest.mark.slow if "--workers" in block.code else (),
+        )
+        for block in blocks
+    ]
 
 
 def block_with(text):

@@ -35,8 +35,8 @@ one that was there throughout, or raises without a reason that is true of that h
 Run as a script, it goes through the worlds of many sizes, or of one, as far as each
 gets in the time that it is given, and prints a table: whether the size was explored
 whole, and whether a careless walk was caught there, which certifies any view, and ends
-with any that has all rows that are counted. A size in which no schedule tells it from a
-careful one has a dash.
+with any that has all rows that are counted. A dash says that no schedule was found, in
+the time, in which such a walk is wrong.
 
     python tests/simulation/smallworld.py
     python tests/simulation/smallworld.py --rows 5 --moves 2 --windows 3 --seconds 600

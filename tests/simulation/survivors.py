@@ -143,11 +143,6 @@ KNOWN = {
     ): "tuning: a run that a window just bridges is sampled and counted",
     (
         "canopy_async._walk.bridge",
-        "state.gap.has_sampled |= bool(rows) and view is not closing",
-        "view is not closing  →  view is closing",
-    ): "accepted: a server that orders ties anew keeps no order that rows can share",
-    (
-        "canopy_async._walk.bridge",
         "if state.ledger.steady and ties.missing_after(closing) > 0:",
         "0  →  1",
     ): "accepted: one row of a run that hides is not looked for, and the read raises",
@@ -290,11 +285,6 @@ KNOWN = {
         "1  →  2",
     ): _HORIZON,
     # plain
-    (
-        "canopy_async._walk.plain",
-        "self._page_size = take if limit is None else min(take, max(limit, 1))",
-        "1  →  2",
-    ): "equivalent: a limit of none asks for no page",
     ("canopy_async._walk.plain", "self._taken_end = 0", "0  →  1"): _UNUSED,
     (
         "canopy_async._walk.plain",
@@ -309,11 +299,6 @@ KNOWN = {
             "  →  self._taken_end >= self._last_end"
         ),
     ): "equivalent: the last page is the one that reaches the limit",
-    (
-        "canopy_async._walk.plain",
-        "return next((take // n for n in range(2, take + 1) if take % n == 0), None)",
-        "2  →  3",
-    ): "tuning: into how many parts a page is cut that is too large",
     # reading, recent, span, state, ties, view, window
     (
         "canopy_async._walk.state",
@@ -327,18 +312,23 @@ KNOWN = {
     ): _BUDGET,
     (
         "canopy_async._walk.ties",
-        "first = view.keys.index(self.key) if run else 0",
-        "0  →  1",
-    ): "accepted: one row more counts as missing, so that a read looks for longer",
-    (
-        "canopy_async._walk.ties",
         "return self._cover.key == self.key and self._cover.shares_run(view)",
         (
             "self._cover.key == self.key and self._cover.shares_run(view)"
             "  →  self._cover.shares_run(view)"
         ),
     ): "accepted: a later run is counted as well, though a window may bridge it",
+    (
+        "canopy_async._walk.walk",
+        "def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:",
+        "0  →  1",
+    ): "equivalent: nobody calls a protocol, so that its defaults are not used",
     ("canopy_async._walk.window", "break", "break  →  continue"): _SHORTCUT,
+    (
+        "canopy_async._walk.window",
+        "if reach is None or bound + furthest <= reach:",
+        "bound + furthest <= reach  →  bound + furthest < reach",
+    ): "equivalent: the nearest end that reaches it is the furthest one then",
     (
         "canopy_async._walk.window",
         "best = furthest = 0",

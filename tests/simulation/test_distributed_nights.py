@@ -5,6 +5,7 @@ import sys
 import pytest
 from clustersim import nights_on_a_cluster
 from support.clusters import local_client
+from support.sampled import sampled
 
 from canopy_async.distributed import driver, task_plan
 
@@ -25,8 +26,11 @@ def _small(monkeypatch):
 
 
 @pytest.mark.timeout(180)
-async def test_each_event_is_there_once_whatever_is_killed_each_night(client, tmp_path):
-    sim = await nights_on_a_cluster(client, tmp_path / "out", seed=1, nights=7)
+@pytest.mark.parametrize("nights", sampled([2, 7], 2))
+async def test_each_event_is_there_once_whatever_is_killed_each_night(
+    client, tmp_path, nights
+):
+    sim = await nights_on_a_cluster(client, tmp_path / "out", seed=1, nights=nights)
     assert sim.wrong == []
-    assert sim.ends.total() == 7
+    assert sim.ends.total() == nights
     assert sim.late > 0

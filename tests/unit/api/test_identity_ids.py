@@ -99,8 +99,16 @@ async def test_an_iterator_of_the_caller_stays_open_for_the_caller():
     await mine.aclose()
 
 
-async def test_an_iterator_that_can_t_be_closed_is_left_as_it_is():
-    ids = each_id(Plain("a", "b"))
+class OfPlain:
+    """An async iterable whose iterators can't be closed."""
+
+    def __aiter__(self):
+        return Plain("a", "b")
+
+
+@pytest.mark.parametrize("source", [Plain("a", "b"), OfPlain()])
+async def test_an_iterator_that_can_t_be_closed_is_left_as_it_is(source):
+    ids = each_id(source)
     assert await anext(ids) == "a"
     await ids.aclose()
 

@@ -86,6 +86,12 @@ def test_a_character_may_be_split_between_two_steps(at):
     assert said_of(body) is None
 
 
+def test_a_character_at_the_very_beginning_counts_as_any_other():
+    long = b'"' + b"a" * 3 * 1024 * 1024 + b'"'
+    assert "not UTF-8" in said_of(b"\xff" + long)
+    assert said_of("é".encode() + long) is None
+
+
 @pytest.mark.parametrize("tail", [b"\xe6", b"\xe6\x97", b"a\xff"])
 def test_half_a_character_at_the_very_end_is_no_utf_8(tail):
     body = b'"' + b"a" * 3 * 1024 * 1024 + b'"' + tail

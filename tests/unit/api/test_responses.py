@@ -2,6 +2,7 @@
 
 import gc
 import json
+from datetime import UTC, datetime
 
 import pytest
 from multidict import CIMultiDict
@@ -23,6 +24,7 @@ from canopy_async._api.requests import audit_endpoint
 from canopy_async._api.responses import (
     Response,
     decode_page,
+    decoded_by,
     page_from,
     request_id_of,
 )
@@ -30,7 +32,7 @@ from canopy_async.models import CursorPage, Page
 
 AUDIT = audit_endpoint("acme", "idn_1")
 LOG = account_log_endpoint("acme")
-LARGE = 64 * 1024
+LARGE = 256 * 1024
 
 
 def answer(body, *, redact=lambda text, most: text[:most], **headers):
@@ -180,6 +182,8 @@ def test_what_is_no_page_says_what_it_is(body, said):
     error = fault_of(answer(body, **{"Content-Type": "text/x"}))
     assert error.args[0].startswith(said)
     assert (error.page, error.path) == (4, "")
+    # An error of `json` would hold the whole body.
+    assert (error.__cause__, error.__context__) == (None, None)
 
 
 def test_a_type_of_answer_that_is_not_known_is_said_to_be_none():
@@ -232,6 +236,19 @@ def test_no_text_of_a_fault_holds_what_is_to_be_redacted_or_is_long():
     assert error.request_id == "***" + "y" * 97
 
 
+def test_whatever_is_said_of_an_answer_is_redacted_and_cut():
+    def decode(kind):
+        raise ProtocolError(f"{kind} t0ken" + "m" * 900, path="t0ken" + "p" * 900)
+
+    def redact(text, most):
+        return text.replace("t0ken", "***")[:most]
+
+    with pytest.raises(ProtocolError) as caught:
+        decoded_by(decode, answer(b"", redact=redact))
+    assert caught.value.args == ("none ***" + "m" * 492,)
+    assert caught.value.path == "***" + "p" * 497
+
+
 # Values that are read with a change
 
 
@@ -277,7 +294,11 @@ def test_text_that_is_not_ascii_and_well_formed_is_no_news():
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("value", ["", 0, False, None, [], {}, 0.0, "x", 1, True, 1.5])
+@pytest.mark.parametrize(
+    "value",
+    ["", 0, False, None, [], {}, 0.0, "x", 1, True, 1.5, 10**400],
+    ids=lambda value: repr(value)[:9],
+)
 def test_a_value_is_read_as_it_is_beside_one_that_is_read_with_a_change(value):
     read = parse(json.dumps([value, {"a": value}]).encode()[:-1] + b", NaN]")
     assert repr(read[:2]) == repr([value, {"a": value}])
@@ -315,6 +336,13 @@ def test_a_page_with_one_fine_instant_keeps_the_others_as_they_are():
         "2026-04-20T12:00:00.999999+02:00",
         "2026-04-20T12:00:00.123456-03:00",
     ]
+
+
+def test_a_page_with_one_fine_instant_may_have_rows_without_any():
+    rows = [{"id": "a", "created_at": "2026-04-20T12:00:00.9999999Z"}, {"id": "b"}]
+    page = Codec(Identity).decode(page_body([*rows, {"id": "c", "created_at": None}]))
+    first = datetime(2026, 4, 20, 12, 0, 0, 999_999, tzinfo=UTC)
+    assert [row.created_at for row in page.items] == [first, None, None]
 
 
 @pytest.mark.parametrize("envelope", [Page, CursorPage])

@@ -493,6 +493,12 @@ def test_an_id_is_one_segment_of_the_path_percent_encoded_once(identity, segment
     assert str(URL(url, encoded=True)) == url
 
 
+@pytest.mark.parametrize("identity", ["", ".", "..", "a\n", "x" * 1_001])
+def test_what_is_no_segment_of_a_path_is_no_id(identity):
+    with pytest.raises(ValueError, match=r"^identity_id must"):
+        audit_endpoint("acme", identity)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 @example("..a")
 @example("%00")
@@ -943,6 +949,14 @@ def test_the_faults_that_a_validation_lists_as_its_message_are_details():
     error = error_of(400, json.dumps(fields).encode())
     assert error.message == "Bad Request"
     assert error.details == ("take must be an integer", "page must be")
+
+
+def test_details_are_texts_however_deeply_they_are_nested():
+    for depth in range(600, 1_100, 20):
+        nested = "[" * depth + "]" * depth
+        error = error_of(400, f'{{"message": "no", "details": [{nested}]}}'.encode())
+        assert all(isinstance(detail, str) for detail in error.details)
+        assert error.message in {"no", "Bad Request"}
 
 
 def test_an_error_is_of_one_get_unless_it_says_otherwise():

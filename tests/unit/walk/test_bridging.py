@@ -209,6 +209,97 @@ def test_a_list_that_moves_by_more_than_a_page_at_once_is_called_a_drift():
     reader.fails((DriftTooFastError, RequestBudgetError))
 
 
+@pytest.mark.parametrize("before", range(3, 9))
+def test_what_a_read_with_a_gap_calls_duplicates_came_twice(before):
+    rows, sent = log(900), []
+    serve = Moves(list(rows), before=before, move=lose)
+
+    def serve_and_count(window):
+        page = serve(window)
+        sent.extend(page.items)
+        return page
+
+    reader = Reader(serve_and_count).run()
+    assert_all(reader, rows)
+    assert reader.report.duplicates == len(sent) - len(rows)
+
+
+def test_a_page_is_kept_over_all_bridges_that_the_gap_before_it_takes():
+    # While the gap is bridged, rows come late within it: it takes several bridges.
+    rows = log(350)
+    walk = OverlapChain(take=100)
+    read = [*walk.accept_page(page_of(rows, walk.plan()))]
+    behind = page_of(rows[10:], walk.plan())
+    read += walk.accept_page(behind)
+    late = [row(102 + number / 1000, f"late{number}") for number in range(1, 150)]
+    listed = [*rows[10:103], *late, *rows[103:]]
+    bridges = 0
+    while row(205) not in read:
+        bridges += 1
+        assert bridges <= 3
+        read += walk.accept_page(page_of(listed, walk.windows[0]))
+    assert bridges > 1
+    assert [r for r in read if r not in late] == rows[: len(read) - len(late)]
+    assert read[-1] == behind.items[-1]
+
+
+@pytest.mark.parametrize("width", [1, 4])
+@pytest.mark.parametrize("before", range(78, 108, 3))
+def test_ties_in_a_list_that_moves_are_bridged_by_keys_where_a_page_holds_them(
+    before, width
+):
+    rows = [*log(before), *tied(60, before), *[row(k) for k in range(before + 1, 400)]]
+    listed = list(rows)
+
+    def serve(window):
+        page = page_of(listed, window)
+        if len(reader.asked) % 3 == 0:
+            del listed[0]
+        return page
+
+    reader = Reader(serve, order="asc", width=width)
+    assert_all(reader.run(), rows)
+
+
+def misplaced(rows, window, count):
+    """A page that holds the first of some rows, whatever its number is."""
+    page = page_of(rows, Window(1, window.take), count=count)
+    meta = attrs.evolve(
+        page.pagination, page=window.page, has_previous_page=window.page > 1
+    )
+    return attrs.evolve(page, pagination=meta)
+
+
+TIES_BEFORE = [*tied(150, 0), *[row(key) for key in range(1, 600)]]
+TIES_AROUND = [*log(20), *tied(700, 20), *[row(key) for key in range(21, 300)]]
+PAIRS = [row(number // 2, f"p{number}") for number in range(700)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "then", "reason"),
+    [
+        (TIES_BEFORE, "later rows", DriftTooFastError),
+        (TIES_AROUND, "later rows", UnprovenTiesError),
+        (PAIRS, "later rows", DriftTooFastError),
+        (log(600), "the last row again", DriftTooFastError),
+    ],
+)
+def test_a_place_that_is_lost_is_said_to_be_amid_ties_only_if_it_is(rows, then, reason):
+    def serve(window):
+        if len(reader.read) < 250:
+            return page_of(rows, window)
+        if window.page == 1:
+            return page_of([], window, count=len(rows) + len(reader.asked))
+        others = rows[-120:]
+        if then == "the last row again":
+            others = rows[rows.index(reader.read[-1]) :]
+        return misplaced(others, window, len(rows))
+
+    reader = Reader(serve, order="asc")
+    reader.fails(reason)
+    assert len(reader.asked) < 100
+
+
 # The fence
 
 
@@ -273,6 +364,26 @@ def test_the_end_of_a_list_that_grows_fast_is_looked_for_once_in_a_while(rate):
     assert reader.report.complete
     assert ids(reader)[:600] == [f"r{key}" for key in range(600)]
     assert len(reader.asked) <= 12 + rate // 4
+
+
+class RunsAway:
+    """A log that grows by more rows each time, oldest first."""
+
+    def __init__(self, rows):
+        self.rows, self.added = rows, 0
+
+    def __call__(self, window):
+        items = [row(key) for key in range(window.start, min(window.end, self.rows))]
+        page = misplaced(items, window, self.rows)
+        self.added += 1_000
+        self.rows += self.added
+        return page
+
+
+def test_an_end_that_runs_away_is_looked_for_four_times_a_page():
+    reader = Reader(RunsAway(300), order="asc", limit=2_000).run()
+    assert ids(reader) == [f"r{key}" for key in range(2_000)]
+    assert len(reader.asked) <= 24 + 4 * 20
 
 
 # Plain pages

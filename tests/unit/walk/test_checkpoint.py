@@ -94,9 +94,41 @@ def test_the_longest_text_is_read_and_one_character_more_is_refused(encoding):
         Checkpoint.loads(more)
 
 
-def test_what_is_no_text_is_a_type_error():
-    with pytest.raises(TypeError, match="NoneType"):
-        Checkpoint.loads(None)
+@pytest.mark.parametrize("given", [None, 5, ["{}"], bytearray(b"{}")])
+def test_what_is_no_text_is_a_type_error(given):
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=f"a checkpoint is text, not {kind}$"):
+        Checkpoint.loads(given)
+
+
+def test_a_checkpoint_of_nothing_but_a_scope_is_the_start_of_a_read():
+    start = Checkpoint(scope="s")
+    assert (start.order, start.key, start.ids) == (None, None, frozenset())
+    assert (start.position, start.delivered, start.proof) == (0, 0, Proof.NONE)
+    assert Checkpoint.loads(start.dumps()) == start
+
+
+# Of a read
+
+
+@pytest.mark.parametrize("form", ["checkpoint", "text", "bytes"])
+def test_a_read_resumes_from_a_checkpoint_of_its_own_in_any_form(form):
+    mine = a_checkpoint(delivered=3)
+    given = {
+        "checkpoint": mine,
+        "text": mine.dumps(),
+        "bytes": mine.dumps().encode(),
+    }[form]
+    assert Checkpoint.of_read(given, "s") == mine
+    with pytest.raises(CheckpointError, match="of another read"):
+        Checkpoint.of_read(given, "t")
+
+
+@pytest.mark.parametrize("given", [None, 5, True, {"scope": "s"}])
+def test_a_read_resumes_from_nothing_else(given):
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=f"resume must be a Checkpoint, not {kind}$"):
+        Checkpoint.of_read(given, "s")
 
 
 def test_more_ids_than_a_checkpoint_holds_are_refused():
@@ -105,8 +137,8 @@ def test_more_ids_than_a_checkpoint_holds_are_refused():
         Checkpoint(scope="s", key=KEY, ids=many).dumps()
 
 
-def test_a_checkpoint_holds_as_many_ids_as_it_says():
-    ids = frozenset(str(n) for n in range(MAX_IDS))
+def test_a_checkpoint_holds_a_hundred_thousand_ids():
+    ids = frozenset(str(n) for n in range(100_000))
     checkpoint = Checkpoint(scope="s", key=KEY, ids=ids)
     text = checkpoint.dumps()
     assert Checkpoint.loads(text) == checkpoint

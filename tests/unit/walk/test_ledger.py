@@ -32,6 +32,7 @@ def short_view(*, rows=9, count=30, page=1, more=False):
 
 
 def test_the_list_is_steady_while_each_page_counts_as_many_rows_as_page_1(ledger):
+    assert (ledger.latest, ledger.steady) == (0, True)
     ledger.learn(page_of(log(50), PAGE_1), PAGE_1)
     assert (ledger.latest, ledger.steady) == (50, True)
     ledger.expected = 50

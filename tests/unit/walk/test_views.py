@@ -163,9 +163,10 @@ def test_of_the_windows_that_end_where_it_is_enough_the_smallest_is_taken(
 
 
 @pytest.mark.parametrize("bound", [-1, 0])
-def test_a_bound_before_the_list_leads_to_page_1(bound):
-    window = plan_window(bound, 100)
-    assert (window.page, window.take) == (1, 100)
+@pytest.mark.parametrize("take", [1, 2, 100])
+def test_a_bound_before_the_list_leads_to_page_1(bound, take):
+    window = plan_window(bound, take)
+    assert (window.page, window.take) == (1, take)
 
 
 @given(position=st.integers(0, 3_000), take=st.integers(1, 12))
