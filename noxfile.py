@@ -130,7 +130,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def core_coverage(session: nox.Session) -> None:
     """Run the tests of the core alone, which take each of its branches."""
-    _measure(session, "-q", *TESTS_OF_CORE, *session.posargs)
+    _measure(session, *ALL_TESTS, *TESTS_OF_CORE, *session.posargs)
     session.run("coverage", "report", f"--include={CORE}", "--fail-under=100")
 
 

@@ -8,34 +8,59 @@ were at one instant, and a count as it was at another. So a schedule is a histor
 list at each of its instants, and two instants for each answer, neither before the
 answer's request was sent. `explore` follows the walk through all of them.
 
-States that nothing can tell apart any more are folded into one: the walk has seen the
-same answers, and the list is what it is, whatever it was before the oldest request
-that is under way was sent. Rows are removed and added before page 1 is served in no
-schedule, as that makes another list to begin with.
+No schedule is skipped, but many are followed together. A state of a schedule is left
+out only where another state that is followed shows all that it could show:
+
+- *Equal states.* A walk has no clock, no network and no random numbers, so that it is a
+  function of its answers. Two states are one if their walks had the same answers, and
+  if answers can still come from the same lists, however the lists came to be.
+- *Other names.* A walk compares ids and keys, and does not compute with them. So two
+  states are one, too, if other ids and other keys in the same order turn the one into
+  the other. Whether a walk computes with keys is watched (`Key`): where one does, its
+  world is explored again, and keys are told apart by their values.
+- *States that demand less.* A state is left out if another one of the same answers and
+  lists owes all rows that it owes, took no more moves, and excuses no more (`_Demand`).
+  Whatever may come next may come next in the other state as well; and where a read is
+  wrong after the state that is left out, it is wrong after the other one.
+- *Moves that no answer shows yet.* A row is added or removed right before the first
+  answer that may show it. Before that, a move changes nothing that a walk can see; and
+  all instants since an open request was sent stay there for its answer. Before page 1
+  is served no row is moved, as that makes another list to begin with.
+
+A walk that two schedules go on with is not copied, but made again from its answers: a
+deep copy takes longer than these few answers.
 
 `explore` raises `WrongError` where a walk hands out a row twice or out of order, loses
 one that was there throughout, or raises without a reason that is true of that history.
-Run as a script, it goes through all worlds of some sizes, or of one, and prints how
-many states those had:
+Run as a script, it goes through the worlds of many sizes, or of one, as far as each
+gets in the time that it is given, and prints a table: whether the size was explored
+whole, and whether a careless walk was caught there, which certifies any view, and ends
+with any that has all rows that are counted. A dash says that no schedule was found, in
+the time, in which such a walk is wrong.
 
     python tests/simulation/smallworld.py
-    python tests/simulation/smallworld.py --rows 5 --moves 2 --tying
+    python tests/simulation/smallworld.py --rows 5 --moves 2 --windows 3 --seconds 600
 """
 
 import argparse
 import itertools
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import attrs
 from walksim import EPOCH, SimRow
 
 from canopy_async._walk import WHOLE, Span, Walk, Window, proven_walk
+from canopy_async._walk.key_cover import KeyCover
+from canopy_async._walk.list_end import ListEnd
 from canopy_async.checkpoint import Checkpoint, CheckpointBuilder
 from canopy_async.errors import (
     CanopyError,
@@ -68,7 +93,8 @@ class World:
         width: Requests in flight at most.
         moves: How many rows are added and removed in all, at most.
         tying: Whether a row that is added may tie with one beside it.
-        counts_first: Whether the server counts rows before it selects them.
+        counts_first: Whether the server counts rows before it selects them; None if it
+            may do the one or the other at each answer, which is not in the table.
         cut: After how many rows the read is cut, and goes on from a checkpoint;
             None for a read of the whole list.
     """
@@ -80,7 +106,7 @@ class World:
     width: int = 3
     moves: int = 2
     tying: bool = False
-    counts_first: bool = False
+    counts_first: bool | None = False
     cut: int | None = None
 
     def rows(self) -> Rows:
@@ -98,20 +124,17 @@ class Tally:
 
     Attributes:
         states: How many states could be told apart.
-        walks: In how many different ways a walk was answered.
         ends: How many states were the end of a read that was complete.
         refusals: How many were the end of a read that raised.
     """
 
     states: int = 0
-    walks: int = 0
     ends: int = 0
     refusals: int = 0
 
     def add(self, other: "Tally") -> None:
         """Add what another exploration went through."""
         self.states += other.states
-        self.walks += other.walks
         self.ends += other.ends
         self.refusals += other.refusals
 
@@ -133,8 +156,68 @@ def proven(world: World, span: Span) -> Walk[SimRow]:
 # The list
 
 
+class Key(datetime):
+    """A key that notes if it is computed with, and not only compared.
+
+    Attributes:
+        milliseconds: The instant, counted from `EPOCH`.
+    """
+
+    was_computed_with: ClassVar[bool] = False
+    milliseconds: int
+
+    @classmethod
+    def at(cls, milliseconds: int) -> "Key":
+        """Return the key of an instant, counted from `EPOCH`."""
+        instant = EPOCH + timedelta(milliseconds=milliseconds)
+        key = cls.combine(instant.date(), instant.timetz())
+        key.milliseconds = milliseconds
+        return key
+
+    def __add__(self, other: Any) -> Any:
+        Key.was_computed_with = True
+        return super().__add__(other)
+
+    def __sub__(self, other: Any) -> Any:
+        Key.was_computed_with = True
+        return super().__sub__(other)
+
+    def __rsub__(self, other: Any) -> Any:
+        Key.was_computed_with = True
+        return super().__rsub__(other)
+
+
 def _row(key: int, id_: str) -> SimRow:
-    return SimRow(id_, EPOCH + timedelta(milliseconds=key))
+    return SimRow(id_, Key.at(key))
+
+
+class _Shown:
+    """Rows in a list or an answer, as naming them needs them.
+
+    Attributes:
+        ids: Their ids.
+        keys: Their keys, by id.
+    """
+
+    __slots__ = ("ids", "keys")
+
+    def __init__(self, rows: Rows) -> None:
+        self.ids = tuple(row.id for row in rows)
+        self.keys = {row.id: row.created_at.milliseconds for row in rows}
+
+
+class _Served(_Shown):
+    """An answer.
+
+    Attributes:
+        page: The answer as the walk gets it.
+    """
+
+    __slots__ = ("page",)
+
+    def __init__(self, page: Page[SimRow]) -> None:
+        super().__init__(page.items)
+        self.page = page
 
 
 class _List:
@@ -146,15 +229,30 @@ class _List:
         known: All lists of an exploration.
 
     Attributes:
+        ids: Their ids as a set.
         has_long_run: Whether rows of one key lie so that no page shows all of them
             and what is on both sides.
+        shown: The rows as naming them needs them.
+        keys: The keys of the rows.
     """
 
-    __slots__ = ("_known", "_moved", "_pages", "_world", "has_long_run", "ids", "rows")
+    __slots__ = (
+        "_known",
+        "_moved",
+        "_pages",
+        "_world",
+        "has_long_run",
+        "ids",
+        "keys",
+        "rows",
+        "shown",
+    )
 
     def __init__(self, rows: Rows, world: World, known: dict[Rows, "_List"]) -> None:
         self.rows = rows
-        self.ids = frozenset(row.id for row in rows)
+        self.shown = _Shown(rows)
+        self.ids = frozenset(self.shown.ids)
+        self.keys = frozenset(self.shown.keys.values())
         newest_first = world.order == "desc"
         self.has_long_run = _has_long_run(
             [row.created_at for row in (rows[::-1] if newest_first else rows)],
@@ -162,22 +260,30 @@ class _List:
         )
         self._world = world
         self._known = known
-        self._moved: dict[int, tuple[_List, ...]] = {}
-        self._pages: dict[tuple[int, ...], Page[SimRow]] = {}
+        self._moved: dict[tuple[int, frozenset[int]], tuple[_List, ...]] = {}
+        self._pages: dict[tuple[int, ...], _Served] = {}
 
-    def moved(self, number: int) -> tuple["_List", ...]:
-        """Return what it may be after one move, the one of this number."""
-        if number not in self._moved:
-            self._moved[number] = tuple(map(self._other, self._move(number)))
-        return self._moved[number]
+    def moved(self, number: int, seen: frozenset[int]) -> tuple["_List", ...]:
+        """Return what it may be after one move.
 
-    def _move(self, number: int) -> Iterator[Rows]:
+        Args:
+            number: How many moves there were before.
+            seen: All keys that are in answers, or in lists that answers may come from.
+                A row that is added has a key before, between or after them, or one of
+                them, also where their rows are gone.
+        """
+        move = number, seen
+        if move not in self._moved:
+            self._moved[move] = tuple(map(self._other, self._move(number, seen)))
+        return self._moved[move]
+
+    def _move(self, number: int, seen: frozenset[int]) -> Iterator[Rows]:
         rows = self.rows
         for at in range(len(rows)):
             yield rows[:at] + rows[at + 1 :]
         for at in range(len(rows) + 1):
-            for key in _keys_between(rows, at, tying=self._world.tying):
-                new = SimRow(f"{number} at {key:%S.%f}", key)
+            for key in _keys_between(rows, at, seen, tying=self._world.tying):
+                new = SimRow(f"{number} at {key.milliseconds}", key)
                 yield (*rows[:at], new, *rows[at:])
 
     def _other(self, rows: Rows) -> "_List":
@@ -185,7 +291,7 @@ class _List:
             self._known[rows] = _List(rows, self._world, self._known)
         return self._known[rows]
 
-    def serve(self, window: Window, count: int) -> Page[SimRow]:
+    def serve(self, window: Window, count: int) -> _Served:
         """Return a page, with a count that may be that of another instant."""
         page, take = window.page, window.take
         newest_first = window.newest_first or self._world.order == "desc"
@@ -193,7 +299,7 @@ class _List:
         if key not in self._pages:
             start, pages = (page - 1) * take, -(-count // take)
             rows = self.rows[::-1] if newest_first else self.rows
-            self._pages[key] = Page(
+            answer: Page[SimRow] = Page(
                 items=rows[start : start + take],
                 pagination=PageMeta(
                     page=page,
@@ -204,22 +310,30 @@ class _List:
                     has_next_page=page < pages,
                 ),
             )
+            self._pages[key] = _Served(answer)
         return self._pages[key]
 
 
-def _keys_between(rows: Rows, at: int, *, tying: bool) -> list[datetime]:
+def _keys_between(
+    rows: Rows, at: int, seen: frozenset[int], *, tying: bool
+) -> list[Key]:
     """Return the keys, of all kinds, that a row may have that is added there."""
-    gap = timedelta(milliseconds=_SPACING)
-    before = rows[at - 1].created_at if at else None
-    after = rows[at].created_at if at < len(rows) else None
-    ties = {key for key in (before, after) if key is not None and tying}
+    before = rows[at - 1].created_at.milliseconds if at else None
+    after = rows[at].created_at.milliseconds if at < len(rows) else None
+    ends = {key for key in (before, after) if key is not None}
+    gone = {
+        key
+        for key in seen
+        if (before is None or before < key) and (after is None or key < after)
+    }
+    marks = sorted(ends | gone)
+    keys = ends | gone if tying else gone
+    keys |= {(one + other) // 2 for one, other in itertools.pairwise(marks)}
     if before is None:
-        between = EPOCH if after is None else after - gap
-    elif after is None:
-        between = before + gap
-    else:
-        between = before + (after - before) / 2
-    return sorted({between} | ties)
+        keys.add(marks[0] - _SPACING if marks else 0)
+    if after is None:
+        keys.add(marks[-1] + _SPACING if marks else 0)
+    return [Key.at(key) for key in sorted(keys)]
 
 
 def _has_long_run(keys: list[datetime], most: int) -> bool:
@@ -252,18 +366,20 @@ class _Node:
             answer, None for one that was asked for since.
         read: The rows handed out.
         walk: What stands there, until it is moved on.
+        keys: The keys of all rows in the answers, by id.
     """
 
     world: World
     make_walk: MakeWalk
-    pages: tuple[Page[SimRow], ...] = ()
+    answers: tuple[_Served, ...] = ()
     windows: tuple[Window, ...] = ()
     was: tuple[int | None, ...] = ()
     read: Rows = ()
     raised: CanopyError | None = None
     is_resumed: bool = False
     walk: Walk[SimRow] | None = None
-    _children: dict[tuple[int | str, ...], "_Node"] = attrs.field(factory=dict)
+    keys: dict[str, int] = attrs.field(factory=dict)
+    _children: dict[tuple[Any, ...], "_Node"] = attrs.field(factory=dict)
 
     @classmethod
     def first(cls, world: World, make_walk: MakeWalk) -> "_Node":
@@ -277,42 +393,51 @@ class _Node:
         """Whether the read has ended, in one way or the other."""
         return self.raised is not None or not self.windows
 
-    def answered(self, page: Page[SimRow]) -> tuple["_Node", bool]:
-        """Return the walk after the next answer, and whether that is a new one."""
+    @property
+    def pages(self) -> tuple[Page[SimRow], ...]:
+        """The answers as the walk got them."""
+        return tuple(answer.page for answer in self.answers)
+
+    def answered(self, answer: _Served) -> "_Node":
+        """Return the walk after the next answer; there is one for equal answers."""
         # There is one window to answer: all that is not told by it is told by this.
-        key = (page.pagination.item_count, *[row.id for row in page.items])
-        if (known := self._children.get(key)) is not None:
-            return known, False
+        told = answer.page.pagination.item_count, answer.ids
+        if told not in self._children:
+            self._children[told] = self._after(answer)
+        return self._children[told]
+
+    def _after(self, answer: _Served) -> "_Node":
         walk, self.walk = self.walk, None
         if walk is None:  # it was moved on: another one is brought here
             again = _Node.first(self.world, self.make_walk)
-            for earlier in self.pages:
+            for earlier in self.answers:
                 again.accept_page(earlier)
             walk, again.walk = again.walk, None
-        child = _Node(
+        after = _Node(
             self.world,
             self.make_walk,
-            pages=self.pages,
+            answers=self.answers,
             windows=tuple(walk.windows),
             read=self.read,
             is_resumed=self.is_resumed,
             walk=walk,
+            keys=self.keys,
         )
-        child.accept_page(page)
-        self._children[key] = child
-        return child, True
+        after.accept_page(answer)
+        return after
 
     def begin(self, span: Span) -> None:
         """Begin to read a part of the list, or all of it."""
         self.walk = self.make_walk(self.world, span)
         self._fill(())
 
-    def accept_page(self, page: Page[SimRow]) -> None:
+    def accept_page(self, answer: _Served) -> None:
         """Take an answer, and ask for what comes next."""
         before = tuple(self.walk.windows)
-        self.pages += (page,)
+        self.answers += (answer,)
+        self.keys = {**self.keys, **answer.keys}
         try:
-            rows = tuple(self.walk.accept_page(page))
+            rows = tuple(self.walk.accept_page(answer.page))
             if self._is_cut_by(rows):
                 self._resume(rows)
             else:
@@ -342,22 +467,55 @@ class _Node:
         """End the read after the cut; go on from a checkpoint, as text."""
         left = len(self.read) + len(rows) - self.world.cut
         place = CheckpointBuilder(lambda: "small world")
-        place.advance(self.read)
+        place.advance(_stored(self.read))
         handed = rows[: len(rows) - left]
         checkpoint = place.checkpoint(
-            handed, self.walk.report(), position=self.walk.position - left
+            _stored(handed), self.walk.report(), position=self.walk.position - left
         )
         self.read += handed
         self.is_resumed = True
         self.begin(Span(resume=Checkpoint.loads(checkpoint.dumps())))
 
 
+def _stored(rows: Rows) -> Rows:
+    """Return rows with keys of the class that a checkpoint can be stored with."""
+    return tuple(
+        SimRow(row.id, datetime.combine(row.created_at.date(), row.created_at.timetz()))
+        for row in rows
+    )
+
+
 # The schedules
 
 
-@attrs.frozen
+class _Demand(NamedTuple):
+    """What is demanded of the read that goes on from a state.
+
+    Attributes:
+        owed: The rows that are still to be handed out.
+        moves: How many moves there were: few leave many, and explain little.
+        moved_inside: Whether one was elsewhere than at the ends of the log.
+        had_long_run: Whether the list had a run of ties that no page shows whole.
+    """
+
+    owed: frozenset[Any]
+    moves: int
+    moved_inside: bool
+    had_long_run: bool
+
+    def covers(self, other: "_Demand") -> bool:
+        """Tell whether a read that is wrong under the other one is wrong here, too."""
+        return (
+            self.moves <= other.moves
+            and self.moved_inside <= other.moved_inside
+            and self.had_long_run <= other.had_long_run
+            and self.owed >= other.owed
+        )
+
+
+@attrs.frozen(eq=False)
 class _State:
-    """One of the states that can be told apart.
+    """A state of some schedules.
 
     Attributes:
         node: The walk.
@@ -379,68 +537,184 @@ class _State:
     had_long_run: bool = False
 
 
+@attrs.frozen(eq=False)
+class _Answer:
+    """An answer that the first window of a state may get.
+
+    Attributes:
+        later: The state right before it, after the moves that it shows.
+        answer: The answer.
+        served: The instant of the history at which its rows were selected.
+    """
+
+    later: _State
+    answer: _Served
+    served: int
+
+
+Name: TypeAlias = tuple[Any, ...]
+"""Answers, lists that others may come from, and since when, in names of rows that only
+the order of their keys decides."""
+
+
+class Exploration:
+    """The states of one world that were followed.
+
+    Args:
+        world: The world.
+        make_walk: Makes the walk.
+        exactly: Whether keys are told apart by their values, not by their order.
+    """
+
+    def __init__(self, world: World, make_walk: MakeWalk, *, exactly: bool) -> None:
+        self._world = world
+        self._exactly = exactly
+        root = _Node.first(world, make_walk)
+        start = _List(world.rows(), world, {})
+        self.start = _State(root, (start,), (0,) * len(root.windows))
+        self._given: dict[Name, list[_Demand]] = {}
+
+    def run(self) -> Tally:
+        """Follow the walk through all schedules.
+
+        Raises:
+            WrongError: A schedule has shown that the walk is wrong.
+        """
+        tally = Tally(states=1)
+        left = [self.start]
+        while left:
+            state = left.pop()
+            node = state.node
+            if node.is_over:
+                _judge(state, self._world)
+                tally.refusals += node.raised is not None
+                tally.ends += node.raised is None
+                continue
+            if len(node.answers) > _MOST_ANSWERS:
+                raise WrongError(_told(state, self._world, "it asks on and on"))
+            for answer in answers(state, self._world):
+                if self._is_new(answer):
+                    tally.states += 1
+                    left.append(follow(answer))
+        return tally
+
+    def covers(self, answer: _Answer) -> bool:
+        """Tell whether an answer was given, or one that demands as much."""
+        name, demand = self._named(answer)
+        return any(known.covers(demand) for known in self._given.get(name, ()))
+
+    def _is_new(self, answer: _Answer) -> bool:
+        name, demand = self._named(answer)
+        known = self._given.setdefault(name, [])
+        if any(one.covers(demand) for one in known):
+            return False
+        known.append(demand)
+        return True
+
+    def _named(self, answer: _Answer) -> tuple[Name, _Demand]:
+        """Name all that decides what comes after an answer, and what it demands."""
+        state = _owing(answer.later, answer.served)
+        taken = (*state.node.answers, answer.answer)
+        keys = {**state.node.keys, **answer.answer.keys}
+        asked = state.asked[1:]
+        oldest = min(asked, default=len(state.history) - 1)
+        history = state.history[oldest:]
+        for then in history:
+            keys.update(then.shown.keys)
+        name_of = self._names(keys).__getitem__
+        name = (
+            tuple(at - oldest for at in asked),
+            tuple(one.page.pagination.item_count for one in taken),
+            tuple(tuple(map(name_of, one.ids)) for one in taken),
+            tuple(tuple(map(name_of, then.shown.ids)) for then in history),
+        )
+        handed = {row.id for row in state.node.read}
+        owed = frozenset(map(name_of, state.owed - handed))
+        demand = _Demand(owed, state.moves, state.moved_inside, state.had_long_run)
+        return name, demand
+
+    def _names(self, keys: dict[str, int]) -> dict[str, int]:
+        """Name rows by the order of their keys, and by which of a key comes first."""
+        if self._exactly:
+            ranks = {key: key for key in keys.values()}
+        else:
+            ranks = {key: at for at, key in enumerate(sorted(set(keys.values())))}
+        most = len(keys)
+        if len(ranks) == most:
+            return {id_: most * ranks[key] for id_, key in keys.items()}
+        names: dict[str, int] = {}
+        of_key = dict.fromkeys(ranks, 0)
+        for id_, key in keys.items():
+            names[id_] = most * ranks[key] + of_key[key]
+            of_key[key] += 1
+        return names
+
+
 def explore(world: World, make_walk: MakeWalk = proven) -> Tally:
     """Follow a walk through all schedules of a world.
 
     Raises:
         WrongError: A schedule has shown that the walk is wrong.
     """
-    root = _Node.first(world, make_walk)
-    start = _List(world.rows(), world, {})
-    tally = Tally(states=1)
-    seen: set[_State] = set()
-    left = [_State(root, (start,), (0,) * len(root.windows))]
-    while left:
-        state = left.pop()
-        node = state.node
-        if node.is_over:
-            _judge(state, world)
-            tally.refusals += node.raised is not None
-            tally.ends += node.raised is None
-            continue
-        if len(node.pages) > _MOST_ANSWERS:
-            raise WrongError(_told(state, world, "it asks on and on"))
-        for after, is_new in _answers(state, world):
-            tally.walks += is_new
-            if after not in seen:
-                seen.add(after)
-                left.append(after)
-    tally.states += len(seen)
+    Key.was_computed_with = False
+    tally = Exploration(world, make_walk, exactly=False).run()
+    if Key.was_computed_with:
+        tally = Exploration(world, make_walk, exactly=True).run()
     return tally
 
 
-def _answers(state: _State, world: World) -> Iterator[tuple[_State, bool]]:
-    """Yield what may come next: the first window's answer, from any two instants."""
+def answers(state: _State, world: World) -> Iterator[_Answer]:
+    """Yield the answers that the first window may get, from any two instants."""
+    window = state.node.windows[0]
+    seen = frozenset(state.node.keys.values()).union(
+        *(then.keys for then in state.history)
+    )
     for moves in range(world.moves - state.moves + 1):
-        for lists in _futures(state.history[-1], state.moves, moves):
-            later = _after_moves(state, lists)
-            latest = len(later.history) - 1
+        for lists_ in _futures(state.history[-1], state.moves, moves, seen):
+            later = _after_moves(state, lists_)
+            history = later.history
+            latest = len(history) - 1
             # Page 1 is served at once: before it, moves make but another list.
             last_first = latest if state.owed is not None else 0
             for first in range(state.asked[0], last_first + 1):
                 # What was answered before the last move is answered without it, too.
                 for second in range(max(first, latest) if moves else first, latest + 1):
-                    yield _answer(later, first, second, world)
+                    for selected, counted in _both_ways(first, second, world):
+                        count = len(history[counted].rows)
+                        served = history[selected].serve(window, count)
+                        yield _Answer(later, served, selected)
 
 
-def _futures(now: _List, number: int, moves: int) -> Iterator[tuple[_List, ...]]:
+def _both_ways(first: int, second: int, world: World) -> set[tuple[int, int]]:
+    """Return at which instants rows may be selected and counted."""
+    ways = set()
+    if world.counts_first is not True:
+        ways.add((first, second))
+    if world.counts_first is not False:
+        ways.add((second, first))
+    return ways
+
+
+def _futures(
+    now: _List, number: int, moves: int, seen: frozenset[int]
+) -> Iterator[tuple[_List, ...]]:
     """Yield what becomes of a list, move by move."""
     if not moves:
         yield ()
         return
-    for moved in now.moved(number):
-        for rest in _futures(moved, number + 1, moves - 1):
+    for moved in now.moved(number, seen):
+        for rest in _futures(moved, number + 1, moves - 1, seen | moved.keys):
             yield moved, *rest
 
 
-def _after_moves(state: _State, lists: tuple[_List, ...]) -> _State:
-    if not lists:
+def _after_moves(state: _State, lists_: tuple[_List, ...]) -> _State:
+    if not lists_:
         return state
-    steps = itertools.pairwise((state.history[-1], *lists))
+    steps = itertools.pairwise((state.history[-1], *lists_))
     return attrs.evolve(
         state,
-        history=state.history + lists,
-        moves=state.moves + len(lists),
+        history=state.history + lists_,
+        moves=state.moves + len(lists_),
         moved_inside=state.moved_inside or not all(itertools.starmap(_at_end, steps)),
     )
 
@@ -450,35 +724,32 @@ def _at_end(before: _List, after: _List) -> bool:
     return after.rows[:-1] == before.rows or before.rows[1:] == after.rows
 
 
-def _answer(
-    state: _State, first: int, second: int, world: World
-) -> tuple[_State, bool]:
-    """Answer the first window with rows and a count of two instants."""
+def _owing(state: _State, served: int) -> _State:
+    """Return a state with the rows that are owed after an answer, and its excuses."""
     history = state.history
-    selected, counted = (second, first) if world.counts_first else (first, second)
-    page = history[selected].serve(state.node.windows[0], len(history[counted].rows))
-    node, is_new = state.node.answered(page)
-    owed = state.owed
+    owed, since = state.owed, 0
     if owed is None:
-        owed, since = history[selected].ids, selected
-    else:
-        since = 0
+        owed, since = history[served].ids, served
     for then in history[since:]:
         if not owed <= then.ids:
             owed &= then.ids
-    latest = len(history) - 1
+    had_long_run = state.had_long_run or any(then.has_long_run for then in history)
+    return attrs.evolve(state, owed=owed, had_long_run=had_long_run)
+
+
+def follow(answer: _Answer) -> _State:
+    """Return the state after an answer."""
+    state = _owing(answer.later, answer.served)
+    node = state.node.answered(answer.answer)
+    latest = len(state.history) - 1
     asked = [latest if was is None else state.asked[was] for was in node.was]
     oldest = min(asked, default=latest)
-    after = _State(
-        node,
-        history[oldest:],
-        tuple(at - oldest for at in asked),
-        owed,
-        state.moves,
-        state.moved_inside,
-        state.had_long_run or any(then.has_long_run for then in history),
+    return attrs.evolve(
+        state,
+        node=node,
+        history=state.history[oldest:],
+        asked=tuple(at - oldest for at in asked),
     )
-    return after, is_new
 
 
 # The verdict
@@ -615,35 +886,144 @@ def worlds(
                 )
 
 
-SIZES = ((7, 1, True), (7, 2, False), (4, 2, True), (4, 3, False))
-"""Rows and moves at most, and whether rows tie: what some minutes suffice for."""
+# The table
+
+
+class Size(NamedTuple):
+    """The worlds of one line of the table.
+
+    Attributes:
+        rows: How many rows the list has to begin with.
+        moves: How many rows are added and removed in all, at most.
+        windows: Requests in flight at most.
+        tying: Whether rows tie.
+    """
+
+    rows: int
+    moves: int
+    windows: int
+    tying: bool
+
+    def worlds(self) -> list[World]:
+        """Return all worlds of this size, in an order that is drawn by a fixed seed."""
+        chosen = [
+            *worlds(
+                rows=self.rows,
+                least=self.rows,
+                moves=self.moves,
+                tying=self.tying,
+                widths=(self.windows,),
+            )
+        ]
+        random.Random(1).shuffle(chosen)
+        return chosen
+
+
+@contextmanager
+def _careless() -> Iterator[None]:
+    """Certify any view that has rows, and end with any that has all that is counted."""
+    certifies, is_shown_by = KeyCover.certifies, ListEnd.is_shown_by
+    KeyCover.certifies = lambda _cover, view: bool(view.rows)
+    ListEnd.is_shown_by = lambda _end, view, **_: view.end >= view.count
+    try:
+        yield
+    finally:
+        KeyCover.certifies, ListEnd.is_shown_by = certifies, is_shown_by
+
+
+def explore_until(world: World, deadline: float) -> Tally | str | None:
+    """Explore a world in a process of a pool.
+
+    Returns:
+        None if it was not begun before the deadline, and what was wrong, if anything
+        was.
+    """
+    if time.time() >= deadline:
+        return None
+    try:
+        return explore(world)
+    except WrongError as error:
+        return str(error)
+
+
+def catches(world: World, deadline: float) -> bool:
+    """Tell whether a walk that is careless is caught in a world, before a deadline."""
+    if time.time() >= deadline:
+        return False
+    try:
+        with _careless():
+            explore(world)
+    except WrongError:
+        return True
+    return False
+
+
+def print_line(pool: ProcessPoolExecutor, size: Size, seconds: float) -> bool:
+    """Explore the worlds of a size; print what was found, and return if all is well."""
+    began = time.time()
+    chosen = size.worlds()
+    total, done = Tally(), 0
+    wrong: list[str] = []
+    deadline = began + seconds
+    for found in pool.map(explore_until, chosen, itertools.repeat(deadline)):
+        if isinstance(found, Tally):
+            total.add(found)
+        elif found is not None:
+            wrong.append(found)
+        done += found is not None
+    took = time.time() - began
+    caught = any(
+        pool.map(catches, chosen, itertools.repeat(time.time() + max(5.0, took / 4)))
+    )
+    extent = "whole" if done == len(chosen) else f"{done} of {len(chosen)}"
+    ties = "yes" if size.tying else "no"
+    print(
+        f"{size.rows:4} {size.moves:5} {size.windows:7}  {ties:4}"
+        f" {extent:>13} {total.states:9} {total.ends:9}"
+        f" {total.refusals:7} {len(wrong):5}  {'yes' if caught else '-':6} {took:6.0f}",
+        flush=True,
+    )
+    for sentence in wrong[:3]:
+        print(sentence)
+    return not wrong
+
+
+HEADER = (
+    "rows moves windows  ties        worlds    states  complete refused"
+    " wrong  caught seconds"
+)
+
+SIZES = (
+    *(Size(rows, 1, width, True) for rows in range(8) for width in (1, 2, 3)),
+    *(Size(rows, 2, width, False) for rows in range(8) for width in (1, 2, 3)),
+    *(Size(rows, 2, width, True) for rows in range(5) for width in (1, 2, 3)),
+    *(Size(rows, 3, width, False) for rows in range(5) for width in (1, 2, 3)),
+    *(Size(rows, 3, width, True) for rows in range(4) for width in (1, 2, 3)),
+)
+"""The lines of the table."""
 
 
 def main() -> int:
-    """Go through all worlds of some sizes; fail where a walk is wrong."""
+    """Go through the worlds of some sizes; fail where a walk is wrong."""
     parser = argparse.ArgumentParser(description="Every schedule of a small world.")
     parser.add_argument("--rows", type=int)
-    parser.add_argument("--moves", type=int, default=2)
-    parser.add_argument("--tying", action="store_true")
+    parser.add_argument("--moves", type=int)
+    parser.add_argument("--windows", type=int)
+    parser.add_argument("--seconds", type=float, default=120.0, help="for each line")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    sizes = SIZES
-    if options.rows is not None:
-        sizes = ((options.rows, options.moves, options.tying),)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for rows, moves, tying in sizes:
-            began = time.monotonic()
-            chosen = [*worlds(rows=rows, moves=moves, tying=tying)]
-            total = Tally()
-            for tally in pool.map(explore, chosen, chunksize=4):
-                total.add(tally)
-            print(
-                f"{rows} rows, {moves} moves, {'with' if tying else 'no'} ties:"
-                f" {len(chosen)} worlds, {total.states} states, {total.walks} walks,"
-                f" {total.ends} complete, {total.refusals} refused,"
-                f" {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
-    return 0
+    asked = options.rows, options.moves, options.windows
+    sizes = [
+        size
+        for size in SIZES
+        if all(want in {None, is_} for want, is_ in zip(asked, size, strict=False))
+    ]
+    if not sizes and None not in asked:
+        sizes = [Size(*asked, tying) for tying in (False, True)]
+    print(HEADER)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        are_right = [print_line(pool, size, options.seconds) for size in sizes]
+    return 0 if all(are_right) else 1
 
 
 if __name__ == "__main__":

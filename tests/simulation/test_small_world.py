@@ -3,9 +3,26 @@
 `smallworld.py` goes through larger ones, for as long as there is time.
 """
 
+import math
+import random
+
 import attrs
 import pytest
-from smallworld import Tally, World, WrongError, explore, lists, proven, worlds
+from smallworld import (
+    Exploration,
+    Key,
+    Size,
+    Tally,
+    World,
+    WrongError,
+    answers,
+    catches,
+    explore,
+    follow,
+    lists,
+    proven,
+    worlds,
+)
 from support.sampled import sampled
 
 from canopy_async._walk import PlainWalk
@@ -25,7 +42,7 @@ def explore_all(chosen, make_walk=proven):
 def test_one_move_of_a_list_without_ties_is_never_refused(order):
     total = explore_all(worlds(rows=7, moves=1, orders=(order,), widths=(3,)))
     assert total.refusals == 0
-    assert total.states > 5_000
+    assert total.states > 3_000
 
 
 @pytest.mark.parametrize("order", sampled(["asc", "desc"], "asc"))
@@ -33,7 +50,7 @@ def test_one_move_of_a_list_whose_ties_fit_into_a_page_is_never_refused(order):
     chosen = worlds(rows=4, moves=1, tying=True, orders=(order,), widths=(3,))
     total = explore_all(chosen)
     assert total.refusals == 0
-    assert total.states > 5_000
+    assert total.states > 3_000
 
 
 @pytest.mark.parametrize(
@@ -159,4 +176,89 @@ def test_states_that_nothing_tells_apart_are_one():
     # An empty list: the first answer holds nothing, whatever is added, and counts none
     # or one; the list it leaves behind is the empty one or has that row.
     total = explore(World(runs=(), moves=0))
-    assert (total.states, total.walks, total.ends) == (2, 1, 1)
+    assert (total.states, total.ends) == (2, 1)
+
+
+TIED = World(runs=(2, 1), take=4, width=2, moves=2, tying=True)
+PLAIN = World(runs=(1,) * 5, take=4, width=3, moves=2, order="asc", cut=2)
+
+
+@pytest.mark.parametrize("world", [TIED, PLAIN])
+def test_each_schedule_that_is_drawn_was_followed_or_another_that_demands_as_much(
+    world,
+):
+    exploration = Exploration(world, proven, exactly=False)
+    exploration.run()
+    draw = random.Random(7)
+    given = 0
+    for _ in range(60):
+        state = exploration.start
+        while not state.node.is_over:
+            answer = draw.choice([*answers(state, world)])
+            assert exploration.covers(answer)
+            given += 1
+            state = follow(answer)
+    assert given > 100
+
+
+@pytest.mark.parametrize("world", [TIED, PLAIN])
+def test_nothing_else_is_found_where_keys_are_told_apart_by_their_values(world):
+    Key.was_computed_with = False
+    by_order = Exploration(world, proven, exactly=False).run()
+    assert not Key.was_computed_with
+    by_value = Exploration(world, proven, exactly=True).run()
+    assert by_value.states > by_order.states
+    assert bool(by_value.refusals) == bool(by_order.refusals)
+
+
+class Calculating(Boastful):
+    """Computes with the keys of the rows."""
+
+    def accept_page(self, page):
+        for row in page.items:
+            _ = row.created_at - page.items[0].created_at
+        return super().accept_page(page)
+
+
+def test_a_walk_that_computes_with_keys_is_noticed():
+    world = World(runs=(1, 1), width=1, moves=0)
+    Key.was_computed_with = False
+    explore(world, lambda world, _span: Calculating(take=world.take))
+    assert Key.was_computed_with
+
+
+def test_a_row_comes_before_between_and_after_all_keys_that_were_seen():
+    # Of three rows the middle one is removed: another comes before it, after it, or
+    # has its key, which no neighbour has any more.
+    world = World(runs=(1, 1, 1), moves=2)
+    start = Exploration(world, proven, exactly=False).start
+    first, middle, last = (row.created_at for row in world.rows())
+    gone = {
+        answer.later.history[-1].rows[1].created_at
+        for answer in answers(start, world)
+        if len(answer.later.history) == 3
+        and [row.created_at for row in answer.later.history[1].rows] == [first, last]
+        and len(answer.later.history[2].rows) == 3
+        and first < answer.later.history[2].rows[1].created_at < last
+    }
+    assert len(gone) == 3
+    assert min(gone) < middle < max(gone)
+    assert middle in gone
+
+
+# The table
+
+
+def test_a_careless_walk_is_caught_where_a_row_may_be_pushed_off_a_full_page():
+    size = Size(rows=4, moves=1, windows=1, tying=False)
+    assert any(catches(world, math.inf) for world in size.worlds())
+    of_one_row = Size(rows=1, moves=1, windows=1, tying=False)
+    assert not any(catches(world, math.inf) for world in of_one_row.worlds())
+
+
+def test_the_lines_of_the_table_have_all_worlds_of_their_size():
+    size = Size(rows=3, moves=1, windows=2, tying=True)
+    made = size.worlds()
+    assert len(made) == len(set(made)) == 4 * 2 * 2 * 2 * 4
+    assert {sum(world.runs) for world in made} == {3}
+    assert size.worlds() == made
