@@ -2,10 +2,13 @@
 
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -22,6 +25,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Where this variable is set, each process of the tests compiles every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - each run has a directory of its own there
+ENOUGH = 2 << 30
+
+
+def has_room(directory):
+    """Whether temporary files may be there: none of them is waited for."""
+    return (
+        directory.is_dir()
+        and os.access(directory, os.W_OK | os.X_OK)
+        and shutil.disk_usage(directory).free > ENOUGH
+    )
+
+
+if "TMPDIR" not in os.environ and has_room(MEMORY):
+    # Stores of checkpoints call `fsync` thousands of times.
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None
 
 FIRST = (
     "tests/cluster/",
@@ -67,18 +88,6 @@ def pytest_collection_modifyitems(items):
 def leave_out_what_lasts():
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_wait_for_the_disk():
-    """Calls of ``fsync`` in this process that don't wait: no test takes the power away.
-
-    Where it is called, and what would be lost otherwise, is what `support.disks` tells.
-    Processes that tests start call the real one.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", os.fstat)  # which refuses a closed file as well
-        yield
 
 
 @pytest.fixture(scope="module")
