@@ -1,6 +1,7 @@
 """Checks that a change has to pass: `nox` runs all but those that take long."""
 
 import hashlib
+import secrets
 import shutil
 from pathlib import Path
 
@@ -32,6 +33,9 @@ NEEDED_BY_TESTS = (
 )
 """Files that a run of the tests away from the source takes along."""
 
+ALL_TESTS = ("-q", "-m", "")
+"""Options of pytest: with no mark asked for, the slow tests run too."""
+
 BUILT_AT = "1767225600"
 """The ``SOURCE_DATE_EPOCH`` of builds: archives hold no time of their own."""
 
@@ -40,7 +44,7 @@ BUILT_AT = "1767225600"
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that is installed."""
     session.install("-e", ".[all]", *_group("tests"))
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session
@@ -86,7 +90,7 @@ def build(session: nox.Session) -> None:
     elsewhere = _copy_for_tests(session)
     with session.chdir(elsewhere):
         session.run("python", "-c", _IMPORTED_FROM_WHEEL)
-        session.run("pytest", "-q", *session.posargs)
+        session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -99,7 +103,7 @@ def lowest(session: nox.Session) -> None:
         "uv", "pip", "install", *lowest_versions, "-e", ".[all]", *_group("tests")
     )
     session.run("uv", "pip", "list", "--python", python)
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", *ALL_TESTS, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -112,9 +116,22 @@ def coverage(session: nox.Session) -> None:
         "COVERAGE_FILE": str(Path(".coverage").resolve()),
     }
     session.run("coverage", "erase")
-    session.run("pytest", "-q", *session.posargs, env=measured)
+    session.run("pytest", *ALL_TESTS, *session.posargs, env=measured)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session(python=OLDEST)
+def free_seeds(session: nox.Session) -> None:
+    """Run the tests in another order, and on other drawn examples, than by default.
+
+    The seed is drawn and printed; give it as an argument to run with it once more.
+    """
+    seed = session.posargs[0] if session.posargs else str(secrets.randbelow(2**32))
+    session.log(f"the seed is {seed}")
+    session.install("-e", ".[all]", *_group("tests"))
+    options = ("--randomly-seed", seed, "--hypothesis-seed", seed)
+    session.run("pytest", "-q", *options, "--hypothesis-profile", "free")
 
 
 @nox.session(python=OLDEST)

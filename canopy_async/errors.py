@@ -38,7 +38,8 @@ from canopy_async._util.display import printable
 from canopy_async._util.public import publish
 
 # A damaged checkpoint raises an error, and an error carries a checkpoint: the only
-# circle of types in the package.
+# circle of types in the package. It stands because a read resumes from what its error
+# carries: were that a Protocol, type checkers would refuse ``resume=error.checkpoint``.
 if TYPE_CHECKING:
     from canopy_async.checkpoint import Checkpoint
     from canopy_async.report import ReadReport

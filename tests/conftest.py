@@ -1,7 +1,9 @@
 """Fixtures of the whole suite."""
 
 import gc
+import os
 import signal
+import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
@@ -17,9 +19,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background so, and tests send this signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Where this variable is set, each process of the tests compiles every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+FIRST = (
+    "tests/cluster/",
+    "tests/simulation/test_distributed_nights.py",
+    "tests/simulation/test_export_nights.py",
+    "tests/simulation/test_small_world.py",
+    "tests/export/test_report_page.py",
+    "tests/export/test_spreadsheets.py",
+    "tests/packaging/",
+    "tests/crash/",
+    "tests/cli/",
+)
+"""The tests that take longest, or wait longest for processes."""
+
 settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, max_examples=50
 )
+settings.register_profile("free", deadline=None, database=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile("suite")
 
@@ -33,6 +53,15 @@ def pytest_collection():
     finally:
         leave_out_what_lasts()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Run what takes long first, so that no worker is alone with it at the end.
+
+    Otherwise, the order stays the random one.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
 def leave_out_what_lasts():

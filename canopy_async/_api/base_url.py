@@ -31,7 +31,7 @@ def parse_base_url(base_url: Any, *, allow_http: bool = False) -> str:
         raise ValueError(f"base_url is not a URL: {error}") from None
     if parts.scheme not in {"http", "https"} or not host:
         raise ValueError("base_url must be an absolute https URL")
-    if parts.username is not None or parts.password is not None:
+    if parts.username is not None:  # it is empty where there is a password only
         raise ValueError("base_url must not hold credentials")
     if not set("?# \\").isdisjoint(text):  # urlsplit hides an empty query
         raise ValueError(

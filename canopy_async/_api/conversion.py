@@ -148,7 +148,7 @@ def _structure(cls: type[T], value: Any, path: str, page: int | None) -> T:
     except RecursionError:
         fault = f"nested too deeply @ {path}"
     message, _, where = fault.rpartition(" @ ")
-    raise ProtocolError(message, page=page, path=where)
+    raise ProtocolError(message, page=page, path=where.removeprefix("."))
 
 
 def _explain(error: BaseException, _type: Any) -> str:

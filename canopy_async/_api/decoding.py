@@ -33,8 +33,12 @@ Searching for seven digits first, which few pages have, saves a quarter of the t
 """
 
 
-_LARGE: Final = 64 * 1024
-"""A body of more bytes is larger than a page of a hundred usual rows."""
+_LARGE: Final = 256 * 1024
+"""The most bytes of a body that is decoded without counting its rows first.
+
+A page of a hundred usual rows has 82 kB. Counting them would take a quarter as long as
+decoding them. However short the rows are, so many bytes are decoded in milliseconds.
+"""
 
 
 class _Size(msgspec.Struct, gc=False):
@@ -158,8 +162,6 @@ class Codec(Generic[T]):
         text = row.get(_CREATED_AT)
         if isinstance(text, str) and is_unusual(text):
             row[_CREATED_AT] = parse_instant(text)
-        if row.keys() <= self._known:
-            return {}
         return {name: row.pop(name) for name in list(row) if name not in self._known}
 
 

@@ -105,4 +105,4 @@ def check_listed_id(identity_id: str) -> None:
 
 def shown_id(identity_id: str) -> str:
     """Return an id as a message quotes it, cut if it is very long."""
-    return clipped(repr(identity_id[: _LONGEST_SHOWN + 1]), _LONGEST_SHOWN)
+    return clipped(repr(identity_id[:_LONGEST_SHOWN]), _LONGEST_SHOWN)

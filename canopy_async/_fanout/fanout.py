@@ -1,22 +1,14 @@
 """Many identities under one budget: their events, merged as they arrive.
 
-A few workers each read one identity after another. A fan-out has one turn beside the
+Its `Workers` each read one identity after another. A fan-out has one turn beside the
 session's other reads, which goes to each of its identities by turns. The bytes that
 they hold ready are bounded, all of them together.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
-from canopy_async._api.identity_ids import (
-    IdentityIds,
-    ListedId,
-    check_ids,
-    check_listed_id,
-    each_id,
-    shown_id,
-)
+from canopy_async._api.identity_ids import IdentityIds, check_ids, each_id, shown_id
 from canopy_async._fanout.open_read import OpenRead
 from canopy_async._fanout.results import (
     FanOutProgress,
@@ -25,6 +17,7 @@ from canopy_async._fanout.results import (
     IdentityOutcome,
 )
 from canopy_async._fanout.tally import Tally
+from canopy_async._fanout.workers import Workers
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._tables.arrow import (
     BATCH_ROWS,
@@ -42,18 +35,10 @@ from canopy_async._util.arguments import (
 from canopy_async._util.mailbox import Mailbox
 from canopy_async._util.public import publish
 from canopy_async._util.single_pass import SinglePass
-from canopy_async._util.tasks import cancel_and_wait, start_task
 from canopy_async.checkpoint import Checkpoint
-from canopy_async.errors import (
-    CanopyError,
-    FanOutError,
-    SessionClosedError,
-)
+from canopy_async.errors import CanopyError, FanOutError, SessionClosedError
 
 __all__ = ["FanOut"]
-
-READY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of answers that all identities together hold ready, about."""
 
 _ON_ERROR: Final = ("raise", "collect")
 
@@ -95,33 +80,33 @@ class FanOut(SinglePass):
     ) -> None:
         super().__init__("a fan-out")
         check_ids(identity_ids)
-        self._ids: Final = each_id(identity_ids)
-        self._pulling: Final = asyncio.Lock()
-        self._log_of: Final = log_of
-        self._transport: Final = transport
-        self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         check_choice("on_error", on_error, _ON_ERROR)
-        self._collects: Final = on_error == "collect"
-        self._width: Final = check_integer("width", width, minimum=1)
+        check_integer("width", width, minimum=1)
         if resume is not None and not isinstance(resume, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("resume must map identity ids to checkpoints")
-        # Not `or`: one that is empty may be filled while ids are pulled.
-        self._resume: Final[Mapping[str, Checkpoint | str | None]] = (
-            {} if resume is None else resume
-        )
         if on_end is not None:
             check_callback("on_end", on_end)
+        self._transport: Final = transport
         self._on_end: Final = on_end
-        self._workers: set[asyncio.Task[None]] = set()
         self._tally: Final = Tally(
-            collects=self._collects, on_end=on_end, stop=self._stop
+            collects=on_error == "collect", on_end=on_end, stop=self._stop
         )
         self.failures: Final = self._tally.failures
         self.reports: Final = self._tally.reports
         self._mailbox: Final = Mailbox[OpenRead]("this fan-out", self._has_ended)
+        self._workers: Final = Workers(
+            each_id(identity_ids),
+            log_of,
+            transport=transport,
+            width=width,
+            # Not `or`: one that is empty may be filled while ids are pulled.
+            resume={} if resume is None else resume,
+            tally=self._tally,
+            mailbox=self._mailbox,
+            stop=self._stop,
+        )
         self._events = 0
         self._builder: BatchBuilder | None = None
-        self._started = False
 
     @property
     def progress(self) -> FanOutProgress:
@@ -317,10 +302,7 @@ class FanOut(SinglePass):
         """Cancel the reads that are still running, and await them."""
         self._transport.check_loop()
         self._mailbox.close()
-        try:
-            await cancel_and_wait(self._workers)
-        finally:
-            await self._ids.aclose()
+        await self._workers.aclose()
 
     async def _iterate(self) -> AsyncIterator[IdentityEvent]:
         try:
@@ -369,69 +351,16 @@ class FanOut(SinglePass):
         self._mailbox.accept()
 
     def _has_ended(self) -> bool:
-        """Whether no identity is read any more, and none will be."""
-        return self._started and not self._workers
+        return self._workers.have_ended
 
     def _start(self) -> None:
-        if not (self._started or self._mailbox.is_over):
-            self._started = True
-            self._add_worker()
-
-    def _add_worker(self) -> None:
-        worker = start_task(self._work())
-        self._workers.add(worker)
-        worker.add_done_callback(self._worker_ended)
-
-    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
-        self._workers.discard(worker)
-        if worker.cancelled() and not self._mailbox.closed:
-            self._stop(SessionClosedError("a read was cancelled from outside"))
-        self._mailbox.wake()
-
-    async def _work(self) -> None:
-        """Read one identity after another."""
-        try:
-            is_first = True
-            while self._mailbox.error is None:
-                found = await self._next_id()
-                if found is None:
-                    return
-                # Each worker that finds work calls for one more to look for some.
-                if is_first and len(self._workers) < self._width:
-                    self._add_worker()
-                is_first = False
-                await self._read_one(str(found), listed=isinstance(found, ListedId))
-        except Exception as error:  # noqa: BLE001 - raised where it is read
-            self._stop(error)
-
-    async def _next_id(self) -> str | None:
-        async with self._pulling:  # a generator can't be asked twice at once
-            return await self._transport.until_closed(anext(self._ids, None))
-
-    async def _read_one(self, identity_id: str, *, listed: bool) -> None:
-        reading = OpenRead(identity_id, self._resume.get(identity_id))
-        self._tally.open[reading] = None
-        try:
-            if listed:
-                check_listed_id(identity_id)
-            stream = self._log_of(identity_id).stream(reading.resume)
-            async with stream.reader(self._lanes) as run:
-                reading.run = run
-                while await run.wait():
-                    await self._mailbox.put(reading)
-        except CanopyError as error:
-            error.add_note(
-                f"while the events of identity {shown_id(identity_id)} were read"
-            )
-            self._tally.note_failure(reading, error)
-        else:
-            self._tally.note_end(reading, run.report, run.checkpoint)
+        if not (self._workers.have_begun or self._mailbox.is_over):
+            self._workers.start()
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""
         if self._mailbox.stop(error):
-            for worker in self._workers - {asyncio.current_task()}:
-                worker.cancel()
+            self._workers.cancel()
 
 
 publish("canopy_async", FanOut)

@@ -21,12 +21,14 @@ __all__ = ["AccountFollower"]
 class AccountFollower(Follower):
     """New events of a whole account, each once, as long as it is read.
 
-    It is a `Follower` of one log, read with ``async for``, which yields a `Batch` at a
-    time. Its checkpoints can be kept in the store of another follower: they stand there
-    under `key`, which is the ``identity_id`` of its batches.
+    An AccountFollower is a `Follower` of one log: read it with ``async for``, which
+    yields a `Batch` at a time. Its checkpoint can be kept in a store together with
+    those of other followers. It is stored under `key`, which is also the
+    ``identity_id`` of its batches.
 
-    An account that has no such log ends it with the 404 or 403 that the server sends.
-    With ``until_caught_up``, so does any other poll that fails, with its error.
+    If the account has no such log, following ends with the 404 or 403 that the server
+    sends. With ``until_caught_up``, following ends with the error of any poll that
+    fails.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -35,6 +37,8 @@ class AccountFollower(Follower):
         ...         await post(batch.events)
         ...         await store.save(batch)
     """
+
+    _poller_type = AccountPoller
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class AccountFollower(Follower):
 
     @property
     def checkpoint(self) -> FollowCheckpoint | None:
-        """The place up to which events were handed out; None before the first poll."""
+        """The checkpoint after the events handed out; None before the first poll."""
         return self.checkpoints.get(self._key)
 
     def __repr__(self) -> str:
@@ -94,9 +98,6 @@ class AccountFollower(Follower):
         raise TypeError(
             "an AccountFollower follows one log: use follow() for identities"
         )
-
-    def _new_poller(self, **options: Any) -> Poller:
-        return AccountPoller(**options)
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
         advise(error)

@@ -1,4 +1,4 @@
-"""`AccountPoller`: polls the log of an account, with as few requests as may be."""
+"""`AccountPoller`: polls the log of an account, in few requests."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -29,20 +29,20 @@ __all__ = ["AccountPoller"]
 class AccountPoller(Poller):
     """Polls the log of an account.
 
-    A poll reads newest first, back to ``overlap`` before the newest event that was
-    handed out. Where that is more than is held in memory, what came is read in parts of
-    its time instead, the oldest part first, and each is handed out.
+    A poll reads newest first, back to ``overlap`` before the front. If these are more
+    events than may be held in memory, their time is divided into parts. The parts are
+    read and handed out one after the other, the oldest part first.
     """
 
     _requests: int = attrs.field(init=False, default=0)
     _retries: int = attrs.field(init=False, default=0)
 
     async def poll(self, deliver: Deliver) -> None:
-        """Hand out what is new; `checkpoint` follows what was handed out.
+        """Hand out the new events; `checkpoint` moves with them.
 
         Raises:
-            CanopyError: The log could not be read. What was handed out until
-                then is in `checkpoint`, and nothing else.
+            CanopyError: The log could not be read. `checkpoint` then covers exactly the
+                events that were handed out before.
         """
         self.report, self._requests, self._retries = None, 0, 0
         began = clock()
@@ -73,13 +73,13 @@ class AccountPoller(Poller):
         )
 
     def _floor_of(self, known: FollowCheckpoint, began: float) -> datetime | None:
-        """Return from when on this poll reads."""
+        """Return the earliest date that this poll reads, None for all dates."""
         if self._memory.deep_polls.is_due(began):
             return known.floor
         return known.near(self.lateness.overlap, now=self.now())
 
     async def _learn_what_is_there(self, began: float, deliver: Deliver) -> None:
-        """Learn which events are there, so that whatever comes later is new."""
+        """Note the ids of the newest events, so that only later events are new."""
         span = max(self.lateness.overlap, self.lateness.settle)
         rows: list[AuditEvent] = []
         async with self._parts.open(None, None, concurrency=1) as run:
@@ -101,12 +101,13 @@ class AccountPoller(Poller):
         """Hand out a backlog, the oldest part of its time first.
 
         Args:
-            known: What was handed out so far.
-            newest: Its newest events, newest first.
+            known: The checkpoint after the events that were handed out so far.
+            newest: The newest events of the log, newest first.
             deliver: Hands batches out.
 
         Returns:
-            What was handed out then: all but what is read again for late events.
+            The checkpoint after the backlog. The end of the backlog is within its
+            overlap, and is read again for late events.
         """
         dates = [row.created_at for row in newest]
         top = max(not_ahead(dates, self.now()) or dates)
@@ -138,7 +139,14 @@ class AccountPoller(Poller):
         began: float,
         is_deep: bool,
     ) -> Batch:
-        """Return the last batch of a poll that has read all from its floor on."""
+        """Return the last batch of a poll that has read all events from its floor on.
+
+        Args:
+            known: The checkpoint after the events that were handed out so far.
+            rows: The events from the floor on, in any order.
+            began: When the poll began, by `clock`.
+            is_deep: Whether the poll is a deep one.
+        """
         memory, lateness, now = self._memory, self.lateness, self.now()
         dates = sorted(row.created_at for row in rows)
         dated = not_ahead(dates, now)
@@ -168,5 +176,5 @@ class AccountPoller(Poller):
         self._retries += report.retries
 
     def _whole(self, report: AccountReport) -> AccountReport:
-        """Return a report with the requests of the whole poll."""
+        """Return a report that counts the requests of the whole poll."""
         return attrs.evolve(report, requests=self._requests, retries=self._retries)

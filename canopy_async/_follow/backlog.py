@@ -1,8 +1,8 @@
 """`Backlog`: the part of a log that is read oldest first, page by page.
 
-So a log is read for the first time, and wherever more has come than is held in memory.
-Each page is handed out as a batch, so that a follower that was away for long needs no
-more memory than one that was not.
+A log is read like that by its first poll, and where more events have come than may be
+held in memory. Each page is handed out as a batch, so that a follower needs no more
+memory after a long pause than after a short one.
 """
 
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ from canopy_async.report import Proof
 __all__ = ["MAX_NEWEST_FIRST", "Backlog"]
 
 MAX_NEWEST_FIRST: Final = 500
-"""New rows that are read newest first at most, as one batch."""
+"""The most new events that are read newest first, and handed out as one batch."""
 
 _COMMIT_TIME: Final = timedelta(seconds=60)
-"""An event that is committed later than this after its date is called late."""
+"""The longest time that usual events take from their date until they are committed."""
 
 
 class _After(Enum):
@@ -42,14 +42,14 @@ class _After(Enum):
     MORE = auto()
     END = auto()
     OTHER_ORDER = auto()
-    """The server ignores the order; nothing was handed out."""
+    """The server ignores the order that it was asked for; no event was handed out."""
 
 
 class Backlog:
     """Reads the backlog of a log, oldest first.
 
     Args:
-        poll: The poll that hands its pages out.
+        poll: The poll that the backlog is part of.
     """
 
     def __init__(self, poll: Poll) -> None:
@@ -61,9 +61,9 @@ class Backlog:
     async def read_all(self) -> None:
         """Read a log for the first time, oldest first, and hand out each page.
 
-        Where late commits are looked for the next time depends on where events came
-        when this read began. Of a large log this is asked before its later pages are,
-        so that few ids must be kept on the way; of others it is told by their end.
+        The next poll looks for late events by the front as it was when this read began.
+        In a large log, the newest page is read early to learn the front, so that few
+        ids must be kept on the way. In other logs, the last pages of the read show it.
         """
         tail, run = self._poll.open("asc", MAX_TAKE)
         async with run:
@@ -74,8 +74,8 @@ class Backlog:
     async def read_oldest_first(self) -> None:
         """Read oldest first from where the checkpoint begins; hand out each page.
 
-        The count in the checkpoint stays until all is read, so that a poll that goes
-        on after an interruption knows that much is to come.
+        The count in the checkpoint stays as it was until all is read. So a poll after
+        an interruption sees from the count that many events are still to come.
         """
         self._poll.read_deep()
         tail, run = self._poll.open("asc", MAX_TAKE)
@@ -85,10 +85,10 @@ class Backlog:
         await self._poll.reread_newest_first(most=None)
 
     async def _learn_from_newest(self, first: Sequence[AuditEvent]) -> None:
-        """Learn where events come now, from the newest page.
+        """Learn the front, which is the date around which events come now.
 
         Args:
-            first: The oldest events, which were just read.
+            first: The oldest events of the log, which were just read.
         """
         tail, run = self._poll.open("desc", MAX_TAKE, concurrency=1)
         async with run:
@@ -98,22 +98,23 @@ class Backlog:
         since = self._look_back_from()
         if self._poll.front is None or since is None or since > first[-1].created_at:
             return
-        # Late commits to the first page may be as old as it is: it was read before.
+        # The oldest page was read before the newest one. Events that were committed
+        # since may be as old as the oldest page, so later polls have to reach it.
         oldest = moved(first[0].created_at, self._span)
         self._poll.front = min(self._poll.front, oldest)
 
     async def _read_pages_up(
         self, tail: Tail, run: PageReader[AuditEvent], *, learns: bool
     ) -> bool:
-        """Hand out page by page.
+        """Hand the events of a pass out, page by page.
 
         Args:
-            tail: Watches the pages of the run.
+            tail: The `Tail` that watches the pages of the pass.
             run: A pass that is asked to read oldest first.
             learns: Whether nothing is known of the log yet.
 
         Returns:
-            False where the pages come in another order: nothing was done.
+            False where the pages come in another order; no event was handed out then.
         """
         try:
             after = await self._first_page(tail, run, learns=learns)
@@ -146,7 +147,7 @@ class Backlog:
         return _After.END
 
     def _is_large(self, run: PageReader[AuditEvent]) -> bool:
-        """Tell whether its newest events are looked at before a log is read up."""
+        """Tell whether the newest page is read before the log is read oldest first."""
         if run.report.complete:
             return False
         return run.pagination.item_count > MAX_NEWEST_FIRST or bool(
@@ -157,8 +158,8 @@ class Backlog:
         if not await run.wait():
             await self._poll.hand_out(self._ended(self._poll.rest(run), run))
             return _After.END
-        # Rows of many logs that wait to be handed out would push each other out of
-        # the processor's cache: they are made from an answer when it is their turn.
+        # The events of many logs that wait to be handed out would fill the processor's
+        # cache. So the events of an answer are made when it is the log's turn.
         async with self._given.turn:
             rows = run.decode()
             if not rows:
@@ -173,16 +174,17 @@ class Backlog:
         *,
         is_first: bool,
     ) -> _After:
-        """Hand out a page of a run that is to read oldest first."""
+        """Hand out a page of a pass that was asked to read oldest first."""
         report = run.report
         if is_first and not report.complete and report.order_observed != "asc":
-            return _After.OTHER_ORDER  # newer events would come before older ones
+            return _After.OTHER_ORDER  # newer events would be handed out first
         batch = self._page(tail, rows, is_first=is_first, is_last=report.complete)
         self._reached = rows[-1].created_at
         if report.proof is Proof.STRICT_KEY:
             batch = self._trim_passed(batch, rows)
         elif batch.checkpoint.floor != self._poll.known.floor:
-            # Too many ids: what the proof lacks is out of reach.
+            # The checkpoint has no room for the ids of this page, and its floor has
+            # moved. Events that the proof may have missed are older than the floor.
             gap = batch.gap or Gap(older_than=batch.checkpoint.floor)
             batch = attrs.evolve(batch, gap=gap)
         if report.complete:
@@ -195,21 +197,22 @@ class Backlog:
         return _After.END if is_over else _After.MORE
 
     def _ended(self, batch: Batch, run: PageReader[AuditEvent]) -> Batch:
-        """Return the last batch of a read that was oldest first."""
+        """Return the last batch of a pass that has read oldest first."""
         if self._poll.front is None:
             self._poll.front = self._front_at_begin(batch.checkpoint)
         count = run.pagination.item_count
         known = attrs.evolve(batch.checkpoint, count=count)
         batch = self._poll.conclude(attrs.evolve(batch, checkpoint=known))
-        # What was committed meanwhile may be late against what came first.
+        # Events that were committed meanwhile may be older than those read since.
         self._given.memory.deep_polls.poll_deep_next()
         return attrs.evolve(batch, report=self._poll.report(run))
 
     def _front_at_begin(self, known: FollowCheckpoint) -> datetime | None:
-        """Return where events came when the poll began, told by all that was read.
+        """Return the front when the poll began, by all events that were read.
 
-        Events of the time that the poll took may have come meanwhile, so the front is
-        told by those before. They may be committed some seconds after their date.
+        Some of these events may have come while the poll was reading. They are left
+        out: events whose date is in the time that the poll took, or in the minute
+        before it, as events may be committed some seconds after their date.
         """
         took = timedelta(seconds=self._given.took) + _COMMIT_TIME
         front = known.front(self._span, now=self._given.now())
@@ -232,29 +235,32 @@ class Backlog:
         return batch
 
     def _is_overtaken(self, tail: Tail) -> bool:
-        """Tell whether the list now begins after all that this read has come to."""
+        """Tell whether the log now begins after the last event of this pass.
+
+        The server has then deleted the events in between, or some of them.
+        """
         first, reached = tail.oldest_first_row, self._reached
         return first is not None and reached is not None and first > reached
 
     def _trim_passed(self, batch: Batch, rows: Sequence[AuditEvent]) -> Batch:
         """Trim the checkpoint of a page that was read oldest first.
 
-        What lies ahead has not been read, so nothing is forgotten up to there; and
-        what is committed from the beginning of the poll on may be late against the
-        front that was seen then. Before that, only the ids of the last instant are
-        needed, for the next read to begin there.
+        Long before the front, no late events are expected: only the ids of the page's
+        last instant are needed there, for the next read to begin with it. Closer to
+        the front, ids are kept as after any poll. They are kept by the front as it was
+        when the poll began: events that were committed since may be late against it.
         """
         checkpoint, reached = batch.checkpoint, rows[-1].created_at
         front = reached if self._poll.front is None else min(reached, self._poll.front)
         since = self._look_back_from()
         if since is not None and reached <= since:
             checkpoint = checkpoint.without_older(reached)
-        elif len(checkpoint.ids) > 2 * MAX_DEEP_IDS:  # and not each time: it takes long
+        elif len(checkpoint.ids) > 2 * MAX_DEEP_IDS:  # seldom, as trimming takes long
             checkpoint = self._poll.trimmed(checkpoint, front)
         return attrs.evolve(batch, checkpoint=checkpoint)
 
     def _look_back_from(self) -> datetime | None:
-        """Return from where late commits are looked for after this poll."""
+        """Return the earliest date for which later polls look for late events."""
         if self._poll.front is None:
             return None
         return before(self._poll.front, self._span)

@@ -1,4 +1,4 @@
-"""The begin of each followed identity: its checkpoint, ``start``, or its beginning."""
+"""Where to begin with each identity: its checkpoint, ``start``, or its first event."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -18,22 +18,23 @@ __all__ = ["Beginnings"]
 class Beginnings:
     """Knows where each identity begins.
 
-    An identity with a checkpoint goes on from it. Of the others, those that were there
-    on the first run begin at ``start``, and those that appeared later, while this
-    follower ran or while none did, begin at their beginning.
+    An identity with a checkpoint goes on from the checkpoint. An identity without one
+    begins at ``start`` if it was there on the first run. If it appeared later, while a
+    follower ran or while none did, it begins with its first event.
 
-    It is the first run until the identities were listed once, which a `FirstRunSource`
-    remembers, together with those that had no checkpoint then. What is no such source
-    tells it by what it holds: with no identity in it, this is the first run; with one
-    or more, an identity that is missing appeared later. An identity that a mapping has
+    The first run lasts until the identities were listed once. A `FirstRunSource`
+    remembers that, together with the identities that had no checkpoint then. For any
+    other source, it is the first run if the source has no identities; if it has some,
+    each identity that it does not have appeared later. An identity that a mapping has
     with None was there on the first run.
 
     Args:
-        checkpoints: A mapping from identity ids, or what has ``load``.
-        start: The place to begin for those that were there on the first run.
+        checkpoints: A mapping from identity ids to checkpoints, an object with
+            ``load``, or None.
+        start: Where identities begin that were there on the first run.
 
     Raises:
-        TypeError: ``checkpoints`` is neither.
+        TypeError: ``checkpoints`` is something else.
     """
 
     def __init__(self, checkpoints: Any, start: Start) -> None:
@@ -50,10 +51,10 @@ class Beginnings:
         self._of_first_run: frozenset[str] = frozenset()
 
     async def load(self) -> None:
-        """Read the source, if there is one.
+        """Read the source of checkpoints, if there is one.
 
         Raises:
-            CheckpointError: It can't be read.
+            CheckpointError: The source can't be read.
         """
         if self._source is not None:
             self._saved = await self._source.load()
@@ -64,7 +65,7 @@ class Beginnings:
             self._of_first_run = frozenset() if listed is None else listed
 
     async def listed(self, identity_ids: Iterable[str]) -> None:
-        """Note that these are all the identities that are there on this run."""
+        """Note all the identities that are there on this run."""
         if not self._is_first_run:
             return
         self._is_first_run = False
@@ -78,7 +79,7 @@ class Beginnings:
         self._kept[identity_id] = checkpoint
 
     def start_of(self, identity_id: str) -> Start:
-        """Return where an identity begins if there is no checkpoint of it."""
+        """Return where an identity begins if it has no checkpoint."""
         is_known = identity_id in self._kept or identity_id in self._saved
         if is_known or self._is_first_run or identity_id in self._of_first_run:
             return self._start
@@ -87,8 +88,12 @@ class Beginnings:
     def checkpoint_of(self, identity_id: str, scope: str) -> FollowCheckpoint | None:
         """Return the checkpoint of an identity, None where there is none.
 
+        Args:
+            identity_id: The identity.
+            scope: The hash of the identity's log.
+
         Raises:
-            CheckpointError: It is damaged, or of another log.
+            CheckpointError: The checkpoint is damaged, or of another log.
         """
         saved: SavedCheckpoint = self._kept.get(identity_id)
         if saved is None:

@@ -1,4 +1,4 @@
-"""The sources of checkpoints: where a follower finds what it has seen before."""
+"""The sources of checkpoints, from which a follower goes on after a restart."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -8,7 +8,8 @@ from canopy_async._follow.follow_checkpoint import FollowCheckpoint
 __all__ = ["CheckpointSource", "FirstRunSource", "SavedCheckpoint"]
 
 SavedCheckpoint: TypeAlias = FollowCheckpoint | str | None
-"""A checkpoint, or its text; None for an identity that was there and has none."""
+"""A checkpoint, or its text; None for an identity that was there on the first run, and
+has no checkpoint yet."""
 
 
 class CheckpointSource(Protocol):
@@ -23,19 +24,19 @@ class CheckpointSource(Protocol):
 class FirstRunSource(CheckpointSource, Protocol):
     """A `CheckpointSource` that also remembers the first run.
 
-    On the first run ``start`` decides where identities begin; one that appears later
-    begins at its beginning. So it must be known which identities were there on
-    the first run and have no checkpoint yet, since it may have ended before they had.
+    Identities that are there on the first run begin at ``start``. An identity that
+    appears later begins with its first event. The first run may end before each
+    identity has a checkpoint, so the source remembers which identities were there.
     """
 
     async def load_first_run(self) -> frozenset[str] | None:
         """Return the identities of the first run that have no checkpoint.
 
         Returns:
-            None while the first run goes on: it has not listed them all.
+            The ids, None while the first run goes on and has not listed all identities.
         """
         ...
 
     async def save_first_run(self, identity_ids: Iterable[str]) -> None:
-        """Save that these were there on the first run, and no others."""
+        """Save that these identities were there on the first run, and no others."""
         ...

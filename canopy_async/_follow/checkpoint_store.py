@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 """,
     # The identities of the first run that have no checkpoint yet.
     "CREATE TABLE IF NOT EXISTS first_run (identity_id TEXT PRIMARY KEY) WITHOUT ROWID",
-    # How many checkpoints there are: a file that was copied while SQLite moved pages
-    # about may have lost some of them, without any other trace.
+    # The number of checkpoints. A file that was copied while SQLite wrote to it may
+    # have lost some checkpoints; only this number shows that.
     """
 CREATE TABLE IF NOT EXISTS state (
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -54,7 +54,7 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON checkpoints BEGIN
     UPDATE state SET saved = saved - 1;
 END
 """,
-    # A store that had no such table was begun before, if anything is in it.
+    # An older store has no such table: its first run is over if it has checkpoints.
     """
 INSERT OR IGNORE INTO state
 SELECT 1, count(*), count(*) > 0 FROM checkpoints
@@ -75,23 +75,23 @@ ON CONFLICT DO UPDATE SET checkpoint = excluded.checkpoint
 class CheckpointStore:
     """Keeps the checkpoints of followed identities in a file.
 
-    What was saved is on the disk when `save` returns, in this file and not only in
-    the journal beside it: after a kill, the file alone is enough. Each `save` writes
-    one row, however many identities there are. The file is opened by the first
-    use, and is this store's alone until `aclose`: two bots on one file would
-    post everything twice.
+    When `save` returns, the checkpoint is on the disk: in this file, and not only in
+    the journal beside the file. So the file alone is enough after a kill. Each `save`
+    writes one row, however many identities there are. The first use opens the file, and
+    no other store can use it until `aclose`: two bots on one file would post everything
+    twice.
 
-    It also remembers which identities were there on the first run, so that one that
-    appears later begins at its beginning.
+    The store also remembers which identities were there on the first run. An identity
+    that appears later begins with its first event.
 
     Args:
-        path: The SQLite file; it is made where there is none.
-        umask: The permissions that a new file is not to have: by default, nobody but
-            you may read it. One that is there keeps its own mode.
+        path: The SQLite file; it is created if it does not exist.
+        umask: The permissions that a new file does not get. By default, nobody but you
+            may read it. A file that exists keeps its permissions.
 
     Raises:
-        TypeError: ``umask`` is no int.
-        ValueError: It is out of bounds.
+        TypeError: ``umask`` is not an int.
+        ValueError: ``umask`` is less than 0 or more than 0o777.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -112,7 +112,7 @@ class CheckpointStore:
         """Open the file.
 
         Raises:
-            CheckpointError: It can't be used; it is left as it was.
+            CheckpointError: The file can't be used; it is left as it was.
         """
         try:
             await self._in_thread(self._open)
@@ -134,16 +134,16 @@ class CheckpointStore:
         """Return the checkpoint of each identity that has one.
 
         Raises:
-            CheckpointError: The file is damaged, not a store of checkpoints, or
-                in use by another one. It is left as it was.
+            CheckpointError: The file is damaged, is not a store of checkpoints, or is
+                in use by another store. The file is left as it was.
         """
         return await self._in_thread(self._load)
 
     async def save(self, batch: Batch) -> None:
-        """Save the checkpoint of a batch; it is on the disk at the return.
+        """Save the checkpoint of a batch; it is on the disk when this returns.
 
         Raises:
-            CheckpointError: It could not be saved.
+            CheckpointError: The checkpoint could not be saved.
         """
         await self._in_thread(lambda: self._save(batch))
 
@@ -151,7 +151,7 @@ class CheckpointStore:
         """Return the identities of the first run that have no checkpoint.
 
         Returns:
-            None while the first run goes on: it has not listed them all.
+            The ids, None while the first run goes on and has not listed all identities.
 
         Raises:
             CheckpointError: The file can't be used.
@@ -165,7 +165,7 @@ class CheckpointStore:
             identity_ids: The ids; those that have a checkpoint may be left out.
 
         Raises:
-            CheckpointError: It could not be saved.
+            CheckpointError: The ids could not be saved.
         """
         await self._in_thread(lambda: self._save_first_run(identity_ids))
 
@@ -184,8 +184,8 @@ class CheckpointStore:
         if self._closed:
             raise CheckpointError("the store is closed")
         loop = asyncio.get_running_loop()
-        # What was begun is done, whoever is cancelled: what comes after events
-        # that were posted must not be dropped on a graceful end.
+        # Work that has begun is finished, also if the caller is cancelled: after the
+        # events were posted, their checkpoint must not be dropped.
         doing = loop.run_in_executor(self._thread, self._explained, work)
         return await asyncio.shield(doing)
 
@@ -260,16 +260,20 @@ class CheckpointStore:
         return database
 
     def _make_private(self) -> None:
-        """Make the file where there is none: its journal gets the permissions of it.
+        """Create the file if it does not exist; its journal gets its permissions.
 
         Raises:
-            OSError: It can't be made, or a link is there that leads nowhere.
+            OSError: The file can't be created, or its path is a broken link.
         """
         if not self._path.exists():
             os.close(create(self._path, umask=self._umask))
 
     def _refuse_foreign(self) -> None:
-        """Raise where the file is another's, before SQLite gets to touch it."""
+        """Check, before SQLite opens the file, that it is a store of checkpoints.
+
+        Raises:
+            CheckpointError: The file is something else, or of an unknown version.
+        """
         try:
             with open_plain(self._path) as file:
                 header = file.read(_HEADER)
@@ -287,7 +291,7 @@ class CheckpointStore:
             )
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Take the file for this store alone, and see that it is whole."""
+        """Lock the file for this store alone, and check that it is not damaged."""
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         # Durable at each commit, whichever journal the file system allows.
@@ -305,11 +309,15 @@ class CheckpointStore:
             database.execute(statement)
         self._check_count(database)
         database.execute("COMMIT")
-        # What is begun and not finished leaves the file as it was.
+        # A commit that is not finished leaves the file as it was.
         database.execute("PRAGMA journal_mode = WAL").fetchall()
 
     def _refuse_other_schema(self, database: sqlite3.Connection) -> None:
-        """Raise where a view or a trigger is none of ours: it may have no end."""
+        """Check that all views and triggers are ours: others may never end.
+
+        Raises:
+            CheckpointError: The file has a view or a trigger that is not ours.
+        """
         ours = {_normalized(statement) for statement in _CREATE}
         made = database.execute(
             "SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')"
@@ -331,16 +339,16 @@ def _write_through(database: sqlite3.Connection) -> None:
     """Move what was committed from the journal into the file itself.
 
     Raises:
-        sqlite3.OperationalError: It could not be moved.
+        sqlite3.OperationalError: The journal could not be moved.
     """
-    # All rows are fetched: a statement that has some left would be in its way.
+    # All rows are fetched: a statement with rows left would block the move.
     ((is_blocked, committed, moved),) = database.execute(_MOVE).fetchall()
     if is_blocked or committed != moved:
         raise sqlite3.OperationalError("the journal could not be moved into the file")
 
 
 def _normalized(statement: str) -> str:
-    """Return a statement that makes something as SQLite keeps it, but for spaces."""
+    """Return a CREATE statement as SQLite stores it, with single spaces."""
     return " ".join(statement.replace("IF NOT EXISTS ", "").split())
 
 

@@ -27,18 +27,20 @@ class _Head(msgspec.Struct):
 
 
 class CheckpointText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The fields of the text, under the names that they have there.
+    """The fields of the text, with the names that they have in the text.
 
     Attributes:
         v: The version of the text.
-        kind: Always ``follow``: a read has checkpoints, too.
+        kind: Always ``follow``; the checkpoint of a read has no such field.
         scope: A hash of the log.
         wm: The newest date that was handed out.
-        floor: From where the log may be read again.
-        ids: How much older than ``wm`` each known event is, in microseconds.
+        floor: The earliest date from which on the ids of all known events are there;
+            None if they all are.
+        ids: For each known event, how much older than ``wm`` it is, in microseconds.
         n: How many events the server counted.
-        explained: How many it may count without one having been missed.
-        kept: For how many microseconds the log has kept events at least.
+        explained: How many events the server may count if none was missed.
+        kept: For how many microseconds the log has kept events at least, None where
+            that is not needed.
     """
 
     v: int
@@ -63,7 +65,7 @@ class CheckpointText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
         explained: int | None,
         kept: timedelta | None,
     ) -> "CheckpointText":
-        """Return the text's fields for those of a `FollowCheckpoint`."""
+        """Return the fields of the text for the fields of a `FollowCheckpoint`."""
         ages: dict[str, int] = {}
         if newest is not None:
             ages = {id_: (newest - date) // _TICK for id_, date in ids.items()}
@@ -107,7 +109,7 @@ class CheckpointText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
         """The known events, each with its date.
 
         Raises:
-            CheckpointError: A date is out of bounds, or there is none to begin from.
+            CheckpointError: A date is out of bounds, or ``wm`` is missing.
         """
         if not self.ids:
             return {}
@@ -121,10 +123,10 @@ class CheckpointText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
 
     @property
     def kept_for(self) -> timedelta | None:
-        """For how long the log has kept events at least.
+        """For how long the log has kept events at least, None where not needed.
 
         Raises:
-            CheckpointError: It is longer than there is time.
+            CheckpointError: The time is too long for a ``timedelta``.
         """
         try:
             return None if self.kept is None else self.kept * _TICK
@@ -133,10 +135,10 @@ class CheckpointText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
 
 
 def _check(head: _Head) -> None:
-    """Refuse a text that is none of this version.
+    """Check that a text is a follower's checkpoint of the present version.
 
     Raises:
-        CheckpointError: It is another.
+        CheckpointError: The text is of a read, or of another version.
     """
     if head.kind != _KIND:
         raise CheckpointError("not a checkpoint of a follower")

@@ -1,15 +1,16 @@
 """Coverage: the rules for going on with a log that was read before, without I/O.
 
 A follower's poll and each run of an export go by these rules. They answer three
-questions of a log, of which some events are known from earlier reads:
+questions about a log of which some events are known from earlier reads:
 
-- Where do events come (`front_of`)? A read that goes on begins a while before that
-  place, the look-back, as events may be committed after newer ones.
-- Which ids are kept (`floor_of_most`)? Those from the look-back on: an event with
-  another id is new. Where these are too many, the look-back is shorter.
-- May events be missing (`Remains`)? The server deletes the oldest events first. If
-  nothing is left of what was known, it may have deleted newer events, too, before
-  anybody read them.
+- Around which date do new events come (`front_of`)? This date is the front. The next
+  read begins a while before the front, as events may be committed after newer ones.
+  This while is the look-back.
+- Which ids are kept (`floor_of_most`)? Those of the events of the look-back: an event
+  there with another id is new. If these are too many, the look-back is shorter.
+- May events be missing (`Remains`)? The server deletes the oldest events first. If no
+  known event is left, the server may have deleted newer events, too, before anybody
+  read them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,16 +38,18 @@ __all__ = [
 ]
 
 WITNESSES: Final = 15
-"""The number of the events seen last by which the place of new events is judged."""
+"""How many of the events that were seen last tell the front."""
 
 _IN_DOUBT: Final = 6
-"""So many times as many tell it where those may all be dated ahead."""
+"""How many times as many events tell the front where the last ones may all be dated in
+the future."""
 
 MOST_WITNESSES: Final = _IN_DOUBT * WITNESSES
-"""Dates, of those that were seen last, that `front_of` looks at, at most."""
+"""The most dates that `front_of` looks at."""
 
 _CLOCK_TOLERANCE: Final = timedelta(seconds=10)
-"""An event dated further than this after the server's ``Date`` is called ahead."""
+"""An event is called ahead if its date is later than the server's ``Date`` by more than
+this."""
 
 
 class Dated(Protocol):
@@ -68,16 +71,18 @@ _date_of: Final[Callable[[Dated], datetime]] = attrgetter("created_at")
 
 @attrs.frozen(kw_only=True)
 class Gap:
-    """Events may have been lost: the server had deleted what came in between.
+    """Events may be missing: the server may have deleted them before they were read.
 
-    Retention overtook the follower, which was away for too long, or a read
-    could not be carried back to where the last one ended. Also said, to be
-    safe, where all that is known of a log was deleted, and with what comes then,
-    unless the log is known to keep its events for longer than nobody looked.
+    This happens if the follower was away for longer than the server keeps events, or if
+    a read could not be carried back to where the read before it ended. To be safe, a
+    gap is also said where the server has deleted all known events, and again with the
+    next events. It is not said if the log is known to keep its events for longer than
+    the time for which nobody looked.
 
     Attributes:
-        older_than: The events that may be missing are older than this, and newer
-            than all that were handed out before; None where nothing is left.
+        older_than: The events that may be missing are older than this. None where the
+            log is empty. They are newer than all events that were handed out before,
+            unless a read could not be proven: such a read may have passed some by.
     """
 
     older_than: datetime | None
@@ -88,13 +93,12 @@ class Absence:
     """The time for which nobody looked at a log, by the server's clock.
 
     Attributes:
-        began: When the log was read the last time, to its end: what was known then
-            was there. None where that is unknown.
-        ended: When it is read again; None where the server tells no time.
-        reach: How much older than the newest event one may be that is committed
-            meanwhile, and is still looked for.
-        most: The most events that the log was ever known to hold; None where that is
-            unknown.
+        began: When the log was read to its end the last time: all events that are known
+            were in it. None where that is unknown.
+        ended: When the log is read again, None where the server tells no time.
+        reach: How much older than the newest event an event may be that is committed
+            meanwhile, and that is still looked for.
+        most: The most events that the log has ever held, None where that is unknown.
     """
 
     began: datetime | None = None
@@ -103,7 +107,11 @@ class Absence:
     most: int | None = None
 
     def is_shorter_than(self, kept: timedelta) -> bool:
-        """Tell whether no event that came meanwhile can be older than this."""
+        """Tell whether no event that came meanwhile can be too old to be kept.
+
+        Args:
+            kept: For how long the log keeps events at least.
+        """
         if self.began is None or self.ended is None:
             return False
         return kept >= self.reach + (self.ended - self.began)
@@ -113,30 +121,32 @@ UNKNOWN_ABSENCE: Final = Absence()
 
 
 class Remains:
-    """The known events that a read finds left of a log, and what that tells.
+    """The known events that are still in a log: do they show that no event is missing?
 
-    Retention deletes the oldest events first: those over some age, or those beyond
-    some number. So nothing that came since is deleted as long as one of the known
-    events is there, a *witness*. An event that is dated ahead is no witness: it
-    outlasts events that came after it. Where it is not known which events were dated
-    ahead when they were read, the oldest event of the log has to be a known one, or no
-    known event older than that may be missing.
+    Retention deletes the oldest events first: those over some age, or those beyond some
+    number. So as long as one known event is still there, no event that came after it
+    was deleted. Such an event is a *witness*. An event that is dated in the future is
+    no witness: it stays longer than events that came after it. If it is not known which
+    events were dated in the future when they were read, then one of two things has to
+    hold: the oldest event of the log is a known one, or no known event is older than
+    the oldest event of the log.
 
-    Where no witness is left, events may be missing, but for one case. If all of the
-    known events were there for longer than nobody looked, retention by age can't
-    have deleted what came since. Nor can retention by number, if the log holds fewer
-    events now than it has held before, or none that is due: to delete one of those that
-    came since, the log had to be full of them.
+    If no witness is left, events may be missing, except in one case. Let all known
+    events have been kept for longer than the time for which nobody looked. Then
+    retention by age can't have deleted an event that came since. Retention by number
+    can't have done so either, if the log holds fewer events now than it has held
+    before, or none but events dated in the future: the log deletes by number only when
+    it is full.
 
-    This holds for a log that was read from the look-back on, and that has nothing
-    older.
+    All this is for a log that was read from the look-back on, and that has no older
+    event.
 
     Args:
         ids: The known events, each with its date.
-        newest: The newest date of what was ever handed out, None where nothing was.
-        kept: For how long the log has kept events at least, where it was found empty
-            by the latest read; None where it was not.
-        absence: The time since they were read.
+        newest: The newest date that was ever handed out, None where there is none.
+        kept: For how long the log has kept events at least, if the latest read found
+            the log empty; None if it did not.
+        absence: The time since the known events were read.
     """
 
     def __init__(
@@ -155,7 +165,7 @@ class Remains:
         self._rows_ahead = 0
         self._has_new = False
         self.oldest: datetime | None = None
-        """The date of the oldest row that was seen."""
+        """The date of the oldest row that was seen, None before the first one."""
         self._is_oldest_known = False
         self._is_any_known = False
         self._has_witness = False
@@ -183,16 +193,16 @@ class Remains:
 
     @property
     def gap(self) -> Gap | None:
-        """The gap that is possible, by the rows that were seen."""
+        """The gap that is possible by the rows that were seen, None for no gap."""
         if self._newest is None or self._is_witnessed or self._is_excused:
             return None
         if self.is_empty and not self._has_new and self._kept_before is not None:
-            return None  # it was said when the log was found empty first
+            return None  # the gap was said when the log was first found empty
         return Gap(older_than=self.oldest)
 
     @property
     def is_empty(self) -> bool:
-        """Whether the log, known before, has no events now but such as are ahead."""
+        """Whether the log had events before, and has only events ahead now, or none."""
         return self._newest is not None and self._rows == self._rows_ahead
 
     @property
@@ -213,12 +223,12 @@ class Remains:
         if began is None:
             return None
         dates = not_ahead(self._ids.values(), began)
-        # One that is ahead within the tolerance was kept for no time at all.
+        # An event may be ahead within the tolerance: it was kept for no time at all.
         return max(began - max(dates), timedelta()) if dates else None
 
     @property
     def _is_witnessed(self) -> bool:
-        """Whether a known event is left that newer ones would be deleted after."""
+        """Whether a witness is left, before which no newer event is deleted."""
         if self._has_witness or self._knew_due:
             return self._has_witness
         if not self._is_any_known or self.oldest is None:
@@ -227,7 +237,7 @@ class Remains:
 
     @property
     def _is_excused(self) -> bool:
-        """Whether retention can't have deleted what has come since."""
+        """Whether retention can't have deleted an event that came since."""
         kept, most = self.kept, self.absence.most
         if kept is None or not self.absence.is_shorter_than(kept):
             return False
@@ -242,13 +252,14 @@ class Remains:
     def _was_due(self, row: Dated) -> bool:
         """Tell whether an event was surely not ahead when the log was read before.
 
-        By the clock and without a tolerance: to be in doubt is safe here.
+        The clocks are compared without a tolerance. If the answer is False although the
+        event was not ahead, a gap may be said that is none, which is safe.
         """
         began = self.absence.began
         return began is not None and row.created_at <= began
 
     def _ahead_of(self, rows: Sequence[Dated]) -> int:
-        """Return how many of some rows are dated ahead."""
+        """Return how many of some rows are dated in the future."""
         now = self.absence.ended
         if now is None or max(map(_date_of, rows)) <= now:
             return 0
@@ -262,20 +273,21 @@ def front_of(
     now: datetime | None = None,
     witnesses: int = WITNESSES,
 ) -> datetime:
-    """Return where events come, given the dates of some that were seen.
+    """Return the front: the date around which new events come.
 
-    It is told by those that were seen last: the newest of their dates that is no more
-    than ``span`` after the oldest one, so that a look back by ``span`` sees all of
-    them. Dates further ahead tell nothing. So events that are dated ahead by more than
-    ``span`` move it only where many of them were seen in a row, and none other; and
-    where the server tells the time, no number of them does.
+    The dates that were seen last tell the front. It is the newest of them that is no
+    more than ``span`` after the oldest of them, so that a look back by ``span`` reaches
+    all of them. Later dates are ignored. So events that are dated in the future by more
+    than ``span`` move the front only if many of them were seen in a row, and no other
+    events between them. Where the server tells the time, they never do.
 
     Args:
         seen: At least one date, in the order in which they were seen; those of a page
             oldest first.
-        span: How far is looked back.
+        span: How far the next read looks back.
         now: The time by the server's clock, None where that is unknown.
-        witnesses: How many of them tell it; more where these may all be ahead.
+        witnesses: How many of the last dates tell the front; more are taken where these
+            may all be in the future.
     """
     told = not_ahead(seen, now) or seen
     recent = told[-witnesses:]
@@ -287,11 +299,11 @@ def front_of(
 
 
 def not_ahead(dates: Iterable[datetime], now: datetime | None) -> list[datetime]:
-    """Return the dates that are not ahead of time, in the order given.
+    """Return the dates that are not in the future, in the order given.
 
     Args:
-        dates: In any order.
-        now: The time by the server's clock; None lets all of them pass.
+        dates: Dates in any order.
+        now: The time by the server's clock; None returns all dates.
     """
     if now is None:
         return list(dates)
@@ -300,13 +312,13 @@ def not_ahead(dates: Iterable[datetime], now: datetime | None) -> list[datetime]
 
 
 def floor_of_most(most: int, dates: Iterable[datetime]) -> datetime:
-    """Return the earliest date from which on no more than so many events are held.
+    """Return the earliest date from which on there are at most so many events.
 
-    Those of one instant are all held, however many they are.
+    The events of the newest instant are never cut, even if they are more.
 
     Args:
-        most: How many.
-        dates: More than ``most`` of them, in any order.
+        most: How many events there may be.
+        dates: The dates of the events, more than ``most``, in any order.
     """
     newest_first = sorted(dates, reverse=True)
     cut = newest_first[most]
@@ -315,29 +327,29 @@ def floor_of_most(most: int, dates: Iterable[datetime]) -> datetime:
 
 
 def before(instant: datetime, span: timedelta) -> datetime | None:
-    """Return the instant so long before another, None where there is none."""
+    """Return an instant minus a time, None where that is before the year 1."""
     try:
         return instant - span
-    except OverflowError:  # there is nothing before it
+    except OverflowError:
         return None
 
 
 def later(one: datetime | None, other: datetime | None) -> datetime | None:
-    """Return the later of two instants; None is before all of them."""
+    """Return the later of two instants; None counts as before all instants."""
     if one is None or other is None:
         return one or other
     return max(one, other)
 
 
 def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    """Return the earlier of two instants; None where both are unknown."""
+    """Return the earlier of two instants; the other one if one of them is None."""
     if one is None or other is None:
         return one or other
     return min(one, other)
 
 
 def _has_step(dates: Iterable[datetime], span: timedelta) -> bool:
-    """Tell whether some dates are further than this from all that are older."""
+    """Tell whether two neighbours among some dates are further apart than a time."""
     return any(later - date > span for date, later in pairwise(sorted(dates)))
 
 

@@ -15,21 +15,21 @@ Identities: TypeAlias = str | Identity | IdentityIds
 class IdentitySource:
     """The identities to follow, as the caller gave them.
 
-    A collection is read at once, and so is a single identity. What has to be asked for
-    one identity after another, such as a generator or `CanopySession.identities`, is
-    read while following; an async iterable that can be iterated anew is read again and
-    again, for the identities that appear later.
+    A single identity and a collection are read at once. Other sources, such as a
+    generator or `CanopySession.identities`, are read while following. An async iterable
+    that can be iterated more than once is read again and again, for the identities that
+    appear later.
 
     Args:
-        identities: One identity, or any iterable or async iterable of them.
+        identities: One identity, or any iterable or async iterable of identities.
 
     Raises:
-        TypeError: It is neither, or an identity in a collection is neither a str nor
-            has an ``id``.
+        TypeError: ``identities`` is something else, or an identity in a collection is
+            neither a str nor has an ``id``.
 
     Attributes:
         named: The ids that were read at once.
-        changes: Whether it may name other identities when it is read again.
+        changes: Whether the source may name other identities when it is read again.
     """
 
     def __init__(self, identities: Identities) -> None:
@@ -51,8 +51,8 @@ class IdentitySource:
         """Yield the ids that were not read at once.
 
         Raises:
-            TypeError: One is neither a str nor has an ``id``.
-            CanopyError: They can't be listed.
+            TypeError: An identity is neither a str nor has an ``id``.
+            CanopyError: The identities can't be listed.
         """
         ids = each_id(self._rest)
         try:

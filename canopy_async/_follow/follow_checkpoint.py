@@ -1,13 +1,14 @@
-"""The checkpoint of a follower: what it has seen of one log, without I/O.
+"""The checkpoint of a follower: which events of one log were handed out, without I/O.
 
-A checkpoint holds the ids of all rows from ``floor`` on, and never a row, which may
-be deleted, nor a clock. Each poll reads again from ``floor``, or from ``overlap``
-before the front, and whatever it finds that has no known id is new, late arrivals
-included. ``floor`` moves only after a poll that read from it.
+A checkpoint holds the ids of all events handed out from ``floor`` on. It does not name
+a last row, which may be deleted, and it needs no clock. Each poll reads again from
+``floor`` on, or from ``overlap`` before the front. Each event that has no known id is
+new, late events included. ``floor`` moves only after a poll that has read from
+``floor`` on.
 
-The front is where events come, by ``created_at``: near the events that were seen last.
-The newest date is often there, but a single event may be dated hours or centuries
-ahead, and the window in which new events are looked for must not move away with it.
+The front is the date around which new events come: it is close to the dates of the
+events that were seen last. Often it is the newest date. But a single event may be dated
+hours or centuries in the future, and new events must not be looked for there.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,17 +50,19 @@ __all__ = [
 ]
 
 MAX_IDS: Final = 20_000
-"""Ids that one checkpoint holds; where more are due, the overlap is narrowed."""
+"""The most ids of one checkpoint. If the overlap has more events, polls reach back less
+far than the overlap."""
 
 MAX_DEEP_IDS: Final = 2_000
-"""Ids that are kept for deep polls; where more are due, deep polls reach less far."""
+"""The most ids that are kept for deep polls alone. If the deep overlap has more events,
+deep polls reach back less far."""
 
 _NEAR_WITNESSES: Final = 5
-"""How many of the events that were seen last tell where events come, for polls that
-are not deep: these read a small page."""
+"""How many of the events that were seen last tell the front for polls that are not
+deep, which read a small page."""
 
 _FEW: Final = 3
-"""Events of which at least one is not dated ahead, as is taken for granted."""
+"""So many events are assumed not to be all dated in the future."""
 
 
 @attrs.frozen(kw_only=True)
@@ -68,16 +71,18 @@ class FollowCheckpoint:
 
     Attributes:
         scope: A hash of the log: server, account, identity and search term.
-        newest: The newest ``created_at`` that was handed out, or that was there when
-            following began, and old enough to be. None where there was none.
-        floor: From where the log may be read again; None is from its beginning.
-        ids: The events from ``floor`` on, each with its ``created_at``, in the order
-            in which they were seen.
+        newest: The newest ``created_at`` that was handed out. If following began with
+            ``now``, the newest one that was in the log then, less ``settle``. None
+            where there was no event.
+        floor: The earliest date from which on ``ids`` has all events handed out; None
+            if it has them all. A poll reads no earlier event.
+        ids: The ids of the events handed out from ``floor`` on, each with its
+            ``created_at``, in the order in which the events were seen.
         count: How many events the server counted, a hint.
-        explained: How many it may count without one having been missed; None
-            where unknown.
-        kept: For how long the log is known to keep its events, where it was found
-            empty by the latest read; None where it was not.
+        explained: How many events the server may count if none was missed; None where
+            unknown.
+        kept: For how long the log is known to keep its events, if the latest read found
+            the log empty; None if it did not.
 
     Example:
         >>> async for batch in canopy.follow("idn_1", checkpoint=text):
@@ -94,14 +99,14 @@ class FollowCheckpoint:
 
     @property
     def unexplained(self) -> int:
-        """The number of counted events that are still to be seen."""
+        """How many of the events that the server counts were not seen yet."""
         return 0 if self.explained is None else max(0, self.count - self.explained)
 
     def after(self, events: Iterable[AuditEvent]) -> "FollowCheckpoint":
         """Return the checkpoint after these events were handed out as well.
 
         Args:
-            events: In any order.
+            events: The events, in any order.
         """
         in_order = sorted(events, key=_key_of)
         if not in_order:
@@ -132,16 +137,16 @@ class FollowCheckpoint:
         seen: datetime | None = None,
         now: datetime | None = None,
     ) -> "FollowCheckpoint":
-        """Return the checkpoint without the ids that are needed no more.
+        """Return the checkpoint without the ids that are no longer needed.
 
-        For after a read from ``floor``, so that nothing in between is passed by.
+        Call this only after a read from ``floor`` on, so that no event is skipped.
 
         Args:
-            overlap: How far before the front ids are kept, however many there are.
-            deep: How far before the front ids are kept, as far as `MAX_DEEP_IDS`
-                suffice.
-            seen: The front when that read began: an event that is committed from then
-                on may be late by so much against it.
+            overlap: How far before the front all ids are kept.
+            deep: How far before the front ids are kept if they are no more than
+                `MAX_DEEP_IDS`.
+            seen: The front when the read began, None if unknown. Events that were
+                committed during the read may be late against this front.
             now: The time by the server's clock, None where that is unknown.
         """
         front = earlier(self.front(deep, now=now), seen)
@@ -157,13 +162,18 @@ class FollowCheckpoint:
         return self if floor is None else self.without_older(floor)
 
     def without_older(self, floor: datetime) -> "FollowCheckpoint":
-        """Return the checkpoint without what is older than this."""
+        """Return the checkpoint with a later floor, and without the ids before it."""
         floor = floor if self.floor is None else max(floor, self.floor)
         ids = {id_: key for id_, key in self.ids.items() if key >= floor}
         return attrs.evolve(self, floor=floor, ids=ids)
 
     def front(self, span: timedelta, *, now: datetime | None = None) -> datetime | None:
-        """Return where events come, as `front_of` does; None where none was seen."""
+        """Return the front as `front_of` does, None where no event was seen.
+
+        Args:
+            span: How far the next read looks back.
+            now: The time by the server's clock, None where that is unknown.
+        """
         return self._front(span, now, WITNESSES)
 
     def _near_front(self, span: timedelta, now: datetime | None) -> datetime | None:
@@ -178,7 +188,7 @@ class FollowCheckpoint:
         return min(front_of(seen, span, now=now, witnesses=witnesses), self.newest)
 
     def _may_all_be_ahead(self, now: datetime | None) -> bool:
-        """Tell whether nothing shows where events come, in a log known as a whole."""
+        """Tell whether all events of a short log may be dated in the future."""
         if self.floor is not None:
             return False
         return len(self.ids) < _FEW or not not_ahead(self.ids.values(), now)
@@ -186,11 +196,14 @@ class FollowCheckpoint:
     def near(
         self, overlap: timedelta, *, now: datetime | None = None
     ) -> datetime | None:
-        """Return from where a poll reads that is no deep one.
+        """Return the earliest date that a poll reads which is not deep.
 
         Args:
-            overlap: How far before the front it reads.
+            overlap: How far before the front the poll reads.
             now: The time by the server's clock, None where that is unknown.
+
+        Returns:
+            The date, None for the beginning of the log.
         """
         front = self._near_front(overlap, now)
         if front is None:
@@ -198,7 +211,7 @@ class FollowCheckpoint:
         return later(self.floor, before(front, overlap))
 
     def ids_from(self, floor: datetime | None) -> int:
-        """Return how many events are known from there on."""
+        """Return how many events are known from a date on, None being all dates."""
         if floor == self.floor or floor is None:
             return len(self.ids)
         return sum(key >= floor for key in self.ids.values())
@@ -241,11 +254,11 @@ class FollowCheckpoint:
 
     @classmethod
     def loads(cls, text: str | bytes) -> Self:
-        """Return the checkpoint that `dumps` wrote.
+        """Return the checkpoint from a text that `dumps` returned.
 
         Raises:
-            CheckpointError: The text is damaged, too long, of a read instead of
-                a follower, or of a version that this library does not know.
+            CheckpointError: The text is damaged or too long, or it is the checkpoint of
+                a read and not of a follower, or its version is unknown.
             TypeError: ``text`` is neither str nor bytes.
         """
         read = CheckpointText.loads(text)
@@ -271,14 +284,14 @@ class FollowCheckpoint:
         until: datetime | None = None,
         absence: Absence = UNKNOWN_ABSENCE,
     ) -> "Batch":
-        """Return what rows add to what is known, as a batch.
+        """Return the new events among some rows as a batch.
 
         Args:
             identity_id: The identity.
-            rows: The rows from ``floor`` on, or from a later place, in any order.
-            truncated: Whether the log held nothing older than that place.
-            until: Events after this, and after all that was handed out, are
-                left for later; None leaves none.
+            rows: The rows from ``floor`` or a later date on, in any order.
+            truncated: Whether the log held no row before that date.
+            until: Events that are newer than this, and newer than all events handed
+                out, are held back; None holds no event back.
             absence: The time since the log was read before.
         """
         found = self.new_among(rows)
@@ -293,8 +306,9 @@ class FollowCheckpoint:
 
         Args:
             found: New events, oldest first.
-            until: The latest date that has settled. Events up to the newest one that
-                was handed out are too late to be put in order, and don't wait.
+            until: The latest date that has settled. Events that are older than the
+                newest event handed out can't be put in order any more, and are not held
+                back.
         """
         limit = until if self.newest is None else max(until, self.newest)
         return [event for event in found if event.created_at <= limit]
@@ -313,8 +327,8 @@ class FollowCheckpoint:
         Args:
             identity_id: The identity.
             found: The events that are handed out, oldest first.
-            rows: The rows that were read to find them, in any order.
-            truncated: Whether the log held nothing older than these.
+            rows: The rows that were read to find the events, in any order.
+            truncated: Whether the log held no row older than these rows.
             absence: The time since the log was read before.
         """
         late = frozenset[str]()
@@ -326,7 +340,8 @@ class FollowCheckpoint:
         if truncated:
             remains = self.remains(absence)
             remains.see(rows)
-            if found or remains.is_empty:  # or it is said with those that are held back
+            # If all new events are held back, the gap is said with them later.
+            if found or remains.is_empty:
                 gap = remains.gap
             if remains.is_empty:
                 checkpoint = checkpoint.emptied(remains)
@@ -339,7 +354,7 @@ class FollowCheckpoint:
         )
 
     def remains(self, absence: Absence) -> Remains:
-        """Return what looks at the rows that a read finds left of the known ones.
+        """Return an observer that tells which known events a read still finds.
 
         Args:
             absence: The time for which nobody looked at the log.
@@ -347,9 +362,9 @@ class FollowCheckpoint:
         return Remains(self.ids, newest=self.newest, kept=self.kept, absence=absence)
 
     def emptied(self, remains: Remains) -> "FollowCheckpoint":
-        """Return the checkpoint once the log was found empty.
+        """Return the checkpoint after the log was found empty.
 
-        A gap is then said once, and once with what comes next.
+        A gap is said once for the empty log, and once more with the next events.
         """
         return attrs.evolve(self, kept=remains.kept or timedelta())
 
@@ -361,20 +376,22 @@ class Batch:
     Attributes:
         identity_id: The identity.
         events: The new events, oldest first.
-        checkpoint: Covers exactly what was handed out of this log, up to and
-            including this batch. Saved in one transaction with the events, each
-            is processed exactly once; saved after them, at least once.
-        gap: Set where events before these may have been lost.
-        late: Ids of those events that are older than some that were handed
+        checkpoint: The checkpoint after exactly the events that were handed out of this
+            log, those of this batch included. If you save it in one transaction with
+            the events, each event is processed exactly once; if you save it after them,
+            at least once.
+        gap: The events before this batch that may be missing, None if none are.
+        late: The ids of the events of this batch that are older than an event handed
             out before: they were committed late.
-        late_suspected: How many more events the server seems to have than were
-            handed out: maybe committed too late to be found. Only a suspicion,
-            from its count, which also hides such events where it deletes others.
-        report: Set on the batch that ends a poll: what the reads of this poll can
-            prove. ``delivered`` counts the rows that were read, those that had been
-            handed out before included; ``complete`` says that no row is missing that
-            was there when the poll began, and that `floor <FollowCheckpoint.floor>`
-            allowed to read.
+        late_suspected: How many more events the server seems to have than were handed
+            out. They may have been committed too late to be found. This is only a
+            suspicion from the server's counts, and events that the server deletes hide
+            such events.
+        report: What the reads of a poll have proven, on the batch that ends the poll;
+            else None. ``delivered`` counts the rows that were read, including those
+            that were handed out before. ``complete`` says that no row is missing, of
+            the rows from `floor <FollowCheckpoint.floor>` on that were there when the
+            poll began.
     """
 
     identity_id: str

@@ -1,4 +1,4 @@
-"""`FollowOutcome`: how an identity ended that was followed until it was caught up."""
+"""`FollowOutcome`: how following one identity ended, with ``until_caught_up``."""
 
 import attrs
 
@@ -12,13 +12,15 @@ __all__ = ["FollowOutcome"]
 
 @attrs.frozen(kw_only=True)
 class FollowOutcome:
-    """The end of an identity that was followed with ``until_caught_up``.
+    """The end of following one identity, with ``until_caught_up``.
 
     Attributes:
         identity_id: The identity.
-        report: The report of its last poll, None where it failed before.
-        error: Why it failed, None where it was polled to its end.
-        checkpoint: Its checkpoint, None where nothing is known of it.
+        report: The report of the last poll, None where that poll failed.
+        error: The error of the poll that failed, None where the log was read to its
+            end.
+        checkpoint: The checkpoint after the events that were handed out, None where
+            there is none.
     """
 
     identity_id: str

@@ -1,4 +1,4 @@
-"""`Followed`: the identities of a follower, by how far each has come."""
+"""`Followed`: the identities of a follower: waiting, polled, removed or finished."""
 
 import asyncio
 from typing import Final
@@ -14,11 +14,12 @@ class Followed:
     """The identities of a follower.
 
     Attributes:
-        waiting: The identities whose turns have not begun, each with its ``start``.
+        waiting: The identities that are not polled yet, each with its ``start``.
         pollers: The identities that are polled, each with its poller.
-        removed: The identities that were removed: a listing does not begin them.
-        finished: The identities that were polled to their end, each with its
-            checkpoint if that is kept.
+        removed: The identities that were removed; if a listing finds one of them again,
+            it is not polled.
+        finished: The identities whose logs were read to their end, each with its
+            checkpoint, or None where that is not kept.
     """
 
     def __init__(self) -> None:
@@ -38,20 +39,29 @@ class Followed:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The identities that are polled, and those that wait for it."""
+        """The identities that are polled, and those that are waiting."""
         return (*self.pollers, *self.waiting)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody is polled, and nobody waits for it."""
+        """Whether no identity is polled, and none is waiting."""
         return not self.pollers and not self.waiting
 
+    @property
+    def checkpoints(self) -> dict[str, FollowCheckpoint]:
+        """The checkpoints of those polled to their end, if kept, and of the others."""
+        known = {name: at for name, at in self.finished.items() if at is not None}
+        for identity_id, poller in self.pollers.items():
+            if poller.checkpoint is not None:
+                known[identity_id] = poller.checkpoint
+        return known
+
     def has(self, poller: Poller) -> bool:
-        """Tell whether a poller is the one that its identity is polled by."""
+        """Tell whether a poller is still the present poller of its identity."""
         return self.pollers.get(poller.identity_id) is poller
 
     def remove(self, identity_id: str) -> Poller | None:
-        """Follow an identity no longer; return what polled it, if anything did."""
+        """Follow an identity no longer; return its poller, None where it had none."""
         self.removed.add(identity_id)
         self.waiting.pop(identity_id, None)
         poller = self.pollers.pop(identity_id, None)
@@ -70,7 +80,7 @@ class Followed:
         self._left.set()
 
     async def wait_for_fewer(self, most: int) -> None:
-        """Wait until fewer than so many are polled."""
+        """Wait until fewer than ``most`` identities are polled."""
         while len(self.pollers) >= most:
             self._left.clear()
             await self._left.wait()

@@ -1,26 +1,25 @@
-"""The turns of many pollers, and batches handed to one reader.
+"""`Follower`: the polls of many identities, handed to one reader as batches.
 
-A few tasks poll those that are due, and each waits until what it found was
-processed: a slow reader slows the polls instead of piling up events.
+A few tasks poll the identities that are due. Each task waits until its batch was
+processed, so a slow reader slows the polls, and no events pile up.
 """
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final
 
 from canopy_async._account.account_log import AccountLog
 from canopy_async._follow.beginning import Beginnings
 from canopy_async._follow.discovery import IdentitySource
 from canopy_async._follow.follow_checkpoint import Batch, FollowCheckpoint
+from canopy_async._follow.follow_failures import FollowFailures
 from canopy_async._follow.follow_outcome import FollowOutcome
 from canopy_async._follow.followed import Followed
 from canopy_async._follow.handover import Handover
 from canopy_async._follow.listing import Listing
 from canopy_async._follow.options import FollowOptions, Start, check_start
-from canopy_async._follow.outage_notice import OutageNotice, is_news, kind_of
 from canopy_async._follow.poll_inputs import clock
 from canopy_async._follow.poller import Poller
+from canopy_async._follow.poller_source import PollerSource
 from canopy_async._follow.schedule import Schedule
 from canopy_async._read.audit_log import AuditLog
 from canopy_async._transport.transport import Transport
@@ -29,58 +28,44 @@ from canopy_async._util.frames import forget_frames
 from canopy_async._util.mailbox import Mailbox
 from canopy_async._util.public import publish
 from canopy_async._util.single_pass import SinglePass
-from canopy_async._util.tasks import cancel_and_wait
-from canopy_async.errors import (
-    ApiError,
-    CanopyError,
-    IncompleteReadError,
-    ProtocolError,
-    ServerError,
-    SessionClosedError,
-    UnauthorizedError,
-)
+from canopy_async.errors import CanopyError, SessionClosedError, UnauthorizedError
 from canopy_async.models import AuditEvent
 
 __all__ = ["Follower"]
-
-READY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of answers that all polls together hold ready, about."""
-
-_log = logging.getLogger("canopy_async")
 
 
 class Follower(SinglePass):
     """New events, each once, as long as it is read.
 
-    Read it with ``async for``, which yields a `Batch` at a time; `events` is
-    for those who keep no checkpoints. After a bare ``break`` the loop's next
-    turns clean up; ``async with`` does it at the end of its block.
+    Read a Follower with ``async for``, which yields a `Batch` at a time. If you keep no
+    checkpoints, read `events` instead. After a bare ``break``, polls that are running
+    end a little later, in the next turns of the event loop; with ``async with``, they
+    end with the block.
 
-    The first poll of each identity yields a batch, maybe an empty one, so that
-    its checkpoint can be saved; later ones only where there is something to
-    say. An identity is not polled again before its batch was processed, which
-    is when the next one is asked for.
+    The first poll of each identity yields a batch, which may be empty, so that its
+    checkpoint can be saved. Later polls yield a batch only if there are new events, or
+    a gap, or a suspicion of late events. An identity is not polled again before its
+    batch was processed, which is when you ask for the next batch.
 
-    An event is found if, when it is committed, it is no more than
-    ``deep_overlap`` older than the newest one there: by the next poll up to
-    ``overlap``, else by one of the next ``deep_every`` seconds. Where an hour's
-    events are more than fit into a checkpoint, `FollowCheckpoint.floor` says how
-    far back the ids that it holds reach. One that is older than some that were
-    handed out is named in `Batch.late`. With ``settle``, events come in order of
-    ``created_at``, but for those that are committed later than that.
+    An event may be committed after events with newer dates. It is found if it is then
+    no more than ``deep_overlap`` older than the newest event: by the next poll if it is
+    no more than ``overlap`` older, else by a poll within the next ``deep_every``
+    seconds. If the events of ``deep_overlap`` are more than fit into a checkpoint,
+    `FollowCheckpoint.floor` says how far back events are found. `Batch.late` has the
+    ids of events that are older than an event handed out before. With ``settle``,
+    events come in the order of ``created_at``, except those that are committed more
+    than ``settle`` after their date.
 
-    A poll that fails changes nothing and is repeated, less and less often, while
-    the other identities go on. What concerns all of them, such as an outage or a pause
-    that the server asks for, is waited out, and logged once, as is its end. A 401 stops
-    everything.
+    A poll that fails changes nothing. It is repeated, less and less often, while the
+    other identities are polled as usual. An error that concerns all identities, such as
+    an outage, or a pause that the server asks for, is waited out; its beginning and its
+    end are logged once. A 401 ends everything.
 
-    With ``until_caught_up``, each identity is polled to its end once, and then let go
-    of: its last batch, maybe an empty one, has a `Batch.report`, and once that was
-    processed, ``on_end`` is called. A poll that fails is not repeated; what concerns
-    all of them ends all with that one error, and the rest is left for another time.
-
-    Attributes:
-        failures: The error of each identity whose last poll failed.
+    With ``until_caught_up``, following ends. Each identity is polled until its log was
+    read to its end once. The last batch of the identity, which may be empty, has a
+    `Batch.report`; once that batch was processed, ``on_end`` is called. A poll that
+    fails is not repeated. An error that concerns all identities is raised, and the
+    identities that are left are not polled.
 
     Example:
         >>> async with CheckpointStore("bot.db") as store:
@@ -88,6 +73,8 @@ class Follower(SinglePass):
         ...         await post(batch.events)
         ...         await store.save(batch)
     """
+
+    _poller_type: ClassVar[type[Poller]] = Poller
 
     def __init__(
         self,
@@ -100,106 +87,105 @@ class Follower(SinglePass):
         on_end: Callable[[FollowOutcome], None] | None = None,
     ) -> None:
         super().__init__("a follower")
-        self.failures: Final[dict[str, CanopyError]] = {}
         source = IdentitySource(identities)
         self._beginnings: Final = Beginnings(checkpoints, options.start)
-        self._log_of: Final = log_of
+        self._pollers: Final = PollerSource(
+            log_of,
+            self._beginnings,
+            transport=transport,
+            options=options,
+            make=self._poller_type,
+        )
         self._transport: Final = transport
-        self._lanes: Final = transport.open_group(max_ready=READY_BYTES)
         self._options: Final = options
         if on_end is not None:
             check_callback("on_end", on_end)
         self._on_end: Final = on_end
         self._followed: Final = Followed()
-        self._outage: Final = OutageNotice(clock)
+        self._failures: Final = FollowFailures(clock)
         self._listing: Final = Listing(
             source,
             self._followed,
             self._beginnings,
             transport=transport,
             options=options,
-            outage=self._outage,
+            failures=self._failures,
             begin=self._begin,
-            refused=self._refused_id,
+            ended=self._listing_ended,
         )
         self._schedule: Final = Schedule(
-            self._poll,
-            width=options.width,
-            beat=self._check_session,
-            interrupted=self._interrupted,
+            self._poll, width=options.width, interrupted=self._interrupted
         )
-        self._listing_task: asyncio.Task[None] | None = None
-        self._turn: Final = asyncio.Lock()
         self._mailbox: Final = Mailbox[Handover]("this follower", self._has_ended)
         self._hands_out_batches = True
-        self._started = False
         for identity_id in source.named:
             self.add(identity_id)
 
     @property
-    def listing_failure(self) -> CanopyError | None:
-        """Why the identities could not be listed the last time, None where they could.
+    def failures(self) -> dict[str, CanopyError]:
+        """The error of each identity whose last poll failed."""
+        return self._failures.of_polls
 
-        It is tried again.
+    @property
+    def listing_failure(self) -> CanopyError | None:
+        """The error of the last listing of identities, None where it did not fail.
+
+        A listing that failed is tried again.
         """
-        return self._listing.failure
+        return self._failures.of_listing
 
     @property
     def outage(self) -> CanopyError | None:
-        """The error that keeps every identity from being read, None without one.
+        """The error that keeps every identity from being read, None if there is none.
 
-        `failures` has it as well, of those identities that were polled since.
+        `failures` has the error, too, for the identities that were polled since.
         """
-        return self._outage.error
+        return self._failures.outage
 
     @property
     def identity_ids(self) -> tuple[str, ...]:
-        """The identities that are followed, but for those polled to their end."""
+        """The identities that are followed and not read to their end."""
         return self._followed.ids
 
     @property
     def checkpoints(self) -> dict[str, FollowCheckpoint]:
-        """The checkpoint of each log, exact to the event.
+        """The checkpoint of each log, after the last event that was handed out.
 
-        With ``until_caught_up``, a log that was polled to its end is left out where
-        this is read in batches: its last batch has its checkpoint.
+        With ``until_caught_up``, and if you read batches, a log that was read to its
+        end is left out: its last batch has the checkpoint.
         """
-        known = {
-            identity_id: checkpoint
-            for identity_id, checkpoint in self._followed.finished.items()
-            if checkpoint is not None
-        }
-        for identity_id, poller in self._followed.pollers.items():
-            if poller.checkpoint is not None:
-                known[identity_id] = poller.checkpoint
+        known = self._followed.checkpoints
         current = self._mailbox.current
         if current is not None and self._followed.has(current.poller):
             known[current.batch.identity_id] = current.checkpoint
         return known
 
     def add(self, identity_id: str, *, start: Start | None = None) -> None:
-        """Follow one more identity; one that is followed already stays so.
+        """Follow one more identity; nothing changes if it is followed already.
 
         Args:
             identity_id: The identity.
-            start: Where to begin if there is no checkpoint of it: ``now``,
-                ``beginning`` or an aware datetime. None is as for the identities that
-                were given at first, if it is added before these are read; and as
-                `CanopySession.follow` was told otherwise.
+            start: Where to begin if the identity has no checkpoint: ``now``,
+                ``beginning`` or an aware datetime. None is the default: before the
+                first batch was asked for, the identity begins like those that the
+                follower was given; after that, at the ``start`` of
+                `CanopySession.follow`.
 
         Raises:
             TypeError: An argument has the wrong type.
-            ValueError: It can't be an id, or a place to begin.
-            CheckpointError: Its checkpoint is damaged or of another log.
+            ValueError: ``identity_id`` can't be an id, or ``start`` is not a place to
+                begin.
+            CheckpointError: The checkpoint of the identity is damaged, or of another
+                log.
         """
-        scope = self._log_of(identity_id).scope
+        self._pollers.check_id(identity_id)
         if start is not None:
             check_start(start)
         if identity_id in self._followed:
             return
         self._followed.removed.discard(identity_id)
-        if not self._started:
-            self._beginnings.checkpoint_of(identity_id, scope)  # which may refuse
+        if not self._listing.has_begun:
+            self._pollers.check_checkpoint(identity_id)
             self._followed.waiting[identity_id] = start
             return
         self._begin(identity_id, start or self._options.start)
@@ -207,7 +193,7 @@ class Follower(SinglePass):
     def remove(self, identity_id: str) -> None:
         """Follow an identity no longer; its events that wait are not handed out.
 
-        Added again, it goes on where it was left.
+        If it is added again, it goes on after the last event that was handed out.
         """
         place = self.checkpoints.get(identity_id)
         poller = self._followed.remove(identity_id)
@@ -227,12 +213,12 @@ class Follower(SinglePass):
         """Yield batches as they come.
 
         Raises:
-            RuntimeError: At the call: it was iterated before.
+            RuntimeError: At the call: this follower was iterated before.
             CheckpointError: While iterating: the store can't be read, or a
-                checkpoint in it is of another log.
-            UnauthorizedError: While iterating.
-            CanopyError: While iterating, with ``until_caught_up``: it concerns all
-                identities, or they can't be listed.
+                checkpoint in the store is of another log.
+            UnauthorizedError: While iterating: the server refuses the token.
+            CanopyError: While iterating, with ``until_caught_up``: the error concerns
+                all identities, or the identities can't be listed.
             SessionClosedError: While iterating: the session was closed.
         """
         self._begin_pass()
@@ -244,8 +230,8 @@ class Follower(SinglePass):
         `checkpoints` moves with each event.
 
         Raises:
-            RuntimeError: At the call: it was iterated before.
-            CanopyError: As `__aiter__` says.
+            RuntimeError: At the call: this follower was iterated before.
+            CanopyError: While iterating: the errors of ``async for`` over the follower.
 
         Example:
             >>> async for event in canopy.follow("idn_1").events():
@@ -259,9 +245,8 @@ class Follower(SinglePass):
         """Cancel the polls that are still running, and await them."""
         self._transport.check_loop()
         self._mailbox.close()
-        listing = () if self._listing_task is None else (self._listing_task,)
         try:
-            await cancel_and_wait(listing)
+            await self._listing.aclose()
         finally:
             await self._schedule.aclose()
 
@@ -278,7 +263,7 @@ class Follower(SinglePass):
             while (handover := await self._next()) is not None:
                 for event in handover.batch.events:
                     if not self._followed.has(handover.poller):
-                        break  # it was removed, or is read anew
+                        break  # the identity was removed, or removed and added again
                     handover.handed += 1
                     yield event
         finally:
@@ -289,81 +274,49 @@ class Follower(SinglePass):
         self._transport.check_loop()
         self._finish_current()
         await self._start()
-        handover = await self._mailbox.next()
+        # Following that ends by itself has requests to send until then, and they raise.
+        if self._transport.closed and not self._options.until_caught_up:
+            self._stop(SessionClosedError("the session is closed"))
+        handover = await self._transport.until_closed(self._mailbox.next())
         if self._mailbox.error is not None:
             raise self._mailbox.error
         return handover
 
     def _has_ended(self) -> bool:
-        """Whether every identity was polled to its end, where following ends."""
-        task = self._listing_task
-        is_listed = task is None or task.done()
-        has_ended = is_listed and self._followed.is_empty
+        """Whether following has ended, as every log was read to its end."""
+        has_ended = self._listing.is_over and self._followed.is_empty
         return self._options.until_caught_up and has_ended
 
     def _finish_current(self) -> None:
-        """Let the identity whose batch was processed be polled again."""
+        """Note that the current batch was processed, so that its log may be polled."""
         current = self._mailbox.current
         if current is not None:
             current.poller.checkpoint = current.batch.checkpoint
             self._mailbox.accept()
 
     async def _start(self) -> None:
-        if self._started or self._mailbox.closed:
+        if self._listing.has_begun or self._mailbox.closed:
             return
         self._transport.check_open()
         await self._beginnings.load()
-        self._started = True
-        self._listing_task = asyncio.create_task(self._listing.run())
-        self._listing_task.add_done_callback(self._listed)
+        self._listing.start()
 
-    def _listed(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._stop(cast("Exception", error))
-        elif task.cancelled() and not self._mailbox.closed:
-            self._stop(SessionClosedError("a listing was cancelled from outside"))
+    def _listing_ended(self, error: Exception | None) -> None:
+        if error is not None:
+            self._stop(error)
         self._mailbox.wake()
 
     def _begin(self, identity_id: str, start: Start | None) -> None:
         """Poll an identity from now on."""
-        log = self._log_of(identity_id)
-        poller = self._new_poller(
-            identity_id=identity_id,
-            log=log,
-            start=start or self._beginnings.start_of(identity_id),
-            scope=log.scope,
-            lateness=self._options.lateness,
-            pace=self._options.pace,
-            lanes=self._lanes,
-            turn=self._turn,
-            now=lambda: self._transport.server_time,
-            tells_ends=self._options.until_caught_up,
-            checkpoint=self._beginnings.checkpoint_of(identity_id, log.scope),
-        )
+        poller = self._pollers.poller_of(identity_id, start)
         self._followed.pollers[identity_id] = poller
         self._schedule.add(poller)
-
-    def _refused_id(self, identity_id: str, error: ProtocolError) -> None:
-        """Keep why an id that the server lists can't be one; log it once."""
-        is_new = identity_id not in self.failures
-        self.failures[identity_id] = error
-        if is_new:
-            _log.warning(
-                "an identity is not followed", extra={"identity_id": identity_id}
-            )
-
-    def _new_poller(self, **options: Any) -> Poller:
-        return Poller(**options)
-
-    def _check_session(self) -> None:
-        if self._transport.closed:
-            self._stop(SessionClosedError("the session was closed"))
 
     def _interrupted(self) -> None:
         self._stop(SessionClosedError("a poll was cancelled from outside"))
 
     async def _poll(self, poller: Poller) -> float | None:
-        """Poll one log; return how long to wait before the next time."""
+        """Poll one log; return the seconds until the next poll, None for no more."""
         began = clock()
         try:
             await poller.poll(lambda batch: self._hand_over(poller, batch))
@@ -371,14 +324,12 @@ class Follower(SinglePass):
             self._stop(error)
             return None
         except CanopyError as error:
-            if _is_answer(error):
-                self._outage.end(began)
+            self._failures.look_for_answer(error, began)
             return self._failed(poller, error)
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._stop(error)
             return None
-        self._outage.end(began)
-        self.failures.pop(poller.identity_id, None)
+        self._failures.poll_answered(poller.identity_id, began)
         if not self._options.until_caught_up:
             return poller.succeeded()
         if not poller.is_caught_up:
@@ -387,7 +338,7 @@ class Follower(SinglePass):
         return None
 
     def _finish(self, poller: Poller, error: CanopyError | None = None) -> None:
-        """Stop polling an identity that was polled to its end, or failed."""
+        """Stop polling an identity that was read to its end, or whose poll failed."""
         if not self._followed.has(poller):
             return
         identity_id = poller.identity_id
@@ -413,42 +364,35 @@ class Follower(SinglePass):
         await self._mailbox.put(Handover(poller, batch, before))
 
     def _failed(self, poller: Poller, error: CanopyError) -> float | None:
-        if self._options.until_caught_up and error.concerns_all:
-            self._stop(error)  # what is left is gone on with another time
+        """Note that a poll failed; return the seconds until the next one."""
+        if self._options.until_caught_up:
+            self._give_up(poller, error)
             return None
         wait = poller.failed(error)
         forget_frames(error)
-        is_new = is_news(self.failures.get(poller.identity_id))
+        if self._followed.has(poller):
+            self._failures.poll_failed(poller.identity_id, error, wait=wait)
+        return wait
+
+    def _give_up(self, poller: Poller, error: CanopyError) -> None:
+        """End following an identity whose poll failed.
+
+        An error that concerns all identities ends following all of them.
+        """
+        if error.concerns_all:
+            self._stop(error)  # what is left is gone on with another time
+            return
+        forget_frames(error)
         if self._followed.has(poller):
             self.failures[poller.identity_id] = error
-        if self._options.until_caught_up:
-            self._finish(poller, error)
-            return None
-        if error.concerns_all:
-            self._outage.begin(error)
-        elif is_new:
-            _log.warning(
-                "a poll failed, the next is in %.1f s: %s",
-                wait,
-                kind_of(error),
-                extra={"identity_id": poller.identity_id},
-            )
-        return wait
+        self._finish(poller, error)
 
     def _stop(self, error: Exception) -> None:
         """End everything; the reader raises the error."""
         if not self._mailbox.stop(error):
             return
         self._schedule.end()
-        if self._listing_task is not None:
-            self._listing_task.cancel()
-
-
-def _is_answer(error: CanopyError) -> bool:
-    """Whether the server is there, and failed one identity alone."""
-    is_server = isinstance(error, (ApiError, ProtocolError, IncompleteReadError))
-    is_broken = isinstance(error, ServerError)
-    return is_server and not is_broken and not error.concerns_all
+        self._listing.cancel()
 
 
 publish("canopy_async", Follower)

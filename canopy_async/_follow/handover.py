@@ -13,10 +13,10 @@ class Handover:
     """A batch on its way to the reader.
 
     Attributes:
-        poller: The poller that has made it.
+        poller: The poller that has made the batch.
         batch: The batch.
-        before: The checkpoint before it.
-        handed: How many of its events were handed out.
+        before: The checkpoint before the batch.
+        handed: How many events of the batch were handed out.
     """
 
     poller: Poller
@@ -26,7 +26,7 @@ class Handover:
 
     @property
     def checkpoint(self) -> FollowCheckpoint:
-        """The checkpoint after those events that were handed out."""
+        """The checkpoint after the events of the batch that were handed out."""
         if self.handed == len(self.batch.events):
             return self.batch.checkpoint
         return self.before.after(self.batch.events[: self.handed])

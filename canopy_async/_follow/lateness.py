@@ -1,8 +1,8 @@
 """Late events: how far back to look for them, when, and how long to wait for them.
 
-An event is late if it is committed after events that are newer by their date. Nothing
-here reads a clock: instants of the local clock are given in seconds, and only the
-differences between two of them count.
+An event is late if it is committed after events with newer dates. This module reads no
+clock. Its callers pass instants of the local clock, in seconds, of which only
+differences are used.
 """
 
 import math
@@ -21,7 +21,7 @@ __all__ = ["CountAudit", "DeepPollTimer", "LatenessOptions", "ServerTime", "move
 _DAY: Final = 86_400.0
 _MOST_SKIPPED: Final = 5
 _COUNT_LAG: Final = 3
-"""Polls that a server's count may be behind its rows without raising a doubt."""
+"""How many polls a server's count may lag behind its rows without raising a doubt."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,9 +29,9 @@ class LatenessOptions:
     """Limits of lateness: how far back polls read, and how long events are held.
 
     Attributes:
-        overlap: How far before the newest event each poll reads.
-        deep_overlap: How far before the newest event a deep poll reads; never less
-            than ``overlap``.
+        overlap: How far before the front each poll reads.
+        deep_overlap: How far before the front a deep poll reads; never less than
+            ``overlap``.
         deep_every: Seconds between deep polls; at 0 every poll is deep.
         settle: How old an event must be to be handed out.
     """
@@ -50,11 +50,11 @@ class LatenessOptions:
         deep_every: float | None,
         settle: float,
     ) -> Self:
-        """Return the options for so many seconds; None and 0 turn one off.
+        """Return the options for numbers of seconds; None and 0 turn an option off.
 
         Raises:
             TypeError: An argument is not a number.
-            ValueError: It is negative, not finite, or more than a day.
+            ValueError: An argument is negative, not finite, or more than a day.
         """
         near = timedelta(seconds=_within_a_day("overlap", overlap))
         deep = timedelta(seconds=_or_off("deep_overlap", deep_overlap))
@@ -69,7 +69,7 @@ class LatenessOptions:
 
 @attrs.define(eq=False)
 class DeepPollTimer:
-    """The timer of deep polls: those that read back to where the checkpoint begins.
+    """The timer of deep polls, which read from the checkpoint's floor on.
 
     Attributes:
         every: Seconds between deep polls.
@@ -85,14 +85,14 @@ class DeepPollTimer:
         return now >= self._due_at
 
     def poll_deep_next(self) -> None:
-        """Make the next poll a deep poll, whatever speaks for skipping it."""
+        """Make the next poll a deep one that can't be skipped."""
         self._due_at = -math.inf
 
     def ran(self, now: float, count: int) -> None:
         """Note that a deep poll ran.
 
         Args:
-            now: When it began, in seconds.
+            now: When the poll began, in seconds.
             count: How many events the server counted then.
         """
         self._due_at = now + self.every
@@ -102,16 +102,16 @@ class DeepPollTimer:
     def skip(self, now: float, count: int) -> bool:
         """Skip a deep poll that is due if nothing suggests that late events exist.
 
-        It is not skipped if it was asked for, if several were skipped in a row, or if
-        the server counts more events than when a deep poll last ran or was skipped:
-        some of them may have been committed late.
+        The poll is not skipped if `poll_deep_next` was called, if several deep polls
+        were skipped in a row, or if the server counts more events than when a deep poll
+        last ran or was skipped: some of these events may have been committed late.
 
         Args:
             now: The present instant, in seconds.
             count: How many events the server counts.
 
         Returns:
-            Whether it is skipped.
+            Whether the poll is skipped.
         """
         if self._due_at == -math.inf or self._skipped >= _MOST_SKIPPED:
             return False
@@ -127,23 +127,27 @@ class DeepPollTimer:
 class CountAudit:
     """An audit of the server's counts: do they count events that no poll has seen?
 
-    Had every event been seen, no count could be higher than an earlier count plus the
-    events seen since: `FollowCheckpoint.explained`. The rows of a poll may be older or
-    newer than its count, and some servers count with a delay. So what the last few
-    polls saw may be missing in a count, and a count is judged one poll later. In a log
-    that was quiet for some polls, of which 100 events are counted and explained:
+    If every event was seen, no count can be higher than an earlier count plus the
+    events seen since. This number is `FollowCheckpoint.explained`. The rows of a poll
+    may be of an earlier or a later instant than its count, and some servers count with
+    a delay. So a count may lack the events that the last few polls saw, and a count is
+    judged one poll later.
+
+    An example: a log was quiet for some polls, and 100 of its events are counted and
+    explained. Then one more event is counted:
 
     ====  =====  =========  =====================================================
     poll  count  new rows   verdict
     ====  =====  =========  =====================================================
-    1     101    0          one event is to be seen by the next poll
-    2     101    1          it was seen, and all is explained; or else:
-    2     101    0          a doubt
+    1     101    0          the next poll should see one event
+    2     101    1          the event was seen: all is explained. Or else:
+    2     101    0          there is a doubt
     3     101    0, deep    one event is missing: no poll sees it
     ====  =====  =========  =====================================================
 
     A doubt alone says little: the event may have been deleted before it was seen, or
-    be found by a deep poll. Deleted events lower the counts, and so hide missing ones.
+    may be found by a deep poll. Deleted events lower the counts, and so they hide
+    missing ones.
     """
 
     _recent: deque[int] = attrs.field(factory=lambda: deque[int](maxlen=_COUNT_LAG))
@@ -168,15 +172,18 @@ class CountAudit:
         self._recent.append(new)
 
     def forget(self) -> None:
-        """Begin anew after a poll that failed: nobody knows how many it had seen."""
+        """Begin again after a poll that failed: how much it saw is not known."""
         self._recent.clear()
 
     def judge(self, missing: int, *, is_deep: bool) -> int:
         """Return how many events are missing, once a deep poll has confirmed a doubt.
 
         Args:
-            missing: Events that were counted and not seen.
+            missing: How many events were counted and not seen.
             is_deep: Whether the poll was a deep one.
+
+        Returns:
+            How many events are missing; 0 while that is not confirmed.
         """
         confirmed = self._doubts and is_deep
         self._doubts = missing > 0 and not confirmed
@@ -187,15 +194,20 @@ class CountAudit:
 class ServerTime:
     """A lower bound of the server's time, told by the dates of events.
 
-    When an event is seen, the server's clock has passed its date. From there the bound
-    moves on with the local clock, so that time passes where no event comes as well.
+    When an event is seen, the server's clock has passed the event's date. From then on
+    the bound moves with the local clock, so that it moves also while no event comes.
     """
 
     _date: datetime | None = None
     _seen_at: float = 0.0
 
     def learn(self, date: datetime, now: float) -> None:
-        """Learn from a row that has been seen by this instant."""
+        """Learn from an event that was seen.
+
+        Args:
+            date: The event's date.
+            now: The present instant, in seconds.
+        """
         at_least = self._at(now)
         if at_least is None or date > at_least:
             self._date, self._seen_at = date, now
@@ -203,12 +215,12 @@ class ServerTime:
     def settled(
         self, settle: timedelta, *, newest: datetime | None, began: float
     ) -> datetime:
-        """Return up to which date events have settled.
+        """Return the latest date whose events have settled.
 
         Args:
-            settle: How old they must be.
-            newest: The newest that was seen now.
-            began: An instant before it was.
+            settle: How old events must be.
+            newest: The newest date of this poll, None where there is none.
+            began: When the poll began, in seconds.
         """
         dates = [date for date in (newest, self._at(began)) if date is not None]
         return moved(max(dates), -settle) if dates else EARLIEST

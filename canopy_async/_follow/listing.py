@@ -1,19 +1,19 @@
-"""`Listing`: begins with each identity to follow, and looks for new ones."""
+"""`Listing`: lists the identities to follow, once or again and again."""
 
 import asyncio
-import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from canopy_async._api.identity_ids import ListedId, check_listed_id
 from canopy_async._follow.beginning import Beginnings
 from canopy_async._follow.discovery import IdentitySource
+from canopy_async._follow.follow_failures import FollowFailures
 from canopy_async._follow.followed import Followed
 from canopy_async._follow.options import FollowOptions, Start
-from canopy_async._follow.outage_notice import OutageNotice, is_news, kind_of
 from canopy_async._follow.poll_inputs import clock
 from canopy_async._transport.transport import Transport
 from canopy_async._util.frames import forget_frames
+from canopy_async._util.tasks import cancel_and_wait
 from canopy_async.errors import (
     CanopyError,
     ProtocolError,
@@ -23,18 +23,18 @@ from canopy_async.errors import (
 
 __all__ = ["Listing"]
 
-_log: Final = logging.getLogger("canopy_async")
-
 _LISTING_SHARE: Final = 10
-"""Listing identities takes no more than the tenth part of the time."""
+"""After a listing, the next one waits ten times as long as the listing took, so that
+listing takes no more than a tenth of the time."""
 
 _OPEN_PER_TURN: Final = 2
-"""Identities that are begun at a time at most, for each that may be polled, where
-following ends: so that the next is there when one is done."""
+"""With ``until_caught_up``: how many identities have been begun and are not done, for
+each identity that may be polled at a time. So the next one is there when one is done.
+"""
 
 
 class Listing:
-    """Lists the identities to follow, once or again and again.
+    """Lists the identities to follow, once or again and again, in a task of its own.
 
     Args:
         source: The identities, as the caller gave them.
@@ -42,14 +42,10 @@ class Listing:
         beginnings: Knows where each identity begins.
         transport: Sends the requests.
         options: How identities are followed.
-        outage: The outage that a listing may show, or end.
-        begin: Lets an identity have its turns, from a place to begin or, for None,
-            from where ``beginnings`` say.
-        refused: Is given each listed id that can't be one, and why.
-
-    Attributes:
-        failure: Why the identities could not be listed the last time, None where they
-            could.
+        failures: Keeps the errors of listings, and the listed ids that can't be ids.
+        begin: Begins to poll an identity. Its second argument is where to begin; None
+            leaves that to ``beginnings``.
+        ended: Called with the error that ends the listing, None for its normal end.
     """
 
     def __init__(
@@ -60,26 +56,50 @@ class Listing:
         *,
         transport: Transport,
         options: FollowOptions,
-        outage: OutageNotice,
+        failures: FollowFailures,
         begin: Callable[[str, Start | None], None],
-        refused: Callable[[str, ProtocolError], None],
+        ended: Callable[[Exception | None], None],
     ) -> None:
         self._source: Final = source
         self._followed: Final = followed
         self._beginnings: Final = beginnings
         self._transport: Final = transport
         self._options: Final = options
-        self._outage: Final = outage
+        self._failures: Final = failures
         self._begin: Final = begin
-        self._refused: Final = refused
-        self.failure: CanopyError | None = None
+        self._ended: Final = ended
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether `start` was called."""
+        return self._task is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no listing is running: it has ended, or was not started."""
+        return self._task is None or self._task.done()
+
+    def start(self) -> None:
+        """Begin to list, in a task."""
+        self._task = asyncio.create_task(self.run())
+        self._task.add_done_callback(self._tell_end)
+
+    def cancel(self) -> None:
+        """End the task, if there is one, without waiting for its end."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def aclose(self) -> None:
+        """End the task, and wait for its end, even if the wait is cancelled."""
+        await cancel_and_wait(() if self._task is None else (self._task,))
 
     async def run(self) -> None:
-        """Begin with each identity; then look for new ones now and then.
+        """Begin to poll each identity; then list new ones again and again.
 
         Raises:
-            CanopyError: The token was refused, or the session was closed; where
-                following ends, any error for which they can't be listed.
+            CanopyError: The server refuses the token, or the session was closed. With
+                ``until_caught_up``, any error of a listing.
         """
         begun: dict[str, None] = {}
         await self._begin_waiting(begun)
@@ -99,9 +119,8 @@ class Listing:
                 failures += 1
                 wait = self._failed(error, failures)
             else:
-                if self.failure is not None:
-                    self._outage.end(began)
-                self.failure, failures = None, 0
+                self._failures.listing_answered(began)
+                failures = 0
                 if self._options.until_caught_up:
                     return
                 begun.clear()
@@ -110,7 +129,7 @@ class Listing:
             await asyncio.sleep(wait)
 
     async def _begin_waiting(self, begun: dict[str, None]) -> None:
-        """Begin with the identities that were added before this."""
+        """Begin to poll the identities that were added before the first listing."""
         waiting = self._followed.waiting
         while waiting:
             identity_id = next(iter(waiting))
@@ -120,7 +139,11 @@ class Listing:
                 self._begin(identity_id, waiting.pop(identity_id))
 
     async def _list_once(self, begun: dict[str, None]) -> None:
-        """Begin with the identities of the source that were not begun yet."""
+        """List the source once; begin to poll the identities that are not polled yet.
+
+        Args:
+            begun: The ids that were seen so far; those that are listed are added.
+        """
         ids = self._source.each()
         try:
             while True:
@@ -141,34 +164,31 @@ class Listing:
         await self._beginnings.listed(begun)
 
     def _may_be_asked_for(self, listed: ListedId) -> bool:
-        """Tell whether an id that the server lists can be one."""
+        """Tell whether an id that the server lists can be an id; report it if not."""
         identity_id = str(listed)
         try:
             check_listed_id(identity_id)
         except ProtocolError as error:
             forget_frames(error)
-            self._refused(identity_id, error)
+            self._failures.id_refused(identity_id, error)
             return False
         return True
 
     def _failed(self, error: CanopyError, failures: int) -> float:
-        """Remember why identities could not be listed; return how long to wait."""
+        """Note that a listing failed; return the seconds until the next listing."""
         pace = self._options.pace
         wait = min(pace.after_failures(failures), self._options.discover_every)
-        was_told = not is_news(self.failure)
         forget_frames(error)
-        self.failure = error
-        if error.concerns_all:
-            self._outage.begin(error)
-        elif not was_told:
-            _log.warning(
-                "identities could not be listed, the next time is in %.1f s: %s",
-                wait,
-                kind_of(error),
-            )
+        self._failures.listing_failed(error, wait=wait)
         return pace.spread(wait)
 
+    def _tell_end(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            self._ended(SessionClosedError("a listing was cancelled from outside"))
+        else:
+            self._ended(cast("Exception | None", task.exception()))
+
     async def _wait_for_room(self) -> None:
-        """Wait until one more may be begun, where following ends."""
+        """With ``until_caught_up``, wait until one more identity may be begun."""
         if self._options.until_caught_up:
             await self._followed.wait_for_fewer(_OPEN_PER_TURN * self._options.width)

@@ -1,4 +1,4 @@
-"""`FollowOptions`: how identities are followed, checked once."""
+"""`FollowOptions`: how identities are followed; the options are checked once."""
 
 import random
 from datetime import datetime
@@ -24,10 +24,10 @@ Start: TypeAlias = Literal["now", "beginning"] | datetime
 """The place to begin without a checkpoint: ``now``, ``beginning``, or an instant."""
 
 _SLOWER: Final = 1.5
-"""After a poll that found nothing, the next interval is so many times as long."""
+"""After a poll without new events, the next interval is this many times as long."""
 
 _JITTER: Final = 0.1
-"""Waits differ from their interval by up to this part of it."""
+"""Each wait differs from its interval by at most this fraction of the interval."""
 
 
 @attrs.frozen(kw_only=True)
@@ -43,15 +43,15 @@ class Pace:
     idle_every: float
 
     def after_idle(self, interval: float) -> float:
-        """Return the next interval after a poll that found nothing."""
+        """Return the next interval after a poll without new events."""
         return min(max(self.idle_every, self.every), interval * _SLOWER)
 
     def after_failures(self, failures: int) -> float:
-        """Return the next interval after so many failed polls in a row."""
+        """Return the next interval after a number of failed polls in a row."""
         return min(max(self.idle_every, self.every), self.every * 2.0**failures)
 
     def spread(self, interval: float) -> float:
-        """Return about ``interval``: many logs must not stay in step."""
+        """Return about ``interval``, at random, so that logs do not stay in step."""
         return interval * random.uniform(1 - _JITTER, 1 + _JITTER)
 
 
@@ -62,11 +62,11 @@ class FollowOptions:
     Attributes:
         start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
             first instant whose events are wanted.
-        discover_every: Seconds between looks for new identities.
-        until_caught_up: Whether following ends once all logs were polled to their end.
-        lateness: How far back a log is read again, and what is held back.
-        pace: How often it is polled.
-        width: Identities polled at a time at most.
+        discover_every: Seconds between two listings of the identities.
+        until_caught_up: Whether following ends once all logs were read to their end.
+        lateness: How far back a log is read again, and which events are held back.
+        pace: How often a log is polled.
+        width: How many identities are polled at a time at most.
     """
 
     start: Start
@@ -94,8 +94,8 @@ class FollowOptions:
         """Return the options of `CanopySession.follow`.
 
         Raises:
-            TypeError: One has the wrong type; names it.
-            ValueError: One is out of bounds; names it and what is allowed.
+            TypeError: An option has the wrong type; names the option.
+            ValueError: An option is out of bounds; names it and what is allowed.
         """
         return cls(
             start=check_start(start),
@@ -116,11 +116,12 @@ class FollowOptions:
 
 
 def check_start(start: Any) -> Start:
-    """Return where to begin if it is a place to begin.
+    """Return ``start`` if it is a place to begin.
 
     Raises:
-        TypeError: It is neither a str nor a datetime.
-        ValueError: It is another word than ``now`` and ``beginning``, or naive.
+        TypeError: ``start`` is neither a str nor a datetime.
+        ValueError: ``start`` is another word than ``now`` and ``beginning``, or a
+            datetime without an offset.
     """
     if isinstance(start, datetime):
         return check_instant("start", start)

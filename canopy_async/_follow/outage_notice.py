@@ -1,4 +1,4 @@
-"""`OutageNotice`: one message when no identity can be read, and one when it is over."""
+"""`OutageNotice`: one log message when an outage begins, and one when it ends."""
 
 import logging
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from typing import Final
 
 from canopy_async.errors import ApiError, CanopyError
 
-__all__ = ["OutageNotice", "is_news", "kind_of"]
+__all__ = ["OutageNotice", "kind_of"]
 
 _log: Final = logging.getLogger("canopy_async")
 
 
 class OutageNotice:
-    """Logs the begin and the end of an outage, whichever identity shows it.
+    """Logs when no identity can be read any more, and when they can be read again.
 
     Args:
         clock: Returns the running loop's time in seconds.
@@ -28,7 +28,7 @@ class OutageNotice:
         self.error: CanopyError | None = None
 
     def begin(self, error: CanopyError) -> None:
-        """Note that no identity can be read; log it, if it is the first to show it."""
+        """Note an error that concerns all identities; log it if no outage was known."""
         is_first, self.error = self.error is None, error
         if is_first:
             self._began = self._clock()
@@ -39,11 +39,11 @@ class OutageNotice:
             )
 
     def end(self, began: float) -> None:
-        """Note that the server has answered; log it, if that ends an outage.
+        """Note that the server has answered; log it if that ends an outage.
 
         Args:
-            began: When the poll or listing began that was answered. One that began
-                before the outage may have been answered before it, and says nothing.
+            began: When the poll or listing began that was answered. If it began before
+                the outage, it may also have been answered before, and is ignored.
         """
         if self.error is None or began < self._began:
             return
@@ -55,12 +55,7 @@ class OutageNotice:
         )
 
 
-def is_news(before: CanopyError | None) -> bool:
-    """Tell whether a failure was not logged yet, given the failure before it."""
-    return before is None or before.concerns_all
-
-
 def kind_of(error: CanopyError) -> str:
-    """Name an error without the URL, which has the id and the search term."""
+    """Return the name of an error, without its URL, which has ids and search terms."""
     status = f" {error.status}" if isinstance(error, ApiError) else ""
     return f"{type(error).__name__}{status}"

@@ -1,8 +1,7 @@
 """`Poll`: one poll of one log, the facts that it learns, and its batches.
 
-A poll is a read like any other, proven by the overlap chain: newest first, back to
-where late commits are looked for. Where many events have come, `Backlog` reads them
-oldest first instead.
+A poll is a read that the overlap chain proves. It reads newest first, back to its
+floor. If many events have come, `Backlog` reads them oldest first instead.
 """
 
 from collections import Counter
@@ -26,31 +25,33 @@ from canopy_async.report import ReadReport
 __all__ = ["Deliver", "Poll", "clock"]
 
 _HEALING_POLLS: Final = 3
-"""Polls in a row that read an unproven stretch again before following goes on."""
+"""How many polls in a row read a part of a log again that could not be proven, before
+following goes on without the proof."""
 
 _MOST_HEALING_POLLS: Final = 20
-"""As many such polls at most, while each of them finds more ties."""
+"""How many such polls there are at most, while each of them finds more tied events."""
 
 _RUN: Final = 4
-"""Ties from which on it may be their number that a read can't be proven for."""
+"""With this many tied events or more, the ties may be why a read can't be proven."""
 
 
 @attrs.define(eq=False)
 class Poll:
-    """One poll.
+    """One poll of one log.
 
     Attributes:
         given: All that the poll was given.
-        known: The checkpoint after all that was handed out so far.
+        known: The checkpoint after all events that were handed out so far.
         floor: The earliest date that is read, None for the log's beginning.
-        is_deep: Whether the checkpoint begins there, too.
-        newest: The newest date of the first page, one that is not ahead if any is.
-        front: Where events came when the first page was read, by that page; None
-            where all of it is dated ahead.
-        counted: How many events the first page counted.
+        is_deep: Whether ``floor`` is also the floor of the checkpoint.
+        newest: The newest date of the first page. Dates in the future are left out,
+            unless all dates of the page are.
+        front: The front when the first page was read, by the events of that page; None
+            if all of them are dated in the future.
+        counted: How many events the server counted with the first page.
         until: The latest date that has settled; None holds no event back.
         found: How many events were seen that had not been handed out before.
-        held: The events that were held back, as far as they were read.
+        held: The new events that were read and are held back.
     """
 
     given: PollInputs
@@ -68,14 +69,14 @@ class Poll:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Begin with what was given."""
+        """Begin with the checkpoint and the floor that the poll was given."""
         given = self.given
         self.known, self.floor, self.is_deep = given.known, given.floor, given.is_deep
 
     def open(
         self, order: Order, take: int, *, concurrency: int | None = None
     ) -> tuple[Tail, PageReader[AuditEvent]]:
-        """Return a pass that reads down to the floor, or up from there.
+        """Return a pass over the events from the floor on, and the `Tail` of the pass.
 
         Args:
             order: ``asc`` or ``desc``.
@@ -89,14 +90,14 @@ class Poll:
         return tail, run
 
     def read_deep(self) -> None:
-        """Read from where the checkpoint begins."""
+        """Set the floor of the poll to the floor of the checkpoint."""
         self.floor, self.is_deep = self.known.floor, True
 
     def learn_from(self, dates: Iterable[datetime], count: int) -> None:
-        """Learn what time it is, and how much there is.
+        """Learn the front, the server's time and the number of events.
 
         Args:
-            dates: The dates of the newest events: those of one page.
+            dates: The dates of one page, which has the newest events.
             count: How many events the server counts.
         """
         oldest_first, now = sorted(dates), self.given.now()
@@ -121,7 +122,7 @@ class Poll:
             most: Rows to read at most, None for any number.
 
         Returns:
-            Whether these sufficed; if not, nothing was done.
+            Whether so many rows were enough; if not, no event was handed out.
         """
         tail, run = self.open("desc", MAX_TAKE)
         async with run:
@@ -138,13 +139,13 @@ class Poll:
         """Read newest first to the floor; hand the new events out as one batch.
 
         Args:
-            tail: Watches the pages of the run.
+            tail: The `Tail` that watches the pages of the pass.
             run: A pass that reads newest first, and may have begun.
-            rows: The rows that it has read so far.
+            rows: The rows that the pass has read so far.
             most: Rows to read at most, None for any number.
 
         Returns:
-            Whether these sufficed; if not, nothing was done.
+            Whether so many rows were enough; if not, no event was handed out.
         """
         proven = True
         try:
@@ -156,7 +157,7 @@ class Poll:
             if not tail.suffices(error, rows):
                 raise
             proven = False
-        absence = self.absence(is_whole=True)  # by what was counted before
+        absence = self.absence(is_whole=True)  # before the new count is noted
         self.known = attrs.evolve(self.known, count=run.pagination.item_count)
         if proven:
             self.given.memory.unproven = 0
@@ -169,7 +170,7 @@ class Poll:
         return True
 
     def report(self, run: PageReader[AuditEvent]) -> ReadReport:
-        """Return what a run can prove, with the requests of the whole poll."""
+        """Return the report of a pass, with the requests of the whole poll."""
         reports = [one.report for one in self._runs if one is not run]
         report = run.report
         return attrs.evolve(
@@ -203,12 +204,16 @@ class Poll:
         )
 
     def note_covered(self) -> None:
-        """Note that all was seen which was there when the poll began."""
+        """Note that all events were seen that were there when the poll began."""
         took = self.given.took
         self.given.memory.note_covered(self.given.now(), took=took, count=self.counted)
 
     def conclude(self, found: Batch) -> Batch:
-        """Return the last batch of a poll that saw all from its floor on."""
+        """Return the last batch of a poll that saw all events from its floor on.
+
+        Args:
+            found: The batch, before the checkpoint is trimmed and counts are judged.
+        """
         memory, checkpoint = self.given.memory, found.checkpoint
         if self.is_deep:
             checkpoint = self.trimmed(checkpoint, self.front)
@@ -219,18 +224,18 @@ class Poll:
         if memory.audit.is_doubtful:
             memory.deep_polls.poll_deep_next()
         if missing and checkpoint.explained is not None:
-            explained = checkpoint.explained + missing  # it is said once
+            explained = checkpoint.explained + missing  # each is suspected once
             checkpoint = attrs.evolve(checkpoint, explained=explained)
         return attrs.evolve(found, checkpoint=checkpoint, late_suspected=missing)
 
     def to_batch(
         self, rows: Sequence[AuditEvent], *, truncated: bool, absence: Absence
     ) -> Batch:
-        """Return what some rows add to what is known, as a batch.
+        """Return the new events among some rows as a batch.
 
         Args:
             rows: The rows from the floor on, or some of them, in any order.
-            truncated: Whether the log held nothing older than the floor.
+            truncated: Whether the log held no row older than the floor.
             absence: The time for which nobody looked at the log.
         """
         known = self.known
@@ -245,11 +250,11 @@ class Poll:
     def trimmed(
         self, checkpoint: FollowCheckpoint, seen: datetime | None
     ) -> FollowCheckpoint:
-        """Return a checkpoint without the ids that are needed no more.
+        """Return a checkpoint without the ids that are no longer needed.
 
         Args:
-            checkpoint: The checkpoint after a read from its floor.
-            seen: Where events came when that read began.
+            checkpoint: The checkpoint after a read from its floor on.
+            seen: The front when the read began, None if unknown.
         """
         return checkpoint.trimmed(
             overlap=self.given.lateness.overlap,
@@ -264,12 +269,13 @@ class Poll:
         self.known = batch.checkpoint
 
     def _deliver_unproven(self, tail: Tail) -> Batch:
-        """Return a batch of the rows that were seen, though they may not be all.
+        """Return a batch of the rows that were seen, though rows may be missing.
 
-        The floor stays for some polls, which read the stretch again, and for more
-        polls as long as these find more ties. Then following goes on, as a follower
-        must not stick. It goes on with a gap if the floor was not reached, or if more
-        of a run of ties was found than the time before.
+        For some polls the floor stays, so that they read the unproven part again. There
+        are more such polls as long as they find more tied events. Then following goes
+        on without the proof, as a follower must not stand still. The batch has a gap if
+        the floor was not reached, or if the last of these polls still found more events
+        of a run of ties.
         """
         memory = self.given.memory
         seen = list(tail.seen.values())
@@ -285,7 +291,8 @@ class Poll:
         if memory.unproven <= enough:
             return found
         memory.unproven = 0
-        if tail.passed or tail.ended:
+        is_reached = tail.passed or tail.ended
+        if is_reached:
             checkpoint = self.trimmed(found.checkpoint, self.front)
             memory.deep_polls.ran(self.given.began, self.counted)
         else:
@@ -294,9 +301,8 @@ class Poll:
                 overlap=overlap, deep=overlap, now=self.given.now()
             )
         found = attrs.evolve(found, checkpoint=checkpoint)
-        if not (tail.passed or tail.ended):
-            oldest = min((event.created_at for event in seen), default=None)
-            return attrs.evolve(found, gap=Gap(older_than=oldest))
-        if not memory.found_more:
+        if is_reached and not memory.found_more:
             return found
+        # What is older than the new floor is not read again, and so is lost. What is
+        # newer may be missing for now: the next polls look for it.
         return attrs.evolve(found, gap=Gap(older_than=self.newest))

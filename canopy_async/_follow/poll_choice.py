@@ -1,4 +1,4 @@
-"""`choose`: how a poll goes on after its first page, as a pure decision."""
+"""`choose`: the decision how a poll goes on after its first page."""
 
 from enum import Enum, auto
 
@@ -9,16 +9,18 @@ class Choice(Enum):
     """The ways to go on after the first page of a poll, which was read newest first."""
 
     WAIT = auto()
-    """Nothing more: the log seems unchanged. A later poll reads all of it."""
+    """Read no further, as the log seems unchanged. A later poll reads all of it."""
 
     GO_ON = auto()
-    """Newest first with the pass that has begun: its pages are large, or it is done."""
+    """Go on newest first with the pass that has begun: it is done, or its pages are
+    large."""
 
     READ_AGAIN = auto()
-    """Newest first in a new pass of large pages: the first page was a small one."""
+    """Read newest first in a new pass of large pages, as the first page was small."""
 
     OLDEST_FIRST = auto()
-    """Oldest first in a new pass, page by page: more has come than fits in memory."""
+    """Read oldest first in a new pass, page by page, as more events have come than may
+    be held in memory."""
 
 
 def choose(
@@ -27,10 +29,10 @@ def choose(
     """Return how a poll goes on after its first page.
 
     Args:
-        is_all: Whether the page reached back to where the poll reads from.
-        seems_unchanged: Whether counts and rows give no sign of anything new.
-        is_too_much: Whether more events have come than one batch may hold.
-        is_large_page: Whether the page had as many rows as the API sends at most.
+        is_all: Whether the page reached back to the floor of the poll.
+        seems_unchanged: Whether neither counts nor rows show a new event.
+        is_too_much: Whether more events have come than may be held in memory.
+        is_large_page: Whether the page was asked for as many rows as the API allows.
     """
     if is_all:
         return Choice.GO_ON

@@ -1,4 +1,4 @@
-"""`PollInputs`: all that a poll is given when it begins."""
+"""`PollInputs`: what a poll is given when it begins."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,26 +20,28 @@ from canopy_async.models import AuditEvent
 __all__ = ["Deliver", "PollInputs", "clock"]
 
 Deliver: TypeAlias = Callable[[Batch], Awaitable[None]]
-"""Hands a batch out, and returns once it was processed."""
+"""A function that hands a batch out, and returns once the batch was processed."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class PollInputs:
-    """All that a poll is given.
+    """The log, the checkpoint and the options of one poll.
 
     Attributes:
         identity_id: The identity.
         log: The log of the identity.
-        lanes: The round in which its reads take their turns, None for the session's.
+        lanes: The round in which the poll's reads take their turns, None for the
+            session's own.
         lateness: How far back the log is read, and which events are held back.
         memory: The facts of the log that are remembered from poll to poll.
         deliver: Hands batches out.
-        turn: A lock that is held while the rows of a page wait to be handed out.
+        turn: A lock that all polls share. A poll holds it while the rows of a page wait
+            to be handed out.
         now: Returns the time by the server's clock, None where that is unknown.
         began: When the poll began, by `clock`.
         known: The checkpoint that the poll goes on from.
         floor: The earliest date that the poll reads, None for the log's beginning.
-        near: The earliest date that a poll reads which is not deep.
+        near: The earliest date that the poll would read if it were not deep.
     """
 
     identity_id: str
@@ -57,12 +59,12 @@ class PollInputs:
 
     @property
     def is_deep(self) -> bool:
-        """Whether the poll reads back to where its checkpoint begins."""
+        """Whether the poll reads from the checkpoint's floor on."""
         return self.floor == self.known.floor
 
     @property
     def is_deeper(self) -> bool:
-        """Whether the poll is a deep one, and reads further back than others."""
+        """Whether the poll is deep, and a poll that is not deep would read less."""
         return self.is_deep and self.near != self.known.floor
 
     @property
@@ -97,5 +99,8 @@ class PollInputs:
 
 
 def clock() -> float:
-    """Return the running loop's time: seconds that go on whatever is set."""
+    """Return the time of the running event loop, in seconds.
+
+    Setting the clock of the machine does not change this time.
+    """
     return asyncio.get_running_loop().time()

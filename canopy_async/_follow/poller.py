@@ -1,6 +1,6 @@
-"""`Poller`: one identity that is followed, when it is polled, and how far back.
+"""`Poller`: when one identity is polled, and how far back each poll reads.
 
-Nearly always one small page is all that a poll reads.
+Nearly all polls read one small page.
 """
 
 import asyncio
@@ -38,20 +38,19 @@ _SMALL_TAKE: Final = 10
 _FIRST_TAKE: Final = 20
 _SPARE_ROWS: Final = 5
 MAX_ROWS_IN_MEMORY: Final = 2 * MAX_DEEP_IDS
-"""Rows that one poll holds in memory, about; where a checkpoint has more ids, every
-poll is a deep one."""
+"""About how many rows one poll holds in memory at most. If a checkpoint has more ids,
+every poll is deep."""
 
 _MOST_AHEAD: Final = 1_000
-"""Events dated ahead, at the end of a log, beyond which others are looked for, at most.
-
-Where there are more, they are not ahead: the server has two clocks.
+"""The most events at the newest end of a log that are taken to be dated in the future.
+If there are more, the server's ``Date`` is taken to be wrong instead.
 """
 
 _SKIPPED_POLLS: Final = 10
 _GONE_SHARE: Final = 0.1
 _GONE_EVERY: Final = 3600.0
 _MARGIN: Final = 0.001
-"""Seconds that clocks may differ by rounding."""
+"""How many seconds two clocks may differ because they are rounded."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -64,16 +63,18 @@ class Poller:
         scope: The hash of the log.
         start: Where to begin without a checkpoint: ``now``, ``beginning``, or the
             first instant whose events are wanted.
-        lateness: How far back the log is read again, and what is held back.
-        pace: How often it is polled.
-        lanes: The round in which its polls take turns, None for the session's own.
-        turn: Is held while the rows of a page wait to be handed out.
-        now: Returns what time it is by the server's clock, None where unknown.
-        tells_ends: Whether each poll ends with a batch, also where nothing is new.
+        lateness: How far back the log is read again, and which events are held back.
+        pace: How often the log is polled.
+        lanes: The round in which the polls take their turns, None for the session's
+            own.
+        turn: A lock that all polls share. A poll holds it while the rows of a page wait
+            to be handed out.
+        now: Returns the time by the server's clock, None where that is unknown.
+        tells_ends: Whether each poll ends with a batch, even if no event is new.
         checkpoint: The latest checkpoint, None before the first poll.
-        interval: Seconds until the next poll, but for jitter.
-        failures: Polls in a row that failed.
-        report: The report of the latest poll that was read to its end.
+        interval: Seconds until the next poll, without the random part.
+        failures: How many polls in a row have failed.
+        report: The report of the latest poll, None where it was not read to its end.
     """
 
     identity_id: str
@@ -98,20 +99,20 @@ class Poller:
     _gone_since: float | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        """Remember nothing yet."""
+        """Begin without any memory of earlier polls."""
         self._memory = PollMemory(DeepPollTimer(self.lateness.deep_every))
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether the latest poll saw all that it looked for, as far as it can tell."""
+        """Whether the latest poll was read to its end, and proven if it can be."""
         return self.report is not None and not self._memory.unproven
 
     async def poll(self, deliver: Deliver) -> None:
-        """Hand out what is new; `checkpoint` follows what was handed out.
+        """Hand out the new events; `checkpoint` moves with them.
 
         Raises:
-            CanopyError: The log could not be read. What was handed out until
-                then is in `checkpoint`, and nothing else.
+            CanopyError: The log could not be read. `checkpoint` then covers exactly the
+                events that were handed out before.
         """
         self.report = None
         if self.checkpoint is None and self.start == NOW:
@@ -128,7 +129,7 @@ class Poller:
         self._memory.audit.note_poll(self._new)
 
     def succeeded(self) -> float:
-        """Return how long to wait after a poll."""
+        """Return how many seconds to wait after a poll that succeeded."""
         self.failures = 0
         self._gone_since = None
         if self._new or self._is_unsure or not self.interval:
@@ -143,13 +144,13 @@ class Poller:
         return min(wait, max(due + _MARGIN, self.pace.every))
 
     def failed(self, error: CanopyError) -> float:
-        """Return how long to wait after a poll that failed.
+        """Return how many seconds to wait after a poll that failed.
 
-        An identity that the server does not know is asked ever less: the waits are a
-        tenth of the time for which it has been gone, and an hour at most.
+        An identity that the server does not know is polled less and less often: each
+        wait is a tenth of the time since it was first missing, and an hour at most.
         """
         self.failures += 1
-        # Above this the power of two is past any cap, or past any float.
+        # More failures make no longer waits, and the power of two would overflow.
         wait = self.pace.after_failures(min(self.failures, 30))
         if not isinstance(error, NotFoundError):
             self._gone_since = None
@@ -162,14 +163,14 @@ class Poller:
 
     @property
     def _is_unsure(self) -> bool:
-        """Whether more was counted than seen: the next poll will tell."""
+        """Whether the server counts more events than were seen, so far unexplained."""
         known = self.checkpoint
         return self._memory.audit.is_doubtful or (
             known is not None and known.unexplained > len(self._held)
         )
 
     async def _begin_now(self, deliver: Deliver) -> None:
-        """Learn what is there, so that whatever comes later is new."""
+        """Note the ids of the newest events, so that only later events are new."""
         began = clock()
         batch = await self._newest(_FIRST_TAKE, pages=1)
         if batch is None:
@@ -182,10 +183,14 @@ class Poller:
         await self._hand_out(deliver, batch)
 
     async def _newest(self, take: int, *, pages: int | None) -> Batch | None:
-        """Return an empty batch that knows the newest events, as far as was read.
+        """Return an empty batch whose checkpoint knows the newest events.
+
+        Args:
+            take: Rows per page.
+            pages: How many pages may be read, None for any number.
 
         Returns:
-            None where so many pages did not suffice.
+            The batch, None where so many pages were not enough.
         """
         span = max(self.lateness.overlap, self.lateness.settle)
         tail, run = open_tail(
@@ -222,7 +227,14 @@ class Poller:
     def _knowing(
         self, rows: Sequence[AuditEvent], *, count: int, proven: bool, is_all: bool
     ) -> FollowCheckpoint:
-        """Return the checkpoint of a log whose newest rows are these."""
+        """Return the checkpoint of a log of which only the newest rows were read.
+
+        Args:
+            rows: The rows, newest first unless ``is_all``.
+            count: How many events the server counts.
+            proven: Whether no row is missing between these rows.
+            is_all: Whether these are all rows of the log.
+        """
         span = max(self.lateness.overlap, self.lateness.settle)
         known = FollowCheckpoint(scope=self.scope, count=count).after(rows)
         if known.newest is None:
@@ -233,7 +245,7 @@ class Poller:
         if not proven:
             known = known.trimmed(overlap=span, deep=span, now=self.now())
         elif not is_all:
-            # Of the oldest instant that was read there may be more.
+            # There may be more events of the oldest instant that was read.
             known = known.without_older(rows[-1].created_at + timedelta.resolution)
         if self.lateness.settle:
             known = attrs.evolve(known, newest=moved(newest, -self.lateness.settle))
@@ -244,9 +256,11 @@ class Poller:
         )
 
     def _spans(self, rows: Sequence[AuditEvent], span: timedelta) -> bool:
-        """Tell whether rows, newest first, reach back by more than this.
+        """Tell whether rows reach back from the front by more than a time.
 
-        So they do from where events come; the newest may be dated ahead.
+        Args:
+            rows: The rows, newest first. The newest may be dated in the future.
+            span: The time.
         """
         dates, now = [row.created_at for row in reversed(rows)], self.now()
         if len(rows) < _MOST_AHEAD and not not_ahead(dates, now):
@@ -254,12 +268,12 @@ class Poller:
         return front_of(dates, span, now=now) - dates[0] > span
 
     def _at_start(self) -> FollowCheckpoint:
-        """Return the checkpoint of which nothing was handed out yet."""
+        """Return the checkpoint before the first event, from ``start`` on."""
         floor = self.start if isinstance(self.start, datetime) else None
         return FollowCheckpoint(scope=self.scope, floor=floor)
 
     def _new_poll(self, known: FollowCheckpoint, deliver: Deliver) -> Poll:
-        """Decide how far back to read."""
+        """Return the next poll, after deciding how far back it reads."""
         began = clock()
         near = known.near(self.lateness.overlap, now=self.now())
         size = len(known.ids)
@@ -267,7 +281,7 @@ class Poller:
             near == known.floor
             or self._memory.unproven > 0
             or self._memory.deep_polls.is_due(began)
-            or size + _SPARE_ROWS <= _FIRST_TAKE  # it costs nothing
+            or size + _SPARE_ROWS <= _FIRST_TAKE  # a deep poll costs no more then
             or size > MAX_ROWS_IN_MEMORY
         )
         return Poll(
@@ -288,7 +302,7 @@ class Poller:
         )
 
     async def _read(self, poll: Poll) -> None:
-        """Read a small page, and more only where that was not all."""
+        """Read a small page, and more pages only if the first is not enough."""
         known = poll.known
         if self.checkpoint is None and poll.floor is None:
             await Backlog(poll).read_all()
@@ -320,24 +334,24 @@ class Poller:
             await Backlog(poll).read_oldest_first()
 
     def _is_too_much(self, known: FollowCheckpoint, there: int, count: int) -> bool:
-        """Tell whether more has come than is held in memory, by what is counted."""
+        """Tell whether more events have come than may be held in memory, by counts."""
         new = max(0, count - known.count)
         return (
             new > MAX_NEWEST_FIRST or there + len(self._held) + new > MAX_ROWS_IN_MEMORY
         )
 
     def _idle_take(self, known: FollowCheckpoint, there: int) -> int:
-        """Return how many rows reach back to the floor where nothing is new."""
+        """Return the page size that reaches back to the floor if no event is new."""
         if known.newest is None:
             return _FIRST_TAKE
         take = there + self._new + len(self._held) + _SPARE_ROWS
         return min(max(take, _SMALL_TAKE), MAX_TAKE)
 
     def _seems_unchanged(self, poll: Poll, tail: Tail, count: int) -> bool:
-        """Tell whether a log that is not read in one small page seems unchanged.
+        """Tell whether a log seems unchanged after the first page of a poll.
 
-        It is no proof, and only puts a poll off: the checkpoint stays, and
-        every so often all of it is read whatever this says.
+        This is no proof. The poll is only put off: the checkpoint stays as it is, and
+        every few polls all of the log from the floor on is read in any case.
         """
         if (
             self._is_first

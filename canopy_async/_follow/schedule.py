@@ -12,21 +12,18 @@ __all__ = ["Schedule"]
 
 M = TypeVar("M")
 
-BEAT: Final = 1.0
-"""Seconds after which `Schedule` calls ``beat`` at the latest."""
-
 
 class Schedule(Generic[M]):
     """Runs a piece of work for each member, again and again, the most overdue first.
 
-    Between two runs a member is an entry in a heap, and one timer serves all members.
+    Between two runs a member is an entry in a heap. One timer serves all members: it
+    is set for the next turn that is due, and there is none while nothing is due.
 
     Args:
-        work: One turn of a member. It returns the seconds until the next, or
-            None for no more. It must not raise.
-        width: Members whose turn it is at a time at most.
-        beat: Is called every `BEAT` seconds.
-        interrupted: Is called when a turn was cancelled by somebody else.
+        work: One turn of a member. It returns the seconds until the member's next turn,
+            None for no more turns. It must not raise.
+        width: How many turns run at a time at most.
+        interrupted: Called when a turn was cancelled, but not by this schedule.
     """
 
     def __init__(
@@ -34,12 +31,10 @@ class Schedule(Generic[M]):
         work: Callable[[M], Coroutine[Any, Any, float | None]],
         *,
         width: int,
-        beat: Callable[[], None],
         interrupted: Callable[[], None],
     ) -> None:
         self._work: Final = work
         self._width: Final = width
-        self._beat: Final = beat
         self._interrupted: Final = interrupted
         self._members: Final[set[M]] = set()
         self._due: Final[list[tuple[float, int, M]]] = []
@@ -57,14 +52,14 @@ class Schedule(Generic[M]):
         self._pump()
 
     def drop(self, member: M) -> None:
-        """Give a member no more turns, and cancel the one it may be having."""
+        """Give a member no more turns, and cancel the turn that it may be having."""
         self._members.discard(member)
         for task, working in self._tasks.items():
             if working is member:
                 task.cancel()
 
     def end(self) -> None:
-        """Give nobody more turns, and cancel those that run but for this one."""
+        """Give no member more turns; cancel all turns but the one that calls this."""
         self._ended = True
         self._cancel_timer()
         current = asyncio.current_task()
@@ -73,7 +68,7 @@ class Schedule(Generic[M]):
                 task.cancel()
 
     async def aclose(self) -> None:
-        """End, and await the end of every turn, also when cancelled meanwhile."""
+        """End, and wait until every turn has ended, even if the wait is cancelled."""
         self.end()
         await until_all_done(self._tasks)
 
@@ -82,21 +77,19 @@ class Schedule(Generic[M]):
         heappush(self._due, (instant, next(self._entries), member))
 
     def _pump(self) -> None:
-        """Begin what is due, as far as there is room; wake up for the next."""
+        """Begin the turns that are due, up to ``width``; set the timer for the next."""
         self._cancel_timer()
         if self._ended:
             return
         loop = asyncio.get_running_loop()
-        wake_at = loop.time() + BEAT
         while self._due and len(self._tasks) < self._width:
             instant, _, member = self._due[0]
             if member in self._members:
                 if instant > loop.time():
-                    wake_at = min(wake_at, instant)
-                    break
+                    self._timer = loop.call_at(instant, self._pump)
+                    return
                 self._begin(member)
             heappop(self._due)
-        self._timer = loop.call_at(wake_at, self._woken)
 
     def _begin(self, member: M) -> None:
         task = start_task(self._work(member))
@@ -114,11 +107,6 @@ class Schedule(Generic[M]):
             wait = task.result()
             if wait is not None:
                 self._enter(member, wait)
-        self._pump()
-
-    def _woken(self) -> None:
-        self._timer = None
-        self._beat()
         self._pump()
 
     def _cancel_timer(self) -> None:

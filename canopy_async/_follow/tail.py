@@ -1,4 +1,4 @@
-"""One read of a poll: an overlap chain, and what a follower notes of its pages."""
+"""One read of a poll: an overlap chain, and the `Tail` that watches its pages."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ __all__ = ["Tail", "open_tail"]
 
 
 class Tail:
-    """Notes how far back the read of a poll came, and what it saw.
+    """Notes how far back the read of a poll came, and which events it saw.
 
     Args:
         floor: The earliest instant that is wanted.
@@ -36,14 +36,14 @@ class Tail:
         self.seen: Final[dict[str, AuditEvent]] = {}
         """The events from ``floor`` on, by id, when reading newest first."""
         self.passed = False
-        """Whether the list held something older than ``floor``."""
+        """Whether the list held an event older than ``floor``."""
         self.ended = False
-        """Whether a page said that none comes after it, or held nothing."""
+        """Whether a page was empty, or said that no page comes after it."""
         self.oldest_first_row: datetime | None = None
-        """The date of the list's first row when its first page was read last."""
+        """The date of the first row of page 1, when page 1 was read last."""
 
     def see(self, page: Page[AuditEvent]) -> None:
-        """Look at a page as it passes, before the walk takes it."""
+        """Look at a page before the walk takes it."""
         if page.items and page.pagination.page == 1:
             self.oldest_first_row = page.items[0].created_at
         if not (page.items and page.pagination.has_next_page):
@@ -60,10 +60,15 @@ class Tail:
             self.seen.update((row.id, row) for row in rows)
 
     def suffices(self, error: IncompleteReadError, rows: Sequence[AuditEvent]) -> bool:
-        """Tell whether the rows that were seen serve as a poll, though unproven.
+        """Tell whether a poll may hand out what was seen, although it is not proven.
 
-        So it is where ties can't be proven; and where a server counts events that
-        it does not send, once the list ended and held no other than those rows.
+        It may if the proof failed because of tied events. It also may if the server
+        counts events that it does not send, the list has ended, and all events that
+        were seen are among the rows.
+
+        Args:
+            error: The error with which the read has ended.
+            rows: The rows that the read has handed out.
         """
         if isinstance(error, RequestBudgetError):
             return self.ended and self.seen.keys() <= {row.id for row in rows}
@@ -79,15 +84,15 @@ def open_tail(
     concurrency: int | None = None,
     lanes: Lanes | None = None,
 ) -> tuple[Tail, PageReader[AuditEvent]]:
-    """Return a pass over a log, and what watches its pages.
+    """Return the `Tail` of a pass over a log, and the pass.
 
     Args:
         log: The log of an identity.
         order: ``asc`` or ``desc``.
         floor: The earliest instant that is wanted.
         take: Rows per page at most.
-        concurrency: Requests in flight at most; None is the session's own limit.
-        lanes: The round in which it takes its turns, None for the session's own.
+        concurrency: Requests in flight at most, None for the session's own limit.
+        lanes: The round in which the pass takes its turns, None for the session's own.
     """
     tail = Tail(floor=floor, keeps=order == "desc")
     walk: OverlapChain[AuditEvent] = OverlapChain(

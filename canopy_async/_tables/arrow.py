@@ -47,7 +47,7 @@ BATCH_BYTES: Final = 128 * 1024 * 1024
 BATCH_ROWS: Final = 65_536
 """The default for the most rows in a record batch."""
 
-_ENCODE: Final = msgspec.json.Encoder().encode
+_ENCODER: Final = msgspec.json.Encoder()
 
 ENUMS: Final = frozenset(("actor_type", "outcome", "category", "severity"))
 """Columns with few distinct texts, stored as dictionaries of Arrow."""
@@ -104,9 +104,21 @@ def encode(page: EventsOfOne) -> Columns:
     no unknown fields.
     """
     columns = columns_of([page])
-    columns["metadata"] = [_ENCODE(value) for value in columns["metadata"]]
-    columns[EXTRA] = [_ENCODE(value) if value else None for value in columns[EXTRA]]
+    columns["metadata"] = _json_of(columns["metadata"])
+    if any(columns[EXTRA]):
+        texts = _json_of(columns[EXTRA])
+        columns[EXTRA] = [
+            text if value else None
+            for value, text in zip(columns[EXTRA], texts, strict=True)
+        ]
+    else:
+        columns[EXTRA] = [None] * len(columns[EXTRA])
     return columns
+
+
+def _json_of(column: Sequence[Any]) -> Sequence[bytes]:
+    """Return the values of a column as JSON, which never contains a line feed."""
+    return _ENCODER.encode_lines(column).split(b"\n")[: len(column)]
 
 
 def pack(pages: Sequence[Columns]) -> Any:

@@ -1,12 +1,14 @@
-"""Bridging: the phases that look for what the plan has missed.
+"""Bridging: the phases that close a gap between the cover and a view.
 
-Where the seam of a window does not hold, that window is held, and others are fetched
-to close the gap before it. They are taken before all that is planned; the planned ones
-that are under way stay valid evidence. Then the held window is looked at again.
+Where the seam of a view does not hold, the view becomes the held view. Other windows
+are then asked for before all windows of the plan, until the view of one of them
+continues the cover. The windows of the plan that are in flight are kept: their answers
+are valid evidence whenever they were made. Then the held view is compared with the
+cover again.
 
 Where the gap lies in a run of ties that no window can bridge, the run is read by rows
 that windows share (`canopy_async._walk.ties`). Where the end of the list moves on while
-it is read, it is looked for in the same way.
+the list is read, windows that look for the end are asked for in the same way.
 """
 
 from typing import Final, TypeVar
@@ -31,18 +33,20 @@ __all__ = ["FindingEnd", "SamplingTies", "Seeking", "accept", "bridge_gap"]
 R = TypeVar("R", bound=Row)
 
 _MAX_PROBES: Final = 40
-"""Windows that are fetched to close one gap, at most."""
+"""The most windows that are asked for to close one gap."""
 
 _MAX_FILLS: Final = 3
-"""After so many windows that one run of ties fills, none is expected to bridge it."""
+"""After so many views that end inside of a run of ties, the walk gives up looking for
+a window that bridges the run."""
 
 _END_PROBES: Final = 4
-"""Windows that look for the end of a list that grows. Each aims at where the end will
-be when it is served, by how fast the list has grown since the window before."""
+"""The most windows that look for the end of a list that grows. Each window aims at
+where the end will be when the server answers, by how fast the list has grown since the
+window before."""
 
 
 def accept(state: ChainState[R], view: View[R]) -> Step[R]:
-    """Accept a certified view; tell what follows."""
+    """Accept a certified view; return its new rows and the phase that follows."""
     rows = state.accept(view)
     if state.ends_with(view):
         return Step(rows, conclude(state))
@@ -52,11 +56,14 @@ def accept(state: ChainState[R], view: View[R]) -> Step[R]:
 
 
 def bridge_gap(state: ChainState[R], view: View[R] | None) -> Step[R]:
-    """Begin to bridge the gap before a planned window, unless its tied rows do.
+    """Begin to bridge the gap before a view of the plan.
+
+    If the gap lies in a run of ties that no window can bridge, and the view shares a
+    row with the part of the run that was handed out, the view is accepted instead.
 
     Args:
-        state: What the phases share.
-        view: The window's view, None where its page is not there.
+        state: The state that all phases share.
+        view: The view, None where the server has no such page.
     """
     gap = state.gap
     if view is not None and view.rows:
@@ -71,13 +78,16 @@ def bridge_gap(state: ChainState[R], view: View[R] | None) -> Step[R]:
 
 
 class _Bridging(OpenPhase[R]):
-    """A phase whose window was asked for before all that is planned."""
+    """A phase whose window is asked for before all windows of the plan."""
 
     def _ask(self, window: Window) -> None:
         self._state.plan.ask_first(window)
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        """Drop the first window, whose page is too large to be read, and go on."""
+        """Drop the first window, whose page is too large to be read.
+
+        Later windows ask for fewer rows.
+        """
         self._state.plan.pop()
         if self._state.gap.ties is not None:
             self._state.gap.ties.limit(take)
@@ -88,7 +98,11 @@ class _Bridging(OpenPhase[R]):
 
 
 class Seeking(_Bridging[R]):
-    """Looks for a window that continues the cover where the cover ends now."""
+    """The phase that looks for a view which continues the cover.
+
+    Rows have moved since the cover was last seen, so the place where the cover ends has
+    to be found again (`Seek`).
+    """
 
     def __init__(self, state: ChainState[R]) -> None:
         super().__init__(state)
@@ -106,7 +120,7 @@ class Seeking(_Bridging[R]):
         ties = state.gap.ties
         if view is None or not view.rows:
             if view is not None and view.is_first and view.is_end:
-                return Step((), conclude(state))  # all that was left is gone
+                return Step((), conclude(state))  # the list is empty by now
             seek.found_nothing(state.ledger.latest)
         elif cover.certifies(view):
             longest = state.plan.size.cut.longest
@@ -131,24 +145,24 @@ class Seeking(_Bridging[R]):
         self._ask(self._seek.next_window(self._state.plan.size.max_take))
 
     def _look_inside_ties(self) -> None:
-        """Give up starting before a run that no window can bridge."""
+        """Look inside of the run at the cover, if no window can bridge that run."""
         state, plan = self._state, self._state.plan
         if _ties_here(state, self._seek.fills) is None:
             return
         end = state.cover.position.end
         position = end - plan.overlap
-        if plan_window(position, plan.size.max_take).end <= end:  # it shows nothing new
+        if plan_window(position, plan.size.max_take).end <= end:  # shows no later row
             position = end - 1
         self._seek.look_inside(position)
 
 
 class SamplingTies(_Bridging[R]):
-    """Samples a run of ties again until no row of it is missing.
+    """The phase that reads a run of ties again, until no row of the run is missing.
 
     Args:
-        state: What the phases share.
+        state: The state that all phases share.
         ties: The run, whose end was seen.
-        closing: The view that shows its end.
+        closing: The view that shows the end of the run.
         sample: The first window into the run.
     """
 
@@ -169,11 +183,12 @@ class SamplingTies(_Bridging[R]):
 
 
 class FindingEnd(_Bridging[R]):
-    """Looks for the end of a list that grows at its end faster than it is read.
+    """The phase that looks for the end of a list that grows there while it is read.
 
-    Once the end was seen, what is added after it is not wanted: it was not there when
-    the read began. A window that aims at the end may be behind it when it is served;
-    so the next one aims further, by the pace of the list.
+    Once the end was seen, the rows that are added after it are not wanted: they were
+    not there when the read began. A window that aims at the end may hold rows before
+    the end only, if the list has grown by the time the server answers. The next window
+    then aims further, by as many rows as the list has grown since.
     """
 
     def __init__(self, state: ChainState[R]) -> None:
@@ -184,14 +199,18 @@ class FindingEnd(_Bridging[R]):
         self._look(pace=0)
 
     def _look(self, pace: int) -> None:
-        """Ask for the window where the list should end by the time it is served."""
+        """Ask for the window in which the list should end when the server answers.
+
+        Args:
+            pace: How many rows the list is likely to grow until then.
+        """
         plan = self._state.plan
         self._tries_left -= 1
         self._counted = self._state.ledger.latest
         self._ask(plan_window(self._counted + pace - OVERLAP, plan.size.take))
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        del view  # `_on_view` has noted in the cover what it shows of the end
+        del view  # `_on_view` has told the cover whether the view shows the end
         state = self._state
         if state.cover.is_past_bound:
             return Step((), conclude(state))
@@ -202,10 +221,14 @@ class FindingEnd(_Bridging[R]):
 
 
 def _reconsider(state: ChainState[R], step: Step[R]) -> Step[R]:
-    """Look again at the window whose seam did not hold, after a step that may help.
+    """Compare the held view with the cover again, after a step that moved the cover.
+
+    Args:
+        state: The state that all phases share.
+        step: The step. The rows of the held view, if it is accepted, follow its rows.
 
     Raises:
-        ProtocolError: A row of it came with another key since.
+        ProtocolError: A row of the held view has come with another key since.
     """
     gap, held = state.gap, state.gap.held
     if held is None or step.phase is not None:
@@ -227,11 +250,11 @@ def _reconsider(state: ChainState[R], step: Step[R]) -> Step[R]:
 
 
 def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
-    """Return the run at the cover if no window can bridge it.
+    """Return the run of ties at the cover if no window can bridge it, else None.
 
     Args:
-        state: What the phases share.
-        fills: How many probes the run has filled to the end.
+        state: The state that all phases share.
+        fills: How many views of this bridge have ended inside of the run.
     """
     cover, plan = state.cover, state.plan
     if not isinstance(cover, KeyCover):
@@ -252,14 +275,14 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
 
 
 def _check_page_ends(position: int, most: int) -> None:
-    """Raise where all pages end at a position, of however few rows they are.
+    """Check that some page holds the rows on both sides of a position.
 
     Args:
         position: The position.
         most: Rows per page at most; larger pages can't be read.
 
     Raises:
-        IncompleteReadError: They do.
+        IncompleteReadError: Pages of each size up to ``most`` end at the position.
     """
     if can_be_crossed(position, most):
         return
@@ -271,7 +294,7 @@ def _check_page_ends(position: int, most: int) -> None:
 
 
 def _accept_tied(state: ChainState[R], ties: TieRun[R], view: View[R]) -> Step[R]:
-    """Accept a window inside a run of ties by the rows that it shares."""
+    """Accept a view inside of a run of ties: it shares a row with the cover."""
     state.gap.leans_on_ties = True
     if state.ledger.steady and ties.closes_in(view):
         return _complete_ties(state, ties, view, view)
@@ -281,13 +304,13 @@ def _accept_tied(state: ChainState[R], ties: TieRun[R], view: View[R]) -> Step[R
 def _complete_ties(
     state: ChainState[R], ties: TieRun[R], closing: View[R], view: View[R] | None
 ) -> Step[R]:
-    """Take a window into a run of ties; go past the run once no row is missing.
+    """Take a view of a run of ties; go past the run once no row of it is missing.
 
     Args:
-        state: What the phases share.
+        state: The state that all phases share.
         ties: The run.
-        closing: The view that shows its end, kept while rows are missing.
-        view: The window's view, None where its page is not there.
+        closing: The view that shows the end of the run; it is accepted last.
+        view: The view that is taken, None where the server has no such page.
     """
     rows: list[R] = []
     if view is not None:
@@ -302,7 +325,7 @@ def _complete_ties(
 
 
 def _lost(state: ChainState[R], seek: Seek) -> Exception:
-    """Return the error of a read that has not found its place again."""
+    """Return the error for a bridge that found no view which continues the cover."""
     ties, cover = state.gap.ties, state.cover
     if isinstance(cover, KeyCover):
         is_read_by_ties = ties is not None and ties.key == cover.key

@@ -1,4 +1,4 @@
-"""The certificate of a read: page 1 decides which one it can have."""
+"""The certificate of a read: page 1 decides whether it can be that of keys."""
 
 from typing import TypeVar
 
@@ -28,17 +28,18 @@ def open_cover(
 
     Args:
         first: Page 1.
-        span: The part of the list that is wanted; what comes before it counts
-            as covered.
-        sort_by: The column that the server was asked for, and did not refuse.
-        asked_order: The order that it was asked for.
+        span: The part of the list that is wanted; the rows before it count as handed
+            out.
+        sort_by: The column that the server was asked to sort by, and did not refuse.
+        asked_order: The order that the server was asked for.
         accept_unordered: Whether a list that is not sorted by ``created_at``
             is read by the shared-id certificate.
-        order: What other pages have shown, where page 1 did not.
+        order: The order that other pages have shown, where page 1 did not.
 
     Raises:
-        UnorderedListError: The list has no certificate, or no parts.
-        CheckpointError: The list is in another order than it was.
+        UnorderedListError: Nothing can be proven of a list in this order; or a part of
+            the list is wanted, and the list is not sorted by ``created_at``.
+        CheckpointError: The list is in another order than when the checkpoint was made.
     """
     if sort_by in {None, "created_at"}:
         whole: KeyCover[R] = KeyCover()
@@ -79,7 +80,7 @@ def _cover_of_part(
 
 
 def _order_to_assume(span: Span, first: View[R]) -> str | None:
-    """Return the order in which a list of one key comes after what was read."""
+    """Return the order in which page 1, of one key, comes after a checkpoint."""
     place = None if span.resume is None else span.resume.key
     if place is None or not first.keys:
         return None

@@ -1,11 +1,11 @@
-"""The overlap chain: a concurrent read of a moving list that proves itself.
+"""The overlap chain: a read with many requests at once, of a list that moves, proven.
 
-Windows of varying page size overlap by at least two rows. A window is accepted only
-if it certifies its seam with what is covered (`canopy_async._walk.key_cover`). The read
-ends with a window that proves to reach the end of the list, or past a bound.
+Windows of different page sizes overlap by at least two rows. A view is accepted only
+if it continues the cover without a gap (`canopy_async._walk.key_cover`). The read ends
+with a view that shows the end of the list, or goes past a bound.
 
-How a walk gets there is told by its phases, which `canopy_async._walk` draws; the chain
-hands each answer to the phase it is in, and follows to the next one.
+The phases of a walk, which `canopy_async._walk` draws, do the work. The chain hands
+each answer to the phase it is in, and goes on to the phase that this one returns.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,20 +27,22 @@ R = TypeVar("R", bound=Row)
 
 
 class OverlapChain(Generic[R]):
-    """A walk that proves its read complete, or says why it can't.
+    """A walk that proves its read complete, or raises an error that says why not.
 
     Args:
-        take: Rows per page at most, for the windows that are planned.
-        max_take: Rows per page at most of windows that bridge a gap, where more rows
-            help; None for ``take``, or for as many as suffice.
+        take: Rows per page at most, for the windows of the plan.
+        max_take: Rows per page at most, for windows that bridge a gap: the more rows,
+            the easier. None for ``take``, or for 20 if that is more: any server allows
+            20.
         limit: Rows to hand out at most.
-        order: The order that is asked for, to be compared with what comes.
-        sort_by: The column that is asked for.
+        order: The order that the server is asked for, ``asc`` or ``desc``; the report
+            says whether the rows came in it.
+        sort_by: The column that the server is asked to sort by.
         span: The part of the list that is wanted.
         accept_unordered: Whether a list that is not sorted by ``created_at``
             is read by the shared-id certificate instead of raising.
         opens_with: Makes the first phase.
-        on_page: Called with each page before it is taken, to look at it as it passes.
+        on_page: Called with each page, before the walk takes the page.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class OverlapChain(Generic[R]):
 
     @property
     def position(self) -> int:
-        """About where in the list the rows handed out end."""
+        """The position, about, after the last row that was handed out."""
         return self._state.cover.position.end
 
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:

@@ -1,9 +1,10 @@
 """Closing: the end of a walk, where nothing is left to read.
 
-As a rule the proof holds and the walk is done. Where rows were accepted inside of a
-run of ties that no window bridges, only a list that held still makes that good: as
-many rows were read as the list has places, each page counted as many rows as page 1
-did, and page 1, asked for again, begins the list as it did.
+As a rule the proof is complete, and the walk is done. Rows that were accepted inside of
+a run of ties that no window bridges are proven only if the list held still. Three
+things show that: as many rows were accepted as there are positions from the first of
+them to the last, each page counted as many rows as page 1 did, and page 1, asked for
+again, is as it was.
 """
 
 from typing import TypeVar
@@ -24,7 +25,8 @@ def conclude(state: ChainState[R]) -> Phase[R]:
     """Return the phase that follows where nothing is left to read.
 
     Raises:
-        UnprovenTiesError: The walk accepted rows by ties, and the list moved.
+        UnprovenTiesError: Rows were accepted inside of a run of ties, and the list
+            moved; or the checkpoint that was resumed from is of such a read.
         UnorderedListError: Rows are missing in a list that seems to hold still.
     """
     state.plan.forget_all()
@@ -40,11 +42,11 @@ def conclude(state: ChainState[R]) -> Phase[R]:
 
 
 class Closing(OpenPhase[R]):
-    """Page 1 is asked for again, to see whether the head of the list held still."""
+    """The phase that asks for page 1 again: did the head of the list hold still?"""
 
     def __init__(self, state: ChainState[R]) -> None:
         super().__init__(state)
-        state.plan.ask_first(Window(1, state.first_take))
+        state.plan.ask_first(Window(1, state.head.take))
 
     def plan(self) -> Window | None:
         """Ask for nothing but page 1."""
@@ -57,7 +59,11 @@ class Closing(OpenPhase[R]):
         return Step((), _completed(state))
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        """Give up: fewer rows than page 1 had don't show that page 1 held still."""
+        """Raise: a page of fewer rows can't show that page 1 held still.
+
+        Raises:
+            UnprovenTiesError: Always.
+        """
         del take
         raise unproven_ties()
 

@@ -1,6 +1,6 @@
-"""The cover: what of a list was handed out, and which views continue it.
+"""The cover: which rows of a list were handed out, and which views continue them.
 
-There are two kinds, by the certificate that they rest on: `KeyCover` compares keys, and
+There are two kinds of cover, one for each certificate: `KeyCover` compares keys, and
 `IdCover` looks for shared rows.
 """
 
@@ -22,7 +22,8 @@ class Accepted(NamedTuple, Generic[R]):
     Attributes:
         rows: The rows to hand out, in order.
         duplicates: Rows that were handed out before.
-        late: Rows that appeared behind the cover, and are not handed out.
+        late: Rows that were added before the cover after it had passed their place.
+            They are not handed out.
     """
 
     rows: list[R]
@@ -31,11 +32,11 @@ class Accepted(NamedTuple, Generic[R]):
 
 
 class Cover(Protocol[R]):
-    """A cover, by one certificate or another."""
+    """The rows that were handed out so far, and what a view has to show to go on."""
 
     @property
     def proof(self) -> Proof:
-        """The certificate."""
+        """The certificate, by which views are accepted."""
         ...
 
     @property
@@ -55,20 +56,28 @@ class Cover(Protocol[R]):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it is known how far the list is wanted."""
+        """Whether the end of a list that grows at its end was seen.
+
+        Rows that are added after that end are not wanted.
+        """
         ...
 
     @property
     def is_past_bound(self) -> bool:
-        """Whether nothing after the cover is wanted any more."""
+        """Whether no row after the cover is wanted."""
         ...
 
     def check(self, view: View[R]) -> None:
-        """Raise where a view breaks what the certificate rests on."""
+        """Check that a view keeps the order that the certificate rests on.
+
+        Raises:
+            UnorderedListError: The view shows another order, or none.
+            ProtocolError: A row has another key than before.
+        """
         ...
 
     def bound_growth(self, view: View[R]) -> None:
-        """Learn from a view that reaches the end of the list where that was."""
+        """Note where the list ends, if a view shows its end."""
         ...
 
     def certifies(self, view: View[R]) -> bool:
@@ -80,25 +89,25 @@ class Cover(Protocol[R]):
         ...
 
     def wanted(self, rows: list[R]) -> list[R]:
-        """Return the rows, in list order, up to where the list is wanted."""
+        """Return those of some rows, in list order, that are not after the bound."""
         ...
 
     def rows_to_bound(self, view: View[R]) -> int | None:
-        """Return about how many rows are left up to there, None if unbounded."""
+        """Return about how many rows are left up to the bound, None if unknown."""
         ...
 
     def touches(self, view: View[R]) -> bool:
-        """Tell whether a view begins in a run of ties at the cover."""
+        """Tell whether a view begins with rows of the cover's key."""
         ...
 
     def stops_at(self, view: View[R]) -> bool:
-        """Tell whether a view ends in a run of ties at the cover."""
+        """Tell whether a view ends with rows of the cover's key."""
         ...
 
     def revisit(self, view: View[R]) -> None:
-        """Learn where the cover is from a view that adds nothing to it."""
+        """Note the position of the cover, from a view without new rows."""
         ...
 
     def accept(self, view: View[R]) -> Accepted[R]:
-        """Move the cover to the end of a view."""
+        """Move the cover to the last row of a certified view."""
         ...

@@ -1,13 +1,17 @@
 """The fence: reading a server that has one page size and ignores ``take``.
 
-Its windows can't overlap, so no seam can be proven. What is left is to read
-one page after the other, and to look at page 1 again at the end. Newest first,
-rows added meanwhile only push rows to later pages: they come twice, and none
-is lost. Oldest first, rows removed at the head pull rows forward past the
-reader: page 1 shows whether that happened. Both hold as long as rows are added
-at the newest end only and removed at the oldest end only, and ties keep their
-order. Where a page begins among ties, and the list seems to hold still, or
-where its order is unknown, the rows are counted as well.
+The pages of such a server can't overlap, so no seam can be proven. What is left is to
+read one page after the other, and to ask for page 1 again at the end: that is the
+fence.
+
+In a list that is sorted newest first, rows that are added meanwhile push other rows to
+later pages: these rows come twice, and none is lost. In a list that is sorted oldest
+first, rows that are removed at the head pull other rows to earlier pages, which were
+read already: these rows would be lost, and page 1 shows whether that happened.
+
+Both hold as long as rows are added at the newest end only and removed at the oldest end
+only, and ties keep their order. Where a page begins among ties, and the list seems to
+hold still, or where the order of the list is unknown, the rows are counted as well.
 """
 
 from collections import deque
@@ -27,18 +31,18 @@ __all__ = ["Fenced"]
 R = TypeVar("R", bound=Row)
 
 _SPARE_PAGES: Final = 64
-"""Pages that may be asked for beyond twice as many as were counted."""
+"""Pages that may be asked for, in addition to twice as many as page 1 counted."""
 
 _MOST_BARREN: Final = 32
-"""Pages in a row that may bring nothing new."""
+"""The most pages in a row that may bring no new row."""
 
 
 class Fenced(Generic[R]):
-    """Pages one after the other, and page 1 again at the end.
+    """The phase that reads one page after the other, and page 1 again at the end.
 
     Args:
-        state: What the phases share; its cover holds what page 1 added.
-        size: Rows per page, the server's.
+        state: The state that all phases share; its cover holds the rows of page 1.
+        size: Rows per page, as the server sends them.
     """
 
     def __init__(self, state: ChainState[R], size: int) -> None:
@@ -61,11 +65,15 @@ class Fenced(Generic[R]):
 
     @property
     def windows(self) -> Sequence[Window]:
-        """The one page that is wanted."""
+        """The page that was asked for; there is one at most."""
         return self._windows
 
     def plan(self) -> Window | None:
-        """Append the next page, alone."""
+        """Ask for the next page, once the one before it was taken.
+
+        Raises:
+            RequestBudgetError: The read has asked for too many pages.
+        """
         if self._windows:
             return None
         self._pages += 1
@@ -83,7 +91,7 @@ class Fenced(Generic[R]):
         return window
 
     def accept_page(self, page: Page[R]) -> Step[R]:
-        """Hand out what a page adds."""
+        """Hand out the new rows of a page; after the last page, look at the fence."""
         window = self._windows.popleft()
         check_page(page, window)
         self._ledger.learn(page, window)
@@ -96,7 +104,7 @@ class Fenced(Generic[R]):
         return Step(self._accept(view), self)
 
     def accept_missing(self) -> Step[R]:
-        """Take a page past the end as the end."""
+        """Take a page that the server does not have as the end of the list."""
         self._windows.popleft()
         if self._fenced:
             raise self._moved()
@@ -104,7 +112,7 @@ class Fenced(Generic[R]):
         return Step((), self)
 
     def accept_oversized(self) -> Step[R] | None:
-        """Never go on: the server sends as many rows, however few are asked for."""
+        """Return None: the server sends no fewer rows, however few are asked for."""
         return None
 
     def _accept(self, view: View[R]) -> list[R]:
@@ -114,7 +122,7 @@ class Fenced(Generic[R]):
         tied = self._cover.touches(view)
         is_by_key = self._state.is_by_key
         if is_by_key and self._cover.order is None and not tied:
-            raise self._moved()  # one key after another, and no telling which way
+            raise self._moved()  # each page has one key, and nothing shows the order
         self._weak |= tied
         self._end = view.end
         is_before = not self._cover.recent.accepted
@@ -128,10 +136,10 @@ class Fenced(Generic[R]):
         return rows
 
     def _note_progress(self, view: View[R], new: int) -> None:
-        """Count pages in a row that bring nothing new.
+        """Count the pages in a row that bring no new row.
 
         Raises:
-            RequestBudgetError: There are too many of them.
+            RequestBudgetError: There are too many such pages.
         """
         self._barren = 0 if new or view.is_end else self._barren + 1
         if self._barren > _MOST_BARREN:
@@ -141,15 +149,15 @@ class Fenced(Generic[R]):
             )
 
     def _step_over_fence(self, view: View[R]) -> Step[R]:
-        """Conclude from page 1 that rows did not move past the reader.
+        """End the read if page 1, asked for again, shows that no row was skipped.
 
         Raises:
-            IncompleteReadError: They may have.
+            IncompleteReadError: Rows may have been skipped.
         """
         if self._cover.order == "desc":
             held = self._head in view.members
             if not held and view.rows and not view.is_end:
-                # Pushed down further than a page: it must still show.
+                # New rows have pushed the first row of the read to a later page.
                 return Step((), self)
         else:
             held = view.ids[:1] == [self._head]
@@ -160,7 +168,7 @@ class Fenced(Generic[R]):
         return Step((), Done[R]())
 
     def _adds_up(self) -> bool:
-        """Tell whether no row is missing, as far as that can be counted."""
+        """Tell whether no row is missing by count, where rows have to be counted."""
         if not self._weak:
             return True
         if self._cover.order and not (self._ledger.steady or self._leans_on_ties):

@@ -1,9 +1,10 @@
 """A cover by shared rows: the shared-id certificate.
 
-It is for lists that are not sorted by ``created_at``. Where the server keeps one fixed
-order, ties included, a view that holds a row which was accepted last continues the
-cover after that row, whatever moved meanwhile. Whether the server keeps one order can't
-be proven; where two views show two orders, the walk raises.
+This certificate is for lists that are not sorted by ``created_at``. Where the server
+keeps one fixed order, ties included, a view that holds one of the rows accepted last
+continues the cover after that row, whatever has moved meanwhile. Whether the server
+keeps one order can't be proven. Where two views show two orders, the walk raises an
+error.
 """
 
 from itertools import pairwise
@@ -21,16 +22,18 @@ __all__ = ["IdCover"]
 R = TypeVar("R", bound=Row)
 
 _VIEWS_OF_IDS: Final = 4
-"""Views that are remembered. A row that was inserted behind the cover may lead back,
-once or twice, in windows that were under way; their rows must be known again."""
+"""Views that are remembered. If a row was inserted before the cover, the walk may go
+back to that place once or twice, with answers that were in flight. The rows of these
+answers must still be known then, so as not to be handed out twice."""
 
 
 class IdCover(Generic[R]):
     """A cover by the rows themselves: the shared-id certificate.
 
     Args:
-        recent: The rows accepted so far, each view sharing a row with the one before.
-        position: Where the last of them was seen.
+        recent: The rows accepted so far, in views that each share a row with the view
+            before. None at the start of a read.
+        position: Where the last of these rows was seen. None at the start of a read.
     """
 
     proof = Proof.SHARED_ID
@@ -47,7 +50,7 @@ class IdCover(Generic[R]):
         self.position.remember(_VIEWS_OF_IDS)
 
     def check(self, view: View[R]) -> None:
-        """Raise where rows seen before come in another order.
+        """Check that rows which were seen before come in the same order again.
 
         Raises:
             UnorderedListError: The server has no fixed order.
@@ -61,7 +64,7 @@ class IdCover(Generic[R]):
                 raise UnorderedListError("the list has no fixed order")
 
     def bound_growth(self, view: View[R]) -> None:
-        """Learn nothing: these rows don't show where new rows are added."""
+        """Do nothing: this cover does not know at which end new rows are added."""
 
     def certifies(self, view: View[R]) -> bool:
         """Tell whether a view shares a row with those accepted last."""
@@ -75,23 +78,23 @@ class IdCover(Generic[R]):
         return len(view.rows) > (0 if last is None else last + 1)
 
     def wanted(self, rows: list[R]) -> list[R]:
-        """Return all rows: this cover knows of no bounds."""
+        """Return all rows: a list that is read by shared rows has no bounds."""
         return rows
 
     def rows_to_bound(self, view: View[R]) -> int | None:  # noqa: ARG002 - see above
-        """Return None: this cover knows of no bounds."""
+        """Return None: a list that is read by shared rows has no bounds."""
         return None
 
     def touches(self, view: View[R]) -> bool:  # noqa: ARG002 - one for all covers
-        """Never: this cover knows of no ties."""
+        """Return False: this cover compares no keys, so it knows of no ties."""
         return False
 
     def stops_at(self, view: View[R]) -> bool:  # noqa: ARG002 - one for all covers
-        """Never: this cover knows of no ties."""
+        """Return False: this cover compares no keys, so it knows of no ties."""
         return False
 
     def revisit(self, view: View[R]) -> None:
-        """Learn nothing: whatever shares a row is remembered already."""
+        """Do nothing: the position of this cover is known from accepted views only."""
 
     def accept(self, view: View[R]) -> Accepted[R]:
         """Hand out the rows after the last shared one."""
@@ -99,7 +102,7 @@ class IdCover(Generic[R]):
         begin = 0 if last is None else last + 1
         known = begin - len(self.recent.unknown(view.ids[:begin]))
         rows = list(view.rows[begin:])
-        if rows:  # or it may end before the cover does, which is remembered
+        if rows:  # a view without new rows may end before the cover
             place = len(view.rows) - 1
             accepted = self.recent.accepted
             seen = self.recent.add(view, rows=len(rows))

@@ -1,16 +1,20 @@
 """A cover by keys: the strict-key certificate, which is the theorem of the walk.
 
-Write a < b for "a comes earlier in the list". A cover is a place c such that
-every row before c that was there during the whole read has been handed out
-exactly once, together with the rows handed out at c itself.
+"Before" and "after" are meant in the order of the list. A cover is a key c, together
+with the ids of the rows of key c that were handed out, so that this holds:
 
-Theorem (strict key). If a view's first key is strictly before c, or the view
-is page 1, then handing out, in order, its rows after c and those at c not
-handed out yet keeps this true, with c moved to the view's last key. For the
-view is a contiguous slice of a list sorted by key: it holds every row that was
-there at its instant with a key between its first and its last, and so all
-those from c on. When it was served, what was inserted or deleted meanwhile,
-and how ties were ordered does not enter.
+    (*) Each row with a key before c that was in the list during the whole read has
+        been handed out exactly once.
+
+Theorem (strict key). Let a view begin with a key strictly before c, or be page 1. Hand
+out, in order, the view's rows of key c that were not handed out yet, and then its rows
+after c. Then (*) holds with c moved to the key of the view's last row, if that is
+after c.
+
+Proof. The view is one piece of a list that is sorted by key. So it holds every row that
+was in the list at its instant with a key between its first and its last key, and thus
+all rows from c to its last row. When the view was served, what was inserted or deleted
+meanwhile, and how ties were ordered does not enter.
 """
 
 from datetime import datetime
@@ -27,9 +31,6 @@ __all__ = ["KeyCover"]
 
 R = TypeVar("R", bound=Row)
 
-_FEW_KEYS: Final = 2
-"""Keys from which on the pace of a list can be told."""
-
 
 class KeyCover(Generic[R]):
     """A cover by ``created_at``: the strict-key certificate.
@@ -38,14 +39,14 @@ class KeyCover(Generic[R]):
         key: The key up to which rows are covered, None at the start.
         ids_at_key: The ids of the rows at ``key`` that were handed out.
         order: ``asc`` or ``desc`` where it is known.
-        is_assumed: Whether ``order`` was not seen in the rows, and is only likely.
+        is_assumed: Whether ``order`` is only likely, as no rows have shown it yet.
         bound: The last key that is wanted, None for no bound.
 
     Attributes:
         key: The key up to which rows are covered.
         ids_at_key: The ids of the rows at ``key`` that were handed out.
-        tie_start: Position of the first row at ``key`` in the view that led
-            there: as exact as that view is recent.
+        tie_start: Position of the first row at ``key``, in the latest view that showed
+            it. Rows may have moved since.
     """
 
     proof = Proof.STRICT_KEY
@@ -76,21 +77,19 @@ class KeyCover(Generic[R]):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it is known how far the list is wanted."""
+        """Whether the end of a list that grows at its end was seen."""
         return self._growth_bound is not None
 
     @property
     def is_past_bound(self) -> bool:
-        """Whether the cover is strictly after a bound."""
-        bound, growth = self._bound, self._growth_bound
-        if self.key is None or (bound is None and growth is None):
-            return False
-        return any(
-            b is not None and self.precedes(b, self.key) for b in (bound, growth)
+        """Whether the cover is strictly after the bound, or after the end as seen."""
+        bounds = (self._bound, self._growth_bound)
+        return self.key is not None and any(
+            bound is not None and self.precedes(bound, self.key) for bound in bounds
         )
 
     def wanted(self, rows: list[R]) -> list[R]:
-        """Return the rows, in list order, up to the bound."""
+        """Return those of some rows, in list order, that are not after the bound."""
         if self._bound is None:
             return rows
         wanted = len(rows)
@@ -99,8 +98,11 @@ class KeyCover(Generic[R]):
         return rows[:wanted]
 
     def rows_to_bound(self, view: View[R]) -> int | None:
-        """Return about how many rows are left up to the bound, None if unbounded."""
-        if self._bound is None or len(view.keys) < _FEW_KEYS:
+        """Return about how many rows are left up to the bound, None if unknown.
+
+        Rows are taken to be as close in time after the view as they are inside of it.
+        """
+        if self._bound is None or not view.keys:
             return None
         covered = abs(view.keys[-1] - view.keys[0])
         if not covered:
@@ -117,11 +119,12 @@ class KeyCover(Generic[R]):
         return self._order == "asc" and key < other
 
     def check(self, view: View[R]) -> None:
-        """Learn the order, or raise where a view is not in it.
+        """Learn the order of the list from a view, or check the view's order.
 
         Raises:
-            UnorderedListError: The rows are not sorted by ``created_at``.
-            ProtocolError: A row changed its key.
+            UnorderedListError: The rows are not sorted by ``created_at``, or are in the
+                other order than the rows before.
+            ProtocolError: A row has another key than before.
         """
         keys = view.keys
         if self._order is None and keys[:1] != keys[-1:] and None not in keys:
@@ -137,7 +140,7 @@ class KeyCover(Generic[R]):
             )
         if not is_sorted or keys[:1] == [None]:
             raise UnorderedListError("the list is not sorted by created_at")
-        if self._is_assumed and keys[:1] != keys[-1:]:
+        if keys[:1] != keys[-1:]:
             self._is_assumed = False
         self.recent.check_keys(view)
 
@@ -145,10 +148,11 @@ class KeyCover(Generic[R]):
         return sorted(keys, reverse=self._order == "desc")
 
     def bound_growth(self, view: View[R]) -> None:
-        """Keep a list that grows at its end from being read for ever.
+        """Note the last row of an ascending list, so that the read has an end.
 
-        In ascending order, no row of the list as it was at the start can come
-        after the last row that it had at any later instant.
+        Such a list grows at its end. The rows that were in it when the read began come
+        no later than the last row of any later instant, so reading up to that row is
+        enough.
         """
         if not view.is_end or not view.rows:
             return
@@ -156,17 +160,17 @@ class KeyCover(Generic[R]):
             self._growth_bound = view.keys[-1]
 
     def certifies(self, view: View[R]) -> bool:
-        """Tell whether a view begins strictly before the cover, or the list."""
+        """Tell whether a view is page 1, or begins strictly before the cover."""
         if not view.rows:
             return False
         if self.key is None:
             return view.is_first
-        if self._order is None:  # other keys may come before the cover or after
+        if self._order is None:  # nothing shows yet which keys come before the cover
             return view.is_first and view.keys[0] == self.key
         return view.is_first or self.precedes(view.keys[0], self.key)
 
     def shares_run(self, view: View[R]) -> bool:
-        """Tell whether a view holds a row handed out at the cover itself."""
+        """Tell whether a view holds one of the rows of key `key` handed out."""
         return not self.ids_at_key.isdisjoint(view.members)
 
     def rows_before(self, view: View[R]) -> int:
@@ -182,21 +186,21 @@ class KeyCover(Generic[R]):
         return bool(self._unseen_ties(view))
 
     def touches(self, view: View[R]) -> bool:
-        """Tell whether a view begins in the run at the cover."""
+        """Tell whether a view begins with rows of the cover's key."""
         return view.keys[:1] == [self.key]
 
     def stops_at(self, view: View[R]) -> bool:
-        """Tell whether a view ends in the run at the cover."""
+        """Tell whether a view ends with rows of the cover's key."""
         return view.keys[-1:] == [self.key]
 
     def revisit(self, view: View[R]) -> None:
-        """Learn where the run at the cover begins from a view that ends in it."""
+        """Note the position of the cover's run, from a view that ends with its rows."""
         if self.stops_at(view) and not self.recent.has_accepted:
             place = view.keys.index(self.key)
             self.position.saw(view, self.recent.see(view), place)
 
     def accept(self, view: View[R]) -> Accepted[R]:
-        """Hand out what a certified view adds, and move to its last key."""
+        """Return the new rows of a certified view, and move to its last key."""
         rows, tied, late = self._sift(view)
         is_new = tied < len(view.rows)
         place = self._move_to_end(view, tied) if is_new else self._stay(view, tied)
@@ -210,11 +214,14 @@ class KeyCover(Generic[R]):
         return Accepted(rows, len(view.rows) - len(rows) - late, late)
 
     def _move_to_end(self, view: View[R], tied: int) -> int:
-        """Move to the last key of a view; return where its first row there is.
+        """Move to the last key of a view, and note the ids of its rows of that key.
 
         Args:
             view: The view.
-            tied: Index of the first row after the cover.
+            tied: Index, in the view, of the first row after the cover.
+
+        Returns:
+            Index, in the view, of the first row of its last key.
         """
         keys = view.keys
         self.key = keys[-1]
@@ -225,7 +232,16 @@ class KeyCover(Generic[R]):
         return place
 
     def _stay(self, view: View[R], tied: int) -> int | None:
-        """Stay at the key; return where its first row is, None if that is not shown."""
+        """Stay at the cover's key, and note the ids of the view's rows of that key.
+
+        Args:
+            view: The view.
+            tied: Index, in the view, after the last row of the cover's key.
+
+        Returns:
+            Index, in the view, of the first row of the cover's key; None if an earlier
+            row of that key may stand before the view.
+        """
         begin = self._first_not_before(view)
         self.ids_at_key.update(view.ids[begin:tied])
         if begin < tied and (begin > 0 or view.is_first):
@@ -233,16 +249,21 @@ class KeyCover(Generic[R]):
         return None
 
     def _sift(self, view: View[R]) -> tuple[list[R], int, int]:
-        """Return the rows to hand out, where those after the cover begin, late ones."""
+        """Sort a certified view's rows into new ones and others.
+
+        Returns:
+            The rows to hand out; the index, in the view, of the first row after the
+            cover; and how many late rows there are.
+        """
         begin = tied = self._first_not_before(view)
         while tied < len(view.keys) and view.keys[tied] == self.key:
             tied += 1
         rows = [row for row in view.rows[begin:tied] if row.id not in self.ids_at_key]
         rows += view.rows[tied:]
-        return rows, tied, self._count_late(view, begin) if begin else 0
+        return rows, tied, self._count_late(view, begin)
 
     def accept_run(self, view: View[R]) -> Accepted[R]:
-        """Hand out a view's rows at the cover's own key, and nothing else."""
+        """Return a view's new rows of the cover's key, and no other rows."""
         rows = self._unseen_ties(view)
         self.ids_at_key.update(row.id for row in rows)
         self.recent.accepted += len(rows)
@@ -264,7 +285,12 @@ class KeyCover(Generic[R]):
             return self.rows_before(view)
 
     def _count_late(self, view: View[R], begin: int) -> int:
-        """Count unseen rows before the cover, as far back as is remembered."""
+        """Count a view's unknown rows before the cover, as far back as is remembered.
+
+        Args:
+            view: The view.
+            begin: Index, in the view, of the first row that is not before the cover.
+        """
         unknown = self.recent.unknown(view.ids[:begin])
         oldest = self.recent.oldest_key() if unknown else None
         if oldest is None:

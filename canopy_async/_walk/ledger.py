@@ -13,7 +13,7 @@ __all__ = ["Ledger"]
 T = TypeVar("T")
 
 _MAX_SAME: Final = 8
-"""Times that one short page may come again before the walk ends with an error."""
+"""The most times that one short page may come before the walk ends with an error."""
 
 
 class Ledger:
@@ -24,11 +24,13 @@ class Ledger:
 
     Attributes:
         expected: Rows that page 1 counted.
-        latest: Rows that the latest page counted, or fewer where a page was missing.
-        handed_out: Rows handed out so far, with those of the step that is being taken:
-            should the step fail, they are not delivered.
-        delivered: Rows handed out by the steps that are over.
-        steady: Whether every page counted the same, and none of them was missing.
+        latest: Rows that the latest page counted. After a missing page, the position
+            where that page would have begun, if that is less.
+        handed_out: Rows that are to be handed out so far, those of the present step
+            included. If the step fails, the rows of the step are not delivered.
+        delivered: Rows that were handed out by the steps that are over.
+        steady: Whether every page counted as many rows as page 1 did, and no page was
+            missing.
     """
 
     def __init__(self, asked_order: str | None) -> None:
@@ -46,7 +48,7 @@ class Ledger:
         self._shorts: dict[tuple[int, int, int], int] = {}
 
     def learn(self, page: Page[T], window: Window) -> None:
-        """Note what a page says of the list."""
+        """Note what a page says about the length of the list and its own size."""
         meta = page.pagination
         self.latest = meta.item_count
         if self.expected is not None and meta.item_count != self.expected:
@@ -57,17 +59,20 @@ class Ledger:
             self.warn(f"the server sends {meta.take} rows per page at most")
 
     def note_missing(self, window: Window) -> None:
-        """Note a page that is not there: the list ends where it would begin."""
+        """Note a page that the server does not have.
+
+        The list ends where that page would begin, or before.
+        """
         if window.start < self.latest:
             self.latest = window.start
             self.steady = False
 
     def note_short(self, view: View[Any]) -> None:
-        """Note a page that is short and does not prove to be the last.
+        """Count how often one short page has come.
 
         Raises:
-            RequestBudgetError: It came again and again: no page will prove to be
-                the last, however often one is asked for.
+            RequestBudgetError: It has come too often. The server never shows the end of
+                the list, however often a read asks.
         """
         seen = view.start, view.end, view.count
         self._shorts[seen] = times = self._shorts.get(seen, 0) + 1
@@ -83,11 +88,11 @@ class Ledger:
         )
 
     def commit(self) -> None:
-        """Note that the rows of a step were handed out: the step did not fail."""
+        """Count the rows of the present step as delivered: the step did not fail."""
         self.delivered = self.handed_out
 
     def warn(self, sentence: str) -> None:
-        """Note something worth knowing, once."""
+        """Add a sentence to the warnings of the report, once."""
         self._warnings[sentence] = None
 
     @property

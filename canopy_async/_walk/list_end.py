@@ -1,4 +1,4 @@
-"""The end of the list: which views show that nothing is left to read."""
+"""The end of the list: which views show that no row is left to read."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ class ListEnd:
 
     Most walks end with a view that proves by itself to reach the end of the list
     (`View.is_end`). Some lists have no such view: their server counts rows that it
-    never sends. There, a later view may show that an earlier one had been the end.
+    never sends. There, a later view may show that an earlier view reached the end.
     """
 
     def __init__(self) -> None:
@@ -21,18 +21,20 @@ class ListEnd:
 
     @property
     def counts_hold(self) -> bool:
-        """Whether no view was short of the rows that it counted."""
+        """Whether no view ended before as many rows as the server counted."""
         return self._doubtful is None
 
     def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
-        """Tell whether a certified view shows that nothing is left to read.
+        """Tell whether a certified view shows that no row is left to read.
 
-        The view may be the end of the list, or show that an earlier view was: what was
-        there when page 1 was served is covered then, whatever is added since.
+        Either the view reaches the end of the list, or it shows that an earlier view
+        did. In both cases the cover holds all rows that were there when page 1 was
+        served; rows that were added later are not owed.
 
         Args:
-            view: The view, which has rows. It is remembered where it may be the end.
-            longest: How many rows any page had so far.
+            view: The view, which has rows. If it may be the end of the list, it is
+                remembered.
+            longest: The most rows that any page had so far.
         """
         doubtful = self._doubtful
         if doubtful is not None and doubtful.is_shown_by(view, longest=longest):
@@ -43,19 +45,20 @@ class ListEnd:
 
 
 class _DoubtfulEnd:
-    """A view that may be the end of the list, though more rows were counted.
+    """A view that may reach the end of the list, though more rows were counted.
 
-    Either the list grew after the view was selected and before the rows were
-    counted, or the server kept rows back. A later view tells which, where it holds
-    the last row of the doubtful one and reaches as far as was counted: what was
-    counted is there to be seen. It must be seen behind that row, or all of it before:
-    then that row is the last one again, on a page with room for more. Otherwise, the
-    list has only moved on since, and what was counted is still to come. Where any
-    page held more rows, no limit on the size of pages had cut the doubtful one, so
-    that the list ended with it.
+    Either the list grew after the server had selected the rows of the view and before
+    it counted, or the server has kept rows back. A later view may tell which of the
+    two. Such a view holds the last row of the doubtful view, and reaches as far as the
+    count of the doubtful view. Either it shows as many rows behind that last row as
+    were counted there, or that row is the last one again, on a page with room for more:
+    then all that was counted has come before it. Otherwise the list has only moved on,
+    and the counted rows are still to come. And some page must have held more rows than
+    the doubtful view, which shows that no limit on the size of pages has cut the
+    doubtful view. Then the list ended with the doubtful view.
 
     Args:
-        view: The view, which was accepted.
+        view: The doubtful view, which was accepted.
     """
 
     __slots__ = ("_behind", "_count", "_last", "_rows")
@@ -67,11 +70,11 @@ class _DoubtfulEnd:
         self._behind: Final = view.count - view.end
 
     def is_shown_by(self, view: View[Any], *, longest: int) -> bool:
-        """Tell whether a view that was accepted later shows that it was the end.
+        """Tell whether a later view shows that the doubtful view reached the end.
 
         Args:
-            view: The later view.
-            longest: How many rows any page had so far.
+            view: The later view, which was accepted.
+            longest: The most rows that any page had so far.
         """
         if self._rows >= longest or not view.is_placed or view.end < self._count:
             return False

@@ -1,16 +1,18 @@
-"""The newest page: it alone may be all that is wanted of the end of a log.
+"""The newest page: one page that may hold all rows since an instant.
 
-Theorem. Let page 1 of a list that is sorted newest first end in a row that is
-strictly older than an instant. Then it holds every row of the list at its own
-instant whose key is not before that one. For it is a contiguous slice from the
-head on, so that whatever it does not hold comes after its last row, and is as old
-or older. It holds as well, where it is the whole list.
+Theorem. Let page 1 of a list that is sorted newest first end with a row that is older
+than an instant t. Then page 1 holds every row of t or later that was in the list when
+the page was served.
 
-So one request shows that a quiet log has nothing since an instant, or after the place
-of a checkpoint, also where the rows are wanted oldest first: they are turned round.
-Where the page does not reach so far back, or the server does not send it newest first,
-nothing is concluded from it, and the rows are read oldest first as if it had not been
-asked for; only where to look for them is then better known.
+Proof. Page 1 is one piece of the list, from the head on. So each row that page 1 does
+not hold comes after its last row, is as old as that row or older, and thus older than
+t. If page 1 is the whole list, nothing has to be proven.
+
+So one request shows whether a log has rows since an instant, or after a checkpoint.
+That helps also where the rows are wanted oldest first: the rows of the page are turned
+round. Where the page does not reach back to t, or the server does not send it newest
+first, nothing is concluded from it. Then the rows are read oldest first, as if the
+newest page had not been asked for; it still tells where to look for them.
 """
 
 from collections.abc import Sequence
@@ -35,13 +37,14 @@ R = TypeVar("R", bound=Row)
 
 
 class NewestPage(Generic[R]):
-    """The phase before `Opening` in a read of a part, oldest first.
+    """The phase that asks for the newest page, before `Opening`.
 
-    It looks at the newest page, which may hold all of the part.
+    It is for a part of a list that is read oldest first. The newest page may hold all
+    rows of the part.
 
     Args:
-        state: What the phases share; what is wanted has a ``since``, or goes on from a
-            checkpoint.
+        state: The state that all phases share. Its span has a ``since``, or goes on
+            from a checkpoint.
     """
 
     def __init__(self, state: ChainState[R]) -> None:
@@ -64,7 +67,7 @@ class NewestPage(Generic[R]):
         )
 
     def accept_page(self, page: Page[R]) -> Step[R]:
-        """Hand out the newest page's rows if they are all that is wanted."""
+        """Hand out the wanted rows, if the newest page holds all of them."""
         window = self._state.plan.pop()
         check_page(page, window)
         view = View(page, window, longest=0)
@@ -85,7 +88,7 @@ class NewestPage(Generic[R]):
         return self.accept_missing()
 
     def _newest_last(self, view: View[R]) -> Sequence[R] | None:
-        """Return the rows oldest first, None where they are not all of the range."""
+        """Return the page's rows oldest first; None if a wanted row may be missing."""
         if _is_newest_first(view):
             if not (view.is_end or view.keys[-1] < self._first_key):
                 return None
@@ -94,10 +97,15 @@ class NewestPage(Generic[R]):
         return view.rows if view.is_end and _is_oldest_first(view) else None
 
     def _conclude(self, view: View[R], rows: Sequence[R]) -> Sequence[R]:
-        """Hand out what of the newest page is wanted, and end.
+        """Return the wanted ones of the newest page's rows, and note that all is read.
+
+        Args:
+            view: The newest page.
+            rows: Its rows, oldest first.
 
         Raises:
-            UnprovenTiesError: What was read before can't be proven.
+            UnprovenTiesError: The checkpoint that was resumed from is of a read that
+                can't be proven.
         """
         self._span.check_past()
         state, span = self._state, self._span
@@ -128,7 +136,7 @@ def proven_walk(
     span: Span = WHOLE,
     accept_unordered: bool = False,
 ) -> Walk[Any]:
-    """Return the walk that proves a read with the fewest requests.
+    """Return the walk that proves a read in the fewest requests that are known.
 
     The arguments are those of `OverlapChain`.
     """

@@ -23,16 +23,16 @@ __all__ = ["Opening"]
 R = TypeVar("R", bound=Row)
 
 _EMPTY_FIRST_PAGES: Final = 3
-"""Empty pages 1 in a row that may come though rows are counted: COUNT and SELECT of a
-server may be of two instants, but not again and again."""
+"""The most times in a row that page 1 may be empty although rows are counted. A server
+may count and select rows at two instants, but not with this result again and again."""
 
 _STRAY_TIES: Final = 1
-"""Neighbours on page 1 with one key that may be chance; more of them mean that ties are
-to be expected all over the list."""
+"""The most pairs of neighbours on page 1 that may have one key by chance. If there are
+more, ties are to be expected in the whole list."""
 
 
 class Opening(ProvingPhase[R]):
-    """Asks for page 1, which tells how long the list is, and in which order."""
+    """The phase that asks for page 1, which shows the length and order of the list."""
 
     def __init__(self, state: ChainState[R]) -> None:
         super().__init__(state)
@@ -41,7 +41,7 @@ class Opening(ProvingPhase[R]):
     def plan(self) -> Window | None:
         """Ask for page 1."""
         plan = self._state.plan
-        return None if plan.windows else plan.ask(Window(1, self._state.first_take))
+        return None if plan.windows else plan.ask(Window(1, self._state.head.take))
 
     def _on_view(self, view: View[R] | None) -> Step[R]:
         return Step((), self) if view is None else self._begin(view)
@@ -50,7 +50,8 @@ class Opening(ProvingPhase[R]):
         return self._begin(view, fixed_size=view.take)
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        self._state.first_take = min(self._state.first_take, take)
+        head = self._state.head
+        head.take = min(head.take, take)
         return super()._ask_for_fewer(take)
 
     def _begin(self, view: View[R], *, fixed_size: int | None = None) -> Step[R]:
@@ -82,10 +83,10 @@ class Opening(ProvingPhase[R]):
 
 
 class FindingOrder(ProvingPhase[R]):
-    """Looks for a row with another key than those of page 1, which all have one.
+    """The phase that looks for a row of another key, where page 1 has only one key.
 
     Args:
-        state: What the phases share.
+        state: The state that all phases share.
         first: Page 1.
         fixed_size: Rows per page of a server that ignores ``take``, or None.
     """
@@ -105,7 +106,7 @@ class FindingOrder(ProvingPhase[R]):
         return None if plan.windows else plan.ask(self._probe.next_window())
 
     def accept_oversized(self) -> Step[R] | None:
-        """Ask for fewer rows, if the server sends fewer."""
+        """Ask for fewer rows; return None if the server ignores the page size."""
         return None if self._fixed_size is not None else super().accept_oversized()
 
     def _on_view(self, view: View[R] | None) -> Step[R]:
@@ -118,7 +119,7 @@ class FindingOrder(ProvingPhase[R]):
         return _open(self._state, self._first, order=order, fixed_size=self._fixed_size)
 
     def _on_fixed_size(self, view: View[R]) -> Step[R]:
-        """Look for the order in pages of the server's size: it ignores ``take``."""
+        """Look for the order in pages of the server's size, as it ignores ``take``."""
         return Step((), FindingOrder(self._state, self._first, fixed_size=view.take))
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
@@ -133,12 +134,12 @@ def _open(
     order: str | None = None,
     fixed_size: int | None = None,
 ) -> Step[R]:
-    """Begin to read, knowing page 1.
+    """Begin to read, from page 1 on.
 
     Args:
-        state: What the phases share.
+        state: The state that all phases share.
         first: Page 1.
-        order: What other pages have shown of the order, where page 1 did not.
+        order: The order that other pages have shown, where page 1 did not.
         fixed_size: Rows per page of a server that ignores ``take``, or None.
     """
     cover = open_cover(

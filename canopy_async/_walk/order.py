@@ -1,7 +1,8 @@
-"""The order of a list whose page 1 does not show it.
+"""The order of a list whose page 1 does not show the order.
 
 Where all rows of page 1 have one key, the list may be ascending or descending. A whole
-list is read either way; where a part begins and ends depends on its order.
+list can be read without knowing which. For a part of a list the order must be known:
+where the part begins and ends depends on it.
 """
 
 from collections.abc import Sequence
@@ -17,14 +18,14 @@ __all__ = ["OrderProbe", "is_undirected", "order_shown_by"]
 R = TypeVar("R", bound=Row)
 
 _MAX_PROBES: Final = 40
-"""Windows that look for a second key, at most."""
+"""The most windows that look for a second key."""
 
 
 class OrderProbe(Generic[R]):
-    """Looks for the order of a list whose page 1 has one key all along.
+    """The search for the order of a list whose page 1 has a single key.
 
-    The last rows of the list show its order, unless they have that key, too: then
-    all rows have it, and either order is as good as the other.
+    The last rows of the list show its order, unless they have the key of page 1, too.
+    In that case all rows have this key, and either order is true of the list.
 
     Args:
         first: Page 1.
@@ -35,7 +36,7 @@ class OrderProbe(Generic[R]):
         first: Page 1.
         fixed_size: Rows per page of a server that ignores ``take``, or None.
         order: ``asc`` or ``desc``, None where nothing shows it.
-        is_over: Whether nothing is left to look for.
+        is_over: Whether no further window is needed.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class OrderProbe(Generic[R]):
         self.is_over = False
         self._page_size = fixed_size or take
         self._low = first.end
-        self._high: int | None = None  # the list has ended there or before
+        self._high: int | None = None  # no row was seen at this position or after it
         self._at = max(self._low, first.count - self._page_size // 2)
         self._probes = 0
 
@@ -55,7 +56,7 @@ class OrderProbe(Generic[R]):
         """Return the window to ask for.
 
         Raises:
-            UnorderedListError: Too many windows showed nothing of the order.
+            UnorderedListError: Too many windows have not shown the order.
         """
         self._probes += 1
         if self._probes > _MAX_PROBES:
@@ -69,7 +70,7 @@ class OrderProbe(Generic[R]):
         self._page_size = min(self._page_size, take)
 
     def learn(self, view: View[R] | None) -> None:
-        """Take the answer, None for a missing page."""
+        """Take the view of the latest window, None for a missing page."""
         if view is None or not view.rows:
             self._high = self._at
         elif order := order_shown_by(view.keys) or order_shown_by(

@@ -1,4 +1,4 @@
-"""Naming a row: a page is too large to be read; is one of its rows so by itself?"""
+"""Naming a row: which row of a page is too large to be read by itself?"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -14,13 +14,15 @@ __all__ = ["LEAST_ROWS", "NamingRow"]
 T = TypeVar("T")
 
 LEAST_ROWS: Final = 8
-"""Rows of the smallest pages that a read takes: in fewer, seams rarely hold."""
+"""Rows of the smallest pages that a proven read asks for. With fewer rows, seams rarely
+hold."""
 
 
 class NamingRow(Generic[T]):
-    """The end of a walk: each row of a page that was too large is asked for alone.
+    """The phase that asks for each row of a page alone, as the page is too large.
 
-    So the error that ends the read can name the row. No row is handed out any more.
+    The walk ends with an error in any case, and hands out no further row. If a single
+    row is too large, the error names that row.
 
     Args:
         window: The page that was too large.
@@ -34,27 +36,27 @@ class NamingRow(Generic[T]):
 
     @property
     def windows(self) -> Sequence[Window]:
-        """The rows that were not looked at yet."""
+        """The rows that were not asked for yet, each a page of one row."""
         return self._windows
 
     def plan(self) -> Window | None:
-        """Ask for no more than all rows of the page."""
+        """Return None: all rows of the page were asked for at the start."""
         return None
 
     def accept_page(self, page: Page[T]) -> Step[T]:
-        """Go on with the next row: this one is no larger than it may be."""
+        """Go on with the next row: this row was not too large."""
         del page
         return self.accept_missing()
 
     def accept_missing(self) -> Step[T]:
-        """Go on with the next row: there is none here any more."""
+        """Go on with the next row: this row is gone by now."""
         self._windows.popleft()
         if not self._windows:
             self._give_up()
         return Step((), self)
 
     def accept_oversized(self) -> Step[T] | None:
-        """Let the read fail with the error that names this row."""
+        """Return None: the read then ends with the error that names this row."""
         return None
 
     def _give_up(self) -> NoReturn:

@@ -1,8 +1,8 @@
 """The size of pages: how many rows a walk asks for, by what it learns of the server.
 
-A server may send fewer rows per page than it is asked for, and say so. It may do it
-without a word, which `CutPages` infers. And pages may be too large to be read, because
-their rows are, which `ReadablePages` keeps track of.
+A server may send fewer rows per page than it is asked for, and say so in the answer. A
+server may also cut pages without saying so; `CutPages` infers that. And pages may be
+too large to be read, because their rows are large; `ReadablePages` keeps track of that.
 """
 
 from typing import Any, Final
@@ -12,40 +12,44 @@ from canopy_async._walk.view import View
 __all__ = ["SURE_TAKE", "PageSize"]
 
 SURE_TAKE: Final = 20
-"""Rows per page that any server allows, as they are the API's default."""
+"""Rows per page that any server allows, as this is the API's default."""
 
 _MIN_TAKE: Final = 4
-"""Rows of the smallest windows that overlap and still get on."""
+"""Rows of the smallest windows that overlap and still bring new rows."""
 
 _PAGES_TO_INFER: Final = 3
-"""Short pages of one length after which that is taken for the most that is sent."""
+"""Short pages of one length, after which this length is taken for the largest page that
+the server sends."""
 
 _PAGES_THAT_CLAIM_MORE: Final = 2
-"""Short pages of one length that suffice where the server says that more follow."""
+"""Short pages of one length that are enough for this, where the server says that more
+pages follow."""
 
 _CALM_PAGES: Final = 4
-"""Pages read after one that was too large, before larger ones are tried again; twice as
-many after each further one."""
+"""Pages that are read, after a page that was too large, before larger pages are tried
+again. Each trial that fails doubles this number."""
 
 _MOST_BARREN: Final = 8
-"""Answers in a row without a new row after which an inferred page size is dropped."""
+"""The most answers in a row without a new row before an inferred page size is dropped.
+"""
 
 
 class PageSize:
     """The rows per page that the windows of one walk are asked for.
 
     Args:
-        take: Rows per page at most, for the windows that are planned.
-        max_take: Rows per page at most for windows that bridge a gap, where more rows
-            help.
+        take: Rows per page at most, for the windows of the plan.
+        max_take: Rows per page at most, for windows that bridge a gap: the more rows,
+            the easier.
 
     Attributes:
-        take: Rows per page of planned windows; what the server sends at most
-            is learnt.
-        max_take: Rows per page of windows that bridge a gap.
-        smallest: The least that ``take`` ever was.
-        cut: What is inferred from the lengths of pages.
-        readable: What is learnt from pages that are too large to be read.
+        take: Rows per page at most of the windows of the plan, by what is known of the
+            server now.
+        max_take: Rows per page at most of windows that bridge a gap, by what is known
+            of the server now.
+        smallest: The lowest value that ``take`` ever had.
+        cut: Whether the server cuts pages, as their lengths show.
+        readable: How large pages may be so that they can be read.
     """
 
     def __init__(self, take: int, max_take: int) -> None:
@@ -57,14 +61,16 @@ class PageSize:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the size of pages is not one that was inferred, and may be wrong."""
+        """Whether no page size was inferred: an inferred one may be wrong."""
         return self.cut.most is None
 
     def learn(self, view: View[Any]) -> bool:
-        """Learn from a page how many rows the server sends at most, said or not.
+        """Learn from a page how many rows the server sends at most.
+
+        The server may say so, or it is inferred from the length of the page.
 
         Returns:
-            Whether the windows that are asked for are too large.
+            Whether the windows that were asked for are too large.
         """
         if len(view.rows) == view.take == view.asked:
             self.cut.longest = max(self.cut.longest, view.take)
@@ -80,10 +86,14 @@ class PageSize:
         return said_less or is_cut
 
     def learn_take(self, asked: int, said: int) -> bool:
-        """Learn what the server sends at most, where it says so.
+        """Learn how many rows the server sends at most, from what it says.
+
+        Args:
+            asked: How many rows a page was asked for.
+            said: How many rows per page the answer states.
 
         Returns:
-            Whether the windows that are asked for are too large.
+            Whether the windows that were asked for are too large.
         """
         if said >= asked:
             return False
@@ -94,18 +104,17 @@ class PageSize:
     def learn_length(
         self, rows: int, *, asked: int, short: bool, claims_more: bool, behind: int
     ) -> bool:
-        """Learn from the length of a page what the server sends at most.
+        """Learn how many rows the server sends at most, from the length of a page.
 
         The arguments are those of `CutPages.learn`.
 
         Returns:
-            Whether the windows that are asked for are too large.
+            Whether the windows that were asked for are too large.
         """
-        known = self.cut.most
         self.cut.learn(
             rows, asked=asked, short=short, claims_more=claims_more, behind=behind
         )
-        return self.cut.most != known and self._resize()
+        return self._resize()
 
     def note_oversized(self, asked: int, *, least: int) -> None:
         """Ask for fewer rows: a page was too large to be read.
@@ -114,39 +123,43 @@ class PageSize:
 
         Args:
             asked: How many rows the page was asked for.
-            least: Rows of the smallest pages that are asked for.
+            least: Rows per page that are always asked for.
         """
         self.readable.note_oversized(asked, least=least)
         self._resize()
 
     def try_larger(self, position: int) -> bool:
-        """Ask for larger pages again where smaller ones do not cross a position.
+        """Ask for larger pages again, where no smaller page crosses a position.
+
+        A page crosses a position if it holds the rows on both sides.
 
         Returns:
-            Whether there are larger ones, and they were not tried here.
+            Whether larger pages may exist, and were not tried at this position before.
         """
         may_try = self.readable.try_larger(position)
         self._resize()
         return may_try
 
     def note_progress(self, rows: int, *, asked: int) -> None:
-        """Take back what was learnt of the size of pages where it holds no longer.
+        """Take back what was learnt of the size of pages, where it is true no longer.
 
         Args:
-            rows: How many rows the latest page added.
-            asked: How many it was asked for.
+            rows: How many new rows the latest page brought.
+            asked: How many rows that page was asked for.
         """
-        if self.readable.most is None and self.cut.most is None:
-            return  # as a rule, nothing was learnt
-        if rows and self.readable.note_read(asked, said=self._said_take):
-            self._resize()
-        if self.cut.note_progress(rows, asked=asked):
-            self._resize()
+        if rows:
+            self.readable.note_read(asked, said=self._said_take)
+        self.cut.note_progress(rows, asked=asked)
+        self._resize()
 
     def _resize(self) -> bool:
-        """Plan with what is known; tell whether windows that are asked for are larger.
+        """Set the sizes by what is known now.
 
-        What the server says holds for good, what was inferred until it is taken back.
+        A size that the server has stated holds for good. A size that was inferred holds
+        until it is taken back.
+
+        Returns:
+            Whether the windows that were asked for before are larger than this.
         """
         before, readable = self.take, self.readable
         known = (self._said_max_take, self.cut.most, readable.most)
@@ -158,19 +171,21 @@ class PageSize:
 
 
 class CutPages:
-    """Pages that the server cuts without a word: of how many rows are they?
+    """The size of pages that a server cuts without saying so, as far as it is inferred.
 
-    A page that holds fewer rows than are counted may be such a one, or the list grew
-    between what was selected and what was counted. Pages that are cut all hold as many
-    rows as each other, and more than any other page; only where several agree is that
-    inferred, or from one that a list explains only if it grew by half a page at once.
-    It is taken back where a page holds more rows, or fewer though no cut explains it.
+    A page that holds fewer rows than it should, by what the server counts, has one of
+    two causes: the server has cut it, or the list grew after the server had selected
+    rows and before it counted. All pages that a server cuts have one length, and no
+    other page is longer. So a cut is inferred from several short pages of one length,
+    or from a single one if the list must have grown by half a page at once to explain
+    it. A cut that was inferred is taken back where a page is longer, or is shorter
+    although the cut does not explain that.
 
     Attributes:
-        most: The most rows that the server sends, None while nothing is inferred.
+        most: The most rows that the server sends, None while no cut is inferred.
         longest: The most rows that any page had so far.
-        suspect: How many rows a page had that was short, and yet claimed that more
-            follow; None if there was none.
+        suspect: How many rows the latest page had that was short although the server
+            said that another page follows; None if there was no such page.
     """
 
     def __init__(self) -> None:
@@ -184,7 +199,7 @@ class CutPages:
 
     @property
     def is_suspected(self) -> bool:
-        """Whether it depends on the next answer how large windows may be."""
+        """Whether the next answer may show that the server cuts pages."""
         return (
             self.most is None and self._agreeing > 0 and self._suspected == self.longest
         )
@@ -192,15 +207,17 @@ class CutPages:
     def learn(
         self, rows: int, *, asked: int, short: bool, claims_more: bool, behind: int
     ) -> None:
-        """Learn from the rows of a page.
+        """Learn from the length of a page.
 
         Args:
-            rows: How many the page holds.
-            asked: How many it was asked for.
-            short: Whether it holds fewer than the server says that there are.
-            claims_more: Whether the server says that another page follows: a list
-                must grow beyond the page for that, so that fewer pages suffice.
-            behind: How many rows are counted beyond those that it holds.
+            rows: How many rows the page holds.
+            asked: How many rows it was asked for.
+            short: Whether it is short: it has fewer rows than it was asked for, and
+                does not show the end of the list.
+            claims_more: Whether the server says that another page follows. A list must
+                grow by more than the rest of the page to explain that, so fewer such
+                pages are needed to infer a cut.
+            behind: How many rows the server counts after the last row of the page.
         """
         self.longest = max(self.longest, rows)
         if self.most is not None and (
@@ -220,37 +237,33 @@ class CutPages:
         if self._agreeing >= needed + self._spare_pages:
             self.most = rows
 
-    def note_progress(self, rows: int, *, asked: int) -> bool:
-        """Take back what was inferred where page after page adds nothing.
+    def note_progress(self, rows: int, *, asked: int) -> None:
+        """Take back an inferred cut, where page after page brings no new row.
 
         Args:
-            rows: How many rows the latest page added.
-            asked: How many it was asked for.
-
-        Returns:
-            Whether it was taken back.
+            rows: How many new rows the latest page brought.
+            asked: How many rows that page was asked for.
         """
         if self.most is None or asked > self.most:
-            return False
+            return
         self._barren = 0 if rows else self._barren + 1
-        if self._barren <= _MOST_BARREN:
-            return False
-        self._take_back()
-        return True
+        if self._barren > _MOST_BARREN:
+            self._take_back()
 
     def _take_back(self) -> None:
-        """Forget what was inferred, and be slower to infer it again."""
+        """Forget the inferred cut, and need one more page to infer a cut again."""
         self.most, self._agreeing, self._barren = None, 0, 0
         self._spare_pages += 1
 
 
 class ReadablePages:
-    """Pages that are too large to be read: of how many rows are those that are not?
+    """The size of pages that can be read, where larger pages can't.
 
     Attributes:
-        most: The most rows that are asked for, None for as many as the server sends.
-        trial: How many are asked for to see whether larger pages can be read by now;
-            None while no trial is due.
+        most: The most rows per page that are asked for, None for as many as the server
+            sends.
+        trial: The rows per page that are asked for now, to see whether larger pages can
+            be read again; None while no trial is due.
     """
 
     def __init__(self) -> None:
@@ -260,11 +273,11 @@ class ReadablePages:
         self._tried_at: int | None = None
 
     def note_oversized(self, asked: int, *, least: int) -> None:
-        """Ask for fewer rows, after a page of so many was too large to be read.
+        """Ask for fewer rows, as a page was too large to be read.
 
         Args:
             asked: How many rows the page was asked for.
-            least: Rows of the smallest pages that are asked for.
+            least: Rows per page that are always asked for.
         """
         if self.trial is not None:
             self.trial = None
@@ -273,31 +286,27 @@ class ReadablePages:
             self.most = max(least, asked // 2)
         self._calm = 0
 
-    def note_read(self, asked: int, *, said: int) -> bool:
-        """Try larger pages again, once enough of those were read that are no larger.
+    def note_read(self, asked: int, *, said: int) -> None:
+        """Try larger pages again, once enough pages of the present size were read.
 
         Args:
             asked: How many rows the page was asked for that was read.
-            said: How many rows per page are planned where all can be read.
-
-        Returns:
-            Whether other sizes may be asked for now.
+            said: How many rows per page the plan asks for where all pages can be read.
         """
         if self.most is None:
-            return False
+            return
         self._calm += 1
         if asked > self.most:
             self.most = asked if asked < said else None
             self.trial, self._calm = None, 0
-        elif self._calm >= self._calm_needed and self.trial is None:
+        elif self._calm >= self._calm_needed:
             self.trial = 2 * self.most
-        return True
 
     def try_larger(self, position: int) -> bool:
-        """Ask for larger pages at once, where smaller ones do not cross a position.
+        """Ask for larger pages at once, where no smaller page crosses a position.
 
         Returns:
-            Whether there are larger ones, and they were not tried there before.
+            Whether larger pages may exist, and were not tried at this position before.
         """
         if self.most is None or self._tried_at == position:
             return False

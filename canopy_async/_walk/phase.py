@@ -1,4 +1,4 @@
-"""The phases of a walk: what each of them offers, and how one leads to the next."""
+"""The phases of a walk: the interface of a phase, and the result of an answer."""
 
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -16,8 +16,8 @@ class Step(NamedTuple, Generic[R]):
 
     Attributes:
         rows: The rows to hand out, in list order.
-        phase: The phase that takes the next answer. None is `Reading`: the walk goes
-            on by its plan.
+        phase: The phase that takes the next answer; None for `Reading`, in which the
+            walk goes on by its plan.
     """
 
     rows: Sequence[R] = ()
@@ -25,7 +25,7 @@ class Step(NamedTuple, Generic[R]):
 
 
 class Phase(Protocol[R]):
-    """One stage of a walk: it asks for windows, and takes their answers in order."""
+    """A stage of a walk: it asks for windows, and takes their answers in order."""
 
     @property
     def windows(self) -> Sequence[Window]:
@@ -48,13 +48,13 @@ class Phase(Protocol[R]):
         """Ask for fewer rows: the page of the first window is too large to be read.
 
         Returns:
-            None where fewer rows can't be asked for.
+            The step that follows, None where it is of no use to ask for fewer rows.
         """
         ...
 
 
 class Done(Generic[R]):
-    """The last phase: nothing more is wanted."""
+    """The last phase: the walk is over, and no window is wanted."""
 
     @property
     def windows(self) -> Sequence[Window]:

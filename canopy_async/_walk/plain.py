@@ -1,7 +1,7 @@
 """The plain walk: the pages that page 1 counts, each asked for once.
 
-It proves nothing. It is what ``lossless=False`` reads, and what is left where rows have
-no ``created_at``.
+A plain walk proves nothing. It is for reads with ``lossless=False``, and for lists
+whose rows have no ``created_at``.
 """
 
 from collections import deque
@@ -18,18 +18,18 @@ __all__ = ["PlainWalk"]
 T = TypeVar("T")
 
 _MOST_REPEATS: Final = 8
-"""Pages in a row that may be missing, or repeat the page before them."""
+"""The most pages in a row that may be missing, or may repeat the page before them."""
 
 
 class PlainWalk(Generic[T]):
-    """Pages 1 to ``page_count`` as page 1 told it, each asked for once.
+    """A walk that asks for each page once, from page 1 to the ``page_count`` of page 1.
 
     Nothing is proven: rows are lost or repeated where the list moves.
 
     Args:
         take: Rows per page.
         limit: Rows to hand out at most.
-        warnings: What the report is to say.
+        warnings: The warnings of the report.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class PlainWalk(Generic[T]):
         limit: int | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        self._page_size = take if limit is None else min(take, max(limit, 1))
+        self._page_size = min(take, limit or take)
         self._limit: Final = limit
         self._warnings: Final = warnings
         self._windows: deque[Window] = deque()
         self._planned_end = 0
         self._taken_end = 0
-        self._last_end: int | None = None
+        self._last_end = 1  # page 1 alone, until it says how many there are
         self._most = self._page_size
         self._expected: int | None = None
         self._delivered = 0
@@ -72,13 +72,12 @@ class PlainWalk(Generic[T]):
 
     @property
     def sends_sort_by(self) -> bool:
-        """Always: a plain read asks as it was told."""
+        """True: a plain walk always sends the ``sort_by`` that the caller gave."""
         return True
 
     def plan(self) -> Window | None:
-        """Append the next page, page 1 alone until its answer is taken."""
-        last_end = 1 if self._last_end is None else self._last_end
-        if self._ended or self._planned_end >= last_end:
+        """Ask for the next page; for page 1 only, until its answer was taken."""
+        if self._ended or self._planned_end >= self._last_end:
             return None
         rows = min(self._page_size, self._most)
         window = Window(self._planned_end // rows + 1, self._page_size)
@@ -93,7 +92,7 @@ class PlainWalk(Generic[T]):
             RequestBudgetError: Pages bring nothing new, again and again.
         """
         window = self._windows.popleft()
-        if self._last_end is None:
+        if self._expected is None:
             said = page.pagination.take  # the server may send fewer than asked for
             self._most = max(1, min(self._page_size, said))
             self._planned_end = self._end_of(window)
@@ -112,10 +111,10 @@ class PlainWalk(Generic[T]):
         return rows
 
     def _note_repeat(self, window: Window, page: Page[T]) -> None:
-        """Count pages in a row that bring nothing which the page before had not.
+        """Count the pages in a row that have only rows of the page before them.
 
         Raises:
-            RequestBudgetError: There are too many of them: the list has no end.
+            RequestBudgetError: There are too many such pages: the list has no end.
         """
         ids = {cast("Any", row).id for row in page.items}
         is_counted = page.pagination.page_count > window.page
@@ -128,10 +127,10 @@ class PlainWalk(Generic[T]):
             )
 
     def accept_missing(self) -> Sequence[T]:
-        """Take a page past the end as an empty one, and several as the end."""
+        """Take a missing page as an empty one, and several in a row as the end."""
         self._taken_end = self._end_of(self._windows.popleft())
         self._missing += 1
-        is_last = self._last_end is not None and self._taken_end >= self._last_end
+        is_last = self._taken_end >= self._last_end
         if is_last or self._missing > _MOST_REPEATS:
             self._ended = True
             self._windows.clear()
@@ -146,7 +145,7 @@ class PlainWalk(Generic[T]):
             return None
         self._page_size = min(self._page_size, part)
         self._windows.popleft()
-        if self._last_end is None:
+        if self._expected is None:
             self._planned_end, self._most = 0, part
             return ()
         end = self._end_of(window)
@@ -155,7 +154,7 @@ class PlainWalk(Generic[T]):
         return ()
 
     def retry_without_sort(self) -> bool:
-        """Never go on: there is nothing to ask differently."""
+        """Return False: a plain walk does not go on without ``sort_by``."""
         return False
 
     @property
@@ -164,7 +163,7 @@ class PlainWalk(Generic[T]):
         return self._taken_end
 
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
-        """Say what was read; a plain read proves nothing."""
+        """Return the report of the rows read so far, which proves nothing."""
         return ReadReport(
             proof=Proof.NONE,
             expected=self._expected,
@@ -186,5 +185,10 @@ class PlainWalk(Generic[T]):
 
 
 def _largest_part(take: int) -> int | None:
-    """Return the length of the longest pages that make up one of so many rows."""
-    return next((take // n for n in range(2, take + 1) if take % n == 0), None)
+    """Return the size of the largest smaller pages that fill a page without a rest.
+
+    Returns:
+        None for a page of one row.
+    """
+    parts = (part for part in range(1, take) if take % part == 0)
+    return max(parts, default=None)

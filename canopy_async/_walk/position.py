@@ -1,4 +1,4 @@
-"""The position of the cover's end: a hint where to look next, and no proof."""
+"""The position at which the cover ends: a hint where to look next, and no proof."""
 
 from collections import deque
 from typing import Generic, TypeVar
@@ -12,17 +12,18 @@ R = TypeVar("R", bound=Row)
 
 
 class Position(Generic[R]):
-    """The place of the row that is looked for next, as of when it was last seen.
+    """The position of the sought row, which the next view should begin before.
 
-    Each accepted row has a rank, counted from the first. Two rows stay as many places
-    apart as their ranks are while the list moves as a whole, so a view that holds any
-    remembered row tells where the others are by now.
+    The sought row is the first row of the cover's key, or, where rows are not read by
+    key, the last accepted row. Each accepted row has a rank: the first has rank 0, the
+    next one rank 1. While the list moves as a whole, two rows stay as many positions
+    apart as their ranks are. So a view that holds any remembered row shows where the
+    sought row is by now.
 
     Attributes:
-        place: Where the row that is looked for next stood when it was last seen. That
-            is the first row of the tie run at the cover.
-        end: Position after the last accepted row, as of then.
-        count: How many rows the server counted then.
+        place: The position of the sought row when it was last seen.
+        end: The position after the last accepted row at that time.
+        count: How many rows the server counted at that time.
     """
 
     def __init__(self) -> None:
@@ -49,22 +50,23 @@ class Position(Generic[R]):
         place: int | None,
         is_new: bool,
     ) -> None:
-        """Move to where an accepted view leads.
+        """Move to the sought row of an accepted view.
 
         Args:
             view: The view.
             seen: What is remembered of the view.
-            rows: How many rows the view added; they are its last.
+            rows: How many new rows the view brought; they are its last rows.
             accepted: How many rows were accepted before the view.
-            place: Index in the view of the row that is looked for next, None where the
-                view does not show it.
-            is_new: Whether that is another row than before.
+            place: Index, in the view, of the sought row; None where the view does not
+                show that row.
+            is_new: Whether the sought row is another one than before.
         """
         first_rank = accepted + rows - len(view.rows)
         rank = self._rank
         if not self._has_moved:
             self._ranked.clear()
-            self._has_moved = is_new = True  # a resumed read has not seen its row yet
+            # A read that was resumed has not seen its sought row before.
+            self._has_moved = is_new = True
         if is_new and place is not None:
             rank = first_rank + place
         self._ranked.appendleft((seen, first_rank))
@@ -73,23 +75,30 @@ class Position(Generic[R]):
             self.end = view.end
             self.count = view.count
             self.place = view.start + place if place is not None else self.place
-        else:  # the view is older than what is known of the place
+        else:  # a view that was asked for later has shown the position already
             self.end += rows
             self.place += rank - self._rank
         self._rank = rank
 
     def found(self, place: int, count: int) -> None:
-        """Begin at a place that a search has found, before any view was accepted."""
+        """Begin at a position that a search has found, before any view was accepted.
+
+        Args:
+            place: The position.
+            count: How many rows the server counts.
+        """
         self.place = self.end = place
         self.count = count
 
     def saw(self, view: View[R], seen: SeenRows, place: int) -> None:
-        """Learn from a view that adds no row, before any view was accepted.
+        """Note where a view without new rows shows the sought row.
+
+        This is for the time before any view was accepted.
 
         Args:
             view: The view.
             seen: What is remembered of the view.
-            place: Index in the view of the row that is looked for.
+            place: Index, in the view, of the sought row.
         """
         self._ranked.appendleft((seen, self._rank - place))
         self.place = view.start + place
@@ -97,10 +106,10 @@ class Position(Generic[R]):
         self.count = view.count
 
     def locate(self, view: View[R]) -> int | None:
-        """Return where the row that is looked for was when a view was served.
+        """Return the position of the sought row when a view was served.
 
         Returns:
-            None where the view holds no remembered row.
+            The position, None where the view holds no remembered row.
         """
         for at in range(len(view.ids) - 1, -1, -1):
             rank = self._rank_of(view.ids[at])

@@ -1,4 +1,4 @@
-"""The phases that prove what they read: what they have in common."""
+"""The base classes of the phases that prove what they read."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Final, Generic, TypeVar
@@ -17,10 +17,10 @@ R = TypeVar("R", bound=Row)
 
 
 class ProvingPhase(Generic[R]):
-    """A phase that takes views: pages that were checked, as slices of the list.
+    """A phase that checks each page and takes it as a view, a piece of the list.
 
     Args:
-        state: What the phases of the walk share.
+        state: The state that all phases of the walk share.
     """
 
     follows_plan: ClassVar[bool] = False
@@ -58,7 +58,8 @@ class ProvingPhase(Generic[R]):
     def accept_oversized(self) -> Step[R] | None:
         """Ask for fewer rows: the page of the first window is too large to be read.
 
-        Larger pages are asked for again some pages later.
+        Larger pages are asked for again some pages later. If the page has 8 rows or
+        fewer, the walk ends with an error that names the row, if it is a single one.
         """
         plan = self._state.plan
         window = plan.windows[0]
@@ -80,21 +81,25 @@ class ProvingPhase(Generic[R]):
         return self._on_view(view)
 
     def _on_view(self, view: View[R] | None) -> Step[R]:
-        """Take the first window's view, None for a page that is not there."""
+        """Take the view of the first window, None for a missing page."""
         raise NotImplementedError
 
     def _on_fixed_size(self, view: View[R]) -> Step[R]:
-        """Take a page of a server that ignores ``take``: go on behind a fence."""
+        """Go on behind a fence, as the server ignores ``take``."""
         return Step((), Fenced(self._state, view.take))
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
-        """Ask for the first window's rows again, with so many rows per page at most."""
+        """Ask for the rows of the first window again, in smaller pages.
+
+        Args:
+            take: Rows per page at most.
+        """
         del take
         self._state.plan.forget_all()
         return Step((), self)
 
     def _noted(self, step: Step[R]) -> Step[R]:
-        """Count the answers in a row that bring nothing new."""
+        """Count the answers in a row that bring no new row; return the step."""
         patience = self._state.patience
         if step.rows:
             patience.renew()
@@ -105,7 +110,7 @@ class ProvingPhase(Generic[R]):
 
 
 class OpenPhase(ProvingPhase[R]):
-    """A phase that knows page 1, the order of the list, and the certificate."""
+    """A phase that comes after page 1, when the certificate of the read is chosen."""
 
     def plan(self) -> Window | None:
         """Ask for the next window of the plan."""
@@ -119,5 +124,5 @@ class OpenPhase(ProvingPhase[R]):
         return self._step(view)
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        """Take a view that is in the order of the list, None for a missing page."""
+        """Take a view whose order was checked, None for a missing page."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Reading: the phase in which windows are taken as they were planned."""
+"""Reading: the phase that takes the windows of the plan, one after the other."""
 
 from typing import ClassVar, TypeVar
 
@@ -13,7 +13,10 @@ R = TypeVar("R", bound=Row)
 
 
 class Reading(OpenPhase[R]):
-    """Takes the windows of the plan: each continues the cover, or shows a gap."""
+    """The phase that takes the windows of the plan.
+
+    Each view continues the cover, or shows that there may be a gap before it.
+    """
 
     follows_plan: ClassVar[bool] = True
 
@@ -29,10 +32,11 @@ class Reading(OpenPhase[R]):
         return step
 
     def _seek_cover(self) -> Step[R]:
-        """Leave the plan, whose windows bring nothing new again and again.
+        """Give the plan up, as its windows bring no new row, and look for the cover.
 
-        Either the list has moved on by many pages, or the server sends these rows for
-        any page: then the place is not found, and the read ends.
+        Either the list has moved by many pages, or the server sends one page's rows
+        for other pages, too. In the second case the cover is not found, and the read
+        ends with an error.
         """
         self._state.patience.is_lost = True
         self._state.plan.forget_all()

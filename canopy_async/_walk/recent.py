@@ -1,7 +1,7 @@
-"""The rows of the views accepted last: evidence that a new view is compared with.
+"""The rows of the views that were accepted last: the evidence for checking new views.
 
-A row keeps its id and its key. So a view that holds a row which an earlier view held
-with another key, or in another order, shows that nothing can be proven of the list.
+A row keeps its id and its key. If a new view holds a row with another key than an
+earlier view, or rows in another order, then nothing can be proven of the list.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ REMEMBERED_VIEWS: Final = 2
 
 
 class SeenRows:
-    """The ids and keys of one view; the rows are let go of, which saves memory.
+    """The ids and keys of one view. The rows are not kept, which saves memory.
 
     Attributes:
         ids: The ids, in list order.
@@ -46,7 +46,11 @@ class SeenRows:
         """Return the index, in another view, of a row that has another key there.
 
         While a list holds still, the rows that two windows share are the last rows of
-        one and the first rows of the other; that case is compared as two slices.
+        one and the first rows of the other. This usual case is compared first, as two
+        slices, because that is fast.
+
+        Returns:
+            The index, None if no row has another key.
         """
         if self.members.isdisjoint(view.members):
             return None
@@ -68,7 +72,7 @@ class Recent(Generic[R]):
 
     Attributes:
         accepted: How many rows were accepted in all.
-        has_accepted: Whether any view was accepted, be it without a new row.
+        has_accepted: Whether any view was accepted, even one without a new row.
     """
 
     def __init__(self, views: int = REMEMBERED_VIEWS) -> None:
@@ -111,7 +115,12 @@ class Recent(Generic[R]):
         return self._views[-1].keys[0] if self._views else None
 
     def places_of(self, view: View[R]) -> list[tuple[int, int]]:
-        """Return which remembered view held each known row of a view, and where."""
+        """Return where the remembered views hold rows of a view.
+
+        Returns:
+            For each such row, in the order of the view: the number of the remembered
+            view, the latest being 0, and the index of the row in it.
+        """
         return [
             (number, seen.places[id_])
             for id_ in view.ids
@@ -120,7 +129,7 @@ class Recent(Generic[R]):
         ]
 
     def check_keys(self, view: View[R]) -> None:
-        """Raise if a row changed its key: nothing is proven then.
+        """Check that no row has another key than before.
 
         Raises:
             ProtocolError: A row came with another ``created_at`` than before.

@@ -1,7 +1,7 @@
 """Finding the start: where in the list the wanted part begins.
 
-The place is looked for by interpolation, as if rows were spread evenly over time, and
-by division where that does not help.
+The position is looked for by interpolation, as if rows were spread evenly over time.
+Where that does not help, the rest of the list is divided into equal parts.
 """
 
 from collections import deque
@@ -20,18 +20,20 @@ __all__ = ["FindingStart", "Search"]
 R = TypeVar("R", bound=Row)
 
 PROBES: Final = 3
-"""Probes that are under way together: each round quarters what is left."""
+"""Probes that are in flight together. Where they divide the rest of the list into equal
+parts, a quarter is left after each round."""
 
 _MARGIN: Final = 16
-"""Around an interpolated place, a sixteenth of what is left is probed on each side."""
+"""On each side of an interpolated position, a probe is asked for a sixteenth of the
+rest of the list away."""
 
 
 class FindingStart(OpenPhase[R]):
-    """Looks for where the wanted part begins, which is not in page 1.
+    """The phase that looks for the beginning of the wanted part, after page 1.
 
     Args:
-        state: What the phases share.
-        cover: The cover that the part begins at.
+        state: The state that all phases share.
+        cover: The cover of the read; its key is where the part begins.
         first: Page 1.
     """
 
@@ -40,13 +42,13 @@ class FindingStart(OpenPhase[R]):
     ) -> None:
         super().__init__(state)
         resume = state.wanted.span.resume
-        # Page 1 may end amid the ties that the wanted part begins with.
+        # Page 1 may end with rows of the key that the wanted part begins with.
         low = cover.rows_before(first)
         high, high_key = state.ledger.latest, None
         guess = None if resume is None else resume.position
         if guess is None and cover.order == "asc":
             if state.hints.newest is None:
-                guess = high  # a range that ends the log is the likeliest one
+                guess = high  # most often, the newest rows are wanted
             else:
                 rows, high_key = state.hints.newest
                 high -= rows
@@ -68,12 +70,12 @@ class FindingStart(OpenPhase[R]):
     def _step(self, view: View[R] | None) -> Step[R]:
         state, search = self._state, self._search
         search.learn(view)
-        is_found = view is not None and state.cover.certifies(view)
-        if is_found and view is not None and state.cover.has_new(view):
+        cover = state.cover
+        if view is not None and cover.certifies(view) and cover.has_new(view):
             state.plan.forget_all()
             return accept(state, view)
         if search.is_over:
-            state.cover.position.found(search.place, state.ledger.latest)
+            cover.position.found(search.place, state.ledger.latest)
             return Step((), Seeking(state))
         return Step((), self)
 
@@ -85,17 +87,17 @@ class FindingStart(OpenPhase[R]):
 class Search(Generic[R]):
     """The search for the first row that is not before a cover's key.
 
-    The list may move meanwhile. What the search ends with is only where to
-    look: the window that is found there has to certify itself like any other.
+    The list may move meanwhile. The position that is found is only a hint: a view of
+    that place has to be certified like any other view.
 
     Args:
-        cover: The cover that the read starts from.
-        low: A position that the row is not before.
-        high: A position that it is not after.
+        cover: The cover of the read.
+        low: The lowest position that the row may have.
+        high: The highest position that the row may have.
         take: Rows per page at most.
-        low_key: The key right before ``low``, None where it is not known.
-        high_key: The key at ``high``, None where it is not known.
-        guess: Where it was when last seen, None if it never was.
+        low_key: The key right before ``low``, None where that key is not known.
+        high_key: The key at ``high``, None where that key is not known.
+        guess: The likely position of the row, None if nothing is known of it.
     """
 
     def __init__(
@@ -144,49 +146,47 @@ class Search(Generic[R]):
         return window
 
     def limit(self, take: int) -> None:
-        """Forget the probes, and ask for others of no more than so many rows."""
+        """Forget the probes, and ask for smaller ones.
+
+        Args:
+            take: Rows per page at most from now on.
+        """
         self._page_size = min(self._page_size, take)
         self._pending.clear()
         self._under_way.clear()
         self._divide()
 
     def learn(self, view: View[R] | None) -> None:
-        """Narrow the search by the answer to a probe, None for a missing page.
+        """Narrow the search by the view of the earliest probe that is in flight.
 
-        Answers are taken in the order in which the probes were asked for.
+        Args:
+            view: The view, None for a missing page.
         """
         window = self._under_way.popleft()
         if view is None or not view.rows:
             end = window.start if view is None else min(window.start, view.count)
-            self._high = max(self._low, min(self._high, end))
+            self._high = min(self._high, end)
         else:
             self._narrow(view)
-        width = self._high - self._low
+        width = self._high - self._low  # below zero where the list has moved meanwhile
         if not self.is_over or width <= self._page_size // 2:
             return
-        # Where rows are not spread evenly over time, division is the faster.
+        # Where rows are not spread evenly over time, equal parts are faster.
         self._interpolates = width * (PROBES + 1) <= self._width
         self._width = width
         self._divide()
 
     def _narrow(self, view: View[R]) -> None:
-        key = self._cover.key
-        before = 0
-        for row_key in view.keys:
-            if not self._cover.precedes(row_key, key):
-                break
-            before += 1
+        before = self._cover.rows_before(view)
         place = view.start + before
         if before and place >= self._low:
             self._low, self._low_key = place, view.keys[before - 1]
         if before < len(view.keys) and place <= self._high:
             self._high, self._high_key = place, view.keys[before]
-        # Where rows moved between two answers, both bounds are off a little.
-        self._high = max(self._low, self._high)
 
     def _divide(self) -> None:
         width = self._high - self._low
-        if width <= self._page_size:  # one window is about all that is left
+        if width <= self._page_size:  # about one window shows all that is left
             self._ask(plan_window(self._low - OVERLAP, self._page_size))
             return
         guess = self._interpolate() if self._interpolates else None
@@ -199,16 +199,20 @@ class Search(Generic[R]):
             self._add(min(max(position, self._low), self._high))
 
     def _interpolate(self) -> int | None:
-        """Return where the row is if rows are spread evenly over time."""
+        """Return the position of the row if rows are spread evenly over time.
+
+        Returns:
+            The position, None if the key at one of the ends is not known.
+        """
         if self._low_key is None or self._high_key is None:
             return None
-        # Not zero: the one is before the cover's key, and the other is not.
+        # Not zero: the low key is before the cover's key, and the high key is not.
         span = self._high_key - self._low_key
         part = (self._cover.key - self._low_key) / span
         return self._low + int(part * (self._high - self._low))
 
     def _add(self, position: int) -> None:
-        self._ask(plan_window(max(0, position - self._page_size // 2), self._page_size))
+        self._ask(plan_window(position - self._page_size // 2, self._page_size))
 
     def _ask(self, window: Window) -> None:
         asked = {(other.page, other.take) for other in self._pending}

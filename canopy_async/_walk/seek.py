@@ -1,7 +1,7 @@
-"""A seek: where to look for the end of the cover, once a seam did not hold.
+"""A seek: where to look for the end of the cover, after a seam that did not hold.
 
-The list has moved, so the cover no longer ends where it did. Counts and shared rows
-hint at the new place; each window that is fetched corrects the estimate.
+The list has moved, so the cover ends at another position than before. Counts and shared
+rows are hints for the new position. Each view corrects the estimate.
 """
 
 from typing import Final, TypeVar
@@ -16,22 +16,24 @@ R = TypeVar("R", bound=Row)
 
 
 class Seek:
-    """The search for a window that starts right before the cover.
+    """The search for a window that begins right before the cover.
 
-    Counts and shared rows hint at how far the list has moved; they decide
-    where to look and nothing else. The pace of the drift from one probe to
-    the next is added, since the answer will be later than the question.
+    Counts and shared rows are hints for how far the list has moved. They decide where
+    to look, and nothing else. The list moves on until the next answer is made, so the
+    estimate is moved on by as many rows as the list has moved between the last two.
 
     Args:
-        cover: What is covered; the place where it ends is looked for.
-        latest: What the server counted last.
+        cover: The cover, whose position is looked for.
+        latest: How many rows the server counted last.
         take: Rows per page at most.
-        slack: Rows that the list is likely to move before an answer.
+        slack: How many rows the list is likely to move before an answer.
 
     Attributes:
         probes: How many windows were asked for.
-        fills: How many of them the run of rows at the cover has filled to the end.
-        is_amid_run: Whether the latest of them began or ended in that run.
+        fills: How many of their views ended inside of the run at the cover, and did not
+            show a row after the run.
+        is_amid_run: Whether the latest of their views began or ended inside of the run
+            at the cover.
     """
 
     def __init__(self, cover: Cover[R], latest: int, *, take: int, slack: int) -> None:
@@ -39,7 +41,7 @@ class Seek:
         grown = latest - cover.position.count
         self._drift: Final = min(0, grown) if cover.order == "asc" else max(0, grown)
         self._estimate = cover.position.place + self._drift
-        # Ascending, rows move towards the head: what comes is further on.
+        # In ascending order, rows move towards the head while a request is in flight.
         self._bound = self._estimate - (slack if cover.order == "asc" else 1)
         self._step = max(1, take // 4)
         self.probes = 0
@@ -50,7 +52,7 @@ class Seek:
         """Return the next window to ask for.
 
         Args:
-            take: Rows per page at most, by what is known now.
+            take: Rows per page at most, by what is known of the server now.
         """
         self._page_size = take
         self._bound = max(0, self._bound)
@@ -58,31 +60,40 @@ class Seek:
         return plan_window(self._bound, self._page_size)
 
     def look_inside(self, position: int) -> None:
-        """Look from ``position`` on, where no window can start before the cover."""
+        """Look from a position on, where no window can begin before the cover's run.
+
+        Args:
+            position: The position, as it was when the cover was last seen.
+        """
         self._bound = position + self._drift
         self._step = max(1, self._page_size // 4)
 
     def began_past(self, cover: Cover[R], view: View[R]) -> None:
-        """Learn from a view that begins at the cover or after it."""
+        """Look further to the front, after a view that begins at the cover or later."""
         self.is_amid_run = cover.touches(view)
-        if not self._aim(cover, view) or self._bound >= view.start:
+        self._aim(cover, view)
+        if self._bound >= view.start:
             self._bound = min(self._bound, view.start) - self._step
             self._step *= 2
 
     def ended_before(self, cover: Cover[R], view: View[R]) -> None:
-        """Learn from a view that added nothing to the cover."""
+        """Look further to the end, after a view that has no row after the cover."""
         self.is_amid_run = cover.stops_at(view)
         before = self._bound
         aimed = self._aim(cover, view)
-        if aimed and self._bound > before:
+        if self._bound > before:
             return
         if aimed and cover.stops_at(view):
-            self.fills += 1  # no window from there gets past the run
+            self.fills += 1  # no window that begins there shows the end of the run
             return
         self._bound = max(before + 1, view.end - 1)
 
     def found_nothing(self, latest: int) -> None:
-        """Learn that the list ends before the place that was looked at."""
+        """Look further to the front, as the list has no rows at the last position.
+
+        Args:
+            latest: How many rows the server counted last.
+        """
         self.is_amid_run = False
         self._bound = min(self._bound, latest) - max(self._step, self._page_size // 2)
         self._step *= 2

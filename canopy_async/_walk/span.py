@@ -1,4 +1,4 @@
-"""A span: the part of a list that is read, from a time, to a time, after a place."""
+"""A span: the part of a list that is read, by two instants and a checkpoint."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,7 +23,8 @@ class Span:
     Attributes:
         since: The earliest instant that is wanted, None for no bound.
         until: The first instant that is not wanted, None for no bound.
-        resume: Where an earlier read of the same list ended.
+        resume: The checkpoint of an earlier read of this list: only the rows after it
+            are wanted. None for a read from the beginning.
     """
 
     since: datetime | None = None
@@ -34,8 +35,8 @@ class Span:
         """Check the bounds.
 
         Raises:
-            TypeError: A bound is no datetime.
-            ValueError: A bound has no offset, or nothing lies between them.
+            TypeError: A bound is not a datetime.
+            ValueError: A bound has no UTC offset, or ``since`` is not before ``until``.
         """
         for name in ("since", "until"):
             if getattr(self, name) is not None:
@@ -49,25 +50,26 @@ class Span:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything is wanted."""
-        return self is WHOLE or self == WHOLE
+        """Whether the whole list is wanted."""
+        return self == WHOLE
 
     @property
     def past_proof(self) -> Proof:
-        """The strongest proof that a read can have, given what was read before it.
+        """The strongest proof that a read can have which resumes from a checkpoint.
 
-        What was read behind a fence counts as unproven: whether the fence held can
-        only be told by the pass that raised it.
+        Rows that were read behind a fence count as unproven: only the pass that read
+        them can compare page 1 at its end with page 1 at its beginning.
         """
         if self.resume is None or self.resume.key is None:
             return Proof.STRICT_KEY
         return Proof.NONE if self.resume.proof is Proof.FENCE else self.resume.proof
 
     def check_past(self) -> None:
-        """Raise at the end of a read where what was read before can't be proven.
+        """Check, at the end of a read, that the rows before its checkpoint are proven.
 
         Raises:
-            UnprovenTiesError: It leans on ties that one pass has to read.
+            UnprovenTiesError: Those rows are part of a run of ties that only a single
+                pass can prove.
         """
         if self.past_proof is Proof.SHARED_ID:
             raise UnprovenTiesError(
@@ -76,14 +78,14 @@ class Span:
             )
 
     def first_key(self, order: str) -> datetime | None:
-        """Return the first key in list order that is wanted, inclusive."""
+        """Return the first key in list order that is wanted, None for no bound."""
         place = None if self.resume is None else self.resume.key
         if place is not None:
             return place
         return self.since if order == "asc" else self._last_instant()
 
     def last_key(self, order: str) -> datetime | None:
-        """Return the last key in list order that is wanted, inclusive."""
+        """Return the last key in list order that is wanted, None for no bound."""
         return self._last_instant() if order == "asc" else self.since
 
     def holds(self, key: Any) -> bool:
@@ -93,7 +95,7 @@ class Span:
         )
 
     def _last_instant(self) -> datetime | None:
-        # Keys are no finer than a datetime, so the one before is the last.
+        # Keys are whole microseconds, so the last one is a microsecond before `until`.
         return None if self.until is None else moved(self.until, -_TICK)
 
 

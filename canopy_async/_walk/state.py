@@ -1,4 +1,4 @@
-"""The state of an overlap chain: what its phases share."""
+"""The state of an overlap chain, which all its phases share."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -25,11 +25,12 @@ __all__ = ["ChainState", "Wanted"]
 R = TypeVar("R", bound=Row)
 
 _MOST_BARREN: Final = 8
-"""Windows of the plan in a row that bring nothing new, before the cover is sought."""
+"""Windows of the plan in a row without a new row, after which the walk looks for the
+cover again."""
 
 _MOST_BARREN_AT_ALL: Final = 160
-"""Answers in a row that bring nothing new: to search, to seek and to sample a run of
-ties takes 40 each at most."""
+"""The most answers in a row without a new row. Finding the order, closing a gap and
+sampling a run of ties take 40 each at most."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,10 +38,10 @@ class Wanted:
     """The rows that are wanted of a list, and how the server was asked for them.
 
     Attributes:
-        take: Rows per page at most, of the windows that are planned.
-        limit: Rows to hand out at most.
-        order: The order that is asked for.
-        sort_by: The column that is asked for.
+        take: Rows per page at most, for the windows of the plan.
+        limit: Rows to hand out at most, None for no limit.
+        order: The order that the server is asked for.
+        sort_by: The column that the server is asked to sort by.
         span: The part of the list that is wanted.
         accept_unordered: Whether a list that is not sorted by ``created_at`` is read
             by the shared-id certificate instead of raising.
@@ -56,15 +57,16 @@ class Wanted:
 
 @attrs.define(eq=False)
 class Gap(Generic[R]):
-    """The gap at a seam that does not hold, and the run of ties that it may lie in.
+    """The gap before a view that is not certified, and the run of ties at the cover.
 
     Attributes:
-        held: The view after the gap. It is looked at again once the gap is closed.
-        ties: The run of ties at the cover, where no window can bridge it.
-        leans_on_ties: Whether rows were accepted because their window shares a tied
-            row with the cover, which alone proves nothing.
-        has_sampled: Whether rows of a run of ties were missing, and looked for in the
-            middle of the run. From then on, not each window shares a row with the one
+        held: The view after the gap. It is compared with the cover again once the gap
+            is closed. None while there is no gap.
+        ties: The run of ties at the cover, if no window can bridge that run.
+        leans_on_ties: Whether rows were accepted because their view shares a tied row
+            with the cover, which alone proves nothing.
+        has_sampled: Whether rows of a run of ties were missing, and were looked for in
+            the middle of the run. From then on, a view may share no row with the view
             before it, and the server is known to keep no fixed order.
     """
 
@@ -79,8 +81,8 @@ class Patience:
     """The count of answers in a row that brought nothing new.
 
     Attributes:
-        is_lost: Whether the plan was left because its windows brought nothing new.
-            Until some row is new, one window is asked for at a time.
+        is_lost: Whether the plan was given up because its windows brought no new row.
+            Until an answer brings one, a single window is in flight at a time.
     """
 
     is_lost: bool = False
@@ -88,22 +90,23 @@ class Patience:
 
     @property
     def is_short(self) -> bool:
-        """Whether so many answers brought nothing new that the plan leads nowhere."""
+        """Whether so many answers brought no new row that the plan is of no use."""
         return self._barren >= _MOST_BARREN
 
     def renew(self) -> None:
-        """Begin to count anew: an answer brought rows."""
+        """Begin to count from zero again, as an answer brought new rows."""
         self._barren, self.is_lost = 0, False
 
     def note_barren(self, *, is_done: bool, counted: int) -> None:
-        """Count an answer that brought nothing new.
+        """Count an answer that brought no new row.
 
         Args:
-            is_done: Whether the walk is done with it.
+            is_done: Whether the walk is done with this answer.
             counted: How many rows the server counts.
 
         Raises:
-            RequestBudgetError: There are too many of them, and the walk is not done.
+            RequestBudgetError: There are too many such answers in a row, and the walk
+                is not done.
         """
         self._barren += 1
         if self._barren > _MOST_BARREN_AT_ALL and not is_done:
@@ -113,34 +116,46 @@ class Patience:
             )
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Head:
-    """The keys and ids of page 1.
+    """The head of the list: page 1, of which keys and ids are kept.
 
-    The rows themselves are let go of: those of many reads at once would take the
-    processor's cache from each other.
+    The rows themselves are not kept: with many reads at once, they would fill the
+    processor's cache.
+
+    Attributes:
+        take: Rows that page 1 is asked for, also where it is asked for again.
+        keys: The keys of its rows.
+        ids: Their ids.
     """
 
+    take: int
     keys: Sequence[Any] = ()
     ids: Sequence[str] = ()
 
+    def keep(self, view: View[Any]) -> None:
+        """Keep what page 1 shows."""
+        self.keys, self.ids = view.keys, view.ids
+
     def is_still(self, view: View[Any]) -> bool:
-        """Tell whether page 1, asked for again, shows that nothing moved there."""
-        if not view.keys or view.keys != self.keys:
+        """Tell whether page 1, asked for again, shows that no row moved there."""
+        if view.keys != self.keys:
             return False
-        # Where all rows have one key, rows may have come or gone without a trace.
+        # Where all rows have one key, the keys alone don't show that rows were added.
         return view.keys[0] != view.keys[-1] or view.members == frozenset(self.ids)
 
 
 @attrs.define(eq=False)
 class Extent:
-    """The stretch of the list that was accepted, by position: evidence for counting.
+    """The positions of the accepted rows, from the first to the last.
+
+    In a list that holds still, as many rows must be accepted as there are positions.
 
     Attributes:
         begin: Position of the first accepted row, None before any was accepted.
         end: Position after the last view that was accepted.
-        shares_rows: Whether each accepted view has shared a row with the one before,
-            so that the list may be read on by shared rows.
+        shares_rows: Whether each accepted view has shared a row with the view before
+            it, so that the read may go on with the shared-id certificate.
     """
 
     begin: int | None = None
@@ -148,19 +163,19 @@ class Extent:
     shares_rows: bool = False
 
     def is_filled_by(self, rows: int) -> bool:
-        """Tell whether so many rows are one for each place from first to last."""
+        """Tell whether there are as many rows as positions from first to last."""
         return rows == self.end - (self.begin or 0)
 
 
 @attrs.define(eq=False)
 class Hints:
-    """Hints on the end of the wanted rows, which decide where to look.
+    """Hints about the end of the wanted rows, which decide where to look.
 
     Attributes:
-        newest: Where the list ends, if it is read oldest first: how many of its newest
-            rows have this ``created_at`` or a later one. None where that is unknown.
-        probe_end_at: How many rows are handed out before the end of a list that grows
-            at its end is looked for.
+        newest: A number n and a ``created_at``: the last n rows of the list, read
+            oldest first, have this ``created_at`` or a later one. None if unknown.
+        probe_end_at: How many rows have to be handed out before the walk looks for the
+            end of a list that grows at its end.
         rows_to_bound: About how many rows are left up to the bound, None if unknown.
     """
 
@@ -174,38 +189,37 @@ class ChainState(Generic[R]):
 
     Args:
         wanted: The rows that are wanted.
-        max_take: Rows per page at most of windows that bridge a gap, where more rows
-            help; None for ``take``, or for as many as suffice.
+        max_take: Rows per page at most, for windows that bridge a gap: the more rows,
+            the easier. None for ``take``, or for 20 if that is more: any server allows
+            20.
 
     Attributes:
         wanted: The rows that are wanted.
         plan: The windows that are asked for.
-        first_take: Rows per page of page 1.
         ledger: The counts for the report.
-        cover: What is covered so far: the evidence.
-        extent: Where in the list that is, by position.
-        end: What was seen of the end of the list.
-        head: Page 1.
-        gap: The gap that is bridged.
-        patience: The answers in a row that brought nothing new.
-        hints: Where the end of what is wanted may be.
+        cover: The rows that were handed out so far: the evidence.
+        extent: The positions of the accepted rows.
+        end: The end of the list, as far as views have shown it.
+        head: The keys and ids of page 1.
+        gap: The gap that is to be closed.
+        patience: The count of answers in a row that brought no new row.
+        hints: Hints about the end of the wanted rows.
         best_proof: The strongest proof that the walk can still reach.
         is_sort_refused: Whether the server has refused ``sort_by``.
     """
 
     def __init__(self, wanted: Wanted, *, max_take: int | None) -> None:
-        # Where a part begins depends on the order, which one row can't show.
+        # Page 1 needs two rows to show the order, which a part of a list depends on.
         fewest = 1 if wanted.span.is_whole else 2
         take = wanted.take
         rows = take if wanted.limit is None else max(wanted.limit, fewest)
         self.wanted: Final = wanted
         self.plan: Final = Planner(take, max_take or max(take, SURE_TAKE))
-        self.first_take = min(take, rows)
         self.ledger: Final = Ledger(wanted.order)
         self.cover: Cover[R] = KeyCover()
         self.extent: Final = Extent(shares_rows=wanted.accept_unordered)
         self.end: Final = ListEnd()
-        self.head = Head()
+        self.head: Final = Head(min(take, rows))
         self.gap: Gap[R] = Gap()
         self.patience: Final = Patience()
         self.hints: Final = Hints()
@@ -216,18 +230,18 @@ class ChainState(Generic[R]):
 
     @property
     def sort_by(self) -> str | None:
-        """The column that the server was asked for, and did not refuse."""
+        """The column that the server is asked to sort by, None once it has refused."""
         return None if self.is_sort_refused else self.wanted.sort_by
 
     @property
     def is_by_key(self) -> bool:
-        """Whether the cover is one of keys; it is one of shared rows otherwise."""
+        """Whether the certificate is that of keys, and not that of shared rows."""
         return self.cover.proof is Proof.STRICT_KEY
 
     def plan_ahead(self) -> Window | None:
         """Ask for the next window of the plan, None if none is wanted for now."""
         if self.plan.windows and (self.extent.begin is None or self.patience.is_lost):
-            return None  # all depends on the answer that is under way
+            return None  # the next window depends on the answer that is in flight
         return self.plan.plan(
             covered=self.cover.position.end,
             horizon=self._horizon(),
@@ -240,7 +254,8 @@ class ChainState(Generic[R]):
         if (limit_end := self._limit_end()) is not None:
             end = min(end, limit_end)
         if (left := self.hints.rows_to_bound) is not None:
-            # An estimate: a quarter more, so as to be past it more often.
+            # The number of rows left is an estimate: a quarter more is planned, so that
+            # the last window goes past the bound more often.
             margin = left // 4 + self.plan.overlap
             end = min(end, self.cover.position.end + left + margin)
         return end
@@ -253,7 +268,7 @@ class ChainState(Generic[R]):
     # What comes
 
     def view_of(self, page: Page[R], window: Window) -> View[R]:
-        """Check a page, and return what it shows of the list.
+        """Check a page, and return it as a view.
 
         Raises:
             ProtocolError: The page contradicts what was asked, or itself.
@@ -266,10 +281,10 @@ class ChainState(Generic[R]):
         return view
 
     def begin_with(self, view: View[R]) -> None:
-        """Note page 1: it says how long the list is."""
+        """Note the rows of page 1, and how long the list is."""
         limit, count = self.wanted.limit, view.count
         self.ledger.expected = count
-        self.head = Head(view.keys, view.ids)
+        self.head.keep(view)
         rows = count
         if limit is not None and self.wanted.span.is_whole:
             rows = min(count, limit)
@@ -277,20 +292,26 @@ class ChainState(Generic[R]):
         self.hints.probe_end_at = count + self.plan.size.take
 
     def choose(self, cover: Cover[R]) -> None:
-        """Read by a certificate, which page 1 decides on."""
+        """Set the cover that the read starts from, and so its certificate."""
         self.cover = cover
         if not self.is_by_key:
             self._warn_unordered()
 
     def check(self, view: View[R], *, may_fall_back: bool) -> None:
-        """Raise where a view breaks what the proof rests on, and no other is left.
+        """Check that a view keeps the order that the certificate rests on.
 
-        A list whose first pages are in order of time by chance is read by the rows
-        that its windows share, as if that had been chosen on page 1.
+        A list that is not sorted by ``created_at`` may have first pages that are, by
+        chance. Where both certificates are allowed, the read then goes on with that of
+        shared rows, as if page 1 had shown the order.
+
+        Args:
+            view: The view.
+            may_fall_back: Whether the certificate may be changed now.
 
         Raises:
-            UnorderedListError: The list is in no order that proves anything.
-            ProtocolError: A row changed its key.
+            UnorderedListError: The view breaks the order, and the certificate can't be
+                changed.
+            ProtocolError: A row has another key than before.
         """
         try:
             self.cover.check(view)
@@ -310,7 +331,7 @@ class ChainState(Generic[R]):
     # What is handed out
 
     def accept(self, view: View[R]) -> list[R]:
-        """Move the cover to the end of a certified view; return rows to hand out."""
+        """Move the cover to the end of a certified view; return its new rows."""
         extent = self.extent
         if extent.shares_rows and extent.begin is not None:
             extent.shares_rows = any(map(self.cover.recent.knows, view.ids))
@@ -324,7 +345,7 @@ class ChainState(Generic[R]):
         return self.hand_out(accepted)
 
     def hand_out(self, accepted: Accepted[R]) -> list[R]:
-        """Return rows as far as they are wanted, and count them."""
+        """Count new rows, and return those that are wanted by bound and limit."""
         self.ledger.duplicates += accepted.duplicates
         self.ledger.late += accepted.late
         rows = self.cover.wanted(accepted.rows)
@@ -339,19 +360,19 @@ class ChainState(Generic[R]):
         return self.ledger.handed_out == self.wanted.limit
 
     def ends_with(self, view: View[R]) -> bool:
-        """Tell whether nothing is left to read after a view that was accepted."""
+        """Tell whether no row is left to read after a view that was accepted."""
         at_end = self.end.is_shown_by(view, longest=self.plan.size.cut.longest)
         if not (at_end or self.is_limit_reached or self.cover.is_past_bound):
             return False
         is_whole = self.wanted.span.is_whole and not self.is_limit_reached
-        # Where a count was ahead of its rows, that of page 1 may have been, too.
+        # If one answer counted rows that it did not have, page 1 may have done so, too.
         is_counted = view.is_end and self.end.counts_hold
         self.ledger.to_the_end = is_whole and is_counted
         return True
 
     @property
     def is_chasing(self) -> bool:
-        """Whether the end of the list has moved on by more than a page meanwhile."""
+        """Whether the list has grown by more than a page, and its end was not seen."""
         return (
             self.ledger.handed_out >= self.hints.probe_end_at
             and self.cover.order == "asc"
@@ -360,7 +381,7 @@ class ChainState(Generic[R]):
 
     @property
     def adds_up(self) -> bool:
-        """Whether as many rows were accepted as there are places from first to last."""
+        """Whether as many rows were accepted as there are positions of such rows."""
         return self.extent.is_filled_by(self.cover.recent.accepted)
 
     # What can be said

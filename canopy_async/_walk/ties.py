@@ -1,11 +1,12 @@
 """A run of ties: rows of one key, more of them than any window can bridge.
 
-Inside such a run no window begins strictly before the cover. A window that shares a row
-with the part that was handed out continues it, if the server keeps ties in a fixed
-order; if the list holds still, counting tells whether it does. The places of the first
-row of the run and of the row after it give the run's length. Where rows are missing,
-the run is sampled again: a server that orders ties anew for each request shows others
-each time.
+Inside of such a run, no window begins strictly before the cover. A view that shares a
+row with the rows handed out continues them, if the server keeps ties in a fixed order.
+Whether the server does so is shown by counting, while the list holds still: the
+positions of the first row of the run and of the first row after the run give the length
+of the run. Where rows of the run are missing, the run is sampled, which means that it
+is read again: a server that orders ties anew for each request shows other rows each
+time.
 """
 
 from typing import Final, Generic, TypeVar
@@ -21,10 +22,10 @@ R = TypeVar("R", bound=Row)
 
 
 class TieRun(Generic[R]):
-    """The run of ties at a cover, read by shared rows.
+    """The run of ties at the cover, which is read by shared rows.
 
     Args:
-        cover: What is covered; the run is the one at its key.
+        cover: The cover; all rows of the run have its key.
         take: Rows per page at most.
     """
 
@@ -37,19 +38,23 @@ class TieRun(Generic[R]):
         self.key: Final = cover.key
 
     def accept(self, view: View[R]) -> Accepted[R]:
-        """Hand out a view's rows of the run, and nothing else."""
+        """Return a view's new rows of the run, and no other rows."""
         return self._cover.accept_run(view)
 
     def continues_in(self, view: View[R]) -> bool:
-        """Tell whether a view shares a row of the run that was handed out."""
+        """Tell whether a view holds a row of the run that was handed out."""
         return self._cover.key == self.key and self._cover.shares_run(view)
 
     def closes_in(self, view: View[R]) -> bool:
-        """Tell whether the run ends in a view."""
+        """Tell whether a view shows the end of the run."""
         return view.is_end or view.keys[-1] != self.key
 
     def missing_after(self, view: View[R]) -> int:
-        """Return how many rows of the run are unseen, given its last view."""
+        """Return how many rows of the run were not seen yet.
+
+        Args:
+            view: The view that shows the end of the run.
+        """
         run = [
             id_ for id_, key in zip(view.ids, view.keys, strict=True) if key == self.key
         ]
@@ -57,14 +62,18 @@ class TieRun(Generic[R]):
         return end - self._cover.tie_start - len(self._cover.ids_at_key.union(run))
 
     def limit(self, take: int) -> None:
-        """Ask for no more than so many rows per page from now on."""
+        """Ask for smaller pages from now on.
+
+        Args:
+            take: Rows per page at most.
+        """
         self._page_size = min(self._page_size, take)
 
     def next_sample(self, closing: View[R]) -> Window | None:
         """Return the next window into the run, or None after enough of them.
 
         Args:
-            closing: The view that shows the run's end.
+            closing: The view that shows the end of the run.
         """
         if self._samples >= self.MAX_SAMPLES:
             return None

@@ -1,4 +1,4 @@
-"""Unproven: reading on where rows have no ``created_at``, and nothing can be proven."""
+"""Unproven: the phase for rows without ``created_at``, which proves nothing."""
 
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
@@ -17,22 +17,22 @@ R = TypeVar("R", bound=Row)
 
 
 class Unproven(Generic[R]):
-    """The phase of a walk that goes on as a plain one.
+    """The phase that reads on as a plain walk does, and proves nothing.
 
     Args:
-        state: What the phases share.
+        state: The state that all phases share.
     """
 
     def __init__(self, state: ChainState[R]) -> None:
         self._state: Final = state
         self._plain: Final = PlainWalk[R](
-            take=state.first_take, limit=state.wanted.limit
+            take=state.head.take, limit=state.wanted.limit
         )
         state.best_proof = Proof.NONE
         state.ledger.warn("rows without created_at: nothing can be proven")
 
     def begin_with(self, page: Page[R]) -> Step[R]:
-        """Take page 1, whose rows show that nothing can be proven."""
+        """Hand out page 1, whose rows have shown that nothing can be proven."""
         self._plain.plan()
         self._state.ledger.expected = page.pagination.item_count
         return self.accept_page(page)
@@ -53,7 +53,7 @@ class Unproven(Generic[R]):
         return self._step(rows)
 
     def accept_missing(self) -> Step[R]:
-        """Take a page past the end as an empty one."""
+        """Take a missing page as an empty one."""
         return self._step(self._plain.accept_missing())
 
     def accept_oversized(self) -> Step[R] | None:

@@ -1,4 +1,4 @@
-"""A view: one answer as evidence, with its rows and where in the list they stood."""
+"""A view: one answer as evidence, with its rows and their positions in the list."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,42 +29,46 @@ R = TypeVar("R", bound=Row)
 
 
 class View(Generic[R]):
-    """A contiguous slice of the list at one instant.
+    """One piece of the list, with no row missing inside, at one instant.
 
     Attributes:
         rows: The rows.
-        ids: Their ids.
-        members: Their ids as a set.
-        keys: Their ``created_at``.
+        ids: The ids of the rows.
+        members: The ids of the rows, as a set.
+        keys: The ``created_at`` of the rows.
         start: Position of the first row.
         end: Position after the last row.
-        count: How many rows the server counted, about then.
+        count: How many rows the server counted for this answer.
         answer: The page as it was decoded.
         page: The page's number.
         asked: Rows per page that were asked for.
         take: Rows per page that the server says it sends.
-        number: How many windows were asked for before it.
+        number: The number of its window, from 1, in the order in which windows were
+            asked for.
         claims_more: Whether the server says that another page follows.
-        is_first: Whether it begins at the head of the list.
-        is_end: Whether it proves to reach the end of the list: it is short,
-            says that nothing comes next, and nothing is counted beyond it.
-            Any two of these may be wrong where rows move between COUNT and
-            SELECT. Where a server cuts pages without saying so, all three
-            may be, but for page 1: a page then begins elsewhere than its
-            number says. So it must be short as well by what was sent before; and
-            page 1, where a page of as many rows was seen to be cut.
-        is_short: Whether it holds fewer rows than it was asked for, and yet does not
-            prove to reach the end of the list.
-        is_placed: Whether it stands where its number says, even if the server cuts
+        is_first: Whether it is page 1, and so begins at the head of the list.
+        is_end: Whether it proves to reach the end of the list. It does if it holds
+            fewer rows than a full page, the server says that no page follows, and the
+            server counts no row after it. Any two of these three may be wrong where
+            rows move between COUNT and SELECT, so all three are needed.
+            Where a server cuts pages without saying so, all three may be wrong, as a
+            page then begins elsewhere than its number says. So the view must also be of
+            a size that the server is known to send, or hold fewer rows than some page
+            did before. Page 1 always begins where its number says; it must only not be
+            as long as a page that seemed to be cut.
+        is_short: Whether it holds fewer rows than a full page, and yet does not prove
+            to reach the end of the list.
+        is_placed: Whether it begins where its number says, even if the server cuts
             pages without saying so.
 
     Args:
         page: The answer.
-        window: What was asked for.
-        longest: How many rows any page had so far: as many are sent at least,
-            and a page with fewer was not cut.
-        suspect: How many rows a page had that was short and claimed that more follow:
-            another page of as many may be cut like that one. None if there was none.
+        window: The window that was asked for.
+        longest: The most rows that any page had so far. The server sends as many at
+            least, so that a page with fewer rows was not cut.
+        suspect: How many rows a page had that was short although the server said that
+            another page follows; another page of that length may be cut, too. None if
+            there was no such page.
     """
 
     __slots__ = (
@@ -114,8 +118,9 @@ class View(Generic[R]):
         self.is_first: Final = window.page == 1
         self.is_placed: Final = self.is_first or take <= longest
         is_full = len(rows) >= take
-        is_longest = take > longest and len(rows) >= longest
-        may_be_cut = is_longest and (not self.is_first or len(rows) == suspect)
+        may_be_cut = len(rows) >= longest and (
+            not self.is_first or len(rows) == suspect
+        )
         self.is_end: Final = (
             not is_full
             and not self.claims_more
@@ -125,10 +130,10 @@ class View(Generic[R]):
         self.is_short: Final = not (is_full or self.is_end)
 
     def check_ids(self) -> None:
-        """Raise where a row comes twice.
+        """Check that no row is in the view twice.
 
         Raises:
-            ProtocolError: Names the page and the row.
+            ProtocolError: A row is in the view twice; names the page and the row.
         """
         if len(self.members) == len(self.ids):
             return
@@ -139,10 +144,10 @@ class View(Generic[R]):
 
 
 def check_page(page: Page[R], window: Window) -> None:
-    """Raise where a page contradicts what was asked, or itself.
+    """Check that a page agrees with its window and with itself.
 
     Raises:
-        ProtocolError: Names the page and the field.
+        ProtocolError: The page does not; names the page and the field.
     """
     meta = page.pagination
     number = window.page

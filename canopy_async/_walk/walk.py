@@ -1,4 +1,4 @@
-"""The interface of a walk: what each way to read a list has in common."""
+"""The interface of a walk, which each way to read a list implements."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Walk(Protocol[T]):
     """A way to read a list: it asks for windows, and takes their answers in order.
 
-    `canopy_async._read.run.Run` drives it.
+    `canopy_async._read.reader.PageReader` drives it.
     """
 
     @property
@@ -25,12 +25,12 @@ class Walk(Protocol[T]):
 
     @property
     def done(self) -> bool:
-        """Whether nothing more is wanted."""
+        """Whether the walk is over: no further page is wanted."""
         ...
 
     @property
     def total(self) -> int | None:
-        """Rows that the walk expects to hand out, None before it knows."""
+        """Rows that the walk expects to hand out, None while that is not known."""
         ...
 
     @property
@@ -50,7 +50,8 @@ class Walk(Protocol[T]):
     def accept_page(self, page: Page[T]) -> Sequence[T]:
         """Take the page of the first of `windows`; return the rows to hand out.
 
-        Windows may leave `windows` here, or new ones come first.
+        The call may also remove other windows from `windows`, or put a new window
+        first.
         """
         ...
 
@@ -62,24 +63,29 @@ class Walk(Protocol[T]):
         """Ask for fewer rows: the page of the first of `windows` is too large to read.
 
         Returns:
-            The rows to hand out, where the walk goes on and asks for fewer rows at a
-            time; None where that is of no use.
+            The rows to hand out, if the walk goes on with smaller pages; None if
+            smaller pages are of no use.
         """
         ...
 
     def retry_without_sort(self) -> bool:
-        """Ask without ``sort_by`` after the first of `windows` was a 400 or 422.
+        """Give ``sort_by`` up, after a 400 or 422 for the first of `windows`.
 
         Returns:
-            Whether the walk goes on all the same, asking differently.
+            Whether the walk goes on, with requests that have no ``sort_by``.
         """
         ...
 
     @property
     def position(self) -> int:
-        """About where in the list the rows handed out end: a hint."""
+        """The position, about, after the last row that was handed out: a hint."""
         ...
 
     def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:
-        """Return what is known, with what was counted by who sends the requests."""
+        """Return the report of the rows handed out so far.
+
+        Args:
+            requests: How many requests were sent; the walk does not count them.
+            retries: How many of these requests were repeats.
+        """
         ...

@@ -5,7 +5,8 @@ from typing import Final
 __all__ = ["OVERLAP", "Window", "can_be_crossed", "plan_window"]
 
 OVERLAP: Final = 2
-"""Rows that planned windows share: one to be strictly before the cover."""
+"""Rows that two windows of the plan share at least. The first of these rows has to be
+strictly before the cover."""
 
 
 class Window:
@@ -14,9 +15,10 @@ class Window:
     Attributes:
         page: The page's number, from 1.
         take: Rows per page.
-        number: How many windows were asked for before it.
-        newest_first: Whether it is of the list in descending order, whatever order
-            the list is read in.
+        number: The window's number, from 1, in the order in which windows were asked
+            for; 0 where that is not counted.
+        newest_first: Whether it is a page of the list in descending order, although
+            the list may be read in the other order.
     """
 
     __slots__ = ("newest_first", "number", "page", "take")
@@ -30,7 +32,7 @@ class Window:
         self.newest_first: Final = newest_first
 
     def __repr__(self) -> str:
-        """Show what is asked for."""
+        """Show the page's number and size."""
         return f"Window(page={self.page}, take={self.take}, number={self.number})"
 
     @property
@@ -45,12 +47,13 @@ class Window:
 
 
 def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
-    """Return the window that starts at ``bound`` or before and ends last.
+    """Return the window that begins at ``bound`` or before and ends last.
 
-    Pages are aligned to their take, so the end depends on how well some take
-    divides the bound. Taking the furthest end each time is optimal: whatever
-    window may follow a nearer end may follow a further one too. Of the windows
-    that end there, the smallest repeats the fewest rows.
+    Pages of n rows begin at multiples of n only. So for each size there is one page
+    that holds the row at ``bound``, and some of these pages end later than others. The
+    page that ends last is the best: each window that may follow a page with a nearer
+    end may follow this page, too. If several pages end there, the smallest is taken, as
+    it repeats the fewest rows.
 
     Example:
         After page 1 of 100 rows, the next window must begin at 98 or before. Of pages
@@ -58,35 +61,36 @@ def plan_window(bound: int, take: int, *, reach: int | None = None) -> Window:
         196, further than with any other take.
 
     Args:
-        bound: The position, from 0, that the window must not start after.
+        bound: The position, from 0, at which the window has to begin at the latest.
         take: Rows per page at most.
-        reach: A position that is far enough: of the windows that reach it,
-            the nearest end is taken.
+        reach: A position after which no row is needed, None if there is none. Of the
+            windows that reach it, the one with the nearest end is returned.
     """
     bound = max(bound, 0)
     best = furthest = 0
     for size in range(take, 0, -1):
-        if furthest > size:  # no smaller take can end as late
+        if furthest > size:  # no smaller page can end as late
             break
         beyond = size - bound % size
         if beyond >= furthest:
             best, furthest = size, beyond
     if reach is None or bound + furthest <= reach:
         return Window(bound // best + 1, best)
-    ends = ((bound // size + 1) * size for size in range(1, take + 1))
-    nearest = min(end for end in ends if end >= reach)
-    size = next(s for s in range(1, take + 1) if (bound // s + 1) * s == nearest)
-    return Window(bound // size + 1, size)
+    ends = (((bound // size + 1) * size, size) for size in range(1, take + 1))
+    nearest, size = min((end, size) for end, size in ends if end >= reach)
+    return Window(nearest // size, size)
 
 
 def can_be_crossed(position: int, take: int) -> bool:
-    """Tell whether a page can hold the rows before and after a position.
+    """Tell whether some page holds the rows on both sides of a position.
 
-    Pages of n rows end at each multiple of n. At a multiple of all n up to ``take``,
-    all pages end: those of up to 8 rows at 840, of up to 20 at 232 792 560.
+    Pages of n rows end at each multiple of n. At a position that is a multiple of all n
+    up to ``take``, pages of every size end: 840 is the first such position for pages of
+    up to 8 rows, 232 792 560 for pages of up to 20.
 
     Args:
-        position: From 0; a page that begins here does not cross it.
+        position: The position, from 0. A page that begins or ends here does not hold
+            the rows on both sides.
         take: Rows per page at most.
     """
     return any(position % size for size in range(2, take + 1))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+import attrs
 import typer
 
 from canopy_async import CanopyError
@@ -11,83 +12,78 @@ from canopy_async.cli.terminal.exit import INCOMPLETE, complain
 from canopy_async.cli.terminal.render import one_line, visible
 from canopy_async.export import RunResult
 
-__all__ = ["counted", "tell_of_log", "tell_of_result"]
+__all__ = ["Summary", "counted"]
 
 _MOST_NAMED: Final = 100
 """The most failures that are printed; the manifest has all of them."""
 
 
-def tell_of_result(
-    result: RunResult,
-    directory: object,
-    *,
-    into: str,
-    until: datetime | None,
-    secret: str,
-) -> None:
-    """Print a run's result to standard output, and gaps and failures to standard error.
+@attrs.frozen(kw_only=True)
+class Summary:
+    """The result of a run of an export, to be told to who has started it.
 
-    Args:
+    Attributes:
         result: The result of the run.
-        directory: The directory of the export.
+        directory: The directory or URL of the export.
         into: The files that were written, in words.
-        until: The ``until`` of the export, if any.
+        until: The ``until`` of the export, None without one.
         secret: The token, which no line may show.
-
-    Raises:
-        typer.Exit: Some identities could not be read.
     """
-    typer.echo(
-        f"{visible(str(directory))}: {counted(result.events, 'new event')}"
-        f"{_late(result.late)} into {into}; identities: {_identities(result)}"
-    )
-    _tell_of_time(result, until)
-    if result.gaps:
-        complain(
-            f"{counted(len(result.gaps), 'identity', 'identities')} with a gap: the"
-            " server had deleted all events that were known, and maybe others that"
-            f" were never read; {one_line(result.gaps[0])} first"
+
+    result: RunResult
+    directory: object
+    into: str
+    until: datetime | None
+    secret: str = attrs.field(repr=False)
+
+    def tell_of_identities(self) -> None:
+        """Print the result to standard output, gaps and failures to standard error.
+
+        Raises:
+            typer.Exit: Some identities could not be read.
+        """
+        gaps = self.result.gaps
+        self._tell_of_events(f"identities: {_identities(self.result)}")
+        if gaps:
+            complain(
+                f"{counted(len(gaps), 'identity', 'identities')} with a gap: the"
+                " server had deleted all events that were known, and maybe others that"
+                f" were never read; {one_line(gaps[0])} first"
+            )
+        _tell_of_failures(self.result.failures, secret=self.secret)
+
+    def tell_of_log(self) -> None:
+        """Print the result of the account's own log, and its gaps and failures.
+
+        Raises:
+            typer.Exit: The log could not be read to its end.
+        """
+        self._tell_of_events(f"the account's own log: {_log(self.result)}")
+        if self.result.gaps:
+            complain(
+                "the log has a gap: the server had deleted all events that were known,"
+                " and maybe others that were never read"
+            )
+        for error in self.result.failures.values():
+            complain(str(error), secret=self.secret)
+            complain(
+                "the log could not be read to its end: run it again to go on with what"
+                " is left"
+            )
+            raise typer.Exit(INCOMPLETE)
+
+    def _tell_of_events(self, read: str) -> None:
+        """Print how many events are new, what was read, and up to which instant.
+
+        Args:
+            read: What was read, in words.
+        """
+        result = self.result
+        typer.echo(
+            f"{visible(str(self.directory))}: {counted(result.events, 'new event')}"
+            f"{_late(result.late)} into {self.into}; {read}"
         )
-    _tell_of_failures(result.failures, secret=secret)
-
-
-def tell_of_log(
-    result: RunResult,
-    directory: object,
-    *,
-    into: str,
-    until: datetime | None,
-    secret: str,
-) -> None:
-    """Print the result of exporting an account's own log, with gaps and failures.
-
-    Args:
-        result: The result of the run.
-        directory: The directory of the export.
-        into: The files that were written, in words.
-        until: The ``until`` of the export, if any.
-        secret: The token, which no line may show.
-
-    Raises:
-        typer.Exit: The log could not be read to its end.
-    """
-    typer.echo(
-        f"{visible(str(directory))}: {counted(result.events, 'new event')}"
-        f"{_late(result.late)} into {into}; the account's own log: {_log(result)}"
-    )
-    _tell_of_time(result, until)
-    if result.gaps:
-        complain(
-            "the log has a gap: the server had deleted all events that were known, and"
-            " maybe others that were never read"
-        )
-    for error in result.failures.values():
-        complain(str(error), secret=secret)
-        complain(
-            "the log could not be read to its end: run it again to go on with what is"
-            " left"
-        )
-        raise typer.Exit(INCOMPLETE)
+        _tell_of_time(result, self.until)
 
 
 def _log(result: RunResult) -> str:

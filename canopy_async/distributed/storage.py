@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -83,13 +83,17 @@ class LocalStorage:
         make_directory(self.path, umask=self.umask)
 
     def sizes(self) -> dict[str, int]:
-        """Return the size of each file."""
-        found = os.scandir(self.path) if self.path.is_dir() else ()
-        return {
-            entry.name: entry.stat(follow_symlinks=False).st_size
-            for entry in found
-            if entry.is_file(follow_symlinks=False)
-        }
+        """Return the size of each file.
+
+        A task of an interrupted run may be writing still, and may rename or delete
+        its files meanwhile.
+        """
+        sizes: dict[str, int] = {}
+        for entry in os.scandir(self.path) if self.path.is_dir() else ():
+            with suppress(FileNotFoundError):
+                if entry.is_file(follow_symlinks=False):
+                    sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+        return sizes
 
     def size(self, name: str) -> int | None:
         """Return the size of one file, None where there is none."""

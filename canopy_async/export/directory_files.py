@@ -90,12 +90,15 @@ class DirectoryFiles:
     def delete_of_tasks(self, committed: Mapping[str, FileEntry]) -> None:
         """Delete what tasks on a cluster have left that does not count.
 
+        A task of an interrupted run may be writing still, and may rename or delete
+        its files meanwhile.
+
         Args:
             committed: The files that count, by their names.
         """
         for name in filter(is_of_task, self._names()):
             if (stem_of_partial(name) or name) not in committed:
-                (self._path / name).unlink()
+                (self._path / name).unlink(missing_ok=True)
 
     def _partial_of(self, name: str, entry: FileEntry) -> Path | None:
         """Return where a file is that has no final name yet; None if it has one.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
@@ -18,6 +18,7 @@ from canopy_async._tables.columns import EventsOfOne
 from canopy_async._transport.server_clock import check_is_over
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import CanopyError, CheckpointError, ExportError
+from canopy_async.export.clock import Clock
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
 from canopy_async.export.manifest_records import Commit, Header
@@ -28,7 +29,7 @@ from canopy_async.export.writers import FORMATS, LOG_FORMATS
 from canopy_async.models import AuditEvent
 from canopy_async.session import CanopySession
 
-__all__ = ["Clock", "LogReader", "ReadLimits", "Reading"]
+__all__ = ["LogReader", "ReadLimits", "Reading"]
 
 LEAST_ROW_BYTES: Final = 100
 """The least size of a row in a file, in bytes.
@@ -37,26 +38,6 @@ A chunk gets no more rows than may fit into a file of the maximal size."""
 
 MAX_ENDED: Final = 10_000
 """The number of ended identities at which a commit is due."""
-
-
-class Clock:
-    """The server's clock; this machine's clock until a response told the time.
-
-    Args:
-        session: The session whose responses tell the server's time.
-    """
-
-    def __init__(self, session: CanopySession) -> None:
-        self._session: Final = session
-
-    def now(self) -> datetime:
-        """Return the current time."""
-        return self._session.server_time or datetime.now(UTC)
-
-    def at(self, instant: float) -> datetime:
-        """Return the time of this clock at a time of the event loop's clock."""
-        ago = asyncio.get_running_loop().time() - instant
-        return self.now() - timedelta(seconds=ago)
 
 
 class Reading(Protocol):
@@ -266,7 +247,10 @@ class LogReader:
     async def _read_all(self, reading: Reading) -> None:
         try:
             while not await self._read_until_due(reading):
-                await self._commit_if_possible(reading)
+                if self._is_chunk_full:
+                    await self._start_writing()
+                if self._is_commit_due:
+                    await self._commit_if_possible(reading)
                 self._tell(reading)
             await self._commit(reading)
         except BaseException:
@@ -278,13 +262,22 @@ class LogReader:
         self._tell(reading)
 
     async def _read_until_due(self, reading: Reading) -> bool:
-        """Read until a commit is due; return True if the read ended before that."""
+        """Read until a commit or the writing of a chunk is due.
+
+        Nothing is written here: the time limit of a commit ends the wait for a page,
+        and must not end the wait for the disk.
+
+        Returns:
+            True if the read ended before that.
+        """
         limit = asyncio.timeout_at(self._deadline)
         try:
             async with limit:
                 while (batch := await reading.next_batch()) is not None:
-                    await self._take(batch)
-                    if self._is_due():
+                    # Added without an await before it: the fan-out's checkpoints
+                    # include this batch from now on, and so must the next commit.
+                    self._add(self._logs[batch.identity_id], batch.events)
+                    if self._is_chunk_full or self._is_commit_due:
                         return False
                     self._tell(reading)
         except TimeoutError:
@@ -293,13 +286,22 @@ class LogReader:
             return False
         return True
 
-    async def _take(self, batch: IdentityBatch) -> None:
-        # Added without an await before it: the fan-out's checkpoints include this
-        # batch from now on, and so must the next commit.
-        self._add(self._logs[batch.identity_id], batch.events)
-        if self._chunk_rows >= self._most_rows:
-            await self._wait_for_writing()
-            self._writing = self._thread.start(self._target.write, *self._take_chunk())
+    @property
+    def _is_chunk_full(self) -> bool:
+        return self._chunk_rows >= self._most_rows
+
+    @property
+    def _is_commit_due(self) -> bool:
+        return (
+            self._target.bytes_under_way >= self._limits.max_file_bytes
+            or self._pending.ended >= MAX_ENDED
+            or asyncio.get_running_loop().time() >= self._deadline
+        )
+
+    async def _start_writing(self) -> None:
+        """Let the thread write the chunk, once it has written the one before."""
+        await self._wait_for_writing()
+        self._writing = self._thread.start(self._target.write, *self._take_chunk())
 
     def _check_until(self) -> None:
         """Check ``until`` against the server's clock, once a response told the time.
@@ -307,8 +309,11 @@ class LogReader:
         Raises:
             FutureRangeError: ``until`` is in the future.
         """
-        until, now = self._header.until, self._session.server_time
-        if until is not None and now is not None:
+        until = self._header.until
+        if until is None:
+            return
+        now = self._session.server_time
+        if now is not None:
             check_is_over(until, now)
 
     def _add(self, log: OpenLog, events: Sequence[AuditEvent]) -> None:
@@ -325,15 +330,9 @@ class LogReader:
             self._late += log.look_back.late - late
 
     def _note_begin(self, log: OpenLog) -> None:
-        is_told = self._session.server_time is not None
-        log.note_begin(self.clock.at(log.began), is_told=is_told)
-
-    def _is_due(self) -> bool:
-        return (
-            self._target.bytes_under_way >= self._limits.max_file_bytes
-            or self._pending.ended >= MAX_ENDED
-            or asyncio.get_running_loop().time() >= self._deadline
-        )
+        is_told = self.clock.is_told
+        if log.look_back.began is None or not is_told:
+            log.note_begin(self.clock.at(log.began), is_told=is_told)
 
     async def _commit_if_possible(self, reading: Reading) -> None:
         # Between very many events of one instant, no checkpoint can be made. Commit

@@ -140,8 +140,9 @@ class LookBack:
         if not events:
             return events
         self._update_top(events)
-        self._remains.absence = self._absence
-        self._remains.see(events)
+        if self._base.newest is not None:  # else no event is known that could remain
+            self._remains.absence = self._absence
+            self._remains.see(events)
         known = self._base.ids
         new: Sequence[_E] = events
         if known:
@@ -230,8 +231,8 @@ class LookBack:
 
     def _keep(self, new: Sequence[Dated]) -> None:
         keys = [event.created_at for event in new]
-        earliest, latest = min(keys), max(keys)
-        if self._covered is not None and earliest < self._covered:
+        latest = max(keys)
+        if self._covered is not None and min(keys) < self._covered:
             self.late += sum(key < self._covered for key in keys)
         self._newest = later(self._newest, latest)
         floor = self._floor_to_drop()

@@ -51,6 +51,7 @@ async def test_two_workers_write_one_export(server, export, tmp_path):
     assert len({request.headers["user-agent"] for request in server.requests}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(server, export, tmp_path):
     for name in ("a", "b"):

@@ -33,7 +33,7 @@ from canopy_async import (
     RetryPolicy,
     UnauthorizedError,
 )
-from canopy_async.distributed import cluster_run, driver, export
+from canopy_async.distributed import cluster_tasks, driver, export
 from canopy_async.export import read_manifest, verify
 from canopy_async.testing import Faults
 
@@ -406,7 +406,7 @@ async def test_leases_that_nobody_needs_are_taken_up_by_others(server, run):
 
 async def test_two_attempts_of_every_task_count_as_one(server, run, out, monkeypatch):
     """As where a worker is lost that has finished, or is taken for lost."""
-    monkeypatch.setattr(cluster_run, "run_shard", run_shard_twice)
+    monkeypatch.setattr(cluster_tasks, "run_shard", run_shard_twice)
     server.seed_events("giant", 1_500)
     server.seed_events("small", 150)
     result = await run(["giant", "small"], split_over=300)

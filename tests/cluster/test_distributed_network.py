@@ -160,6 +160,7 @@ async def test_files_are_ones_own_unless_a_umask_says_otherwise(run, server, out
     assert modes(out) == {0o600, 0o640}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="modes")
 async def test_the_commands_options_reach_its_workers(server, out, tmp_path):
     env = {k: v for k, v in os.environ.items() if not k.startswith("CANOPY_")}

@@ -3,8 +3,11 @@
 import asyncio
 import functools
 import gc
+import os
 import threading
 from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
 
 import dask
 import fsspec
@@ -24,7 +27,7 @@ from support.waiting import until
 
 from canopy_async import ExportError, RetryPolicy, UnauthorizedError
 from canopy_async.checkpoint import scope_of
-from canopy_async.distributed import cluster_run, destination, driver, export
+from canopy_async.distributed import destination, driver, export, task_plan
 from canopy_async.distributed.primitives import leases
 from canopy_async.distributed.storage import RemoteStorage
 from canopy_async.export import export as export_by_one
@@ -287,12 +290,51 @@ async def test_one_process_deletes_what_tasks_have_left(server, run, connect, tm
     assert verify(here).is_finished
 
 
+@pytest.mark.parametrize("by_one", [True, False])
+async def test_a_task_that_still_writes_does_not_fail_the_next_run(
+    server, run, connect, tmp_path, monkeypatch, by_one
+):
+    """It gives a file another name whenever the run has just listed the directory."""
+    here = tmp_path / "here"
+    await run(["a"], url=here)
+    names = (
+        "_shard-s00001-0123abcd.json.partial",
+        "_events-s00001-0123abcd-00001.jsonl.partial",
+    )
+    renamed = []
+
+    def overtaken(look):
+        def look_and_rename(path):
+            if path != here:
+                return look(path)
+            found = list(look(path))
+            for name, other in permutations(names):
+                if (here / name).exists():
+                    renamed.append((here / name).rename(here / other))
+                    break
+            return iter(found)
+
+        return look_and_rename
+
+    (here / names[0]).write_bytes(b"{}")
+    monkeypatch.setattr(Path, "iterdir", overtaken(Path.iterdir))
+    monkeypatch.setattr(os, "scandir", overtaken(os.scandir))
+    if by_one:
+        async with connect(base_url=server.base_url) as session:
+            result = await export_by_one(session, ["a"], here)
+    else:
+        result = await run(["a"], url=here)
+    assert renamed
+    assert (result.done, result.failed) == (1, 0)
+    assert verify(here).is_finished
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_giant_log_is_gone_on_with_in_whatever_order_it_comes(
     server, run, monkeypatch, order
 ):
     """What comes newest first can't be split, and is read on in one go."""
-    monkeypatch.setattr(cluster_run, "MOST_KEPT", 50)
+    monkeypatch.setattr(task_plan, "MOST_KEPT", 50)
     is_ignored = order == "desc"
     server.faults = Faults(ignore_order=is_ignored, default_order=order)
     server.seed_events("giant", 1_000)
@@ -310,7 +352,7 @@ async def test_a_giant_log_is_gone_on_with_in_whatever_order_it_comes(
 
 
 async def test_a_gap_before_what_is_split_is_said_once(server, run, monkeypatch):
-    monkeypatch.setattr(cluster_run, "MOST_KEPT", 10)
+    monkeypatch.setattr(task_plan, "MOST_KEPT", 10)
     nine_minutes_ago = NOON - timedelta(minutes=9)
     server.seed_events("giant", 50, start=nine_minutes_ago, spacing=0.1)
     await run(["giant"], split_over=100)
@@ -539,12 +581,16 @@ async def test_requests_per_second_hold_over_tasks_of_one_request(server, run):
 
 
 async def test_a_second_run_gets_its_share_of_what_the_first_one_holds(server, run):
-    server.seed_events("long", 5_000)
-    server.faults = Faults(latency=0.02)
+    """The first one has enough to ask for until the second one has ended."""
+    server.seed_events("long", 1_000)
+    server.faults = Faults(
+        latency=0.02, insert_per_request=250, only=lambda r: r.identity == "long"
+    )
     first = asyncio.create_task(run(["long"], concurrency=4))
     await until(lambda: server.peak_in_flight == 4, "not all leases are used")
     await run(["c"], "memory://bucket/two", concurrency=4)
     assert not first.done()
+    server.faults = Faults()
     assert (await first).complete == 1
     assert server.peak_in_flight == 4
 

@@ -56,6 +56,7 @@ def environments(process):
         yield f"{child.environ()} {child.cmdline()}"
 
 
+@pytest.mark.slow
 async def test_the_token_is_only_in_the_memory_of_the_workers(tmp_path):
     places = {name: tmp_path / name for name in ("out", "tmp", "here", "home")}
     for name in ("tmp", "here", "home"):

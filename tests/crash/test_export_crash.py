@@ -5,6 +5,7 @@ import errno
 import json
 import re
 import sys
+import threading
 
 import attrs
 import pytest
@@ -245,6 +246,21 @@ async def test_a_full_disk_takes_nothing_that_was_final(logs, session, out):
     assert verify(out).problems == ()
     await export(session, ["a", "b"], out)
     assert read_back(out) == truth(logs, "a", "b")
+
+
+@pytest.mark.usefixtures("logs")
+async def test_a_disk_that_fails_when_a_commit_falls_due_is_named(session, out):
+    """The next chunk waits for the disk when the time of the commit comes."""
+    disk_is_slow = threading.Event()
+
+    def fault(step):
+        if step.what != "write" or "events" not in step.name:
+            return None
+        disk_is_slow.wait(0.4)  # for longer than a commit has time
+        return FULL
+
+    with Disk(out, fault).watching(), pytest.raises(ExportError, match="No space left"):
+        await export(session, IDS, out, max_file_bytes=2_000, commit_every=0.2)
 
 
 @pytest.mark.parametrize("name", ["csv", "jsonl.gz", "parquet"])

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.sampled import sampled
 from support.samples import event_row, page_body
 
 from canopy_async._api.requests import audit_endpoint
@@ -84,7 +85,9 @@ def test_every_cell_is_read_back_from_a_file(cells):
 
 @pytest.mark.skipif(OFFICE is None, reason="LibreOffice is not installed")
 @pytest.mark.parametrize(
-    "separator", ["44", "59", "9"], ids=["comma", "semicolon", "tab"]
+    "separator",
+    sampled(["44", "59", "9"], "59"),
+    ids=["comma", "semicolon", "tab"],
 )
 def test_libreoffice_finds_no_formula(tmp_path, separator):
     cells = [

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -82,6 +83,11 @@ def top_of(module):
     return module.partition(".")[0]
 
 
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
 class Imports(ast.NodeVisitor):
     """The modules that a file imports, and whether for types only."""
 
@@ -89,7 +95,7 @@ class Imports(ast.NodeVisitor):
         self.found = []
         self._package = ("canopy_async", *path.relative_to(ROOT).parts[:-1])
         self._typing = False
-        self.visit(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        self.visit(tree_of(path))
 
     def visit_If(self, node):
         # A condition with TYPE_CHECKING and something else also runs elsewhere.
@@ -115,6 +121,7 @@ class Imports(ast.NodeVisitor):
         self.found += [(name, self._typing) for name in (names if own else [base])]
 
 
+@cache
 def imports_of(path):
     return Imports(path).found
 
@@ -131,6 +138,7 @@ def inner_imports(path):
         yield module or "__init__", typing
 
 
+@cache
 def is_module(dotted):
     place = ROOT.joinpath(*dotted.split("."))
     return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
@@ -140,8 +148,11 @@ def outer_imports(path):
     return {name.split(".")[0] for name, typing in imports_of(path) if not typing}
 
 
-def identify(path):
-    return str(path.relative_to(ROOT))
+def in_files(found, files=FILES):
+    """What is found in each file, after the file's name; where nothing is, no line."""
+    return [
+        f"{path.relative_to(ROOT)}: {fault}" for path in files for fault in found(path)
+    ]
 
 
 def test_the_table_names_each_module_and_package_of_the_root_once():
@@ -150,22 +161,24 @@ def test_the_table_names_each_module_and_package_of_the_root_once():
     assert sorted(named) == sorted(there)
 
 
-@pytest.mark.parametrize("path", FILES, ids=identify)
-def test_imports_point_downwards(path):
+def test_imports_point_downwards():
+    assert in_files(imports_upwards) == []
+
+
+def imports_upwards(path):
     own = top_of(module_of(path))
     for target, typing in inner_imports(path):
         to = top_of(target)
         if to == own:
             continue
         if to == "__init__":
-            assert own in ("testing", "cli"), f"{own} imports the public names"
-            continue
-        if typing:
-            assert LAYER_OF[to] <= LAYER_OF[own], f"{own} names {to} above it"
-            continue
-        assert LAYER_OF[to] < LAYER_OF[own] or to in before(own), (
-            f"{own} imports {to}, which is not below it"
-        )
+            if own not in ("testing", "cli"):
+                yield "imports the public names"
+        elif typing:
+            if LAYER_OF[to] > LAYER_OF[own]:
+                yield f"names {to} above it"
+        elif LAYER_OF[to] >= LAYER_OF[own] and to not in before(own):
+            yield f"imports {to}, which is not below it"
 
 
 def before(name):
@@ -190,15 +203,17 @@ def test_no_modules_import_each_other_in_a_circle():
         pytest.fail(f"a circle of imports: {error.args[1]}")
 
 
-@pytest.mark.parametrize("path", FILES, ids=identify)
-def test_the_command_line_and_the_test_server_use_what_is_public(path):
-    own = top_of(module_of(path))
-    if own not in ("cli", "testing"):
-        return
+def test_the_command_line_and_the_test_server_use_what_is_public():
+    files = [path for path in FILES if top_of(module_of(path)) in ("cli", "testing")]
+    assert len(files) > 2
+    assert in_files(private_imports, files) == []
+
+
+def private_imports(path):
     for target, _ in inner_imports(path):
         to = top_of(target)
-        private = to.startswith("_") and to not in ("__init__", "_util", "_version")
-        assert not private, f"{module_of(path)} imports {target}"
+        if to.startswith("_") and to not in ("__init__", "_util", "_version"):
+            yield f"imports {target}"
 
 
 def test_no_two_files_share_a_name():
@@ -211,34 +226,33 @@ def test_no_two_files_share_a_name():
     assert not [name for name, count in names.items() if count > 1]
 
 
-@pytest.mark.parametrize("path", FILES, ids=identify)
-def test_a_dependency_is_touched_only_where_it_may_be(path):
-    own = top_of(module_of(path))
+def test_a_dependency_is_touched_only_where_it_may_be():
+    assert in_files(dependencies_elsewhere) == []
+
+
+def dependencies_elsewhere(path):
     for name in outer_imports(path) & ONLY.keys():
-        assert own in ONLY[name], f"{module_of(path)} imports {name}"
+        if top_of(module_of(path)) not in ONLY[name]:
+            yield f"imports {name}"
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in FILES if top_of(module_of(p)) in SANS_IO], ids=identify
-)
-def test_what_decides_has_no_network_no_clock_no_tasks_and_no_luck(path):
-    assert not outer_imports(path) & IO
+def test_what_decides_has_no_network_no_clock_no_tasks_and_no_luck():
+    files = [path for path in FILES if top_of(module_of(path)) in SANS_IO]
+    assert {top_of(module_of(path)) for path in files} == SANS_IO
+    assert in_files(lambda path: outer_imports(path) & IO, files) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=identify)
-def test_only_listed_imports_are_late(path):
-    module = module_of(path)
-    if top_of(module) in OPTIONAL or module == "__init__":
-        return
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def test_only_listed_imports_are_late():
     late = {
-        (module, target)
-        for function in ast.walk(tree)
+        (module_of(path), target)
+        for path in FILES
+        if top_of(module_of(path)) not in OPTIONAL | {"__init__"}
+        for function in ast.walk(tree_of(path))
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         for node in ast.walk(function)
         for target in targets_of(node)
     }
-    assert late == {(own, target) for own, target in LAZY if own == module}
+    assert late == LAZY
 
 
 def targets_of(node):

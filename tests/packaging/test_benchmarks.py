@@ -28,6 +28,7 @@ async def test_each_contestant_sees_every_event_in_order():
     )
 
 
+@pytest.mark.slow
 async def test_a_round_has_a_line_for_each_contestant_and_compares_them():
     contestants = ("proven", "bare", "ceiling")
     size = ("--rounds", "1", "--events", "300")

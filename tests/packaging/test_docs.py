@@ -72,7 +72,15 @@ PRIVATE = {"docs/architecture.md"}
 
 
 def each(blocks):
-    return [pytest.param(b, id=f"{b.page}, line {b.line}") for b in blocks]
+    """Blocks to run; one that starts a cluster's processes is a slow test."""
+    return [
+        pytest.param(
+            block,
+            id=f"{block.page}, line {block.line}",
+            marks=pytest.mark.slow if "--workers" in block.code else (),
+        )
+        for block in blocks
+    ]
 
 
 def block_with(text):
@@ -326,6 +334,16 @@ def test_the_sessions_that_ci_runs_exist():
     named = re.findall(r"nox .*-s (\w+)", path.read_text(encoding="utf-8"))
     text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     assert set(named) == {"build", "coverage", "lowest", "tests"}
+    assert all(f"\ndef {name}(" in text for name in named)
+
+
+def test_the_sessions_that_a_night_runs_exist():
+    path = ROOT / ".github" / "workflows" / "night.yml"
+    if not path.exists():
+        pytest.skip("there is no CI here")
+    named = re.findall(r"session: (\w+)", path.read_text(encoding="utf-8"))
+    text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert {"free_seeds", "mutation", "soak", "fuzz"} <= set(named)
     assert all(f"\ndef {name}(" in text for name in named)
 
 

@@ -4,7 +4,8 @@ Most mutants change a function. For these, the tests are collected once, in a pr
 that has all modules loaded: `ForkingJudge`. It forks for each mutant, and the child
 puts the changed code into the function and runs the tests, which takes no start and no
 import. What an import does is changed in a process of its own, by `judge_alone`, which
-is slow.
+is slow. There, a function is judged once more that an import has run and whose change
+no test has noticed: what it made while the modules were loaded is not made anew.
 """
 
 import contextlib
@@ -160,6 +161,9 @@ class ForkingJudge:
             }.get(status, f"ended with {status}")
         if status == KILLED:
             self._kills[mutant.module][said] += 1
+        elif self._reached.ran_at_import(mutant):
+            self.retry_alone.append(mutant)
+            return
         self._tell(Verdict(mutant, word, said))
 
 

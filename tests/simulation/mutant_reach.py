@@ -7,7 +7,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from mutants import path_of
+from mutants import body_around, path_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +47,18 @@ class Reached:
             tests = lines.get(line, set())
             # What an import runs, each test of the module depends on.
             found |= set().union(*lines.values()) if AT_IMPORT in tests else tests
+        if found == {AT_IMPORT}:  # a module of classes without code, such as protocols
+            found |= self.seconds.keys()
         return sorted(found - {AT_IMPORT}, key=self.seconds.get)
+
+    def ran_at_import(self, mutant):
+        """Tell whether an import has run the function that a mutant changes.
+
+        What the function made then, such as other functions, stays what it was when
+        its code is replaced.
+        """
+        lines = self._lines.get(_in_project(path_of(mutant.module)), {})
+        return any(AT_IMPORT in lines.get(line, ()) for line in body_around(mutant))
 
 
 def measured(directory, tests):

@@ -111,6 +111,18 @@ def path_of(module):
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+def body_around(mutant):
+    """Return the lines of the body of the outermost function around a mutant."""
+    nodes = [ast.parse(path_of(mutant.module).read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes += ast.iter_child_nodes(node)
+        elif node.lineno <= mutant.lines.start <= node.end_lineno:
+            return range(node.body[0].lineno, node.end_lineno + 1)
+    return range(0)
+
+
 def changed_code(mutant):
     """Return the code of the functions that a mutant changes, by name and first line.
 

@@ -27,12 +27,13 @@ _UNUSED = "equivalent: the value is replaced before it is used"
 _ONCE_MORE = "tuning: the window that was refused is asked for, not another like it"
 _HORIZON = "tuning: how far ahead windows are asked for"
 _WHICH_REASON = "accepted: which reason is named where a place was not found again"
+_ONE_LENGTH = "equivalent: what is zipped is of one view, and of one length"
 _SORTED_BY_KEY = "equivalent: the keys are not equal there"
 _WHERE_END = "tuning: where the end of a list that grows is looked for"
 _WHERE_ORDER = "tuning: where the order of a list is looked for"
 _FILLS = "tuning: after how many tied rows no window is expected to bridge a run"
 _DUPLICATES = (
-    "accepted: how often a report of a read that is refused counts a row as double"
+    "accepted: how often a row of a run counts among the duplicates of a report"
 )
 _FENCED_TIES = (
     "accepted: a fence rises before ties are read by shared rows, as far as we know"
@@ -274,43 +275,9 @@ KNOWN = {
     # id_cover, key_cover, recent
     (
         "canopy_async._walk.id_cover",
-        "return len(view.rows) > (0 if last is None else last + 1)",
-        "last + 1  →  last - 1",
-    ): "tuning: a view that adds no row is accepted, which adds none",
-    (
-        "canopy_async._walk.key_cover",
-        "if self._order is None and keys[:1] != keys[-1:] and None not in keys:",
-        (
-            "self._order is None and keys[:1] != keys[-1:] and (None not in keys)"
-            "  →  self._order is None and keys[:1] != keys[-1:]"
-        ),
-    ): "accepted: a row without a key, among others with one, ends the read either way",
-    (
-        "canopy_async._walk.key_cover",
-        "if self.stops_at(view) and not self.recent.has_accepted:",
-        (
-            "self.stops_at(view) and (not self.recent.has_accepted)"
-            "  →  self.stops_at(view)"
-        ),
-    ): "tuning: a hint where the run at a checkpoint begins",
-    (
-        "canopy_async._walk.id_cover",
-        "place = len(view.rows) - 1",
-        "len(view.rows) - 1  →  len(view.rows) + 1",
-    ): "tuning: the place is a hint of where to look next",
-    (
-        "canopy_async._walk.id_cover",
         "if number == next_number and at > next_at:",
         "at > next_at  →  at >= next_at",
     ): "equivalent: two rows of one view are never at one place",
-    (
-        "canopy_async._walk.key_cover",
-        "if self.key is None or (bound is None and growth is None):",
-        (
-            "self.key is None or (bound is None and growth is None)"
-            "  →  bound is None and growth is None"
-        ),
-    ): "equivalent: it is asked once a view was accepted, so that there is a key",
     (
         "canopy_async._walk.key_cover",
         'self._order = "asc" if keys[0] < keys[-1] else "desc"',
@@ -318,35 +285,20 @@ KNOWN = {
     ): _SORTED_BY_KEY,
     (
         "canopy_async._walk.key_cover",
-        "covered = abs(view.keys[-1] - view.keys[0])",
+        "if not is_sorted or keys[:1] == [None]:",
         "1  →  2",
-    ): _HORIZON,
+    ): "equivalent: two rows without keys can't be sorted, which raises before",
     (
         "canopy_async._walk.key_cover",
-        "if self._bound is None or len(view.keys) < _FEW_KEYS:",
-        "len(view.keys) < _FEW_KEYS  →  len(view.keys) <= _FEW_KEYS",
-    ): _HORIZON,
+        "for row, key in zip(view.rows, view.keys, strict=True)",
+        "True  →  False",
+    ): _ONE_LENGTH,
     (
         "canopy_async._walk.key_cover",
-        "if not view.is_end or not view.rows:",
-        "not view.is_end or not view.rows  →  not view.is_end",
-    ): "equivalent: it is called with views that have rows",
-    (
-        "canopy_async._walk.key_cover",
-        'if self._growth_bound is None and self._order == "asc":',
-        "self._growth_bound is None and self._order == 'asc'  →  self._order == 'asc'",
-    ): "tuning: a later end of a list that grows is as good a bound as the first",
-    (
-        "canopy_async._walk.key_cover",
-        "if self.stops_at(view) and not self.recent.has_accepted:",
-        "not self.recent.has_accepted  →  self.recent.has_accepted",
-    ): "tuning: a hint where the run at a checkpoint begins",
+        "for id_, key in zip(view.ids[:begin], view.keys[:begin], strict=True)",
+        "True  →  False",
+    ): _ONE_LENGTH,
     # ledger, list_end, newest
-    (
-        "canopy_async._walk.ledger",
-        "self.latest = window.start",
-        "self.latest = window.start  →  pass",
-    ): "tuning: a hint where the list ends",
     (
         "canopy_async._walk.newest",
         "self._state.hints.newest = len(view.keys), view.keys[-1]",
@@ -416,11 +368,6 @@ KNOWN = {
         "1  →  2",
     ): _HORIZON,
     # plain
-    (
-        "canopy_async._walk.plain",
-        "self._page_size = take if limit is None else min(take, max(limit, 1))",
-        "1  →  2",
-    ): "equivalent: a limit of none asks for no page",
     ("canopy_async._walk.plain", "self._taken_end = 0", "0  →  1"): _UNUSED,
     (
         "canopy_async._walk.plain",
@@ -435,11 +382,6 @@ KNOWN = {
             "  →  self._taken_end >= self._last_end"
         ),
     ): "equivalent: the last page is the one that reaches the limit",
-    (
-        "canopy_async._walk.plain",
-        "return next((take // n for n in range(2, take + 1) if take % n == 0), None)",
-        "2  →  3",
-    ): "tuning: into how many parts a page is cut that is too large",
     (
         "canopy_async._walk.proving",
         "raise NotImplementedError",
@@ -460,11 +402,6 @@ KNOWN = {
         ),
     ): "tuning: a place is sought once more before the read is given up",
     (
-        "canopy_async._walk.span",
-        "return self is WHOLE or self == WHOLE",
-        "self is WHOLE or self == WHOLE  →  self is WHOLE",
-    ): _SHORTCUT,
-    (
         "canopy_async._walk.state",
         "if limit is not None and self.wanted.span.is_whole:",
         "limit is not None and self.wanted.span.is_whole  →  limit is not None",
@@ -482,7 +419,22 @@ KNOWN = {
             "  →  self._cover.shares_run(view)"
         ),
     ): "accepted: a later run is counted as well, though a window may bridge it",
+    (
+        "canopy_async._walk.walk",
+        "def report(self, *, requests: int = 0, retries: int = 0) -> ReadReport:",
+        "0  →  1",
+    ): "equivalent: nobody calls a protocol, so that its defaults are not used",
     ("canopy_async._walk.window", "break", "break  →  continue"): _SHORTCUT,
+    (
+        "canopy_async._walk.window",
+        "if reach is None or bound + furthest <= reach:",
+        "bound + furthest <= reach  →  bound + furthest < reach",
+    ): "equivalent: the nearest end that reaches it is the furthest one then",
+    (
+        "canopy_async._walk.window",
+        "best = furthest = 0",
+        "0  →  1",
+    ): "equivalent: each window ends a row further on, at least",
     (
         "canopy_async._walk.ties",
         "id_ for id_, key in zip(view.ids, view.keys, strict=True) if key == self.key",

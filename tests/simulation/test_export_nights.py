@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from nightsim import seven_nights
+from support.sampled import sampled
 
 CASES = [
     ("jsonl", "plain"),
@@ -17,7 +18,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("written_as", "server"), CASES)
+@pytest.mark.parametrize(
+    ("written_as", "server"),
+    sampled(
+        CASES, ("jsonl", "plain"), ("jsonl.gz", "newest first"), ("jsonl.zst", "ties")
+    ),
+)
 async def test_seven_nights_lose_nothing_double_nothing_and_say_what_is_true(
     tmp_path, written_as, server
 ):
@@ -36,7 +42,7 @@ async def test_seven_nights_lose_nothing_double_nothing_and_say_what_is_true(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-@pytest.mark.parametrize("server", ["plain", "newest first"])
+@pytest.mark.parametrize("server", sampled(["plain", "newest first"], "newest first"))
 async def test_seven_nights_with_a_process_that_is_killed_each_night(tmp_path, server):
     outcome = await seven_nights(
         tmp_path / "out",

@@ -6,6 +6,7 @@
 import attrs
 import pytest
 from smallworld import Tally, World, WrongError, explore, lists, proven, worlds
+from support.sampled import sampled
 
 from canopy_async._walk import PlainWalk
 from canopy_async._walk.key_cover import KeyCover
@@ -20,14 +21,14 @@ def explore_all(chosen, make_walk=proven):
     return total
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("order", sampled(["asc", "desc"], "asc"))
 def test_one_move_of_a_list_without_ties_is_never_refused(order):
     total = explore_all(worlds(rows=7, moves=1, orders=(order,), widths=(3,)))
     assert total.refusals == 0
     assert total.states > 5_000
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("order", sampled(["asc", "desc"], "asc"))
 def test_one_move_of_a_list_whose_ties_fit_into_a_page_is_never_refused(order):
     chosen = worlds(rows=4, moves=1, tying=True, orders=(order,), widths=(3,))
     total = explore_all(chosen)
@@ -35,8 +36,14 @@ def test_one_move_of_a_list_whose_ties_fit_into_a_page_is_never_refused(order):
     assert total.states > 5_000
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("cut", [None, 6])
+@pytest.mark.parametrize(
+    ("order", "cut"),
+    sampled(
+        [("asc", None), ("desc", None), ("asc", 6), ("desc", 6)],
+        ("asc", 6),
+        ("desc", None),
+    ),
+)
 def test_two_moves_of_six_rows_are_read_with_three_requests_in_flight(order, cut):
     world = World(runs=(1,) * 6, order=order, moves=2, cut=cut)
     total = explore(world)

@@ -1,6 +1,6 @@
 """The mutants that may survive are named as they are made now."""
 
-from mutants import changed_code, mutants_of
+from mutants import body_around, changed_code, mutants_of
 from survivors import HINTS, KNOWN, why
 
 
@@ -35,3 +35,15 @@ def test_what_an_import_does_is_no_change_of_a_function():
     mutants = mutants_of("canopy_async._walk.bridge")
     (constant,) = (it for it in mutants if it.change == "40  →  41")
     assert changed_code(constant) is None
+
+
+def test_a_mutant_of_an_inner_function_is_one_of_the_function_around_it():
+    inner = [
+        it
+        for it in mutants_of("canopy_async._api.conversion")
+        if it.change == "type(value) is not scalar  →  type(value) is scalar"
+    ]
+    (mutant,) = inner
+    assert mutant.lines.start in body_around(mutant)
+    ((name, line),) = changed_code(mutant)
+    assert (name, line + 1) == ("_exactly", body_around(mutant).start)

@@ -10,11 +10,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     When no callback is ready, `time` jumps to the earliest timer. If there is no timer
     either, the loop would wait for ever, and raises an error instead. While a thread of
     `run_in_executor` works, the virtual time stands still.
+
+    Attributes:
+        woken_at: The instants at which a timer ended the sleep of the loop.
     """
 
     def __init__(self):
         super().__init__()
         self._virtual_now = 0.0
+        self.woken_at = []
         self._in_threads = 0
 
     def time(self):
@@ -35,6 +39,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             if not timers:
                 raise AssertionError("every task waits for what will never happen")
             self._virtual_now = max(self._virtual_now, min(timers))
+            self.woken_at.append(self._virtual_now)
         super()._run_once()
 
 

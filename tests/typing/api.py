@@ -335,3 +335,4 @@ async def errors(canopy: CanopySession) -> None:
         assert_type(error.failures, dict[str, CanopyError])
     except CanopyError as error:
         assert_type(error.checkpoint.dumps() if error.checkpoint else None, str | None)
+        canopy.events("idn_1", resume=error.checkpoint)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,9 +17,6 @@ from canopy_async.cli.terminal.exit import argument_checks, complain
 from canopy_async.cli.terminal.output import Output
 from canopy_async.cli.terminal.request_lines import say_record
 from canopy_async.cli.terminal.row_style import RowStyle
-
-if TYPE_CHECKING:
-    pass
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
@@ -150,9 +147,8 @@ class Wanted:
 async def read_events(
     account: Account,
     identity_id: str,
+    style: RowStyle,
     *,
-    as_json: bool | None,
-    style: RowStyle | None = None,
     wanted: Wanted | None = None,
     **options: Any,
 ) -> None:
@@ -161,8 +157,7 @@ async def read_events(
     Args:
         account: Where to read.
         identity_id: The identity.
-        as_json: Whether to write JSON lines; None is unless on a terminal.
-        style: How to write them, None for what ``as_json`` says.
+        style: How to write them.
         wanted: Which of them to write, None for all. ``limit`` counts these.
         **options: As `CanopySession.events` takes them.
 
@@ -171,7 +166,7 @@ async def read_events(
         CanopyError: The read failed.
         OSError: Standard output can't be written.
     """
-    render = _style(style, as_json=as_json).renderer(AuditEvent)
+    render = style.renderer(AuditEvent)
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.events(identity_id, **options)
@@ -184,17 +179,14 @@ async def read_events(
 
 async def read_identities(
     account: Account,
-    *,
-    as_json: bool | None,
-    style: RowStyle | None = None,
+    style: RowStyle,
     **options: Any,
 ) -> None:
     """Write the identities of an account to standard output.
 
     Args:
         account: Where to read.
-        as_json: Whether to write JSON lines; None is unless on a terminal.
-        style: How to write them, None for what ``as_json`` says.
+        style: How to write them.
         **options: As `CanopySession.identities` takes them.
 
     Raises:
@@ -202,7 +194,7 @@ async def read_identities(
         CanopyError: The read failed.
         OSError: Standard output can't be written.
     """
-    render = _style(style, as_json=as_json).renderer(Identity)
+    render = style.renderer(Identity)
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.identities(**options)
@@ -244,7 +236,3 @@ async def write_rows(
                 break
     for warning in run.report.warnings:
         complain(warning)
-
-
-def _style(style: RowStyle | None, *, as_json: bool | None) -> RowStyle:
-    return style or RowStyle.of(None, None, as_json=as_json)

@@ -1,16 +1,17 @@
 """``canopy-async export``."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypedDict
 
 import attrs
 import typer
 
+from canopy_async import CanopySession
 from canopy_async.cli.commands.events import Account
-from canopy_async.cli.export_summary import counted, tell_of_log, tell_of_result
-from canopy_async.cli.quantities import instant_of
+from canopy_async.cli.export_summary import Summary, counted
 from canopy_async.cli.terminal.exit import argument_checks, complain
 from canopy_async.cli.terminal.progress_bar import Watch, shown
 from canopy_async.export import ExportResult, export, export_log
@@ -20,7 +21,6 @@ __all__ = [
     "Options",
     "export_events",
     "export_log_events",
-    "instant_of",
     "notes_shown",
 ]
 
@@ -31,8 +31,8 @@ class Options(TypedDict):
     """The options of an export, in one process or on a cluster."""
 
     format: str
-    since: str | None
-    until: str | None
+    since: datetime | None
+    until: datetime | None
     q: str | None
     look_back: float
     concurrency: int
@@ -94,8 +94,7 @@ async def export_events(
     identity_ids: Sequence[str] | None,
     directory: Path,
     *,
-    since: str | None,
-    until: str | None,
+    until: datetime | None,
     concurrency: int,
     max_rate: float | None,
     **options: Any,
@@ -106,8 +105,7 @@ async def export_events(
         account: Where to read.
         identity_ids: The identities, each once; None for all.
         directory: Where to write.
-        since: The earliest instant that is wanted, as text.
-        until: The first that is not wanted.
+        until: The first instant that is not wanted, None for no end.
         concurrency: Requests in flight at most.
         max_rate: Requests per second at most, None for no limit.
         **options: As `canopy_async.export.export` takes them.
@@ -117,36 +115,25 @@ async def export_events(
         typer.Exit: Some identities could not be read; standard error says which.
         CanopyError: The export could not go on.
     """
-    earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
     session = account.session(concurrency=concurrency, max_rate=max_rate)
-    async with session as canopy:
-        watch = Watch(canopy)
-        with argument_checks(), notes_shown(account.token):
-            async with shown(watch, quiet=account.quiet or account.verbose):
-                result = await export(
-                    canopy,
-                    identity_ids,
-                    directory,
-                    since=earliest,
-                    until=end,
-                    on_progress=watch.take,
-                    **options,
-                )
-    tell_of_result(
-        result,
-        result.directory,
-        into=_files_in_words(result),
-        until=end,
-        secret=account.token,
-    )
+    watch = Watch(session)
+    async with _watched(session, watch, account):
+        result = await export(
+            session,
+            identity_ids,
+            directory,
+            until=until,
+            on_progress=watch.take,
+            **options,
+        )
+    _summary_of(result, account, until=until).tell_of_identities()
 
 
 async def export_log_events(
     account: Account,
     directory: Path,
     *,
-    since: str | None,
-    until: str | None,
+    until: datetime | None,
     concurrency: int,
     max_rate: float | None,
     **options: Any,
@@ -156,8 +143,7 @@ async def export_log_events(
     Args:
         account: Where to read.
         directory: Where to write.
-        since: The earliest instant that is wanted, as text.
-        until: The first that is not wanted.
+        until: The first instant that is not wanted, None for no end.
         concurrency: Requests in flight at most.
         max_rate: Requests per second at most, None for no limit.
         **options: As `canopy_async.export.export_log` takes them.
@@ -167,25 +153,35 @@ async def export_log_events(
         typer.Exit: The log could not be read to its end; standard error says why.
         CanopyError: The export could not go on.
     """
-    earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
     session = account.session(concurrency=concurrency, max_rate=max_rate)
-    async with session as canopy:
-        watch = Watch(canopy, counts_identities=False)
+    watch = Watch(session, counts_identities=False)
+    async with _watched(session, watch, account):
+        result = await export_log(
+            session, directory, until=until, on_progress=watch.take, **options
+        )
+    _summary_of(result, account, until=until).tell_of_log()
+
+
+@asynccontextmanager
+async def _watched(
+    session: CanopySession, watch: Watch, account: Account
+) -> AsyncGenerator[None]:
+    """Have a session open, and show the progress of what it exports."""
+    is_quiet = account.quiet or account.verbose
+    async with session:
         with argument_checks(), notes_shown(account.token):
-            async with shown(watch, quiet=account.quiet or account.verbose):
-                result = await export_log(
-                    canopy,
-                    directory,
-                    since=earliest,
-                    until=end,
-                    on_progress=watch.take,
-                    **options,
-                )
-    tell_of_log(
-        result,
-        result.directory,
+            async with shown(watch, quiet=is_quiet):
+                yield
+
+
+def _summary_of(
+    result: ExportResult, account: Account, *, until: datetime | None
+) -> Summary:
+    return Summary(
+        result=result,
+        directory=result.directory,
         into=_files_in_words(result),
-        until=end,
+        until=until,
         secret=account.token,
     )
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, Final
 
 import typer
@@ -13,8 +14,7 @@ import typer
 from canopy_async import CanopyError, RetryPolicy
 from canopy_async.cli.commands.events import Account
 from canopy_async.cli.commands.export import Cluster, notes_shown
-from canopy_async.cli.export_summary import counted, tell_of_result
-from canopy_async.cli.quantities import instant_of
+from canopy_async.cli.export_summary import Summary, counted
 from canopy_async.cli.terminal.exit import (
     FAILED,
     INTERRUPTED,
@@ -38,8 +38,7 @@ def export_on_cluster(
     directory: str,
     cluster: Cluster,
     *,
-    since: str | None,
-    until: str | None,
+    until: datetime | None,
     **options: Any,
 ) -> None:
     """Export events on a cluster, and say on standard output what was done.
@@ -49,15 +48,13 @@ def export_on_cluster(
         identity_ids: The identities, each once; None for all.
         directory: Where to write.
         cluster: What to run on.
-        since: The earliest instant that is wanted, as text.
-        until: The first that is not wanted.
+        until: The first instant that is not wanted, None for no end.
         **options: As `canopy_async.distributed.export` takes them.
 
     Raises:
         typer.BadParameter: An argument can't be used.
         typer.Exit: It did not end well; standard error says why.
     """
-    earliest, end = instant_of(since, "--since"), instant_of(until, "--until")
     options["retry"] = RetryPolicy(deadline=account.patience)
     if account.base_url is not None:
         options["base_url"] = account.base_url
@@ -85,8 +82,7 @@ def export_on_cluster(
                 directory,
                 account=account.slug,
                 token=cluster.token_from or f"env:{_VARIABLE}",
-                since=earliest,
-                until=end,
+                until=until,
                 on_progress=_Lines(interrupts, quiet=account.quiet),
                 **options,
             )
@@ -96,13 +92,14 @@ def export_on_cluster(
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     files, tasks = counted(result.files, "file"), counted(result.tasks, "task")
-    tell_of_result(
-        result,
-        result.directory,
+    summary = Summary(
+        result=result,
+        directory=result.directory,
         into=f"{files} by {tasks}",
-        until=end,
+        until=until,
         secret=account.token,
     )
+    summary.tell_of_identities()
 
 
 def _secrets_of(account: Account) -> dict[str, str]:

@@ -35,12 +35,11 @@ _NAMED: Final = 3
 async def follow_events(
     account: Account,
     identity_ids: Sequence[str],
+    style: RowStyle,
     *,
     is_all: bool,
     checkpoint: Path | None,
     umask: int,
-    as_json: bool | None,
-    style: RowStyle | None = None,
     start: str,
     **options: Any,
 ) -> None:
@@ -51,11 +50,10 @@ async def follow_events(
     Args:
         account: Where to read.
         identity_ids: The identities.
+        style: How to write them.
         is_all: Whether to follow every other identity of the account as well.
         checkpoint: The file to go on from, None to keep none.
         umask: The permissions that a new one is not to have.
-        as_json: Whether to write JSON lines; None is unless on a terminal.
-        style: How to write them, None for what ``as_json`` says.
         start: Where to begin: ``now``, ``beginning``, or the text of an instant.
         **options: As `CanopySession.follow` takes them.
 
@@ -67,7 +65,7 @@ async def follow_events(
     """
     if not identity_ids and not is_all:
         raise typer.BadParameter("name one, or pass --all", param_hint="IDENTITY")
-    render = _renderer(style, as_json=as_json)
+    render = _renderer(style)
     async with AsyncExitStack() as stack:
         canopy = await stack.enter_async_context(account.session())
         store = None
@@ -200,11 +198,8 @@ def tell_of_warnings(follower: Follower, *, secret: str) -> None:
     logger.propagate = False
 
 
-def _renderer(
-    style: RowStyle | None, *, as_json: bool | None
-) -> Callable[[Batch], bytes]:
+def _renderer(style: RowStyle) -> Callable[[Batch], bytes]:
     """Return what makes text of batches, each event with the id of whose it is."""
-    style = style or RowStyle.of(None, None, as_json=as_json)
     render = style.renderer(AuditEvent, "identity_id")
     if style.kind == "table" and style.fields is None:
         return _under_ids(render)

@@ -19,7 +19,7 @@ from canopy_async.cli.commands.follow import (
 from canopy_async.cli.terminal.exit import argument_checks
 from canopy_async.cli.terminal.output import Output
 from canopy_async.cli.terminal.render import event_table, json_lines, visible
-from canopy_async.cli.terminal.row_style import Renderer, RowStyle
+from canopy_async.cli.terminal.row_style import RowStyle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,17 +48,14 @@ class Following:
 
 async def read_log(
     account: Account,
-    *,
-    as_json: bool | None,
-    style: RowStyle | None = None,
+    style: RowStyle,
     **options: Any,
 ) -> None:
     """Write the events of an account to standard output, newest first.
 
     Args:
         account: Where to read.
-        as_json: Whether to write JSON lines; None is unless on a terminal.
-        style: How to write them, None for what ``as_json`` says.
+        style: How to write them.
         **options: As `CanopySession.account_events` takes them.
 
     Raises:
@@ -66,7 +63,7 @@ async def read_log(
         CanopyError: The read failed.
         OSError: Standard output can't be written.
     """
-    render = _renderer(style, as_json=as_json)
+    render = style.renderer(AuditEvent)
     async with account.session() as canopy:
         with argument_checks():
             stream = canopy.account_events(**options)
@@ -76,9 +73,7 @@ async def read_log(
 async def follow_log(
     account: Account,
     how: Following,
-    *,
-    as_json: bool | None,
-    style: RowStyle | None = None,
+    style: RowStyle,
     **filters: Any,
 ) -> None:
     """Write new events of an account until cancelled, or caught up.
@@ -88,8 +83,7 @@ async def follow_log(
     Args:
         account: Where to read.
         how: How the log is followed.
-        as_json: Whether to write JSON lines; None is unless on a terminal.
-        style: How to write them, None for what ``as_json`` says.
+        style: How to write them.
         **filters: As `CanopySession.follow_account` takes them.
 
     Raises:
@@ -97,7 +91,7 @@ async def follow_log(
         CanopyError: The log can't be read, or the checkpoints can't be used.
         OSError: Standard output can't be written.
     """
-    render = _renderer(style, as_json=as_json)
+    render = style.renderer(AuditEvent)
     async with AsyncExitStack() as stack:
         canopy = await stack.enter_async_context(account.session())
         store = None
@@ -118,11 +112,6 @@ async def follow_log(
         if head := render.head():
             await Output(sys.stdout).write(head)
         await write_batches(follower, store, lambda batch: render(batch.events))
-
-
-def _renderer(style: RowStyle | None, *, as_json: bool | None) -> Renderer:
-    style = style or RowStyle.of(None, None, as_json=as_json)
-    return style.renderer(AuditEvent)
 
 
 async def show_event(account: Account, event_id: str, *, as_json: bool | None) -> None:

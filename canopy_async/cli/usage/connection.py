@@ -1,13 +1,12 @@
 """The options of every command that reads an account, and what they come to."""
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import typer
 
+from canopy_async.cli.usage.option_group import OptionGroup
 from canopy_async.cli.usage.shared import (
     AccountOption,
     AllowHttpOption,
@@ -110,6 +109,7 @@ class Connection:
 
 
 def _options(  # noqa: PLR0917 - its signature is all that it is for
+    ctx: typer.Context,
     account: AccountOption = "",
     token: TokenOption = "",
     token_file: TokenFileOption = None,
@@ -125,40 +125,9 @@ def _options(  # noqa: PLR0917 - its signature is all that it is for
     """Have the options of a connection."""
 
 
-_PARAMETERS: Final = tuple(inspect.signature(_options).parameters.values())
-_NAMES: Final = frozenset(parameter.name for parameter in _PARAMETERS)
-
-
-def with_connection(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a connection, as its argument ``connection``.
-
-    Args:
-        command: Its first parameter is named ``connection``, and gets a `Connection`;
-            the others are options and arguments of typer.
-
-    Returns:
-        What typer makes a command of.
-    """
-    own = list(inspect.signature(command).parameters.values())[1:]
-
-    def call(ctx: typer.Context, **given: Any) -> None:
-        values = {name: given.pop(name) for name in _NAMES}
-        named = frozenset(name for name in _NAMES if _is_on_command_line(ctx, name))
-        command(Connection(**values, named=named), **given)
-
-    context = inspect.Parameter(
-        "ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
-    )
-    parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in (context, *own, *_PARAMETERS)
-    ]
-    made: Any = call
-    made.__signature__ = inspect.Signature(parameters, return_annotation=None)
-    made.__annotations__ = {it.name: it.annotation for it in parameters}
-    made.__name__, made.__doc__ = command.__name__, command.__doc__
-    made.__module__ = command.__module__
-    return call
+def _given(ctx: typer.Context, **values: Any) -> Connection:
+    named = frozenset(name for name in values if _is_on_command_line(ctx, name))
+    return Connection(**values, named=named)
 
 
 def _is_on_command_line(ctx: typer.Context, name: str) -> bool:
@@ -170,3 +139,7 @@ def _missing(option: str, variable: str) -> typer.BadParameter:
     return typer.BadParameter(
         f"is missing: give it, set {variable}, or name a --profile", param_hint=option
     )
+
+
+with_connection: Final = OptionGroup("connection", _options, _given)
+"""Gives a command these options, as its argument ``connection``: a `Connection`."""

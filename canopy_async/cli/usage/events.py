@@ -1,6 +1,6 @@
 """Usage of ``canopy-async events``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,16 +8,14 @@ from canopy_async.cli.terminal.exit import run
 from canopy_async.cli.usage.connection import Connection, with_connection
 from canopy_async.cli.usage.shared import (
     ConcurrencyOption,
-    FieldsOption,
-    JsonOption,
     OrderOption,
-    OutputOption,
     SearchOption,
     SinceOption,
     SortOption,
     TakeOption,
     UntilOption,
 )
+from canopy_async.cli.usage.style import Style, with_style
 
 __all__ = ["EXAMPLES", "events"]
 
@@ -28,9 +26,18 @@ EXAMPLES = (
 _FILTERS = "Filters: the server has none of these, so all of the range is read"
 
 
+def _filter(flag: str, described: str) -> Any:
+    return typer.Option(
+        flag,
+        rich_help_panel=_FILTERS,
+        show_default=False,
+        help=f"{described}; may be given several times.",
+    )
+
+
 @with_connection
+@with_style
 def events(
-    connection: Connection,
     identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Its id.")],
     *,
     since: SinceOption = None,
@@ -46,48 +53,29 @@ def events(
     ] = None,
     action: Annotated[
         list[str] | None,
-        typer.Option(
-            "--action",
-            rich_help_panel=_FILTERS,
-            show_default=False,
-            help="An action, or a pattern as 'auth.*'; may be given several times.",
-        ),
+        _filter("--action", "An action, or a pattern as 'auth.*'"),
     ] = None,
     outcome: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--outcome",
-            rich_help_panel=_FILTERS,
-            show_default=False,
-            help="success, failure or denied; may be given several times.",
-        ),
+        list[str] | None, _filter("--outcome", "success, failure or denied")
     ] = None,
     severity: Annotated[
         list[str] | None,
-        typer.Option(
-            "--severity",
-            rich_help_panel=_FILTERS,
-            show_default=False,
-            help="info, notice, warning or critical; may be given several times.",
-        ),
+        _filter("--severity", "info, notice, warning or critical"),
     ] = None,
     take: TakeOption = 100,
     concurrency: ConcurrencyOption = 8,
-    output: OutputOption = None,
-    fields: FieldsOption = None,
-    as_json: JsonOption = None,
+    style: Style,
+    connection: Connection,
 ) -> None:
     """Read the audit events of one identity."""
     from canopy_async.cli.commands import events as reading
     from canopy_async.cli.quantities import instant_of
-    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     read = reading.read_events(
         account,
         identity,
-        as_json=as_json,
-        style=RowStyle.of(output, fields, as_json=as_json),
+        style.resolve(),
         wanted=reading.Wanted.of(action, outcome, severity),
         since=instant_of(since, "--since"),
         until=instant_of(until, "--until"),

@@ -2,26 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from canopy_async.cli.terminal.exit import run, umask_of
 from canopy_async.cli.usage.connection import Connection, with_connection
-from canopy_async.cli.usage.filters import (
-    ActionOption,
-    ActorIdOption,
-    ActorTypeOption,
-    ApplicationIdOption,
-    CategoryOption,
-    CorrelationIdOption,
-    EnvironmentIdOption,
-    OutcomeOption,
-    ResourceIdOption,
-    ResourceTypeOption,
-    SeverityOption,
-    filters_given,
-)
+from canopy_async.cli.usage.filters import with_filters
 from canopy_async.cli.usage.shared import (
     AllOption,
     ConcurrencyOption,
@@ -41,8 +28,8 @@ _CLUSTER = "More processes"
 
 
 @with_connection
+@with_filters
 def export(
-    connection: Connection,
     identity: IdentitiesArgument = None,
     *,
     out: Annotated[
@@ -99,17 +86,7 @@ def export(
         ),
     ] = None,
     q: SearchOption = None,
-    action: ActionOption = None,
-    category: CategoryOption = None,
-    severity: SeverityOption = None,
-    outcome: OutcomeOption = None,
-    actor_id: ActorIdOption = None,
-    actor_type: ActorTypeOption = None,
-    resource_type: ResourceTypeOption = None,
-    resource_id: ResourceIdOption = None,
-    correlation_id: CorrelationIdOption = None,
-    application_id: ApplicationIdOption = None,
-    environment_id: EnvironmentIdOption = None,
+    filters: dict[str, Any],
     concurrency: ConcurrencyOption = 8,
     max_rate: Annotated[
         float | None,
@@ -160,6 +137,7 @@ def export(
             rich_help_panel=_CLUSTER,
         ),
     ] = None,
+    connection: Connection,
 ) -> None:
     """Write every event of identities into files; run it again for what is new.
 
@@ -167,26 +145,13 @@ def export(
     """
     from canopy_async.cli.chosen_ids import chosen_ids
     from canopy_async.cli.commands import export as exporting
-    from canopy_async.cli.quantities import size_of
+    from canopy_async.cli.quantities import instant_of, size_of
 
     if not out:
         raise typer.BadParameter("must not be empty", param_hint="--out")
     account = connection.resolve(needs_token=False)
     cluster = exporting.Cluster.of(
         scheduler, workers, token_from, token=account.token, out=out
-    )
-    filters = filters_given(
-        action=action,
-        category=category,
-        severity=severity,
-        outcome=outcome,
-        actor_id=actor_id,
-        actor_type=actor_type,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        correlation_id=correlation_id,
-        application_id=application_id,
-        environment_id=environment_id,
     )
     _check_kind(
         is_log=is_log,
@@ -196,8 +161,8 @@ def export(
     )
     options = exporting.Options(
         format=written_as,
-        since=since,
-        until=until,
+        since=instant_of(since, "--since"),
+        until=instant_of(until, "--until"),
         q=q,
         look_back=look_back,
         concurrency=concurrency,

@@ -4,81 +4,58 @@ from typing import Annotated, Any, Final
 
 import typer
 
-__all__ = [
-    "ActionOption",
-    "ActorIdOption",
-    "ActorTypeOption",
-    "ApplicationIdOption",
-    "CategoryOption",
-    "CorrelationIdOption",
-    "EnvironmentIdOption",
-    "OutcomeOption",
-    "ResourceIdOption",
-    "ResourceTypeOption",
-    "SeverityOption",
-    "filters_given",
-]
+from canopy_async.cli.usage.option_group import OptionGroup
 
-_PANEL: Final = "Filters of the account's log"
-
-ActionOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--action",
-        help="An action; may be given several times.",
-        rich_help_panel=_PANEL,
-    ),
-]
-CategoryOption = Annotated[
-    str | None,
-    typer.Option("--category", help="The category.", rich_help_panel=_PANEL),
-]
-SeverityOption = Annotated[
-    str | None,
-    typer.Option("--severity", help="The severity, exactly.", rich_help_panel=_PANEL),
-]
-OutcomeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--outcome", help="success, failure or denied.", rich_help_panel=_PANEL
-    ),
-]
-ActorIdOption = Annotated[
-    str | None, typer.Option("--actor-id", help="The actor.", rich_help_panel=_PANEL)
-]
-ActorTypeOption = Annotated[
-    str | None,
-    typer.Option("--actor-type", help="The kind of actor.", rich_help_panel=_PANEL),
-]
-ResourceTypeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--resource-type", help="The kind of resource.", rich_help_panel=_PANEL
-    ),
-]
-ResourceIdOption = Annotated[
-    str | None,
-    typer.Option("--resource-id", help="The resource.", rich_help_panel=_PANEL),
-]
-CorrelationIdOption = Annotated[
-    str | None,
-    typer.Option(
-        "--correlation-id",
-        help="What the events of one request share.",
-        rich_help_panel=_PANEL,
-    ),
-]
-ApplicationIdOption = Annotated[
-    str | None,
-    typer.Option("--application-id", help="The application.", rich_help_panel=_PANEL),
-]
-EnvironmentIdOption = Annotated[
-    str | None,
-    typer.Option("--environment-id", help="The environment.", rich_help_panel=_PANEL),
-]
+__all__ = ["with_filters"]
 
 
-def filters_given(*, action: list[str] | None, **others: str | None) -> dict[str, Any]:
+def _filter(flag: str, described: str) -> Any:
+    return typer.Option(
+        flag, help=described, rich_help_panel="Filters of the account's log"
+    )
+
+
+def _options(  # noqa: PLR0917 - its signature is all that it is for
+    action: Annotated[
+        list[str] | None,
+        _filter("--action", "An action; may be given several times."),
+    ] = None,
+    category: Annotated[str | None, _filter("--category", "The category.")] = None,
+    severity: Annotated[
+        str | None, _filter("--severity", "The severity, exactly.")
+    ] = None,
+    outcome: Annotated[
+        str | None, _filter("--outcome", "success, failure or denied.")
+    ] = None,
+    actor_id: Annotated[str | None, _filter("--actor-id", "The actor.")] = None,
+    actor_type: Annotated[
+        str | None, _filter("--actor-type", "The kind of actor.")
+    ] = None,
+    resource_type: Annotated[
+        str | None, _filter("--resource-type", "The kind of resource.")
+    ] = None,
+    resource_id: Annotated[
+        str | None, _filter("--resource-id", "The resource.")
+    ] = None,
+    correlation_id: Annotated[
+        str | None,
+        _filter("--correlation-id", "What the events of one request share."),
+    ] = None,
+    application_id: Annotated[
+        str | None, _filter("--application-id", "The application.")
+    ] = None,
+    environment_id: Annotated[
+        str | None, _filter("--environment-id", "The environment.")
+    ] = None,
+) -> None:
+    """Have the filters of the account's log."""
+
+
+def _given(*, action: list[str] | None, **others: str | None) -> dict[str, Any]:
     """Return the filters that were given, by the names that a session has for them."""
     given: dict[str, Any] = {n: it for n, it in others.items() if it is not None}
     return given | {"action": tuple(action)} if action else given
+
+
+with_filters: Final = OptionGroup("filters", _options, _given)
+"""Gives a command these options, as its argument ``filters``: a dict by name."""

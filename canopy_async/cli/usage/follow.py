@@ -9,13 +9,11 @@ from canopy_async.cli.terminal.exit import run, umask_of
 from canopy_async.cli.usage.connection import Connection, with_connection
 from canopy_async.cli.usage.shared import (
     AllOption,
-    FieldsOption,
     IdentitiesArgument,
-    JsonOption,
-    OutputOption,
     SearchOption,
     UmaskOption,
 )
+from canopy_async.cli.usage.style import Style, with_style
 
 __all__ = ["EXAMPLES", "follow"]
 
@@ -26,8 +24,8 @@ EXAMPLES = (
 
 
 @with_connection
+@with_style
 def follow(
-    connection: Connection,
     identity: IdentitiesArgument = None,
     *,
     is_all: AllOption = False,
@@ -69,23 +67,20 @@ def follow(
     ] = 0.0,
     umask: UmaskOption = "077",
     q: SearchOption = None,
-    output: OutputOption = None,
-    fields: FieldsOption = None,
-    as_json: JsonOption = None,
+    style: Style,
+    connection: Connection,
 ) -> None:
     """Write new events as they come until Ctrl-C, which ends it with status 0."""
     from canopy_async.cli.commands import follow as following
-    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     follow_on = following.follow_events(
         account,
         identity or (),
+        style.resolve(),
         is_all=is_all,
         checkpoint=checkpoint,
         umask=umask_of(umask),
-        as_json=as_json,
-        style=RowStyle.of(output, fields, as_json=as_json),
         start=start,
         until_caught_up=until_caught_up,
         discover_every=discover_every,

@@ -8,15 +8,13 @@ from canopy_async.cli.terminal.exit import run
 from canopy_async.cli.usage.connection import Connection, with_connection
 from canopy_async.cli.usage.shared import (
     ConcurrencyOption,
-    FieldsOption,
-    JsonOption,
     LimitOption,
     OrderOption,
-    OutputOption,
     SearchOption,
     SortOption,
     TakeOption,
 )
+from canopy_async.cli.usage.style import Style, with_style
 
 __all__ = ["EXAMPLES", "identities"]
 
@@ -24,8 +22,8 @@ EXAMPLES = ("canopy-async identities --status active --limit 10",)
 
 
 @with_connection
+@with_style
 def identities(
-    connection: Connection,
     *,
     q: SearchOption = None,
     order: OrderOption = None,
@@ -36,19 +34,16 @@ def identities(
     limit: LimitOption = None,
     take: TakeOption = 100,
     concurrency: ConcurrencyOption = 8,
-    output: OutputOption = None,
-    fields: FieldsOption = None,
-    as_json: JsonOption = None,
+    style: Style,
+    connection: Connection,
 ) -> None:
     """List the identities of the account."""
     from canopy_async.cli.commands import events as reading
-    from canopy_async.cli.terminal.row_style import RowStyle
 
     account = connection.resolve()
     read = reading.read_identities(
         account,
-        as_json=as_json,
-        style=RowStyle.of(output, fields, as_json=as_json),
+        style.resolve(),
         q=q,
         order=order,
         sort_by=sort_by,

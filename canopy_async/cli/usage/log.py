@@ -1,37 +1,22 @@
 """Usage of ``canopy-async log``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from canopy_async.cli.terminal.exit import run, umask_of
 from canopy_async.cli.usage.connection import Connection, with_connection
-from canopy_async.cli.usage.filters import (
-    ActionOption,
-    ActorIdOption,
-    ActorTypeOption,
-    ApplicationIdOption,
-    CategoryOption,
-    CorrelationIdOption,
-    EnvironmentIdOption,
-    OutcomeOption,
-    ResourceIdOption,
-    ResourceTypeOption,
-    SeverityOption,
-    filters_given,
-)
+from canopy_async.cli.usage.filters import with_filters
 from canopy_async.cli.usage.shared import (
     ConcurrencyOption,
-    FieldsOption,
-    JsonOption,
     LimitOption,
-    OutputOption,
     SearchOption,
     SinceOption,
     UmaskOption,
     UntilOption,
 )
+from canopy_async.cli.usage.style import Style, with_style
 
 __all__ = ["EXAMPLES", "log"]
 
@@ -43,22 +28,13 @@ _FOLLOWING = "Following"
 
 
 @with_connection
+@with_filters
+@with_style
 def log(
-    connection: Connection,
     *,
     since: SinceOption = None,
     until: UntilOption = None,
-    action: ActionOption = None,
-    category: CategoryOption = None,
-    severity: SeverityOption = None,
-    outcome: OutcomeOption = None,
-    actor_id: ActorIdOption = None,
-    actor_type: ActorTypeOption = None,
-    resource_type: ResourceTypeOption = None,
-    resource_id: ResourceIdOption = None,
-    correlation_id: CorrelationIdOption = None,
-    application_id: ApplicationIdOption = None,
-    environment_id: EnvironmentIdOption = None,
+    filters: dict[str, Any],
     q: SearchOption = None,
     limit: LimitOption = None,
     concurrency: ConcurrencyOption = 8,
@@ -106,9 +82,8 @@ def log(
         ),
     ] = False,
     umask: UmaskOption = "077",
-    output: OutputOption = None,
-    fields: FieldsOption = None,
-    as_json: JsonOption = None,
+    style: Style,
+    connection: Connection,
 ) -> None:
     """Read the log of the whole account, newest first; or follow it.
 
@@ -116,7 +91,6 @@ def log(
     """
     from canopy_async.cli.commands import log as logs
     from canopy_async.cli.quantities import instant_of
-    from canopy_async.cli.terminal.row_style import RowStyle
 
     of_reads = {"--since": since, "--until": until, "--limit": limit}
     of_following = {
@@ -130,25 +104,11 @@ def log(
             said = "can't be used with --follow" if is_followed else "needs --follow"
             raise typer.BadParameter(said, param_hint=name)
     where = connection.resolve()
-    style = RowStyle.of(output, fields, as_json=as_json)
-    filters = filters_given(
-        action=action,
-        category=category,
-        severity=severity,
-        outcome=outcome,
-        actor_id=actor_id,
-        actor_type=actor_type,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        correlation_id=correlation_id,
-        application_id=application_id,
-        environment_id=environment_id,
-    )
+    written_as = style.resolve()
     if not is_followed:
         read = logs.read_log(
             where,
-            as_json=as_json,
-            style=style,
+            written_as,
             since=instant_of(since, "--since"),
             until=instant_of(until, "--until"),
             limit=limit,
@@ -165,7 +125,5 @@ def log(
         every=60.0 if every is None else every,
         until_caught_up=until_caught_up,
     )
-    following = logs.follow_log(
-        where, how, as_json=as_json, style=style, q=q, **filters
-    )
+    following = logs.follow_log(where, how, written_as, q=q, **filters)
     run(following, secret=where.token, ends_by_signal=True)

@@ -13,13 +13,11 @@ __all__ = [
     "CaFileOption",
     "ConcurrencyOption",
     "DirectoryArgument",
-    "FieldsOption",
     "IdentitiesArgument",
     "JsonOption",
     "LatencyOption",
     "LimitOption",
     "OrderOption",
-    "OutputOption",
     "PatienceOption",
     "ProfileOption",
     "ProxyOption",
@@ -181,26 +179,6 @@ LimitOption = Annotated[
 TakeOption = Annotated[int, typer.Option("--take", help="Rows per request, 1 to 100.")]
 ConcurrencyOption = Annotated[
     int, typer.Option("--concurrency", "-c", help="Requests in flight at most.")
-]
-OutputOption = Annotated[
-    str | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="table|json|csv",
-        show_default="a table on a terminal, else JSON lines",
-        help="How rows are written.",
-    ),
-]
-FieldsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--fields",
-        "-f",
-        metavar="NAME,...",
-        show_default=False,
-        help="The fields to write, as id,action,created_at.",
-    ),
 ]
 JsonOption = Annotated[
     bool | None,

@@ -15,10 +15,10 @@ EXAMPLES = ("canopy-async show evt_1",)
 
 @with_connection
 def show(
-    connection: Connection,
     event: Annotated[str, typer.Argument(metavar="EVENT_ID", help="Its id.")],
     *,
     as_json: JsonOption = None,
+    connection: Connection,
 ) -> None:
     """Show one event of the account's log, with those of its request and actor."""
     from canopy_async.cli.commands.log import show_event

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -28,6 +29,9 @@ _INNER: Final = re.compile(f"(?<=[;\\t])(?='*[{_TRIMMED}]*[{_SIGNS}])")
 _INNER_GUARDED: Final = re.compile(f"(?<=[;\\t])'(?='*[{_TRIMMED}]*[{_SIGNS}])")
 _INNER_JSON: Final = re.compile(f";(?='*[{_TRIMMED}]*[{_SIGNS}])")
 _SUSPECT: Final = re.compile(f"['\\t{_TRIMMED}{_SIGNS}]")
+_first: Final = itemgetter(slice(1))
+"""Returns the first character of a cell; an empty text if the cell is empty."""
+
 _QUOTED_CHARACTERS: Final = '",;\t\r\n'
 _QUOTED: Final = re.compile(f"[{_QUOTED_CHARACTERS}]")
 
@@ -84,14 +88,24 @@ def _texts(column: Sequence[str | None]) -> Sequence[str]:
 
     The whole column is checked first, as most columns need neither.
     """
-    cells = [cell or "" for cell in column]
-    joined = "".join(cells)
+    cells, joined = _joined(column)
     has_separator = ";" in joined or "\t" in joined
-    if has_separator or any(map(_SUSPECT.match, {cell[:1] for cell in cells})):
+    if has_separator or any(map(_SUSPECT.match, set(map(_first, cells)))):
         cells = [guarded(cell) for cell in cells]
     if any(character in joined for character in _QUOTED_CHARACTERS):
         return [_quoted(cell) if _QUOTED.search(cell) else cell for cell in cells]
     return cells
+
+
+def _joined(column: Sequence[str | None]) -> tuple[Sequence[str], str]:
+    """Return the cells of a column of text, and the text of all of them together."""
+    # Joining the column finds out in a sixth of the time whether it has a null.
+    cells = cast("Sequence[str]", column)
+    try:
+        return cells, "".join(cells)
+    except TypeError:
+        cells = [cell or "" for cell in column]
+        return cells, "".join(cells)
 
 
 def _flags(column: Sequence[bool]) -> Sequence[str]:

@@ -182,6 +182,15 @@ async def test_a_clock_that_is_years_behind_loses_nothing():
             assert run.report.until > years_from_now()
 
 
+def fill_with_a_crowd(server):
+    """Add events, more of which share a millisecond than fit into a page."""
+    fill(server, tie_probability=0.4)
+    at = START + timedelta(hours=1)
+    for number in range(450):
+        moment = at + timedelta(microseconds=number % 3 if number < 20 else 0)
+        server.add_event("idn_1", created_at=moment, action=f"crowd.{number}")
+
+
 RULES = {
     "oldest first": LogRules(order="asc"),
     "a limit that is cut": LogRules(most=50, over_most="cut"),
@@ -190,7 +199,6 @@ RULES = {
     "empty pages": LogRules(empty_rate=0.2),
     "cursors in milliseconds": LogRules(cursor_milliseconds=True),
     "bounds in milliseconds": LogRules(bounds_milliseconds=True),
-    "cursors that die": LogRules(cursor_requests=2, dead_cursor=410),
     "a window that moves": LogRules(default_window="moving"),
     "31 days at most": LogRules(widest_days=31),
     "its own rows": LogRules(own_rows="shown"),
@@ -204,11 +212,7 @@ async def test_what_nobody_knows_of_the_server_is_survived(server, connect, name
     rules = RULES[name]
     own_rows = rules.own_rows if "rows" in name else "none"
     server.log_rules = attrs.evolve(rules, own_rows=own_rows)
-    fill(server, tie_probability=0.4)
-    at = START + timedelta(hours=1)
-    for number in range(450):
-        moment = at + timedelta(microseconds=number % 3 if number < 20 else 0)
-        server.add_event("idn_1", created_at=moment, action=f"crowd.{number}")
+    fill_with_a_crowd(server)
     owed = expected(server)
     since = None if rules.widest_days is None else START - timedelta(days=90)
     async with connect(concurrency=4).account_events(since=since).open() as run:
@@ -216,6 +220,21 @@ async def test_what_nobody_knows_of_the_server_is_survived(server, connect, name
     assert len(events) == len(set(events))
     assert set(owed) <= set(events)
     assert run.report.complete
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422])
+async def test_a_cursor_that_dies_three_times_is_survived(server, connect, status):
+    """How long it lives is counted in its own uses, whatever else is asked for."""
+    server.log_rules = QUIET
+    fill_with_a_crowd(server)
+    server.fail_next(3, status=status, only=lambda request: "cursor" in request.query)
+    async with connect(concurrency=4).account_events().open() as run:
+        events = ids_of([event async for event in run])
+    assert len(events) == len(set(events))
+    assert set(events) == set(expected(server))
+    assert run.report.complete
+    assert 1 <= run.report.repairs <= 3
+    assert [r.status for r in server.requests].count(status) == 3
 
 
 async def test_a_crowd_that_its_cursor_passes_by_is_said_to_be_unproven(

@@ -200,7 +200,7 @@ async def test_events_of_giants_alternate_by_pages(server, session):
 async def test_what_is_held_ready_is_bounded_for_all_together(
     server, connect, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async._fanout.fanout.READY_BYTES", 300_000)
+    monkeypatch.setattr("canopy_async._fanout.workers.READY_BYTES", 300_000)
     ids = [f"idn_{number}" for number in range(10)]
     for identity_id in ids:
         server.seed_events(identity_id, 1_000)

@@ -141,7 +141,7 @@ async def test_what_was_ready_when_identities_failed_takes_no_room(
     server, connect, monkeypatch
 ):
     """With none, what is left is read a request at a time."""
-    monkeypatch.setattr("canopy_async._fanout.fanout.READY_BYTES", 100_000)
+    monkeypatch.setattr("canopy_async._fanout.workers.READY_BYTES", 100_000)
     bad = [f"bad_{number}" for number in range(5)]
     for identity_id in (*bad, "good"):
         server.seed_events(identity_id, 600)
@@ -163,7 +163,7 @@ async def test_what_was_ready_when_identities_failed_takes_no_room(
 async def test_what_was_ready_beyond_a_bound_takes_no_room(
     server, connect, monkeypatch
 ):
-    monkeypatch.setattr("canopy_async._fanout.fanout.READY_BYTES", 100_000)
+    monkeypatch.setattr("canopy_async._fanout.workers.READY_BYTES", 100_000)
     ids = [f"idn_{number}" for number in range(12)]
     for identity_id in ids:
         server.seed_events(identity_id, 900, start=START, spacing=1)

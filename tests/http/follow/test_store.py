@@ -1,6 +1,7 @@
 """The file of checkpoints: durable, exclusive, and never the wrong file."""
 
 import asyncio
+import functools
 import os
 import shutil
 import signal
@@ -8,11 +9,14 @@ import sqlite3
 import threading
 from asyncio.subprocess import PIPE
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from support.programs import script
 
 from canopy_async import Batch, CheckpointError, CheckpointStore, FollowCheckpoint
+
+NOON = datetime(2026, 4, 20, 12, tzinfo=UTC)
 
 
 def batch(identity_id="idn_1", scope="s", count=0):
@@ -390,3 +394,72 @@ async def test_a_save_that_is_cancelled_is_done_all_the_same(path):
     await store.aclose()
     async with CheckpointStore(path) as again:
         assert (await again.load())["idn_1"].count == 3
+
+
+class Stubborn(sqlite3.Connection):
+    """A connection to SQLite that fails where it is told to.
+
+    Attributes:
+        fails: ``move`` leaves the journal as it is, ``close`` raises.
+        pages: The most pages that a file may have, None for no limit.
+    """
+
+    fails = ""
+    pages = None
+
+    def execute(self, sql, *parameters):
+        if self.pages is not None:
+            super().execute(f"PRAGMA max_page_count = {self.pages}").fetchall()
+        if self.fails == "move" and "wal_checkpoint" in sql:
+            sql = "SELECT 1, 3, 0"  # blocked: none of three pages was moved
+        return super().execute(sql, *parameters)
+
+    def close(self):
+        super().close()
+        if self.fails == "close":
+            raise sqlite3.OperationalError("disk I/O error")
+
+
+@pytest.fixture
+def stubborn(monkeypatch):
+    """A class of connections of its own, which the stores of the test use."""
+    connection = type("Connection", (Stubborn,), {})
+    connect = functools.partial(sqlite3.connect, factory=connection)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    return connection
+
+
+async def test_what_stays_in_the_journal_is_not_said_to_be_saved(path, stubborn):
+    async with CheckpointStore(path) as store:
+        stubborn.fails = "move"
+        with pytest.raises(CheckpointError, match=r"bot\.db: the journal could not be"):
+            await store.save(batch(count=1))
+        stubborn.fails = ""
+        await store.save(batch(count=2))
+        assert (await store.load())["idn_1"].count == 2
+
+
+async def test_a_full_disk_is_an_error_and_leaves_what_was_saved(path, stubborn):
+    ids = {f"evt_{n}": NOON for n in range(1_000)}
+    known = FollowCheckpoint(scope="s", newest=NOON, ids=ids)
+    large = Batch(identity_id="idn_2", events=(), checkpoint=known)
+    async with CheckpointStore(path) as store:
+        await store.save(batch(count=1))
+        stubborn.pages = 1  # as few as there are
+        with pytest.raises(CheckpointError, match=r"bot\.db: database or disk is full"):
+            await store.save(large)
+        assert set(await store.load()) == {"idn_1"}
+        stubborn.pages = 10_000
+        await store.save(large)
+    async with CheckpointStore(path) as store:
+        loaded = await store.load()
+    assert (loaded["idn_1"].count, len(loaded["idn_2"].ids)) == (1, 1_000)
+
+
+async def test_what_was_saved_stays_where_the_file_fails_to_close(path, stubborn):
+    stubborn.fails = "close"
+    async with CheckpointStore(path) as store:
+        await store.save(batch(count=1))
+    stubborn.fails = ""
+    async with CheckpointStore(path) as store:
+        assert (await store.load())["idn_1"].count == 1

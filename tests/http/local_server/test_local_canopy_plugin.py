@@ -32,7 +32,10 @@ async def test_session(local_canopy, canopy_session):
 
 
 async def run(tmp_path, code, *options, before="pass"):
-    (tmp_path / "test_user.py").write_text(textwrap.dedent(code))
+    """Run tests in a pytest of its own: a module, or several by their names."""
+    modules = {"test_user": code} if isinstance(code, str) else code
+    for name, text in modules.items():
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     starter = (
         f"import sys; {before}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
@@ -217,12 +220,8 @@ def ask(server):
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_the_fixtures_work_in_tests_of_any_kind(tmp_path, kind):
-    options, code = KINDS[kind]
-    code = PREAMBLE + textwrap.dedent(code)
-    output = await run(tmp_path, code, *PLUGIN, *options, "--durations=3")
-    assert " passed" in output, output
+def check(output, passed):
+    assert f"\n{passed} passed" in output, output
     assert "failed" not in output, output
     assert "error" not in output, output
     assert "warning" not in output, output
@@ -231,6 +230,32 @@ async def test_the_fixtures_work_in_tests_of_any_kind(tmp_path, kind):
         float(line.split("s ")[0]) for line in output.splitlines() if "s call " in line
     ]
     assert all(seconds < 5 for seconds in slowest), output
+
+
+def count_of_tests(code):
+    return code.count("def test_")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind, (options, _) in KINDS.items() if options]
+)
+async def test_the_fixtures_work_in_tests_of_any_kind(tmp_path, kind):
+    options, code = KINDS[kind]
+    module = PREAMBLE + textwrap.dedent(code)
+    output = await run(tmp_path, module, *PLUGIN, *options, "--durations=3")
+    check(output, passed=count_of_tests(code))
+
+
+async def test_the_fixtures_work_in_tests_that_need_no_plugin_of_their_own(tmp_path):
+    """They share a pytest, as starting one takes most of the time."""
+    codes = [code for options, code in KINDS.values() if not options]
+    assert len(codes) == 6
+    modules = {
+        f"test_kind_{number}": PREAMBLE + textwrap.dedent(code)
+        for number, code in enumerate(codes)
+    }
+    output = await run(tmp_path, modules, *PLUGIN, "--durations=3")
+    check(output, passed=sum(map(count_of_tests, codes)))
 
 
 async def test_the_plugin_does_not_import_the_server(tmp_path):

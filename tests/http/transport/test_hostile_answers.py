@@ -83,6 +83,16 @@ ANSWERS = {
     ),
 }
 
+WHOLE_SAMPLE = {
+    "rows",
+    "lists beside an unknown field",
+    "escapes",
+    "bytes that are no UTF-8",
+    "spaces",
+    "deep nesting",
+}
+"""The answers of 32 MiB that are no slow tests: one for each way to be refused."""
+
 
 class Watch:
     """How long one turn of the loop took at most, in seconds of the processor."""
@@ -109,8 +119,15 @@ async def watched():
         watching.cancel()
 
 
-@pytest.mark.parametrize("size", [HEAVY, WHOLE], ids=["just light enough", "32 MiB"])
-@pytest.mark.parametrize("make", ANSWERS.values(), ids=ANSWERS)
+def answers():
+    """Each answer in two sizes; most of the larger ones take half a second to make."""
+    for name, make in ANSWERS.items():
+        yield pytest.param(make, HEAVY, id=f"{name}-just light enough")
+        marks = () if name in WHOLE_SAMPLE else pytest.mark.slow
+        yield pytest.param(make, WHOLE, id=f"{name}-32 MiB", marks=marks)
+
+
+@pytest.mark.parametrize(("make", "size"), list(answers()))
 async def test_no_answer_holds_the_loop(make, size):
     body = make(size)
     with simulated(lambda _: answer(200, body)):

@@ -56,7 +56,7 @@ async def test_a_fan_out_of_many_outlasts_an_outage_and_loses_no_identity(
     with simulated(server):
         async with session() as canopy:
             fan_out = canopy.fan_out(
-                (f"idn_{n}" for n in range(800)),
+                (f"idn_{n}" for n in range(500)),
                 on_error="collect",
                 lossless=False,
                 take=2,
@@ -64,9 +64,9 @@ async def test_a_fan_out_of_many_outlasts_an_outage_and_loses_no_identity(
             await fan_out.collect()
             assert canopy.stats.outage is False
     assert not fan_out.failures
-    assert fan_out.progress.done == 800
+    assert fan_out.progress.done == 500
     # What was in flight when it began, and the probes.
-    assert server.asked_in_vain <= 8 + 4 + 4 * seconds**0.5
+    assert 0 < server.asked_in_vain <= 8 + 4 + 4 * seconds**0.5
 
 
 @pytest.mark.parametrize("concurrency", [1, 8, 64])

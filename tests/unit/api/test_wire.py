@@ -493,6 +493,12 @@ def test_an_id_is_one_segment_of_the_path_percent_encoded_once(identity, segment
     assert str(URL(url, encoded=True)) == url
 
 
+@pytest.mark.parametrize("identity", ["", ".", "..", "a\n", "x" * 1_001])
+def test_what_is_no_segment_of_a_path_is_no_id(identity):
+    with pytest.raises(ValueError, match=r"^identity_id must"):
+        audit_endpoint("acme", identity)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 @example("..a")
 @example("%00")
@@ -528,6 +534,39 @@ def test_what_is_not_asked_is_not_sent_and_the_template_holds_no_id():
     assert url.endswith("/audit?page=1&take=20")
     assert AUDIT.template == "/portal/v1/accounts/{account}/identities/{id}/audit"
     assert IDENTITIES.template == "/portal/v1/accounts/{account}/identities"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("q", 5, TypeError),
+        ("q", "\ud800", ValueError),
+        ("sort_by", b"x", TypeError),
+        ("order", "up", ValueError),
+        ("order", 5, (TypeError, ValueError)),
+        ("order", "", ValueError),
+        ("status", "gone", ValueError),
+        ("status", "", ValueError),
+    ],
+)
+def test_what_can_t_be_asked_is_refused_by_name(name, value, error):
+    with pytest.raises(error, match=f"^{name} must"):
+        Query(**{name: value})
+
+
+def test_an_empty_search_term_is_sent_as_one():
+    assert Query(q="").text(page=1, take=5) == "page=1&take=5&q="
+
+
+def test_a_query_tells_by_name_what_it_asks_for():
+    assert Query(q="x", order="desc").named == {
+        "q": "x",
+        "sort_by": None,
+        "order": "desc",
+        "status": None,
+    }
+    assert Query(q="x") == Query(q="x")
+    assert Query(q="x") != Query(q="y")
 
 
 def test_a_search_term_is_encoded_with_nothing_left_to_read_twice():
@@ -666,6 +705,9 @@ def test_retry_after_is_seconds_or_a_date_or_nothing(value, seconds):
         ("2.5", 2.5),
         (str(int(NOW.timestamp()) + 40), 40.0),
         (str((int(NOW.timestamp()) + 40) * 1000), 40.0),
+        ("99999999", 99_999_999.0),
+        ("100000000", 0.0),  # an instant of 1973
+        ("1000000000000", 0.0),  # an instant of 2001, in milliseconds
         (str(int(NOW.timestamp()) - 40), 0.0),
         ("soon", None),
         ("-1", None),
@@ -688,6 +730,19 @@ def test_a_reset_is_compared_with_the_servers_own_clock():
         "X-RateLimit-Reset": str(int(theirs.timestamp()) + 25),
     }
     assert retry_after_seconds(headers, refused=True, now=NOW) == 25
+
+
+def test_a_reset_without_a_date_is_compared_with_the_clock_of_whoever_asks():
+    reset = {"RateLimit-Reset": str(int(NOW.timestamp()) + 25)}
+    assert retry_after_seconds(reset, refused=True, now=NOW) == 25
+    soon = {"RateLimit-Reset": str(int(datetime.now(UTC).timestamp()) + 100)}
+    assert 90 < retry_after_seconds(soon, refused=True) <= 100
+
+
+def test_of_two_resets_the_standard_one_is_believed_if_it_can_be_read():
+    headers = {"RateLimit-Reset": "30", "X-RateLimit-Reset": "60"}
+    assert retry_after_seconds(headers, refused=True) == 30
+    assert retry_after_seconds(headers | {"RateLimit-Reset": "?"}, refused=True) == 60
 
 
 def test_a_retry_after_is_believed_before_a_reset():
@@ -867,9 +922,54 @@ def test_details_that_are_no_texts_are_written_as_texts():
     assert error.details == ("{'take': 'too big'}", "5", "None")
 
 
-def test_a_redirect_says_that_it_is_not_followed():
-    error = error_of(302, b"", {"Location": "https://evil.example"})
-    assert error.message == "redirects are not followed"
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (299, "moved"),
+        (300, "redirects are not followed"),
+        (302, "redirects are not followed"),
+        (399, "redirects are not followed"),
+        (400, "moved"),
+    ],
+)
+def test_a_redirect_says_that_it_is_not_followed(status, message):
+    headers = {"Location": "https://evil.example"}
+    assert error_of(status, b'{"message": "moved"}', headers).message == message
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(418, "I'm a Teapot"), (599, "unexpected status")]
+)
+def test_an_answer_that_says_nothing_has_the_words_of_its_status(status, message):
+    assert error_of(status).message == message
+
+
+def test_the_faults_that_a_validation_lists_as_its_message_are_details():
+    fields = {"message": ["take must be an integer", "page must be"], "details": ["x"]}
+    error = error_of(400, json.dumps(fields).encode())
+    assert error.message == "Bad Request"
+    assert error.details == ("take must be an integer", "page must be")
+
+
+def test_details_are_texts_however_deeply_they_are_nested():
+    for depth in range(600, 1_100, 20):
+        nested = "[" * depth + "]" * depth
+        error = error_of(400, f'{{"message": "no", "details": [{nested}]}}'.encode())
+        assert all(isinstance(detail, str) for detail in error.details)
+        assert error.message in {"no", "Bad Request"}
+
+
+def test_an_error_is_of_one_get_unless_it_says_otherwise():
+    response = Response(status=500, headers={}, body=b"")
+    error = error_from(response, url="u")
+    assert (error.method, error.attempts) == ("GET", 1)
+
+
+@pytest.mark.parametrize("name", ["RateLimit-Remaining", "X-RateLimit-Remaining"])
+@pytest.mark.parametrize(("left", "asked"), [("0", 60), ("0.0", 60), ("1", None)])
+def test_a_503_refuses_a_request_if_none_is_left_of_a_limit(name, left, asked):
+    headers = {"RateLimit-Reset": "60", name: left}
+    assert error_of(503, headers=headers).retry_after == asked
 
 
 def test_the_request_id_is_read_from_either_header():

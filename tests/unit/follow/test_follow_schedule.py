@@ -10,7 +10,7 @@ from support.samples import event_row, page_body
 from support.scripted import answer, simulated
 from support.virtual import now, run, virtual
 
-from canopy_async import CanopySession, NotFoundError, RetryPolicy
+from canopy_async import CanopySession, NotFoundError, RetryPolicy, SessionClosedError
 
 ONE_ROW = page_body([event_row(1)], take=10)
 
@@ -157,6 +157,62 @@ async def test_one_that_is_back_is_polled_at_its_pace_again():
     assert batches[0][0] < 30_000 * 1.15
     late = [call for call in calls if call.at > batches[0][0]]
     assert all(wait < 2.5 for wait in gaps(late))
+
+
+@virtual
+async def test_between_polls_the_process_sleeps():
+    woken_at = asyncio.get_running_loop().woken_at
+    with simulated(lambda _: ONE_ROW) as calls:
+        async with session() as canopy:
+            follower = canopy.follow("idn_1", every=600, idle_every=600)
+            await follow_for(6 * 3600, follower)
+    assert len(calls) > 30
+    assert len(woken_at) <= 3 * len(calls)  # each poll, its deadline, and one to spare
+
+
+@virtual
+async def test_nothing_wakes_a_process_that_has_nothing_to_follow():
+    async with session() as canopy:
+        assert await follow_for(3600, canopy.follow([])) == []
+    assert asyncio.get_running_loop().woken_at == [3600]
+
+
+@virtual
+async def test_closing_the_session_ends_at_once_what_waits_for_a_poll():
+    with simulated(lambda _: ONE_ROW) as calls:
+        async with session() as canopy:
+            batches = aiter(canopy.follow("idn_1", every=600))
+            await anext(batches)
+            waiting = asyncio.create_task(anext(batches))
+            await asyncio.sleep(100.25)
+            await canopy.aclose()
+            with pytest.raises(SessionClosedError):
+                await waiting
+            assert now() == 100.25
+    assert len(calls) == 1
+
+
+@virtual
+async def test_what_was_closed_while_a_batch_was_processed_ends_after_that_batch():
+    with simulated(lambda _: ONE_ROW) as calls:
+        async with session() as canopy:
+            batches = aiter(canopy.follow(["idn_1", "idn_2"], every=600))
+            await anext(batches)
+            await canopy.aclose()
+            with pytest.raises(SessionClosedError):
+                await anext(batches)
+            assert now() == 0
+    assert len(calls) <= 2
+
+
+@virtual
+async def test_a_session_that_is_closed_after_the_last_batch_leaves_a_normal_end():
+    with simulated(lambda _: ONE_ROW):
+        async with session() as canopy:
+            batches = aiter(canopy.follow("idn_1", until_caught_up=True))
+            await anext(batches)
+            await canopy.aclose()
+            assert await anext(batches, None) is None
 
 
 @virtual

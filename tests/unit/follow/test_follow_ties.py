@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from latesim import Log, Written
 from support.late_logs import came_at, follow, names, spread
-from support.virtual import run
+from support.virtual import now, run
 
 from canopy_async._follow import follow_checkpoint
 
@@ -46,6 +46,41 @@ def test_catching_up_passes_no_tie_by(count):
     instants = [e.created_at for _, batch in batches for e in batch.events]
     tied_at = Counter(instants).most_common(1)[0][0]
     assert all(gap.older_than > tied_at for gap in gaps)
+
+
+class Flooded(Log):
+    """Gets more events of one instant than a page holds, before each of some requests.
+
+    A read of it begins amid ties, loses its place there, and reaches no end.
+    """
+
+    floods = 205
+
+    async def answer(self, call):
+        if now() > 100 and self.floods:
+            self.floods -= 1
+            names = (f"flood_{self.floods}_{n}" for n in range(101))
+            self._coming += [Written(now(), 0.0, name) for name in names]
+        return await super().answer(call)
+
+    def dates(self):
+        """The date of each event that is there, by its name."""
+        return {row.name: date for date, _, row in self._rows}
+
+
+def test_reads_that_reach_neither_their_floor_nor_an_end_are_a_gap_in_the_end():
+    log = Flooded(spread(-3_000, 0, 20))
+    options = {"overlap": 60.0, "deep_overlap": 60.0, "deep_every": 600.0}
+    batches, _ = run(follow(log, 230, start="beginning", **options))
+    (told,) = [batch for _, batch in batches if batch.gap]
+    assert batches[-1][1] is not told  # it goes on
+    read = names(batches)
+    assert len(read) == len(set(read))
+    floor = told.checkpoint.floor
+    old = {name: date for name, date in log.dates().items() if date < floor}
+    lost = old.keys() - set(read)
+    assert lost
+    assert max(old[name] for name in lost) < told.gap.older_than
 
 
 @pytest.mark.parametrize("log_type", [Log, Shuffled])

@@ -82,15 +82,68 @@ def test_text_that_is_too_long_is_refused_unread():
         Checkpoint.loads(" " * (17 * 1024 * 1024))
 
 
-def test_what_is_no_text_is_a_type_error():
-    with pytest.raises(TypeError, match="NoneType"):
-        Checkpoint.loads(None)
+@pytest.mark.parametrize("encoding", [None, "utf-8"])
+def test_the_longest_text_is_read_and_one_character_more_is_refused(encoding):
+    most = 16 * 1024 * 1024
+    text = a_checkpoint().dumps()
+    longest = text + " " * (most - len(text))
+    given = longest if encoding is None else longest.encode(encoding)
+    assert Checkpoint.loads(given) == a_checkpoint()
+    more = given + (" " if encoding is None else b" ")
+    with pytest.raises(CheckpointError, match=f"at most {most} characters"):
+        Checkpoint.loads(more)
+
+
+@pytest.mark.parametrize("given", [None, 5, ["{}"], bytearray(b"{}")])
+def test_what_is_no_text_is_a_type_error(given):
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=f"a checkpoint is text, not {kind}$"):
+        Checkpoint.loads(given)
+
+
+def test_a_checkpoint_of_nothing_but_a_scope_is_the_start_of_a_read():
+    start = Checkpoint(scope="s")
+    assert (start.order, start.key, start.ids) == (None, None, frozenset())
+    assert (start.position, start.delivered, start.proof) == (0, 0, Proof.NONE)
+    assert Checkpoint.loads(start.dumps()) == start
+
+
+# Of a read
+
+
+@pytest.mark.parametrize("form", ["checkpoint", "text", "bytes"])
+def test_a_read_resumes_from_a_checkpoint_of_its_own_in_any_form(form):
+    mine = a_checkpoint(delivered=3)
+    given = {
+        "checkpoint": mine,
+        "text": mine.dumps(),
+        "bytes": mine.dumps().encode(),
+    }[form]
+    assert Checkpoint.of_read(given, "s") == mine
+    with pytest.raises(CheckpointError, match="of another read"):
+        Checkpoint.of_read(given, "t")
+
+
+@pytest.mark.parametrize("given", [None, 5, True, {"scope": "s"}])
+def test_a_read_resumes_from_nothing_else(given):
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=f"resume must be a Checkpoint, not {kind}$"):
+        Checkpoint.of_read(given, "s")
 
 
 def test_more_ids_than_a_checkpoint_holds_are_refused():
     many = frozenset(str(n) for n in range(MAX_IDS + 1))
     with pytest.raises(CheckpointError, match="share one created_at"):
         Checkpoint(scope="s", key=KEY, ids=many).dumps()
+
+
+def test_a_checkpoint_holds_a_hundred_thousand_ids():
+    ids = frozenset(str(n) for n in range(100_000))
+    checkpoint = Checkpoint(scope="s", key=KEY, ids=ids)
+    text = checkpoint.dumps()
+    assert Checkpoint.loads(text) == checkpoint
+    with pytest.raises(CheckpointError, match="out of bounds"):
+        Checkpoint.loads(text.replace('"ids":[', '"ids":["one more",'))
 
 
 def test_the_instant_is_kept_whatever_its_offset():
