@@ -516,7 +516,6 @@ KNOWN = {
         "quotes += 1",
         "quotes += 1  →  quotes -= 1",
     ): "equivalent: each so many quotes it pauses, counted up or down",
-    # _follow.checkpoint_text
     # _transport.pace
     (
         "canopy_async._transport.pace",
