@@ -54,7 +54,9 @@ def test_a_plain_walk_stands_where_its_latest_page_ends():
 
 def test_a_plain_report_says_what_was_expected_and_what_it_cost():
     reader = plain(lambda window: page_of(log(95), window), warnings=("careful",))
-    report = reader.run().walk.report(requests=5, retries=2)
+    walk = reader.run().walk
+    assert (walk.report().requests, walk.report().retries) == (0, 0)  # nobody counted
+    report = walk.report(requests=5, retries=2)
     assert not report.complete
     assert report.proof == Proof.NONE
     counted = report.expected, report.delivered, report.requests, report.retries

@@ -128,6 +128,27 @@ def test_before_page_1_tells_how_long_a_list_is_64_requests_are_allowed():
         planner.ask(Window(1, 4))
 
 
+def test_each_seam_that_holds_lets_windows_overlap_by_a_row_less():
+    planner = Planner(100, 100)
+    planner.loosen()
+    overlaps = [planner.overlap]
+    for _ in range(3):
+        planner.tighten()
+        overlaps.append(planner.overlap)
+    assert overlaps == [4, 3, 2, 2]
+
+
+def test_where_rows_tie_windows_never_overlap_by_less_than_three_rows():
+    planner = Planner(100, 100)
+    planner.expect_ties()
+    planner.loosen()
+    overlaps = [planner.overlap]
+    for _ in range(4):
+        planner.tighten()
+        overlaps.append(planner.overlap)
+    assert overlaps == [6, 5, 4, 3, 3]
+
+
 def pushed_down(limit, **options):
     """A limited read, newest first, of a log to which 70 rows come per request."""
     rows = LONG[::-1]
