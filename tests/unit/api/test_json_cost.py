@@ -99,3 +99,4 @@ def test_it_pauses_often_enough_where_there_are_many_texts_or_long_ones():
     assert weigh(many) == (None, (200_000 + 2) // 4_000)
     long = b'"' + b"a" * (3 * 1024 * 1024 - 2) + b'"'
     assert weigh(long) == (None, 3)
+    assert weigh(long + b" ") == (None, 4)

@@ -43,6 +43,7 @@ from canopy_async import (
 from canopy_async._api.base_url import is_loopback, parse_base_url
 from canopy_async._api.error_answers import error_from
 from canopy_async._api.requests import (
+    MAX_TAKE,
     Query,
     audit_endpoint,
     build_url,
@@ -552,6 +553,11 @@ def test_what_is_not_asked_is_not_sent_and_the_template_holds_no_id():
 def test_what_can_t_be_asked_is_refused_by_name(name, value, error):
     with pytest.raises(error, match=f"^{name} must"):
         Query(**{name: value})
+
+
+def test_the_largest_page_has_a_hundred_rows():
+    url = build_url(BASE, AUDIT, Query(), page=1, take=MAX_TAKE)
+    assert url.endswith("/audit?page=1&take=100")
 
 
 def test_an_empty_search_term_is_sent_as_one():

@@ -150,16 +150,27 @@ def test_of_the_windows_that_end_furthest_the_smallest_is_taken(bound, take):
     assert plan_window(bound, take).take == smallest
 
 
+def assert_nearest(bound, take, reach):
+    ends = ends_from(bound, take)
+    reaching = [end for end in ends.values() if end >= reach]
+    nearest = min(reaching, default=max(ends.values()))
+    window = plan_window(bound, take, reach=reach)
+    assert window.end == nearest
+    assert window.take == min(size for size, end in ends.items() if end == nearest)
+
+
 @given(bound=st.integers(0, 2_000), take=st.integers(1, 60), ahead=st.integers(-5, 120))
 def test_of_the_windows_that_end_where_it_is_enough_the_smallest_is_taken(
     bound, take, ahead
 ):
-    ends = ends_from(bound, take)
-    reaching = {size: end for size, end in ends.items() if end >= bound + ahead}
-    nearest = min(reaching.values(), default=max(ends.values()))
-    window = plan_window(bound, take, reach=bound + ahead)
-    assert window.end == nearest
-    assert window.take == min(size for size, end in ends.items() if end == nearest)
+    assert_nearest(bound, take, bound + ahead)
+
+
+@pytest.mark.parametrize("take", range(1, 9))
+def test_no_window_of_more_rows_than_it_may_have_is_taken_for_a_nearer_end(take):
+    for bound in range(60):
+        for ahead in range(-1, take + 2):
+            assert_nearest(bound, take, bound + ahead)
 
 
 @pytest.mark.parametrize("bound", [-1, 0])
