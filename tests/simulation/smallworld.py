@@ -972,14 +972,13 @@ def print_line(pool: ProcessPoolExecutor, size: Size, seconds: float) -> bool:
             wrong.append(found)
         done += found is not None
     took = time.time() - began
-    caught = any(
-        pool.map(catches, chosen, itertools.repeat(time.time() + max(5.0, took / 4)))
-    )
-    extent = "whole" if done == len(chosen) else f"{done} of {len(chosen)}"
+    deadline = time.time() + max(5.0, took / 4)
+    caught = any(catches(world, deadline) for world in chosen)
+    extent = "whole" if done == len(chosen) else f"sampled {done}/{len(chosen)}"
     ties = "yes" if size.tying else "no"
     print(
         f"{size.rows:4} {size.moves:5} {size.windows:7}  {ties:4}"
-        f" {extent:>13} {total.states:9} {total.ends:9}"
+        f" {extent:>16} {total.states:9} {total.ends:9}"
         f" {total.refusals:7} {len(wrong):5}  {'yes' if caught else '-':6} {took:6.0f}",
         flush=True,
     )
@@ -989,7 +988,7 @@ def print_line(pool: ProcessPoolExecutor, size: Size, seconds: float) -> bool:
 
 
 HEADER = (
-    "rows moves windows  ties        worlds    states  complete refused"
+    "rows moves windows  ties           worlds    states  complete refused"
     " wrong  caught seconds"
 )
 
@@ -1009,7 +1008,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int)
     parser.add_argument("--moves", type=int)
     parser.add_argument("--windows", type=int)
-    parser.add_argument("--seconds", type=float, default=120.0, help="for each line")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each line")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     asked = options.rows, options.moves, options.windows
