@@ -327,6 +327,11 @@ KNOWN = {
     ): "equivalent: to an IdCover, the rows of page 1 are new",
     (
         "canopy_async._walk.order",
+        'return "asc" if keys[0] < keys[-1] else "desc"',
+        "keys[0] < keys[-1]  →  keys[0] <= keys[-1]",
+    ): _SORTED_BY_KEY,
+    (
+        "canopy_async._walk.order",
         "self._page_size = fixed_size or take",
         "fixed_size or take  →  take",
     ): _WHERE_ORDER,
