@@ -102,11 +102,6 @@ KNOWN = {
     ): "tuning: samples that are too large are asked for, and then smaller ones",
     (
         "canopy_async._walk.bridge",
-        "self._look(pace=0)",
-        "self._look(pace=0)  →  pass",
-    ): "tuning: the end of a list that grows is looked for a window later",
-    (
-        "canopy_async._walk.bridge",
         "window = plan_window(place - 1, plan.size.max_take)",
         "1  →  2",
     ): "tuning: a run that a window just bridges is sampled and counted",
