@@ -91,11 +91,6 @@ KNOWN = {
     ): "tuning: samples that are too large are asked for, and then smaller ones",
     (
         "canopy_async._walk.bridge",
-        "self._look(pace=0)",
-        "self._look(pace=0)  →  pass",
-    ): "tuning: the end of a list that grows is looked for a window later",
-    (
-        "canopy_async._walk.bridge",
         "window = plan_window(place - 1, plan.size.max_take)",
         "1  →  2",
     ): "tuning: a run that a window just bridges is sampled and counted",
@@ -320,6 +315,11 @@ KNOWN = {
         ),
     ): "equivalent: to an IdCover, the rows of page 1 are new",
     # _walk.order
+    (
+        "canopy_async._walk.order",
+        'return "asc" if keys[0] < keys[-1] else "desc"',
+        "keys[0] < keys[-1]  →  keys[0] <= keys[-1]",
+    ): _SORTED_BY_KEY,
     (
         "canopy_async._walk.order",
         "self._page_size = fixed_size or take",

@@ -100,6 +100,32 @@ def test_the_last_row_again_on_a_full_page_does_not_show_that_it_is_the_last():
     assert_all(reader, rows)
 
 
+@pytest.mark.parametrize("seen", [1, 8, 9])
+def test_fewer_rows_behind_the_last_row_than_were_counted_are_not_all_of_them(seen):
+    # One page is short, and ends with r10. Then the list is pushed down each time, so
+    # far that the next page shows some of the ten rows behind it, and no more.
+    rows = log(60, "desc")
+    listed, last = list(rows), row(10)
+    reached = []
+
+    def serve(window):
+        number = len(reader.asked)
+        page = page_of(listed, window)
+        if number == 3:
+            items = [r for r in page.items if r.created_at >= last.created_at]
+            return attrs.evolve(page, items=tuple(items))
+        pushed = window.end - 1 - seen - listed.index(last)
+        if number > 3 and not reached and pushed > 0:
+            add_newer(listed, pushed)
+            reached.extend([window] * (window.end >= 60))
+        return page_of(listed, window)
+
+    reader = Reader(serve, order="desc", take=20, max_take=20)
+    reader.run()
+    assert reached
+    assert_all(reader, rows)
+
+
 def test_a_page_as_long_as_any_is_not_the_end_however_many_rows_come_behind_it():
     # Pages are cut without a word. Behind the first, rows come late: as many as were
     # counted, and more. Those that were counted come after them.

@@ -4,6 +4,7 @@ import pytest
 from support.lists import Reader, log, page_of, row, tied
 
 from canopy_async._walk import Span, proven_walk
+from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import IncompleteReadError, ProtocolError, UnorderedListError
 
 
@@ -131,3 +132,30 @@ def test_two_runs_of_ties_show_the_order_of_the_list_between_them(order):
     reader = Reader(lambda window: page_of(rows, window), span=span).run()
     assert [r.id for r in reader.read] == [f"later{number}" for number in range(300)]
     assert (reader.report.complete, reader.report.order_observed) == (True, order)
+
+
+def test_the_order_is_looked_for_further_on_each_time_behind_what_is_counted():
+    rows = [*tied(30_000, 500), *[row(key) for key in range(499, 300, -1)]]
+    reader = Reader(
+        lambda window: page_of(rows, window, count=150, has_next_page=True),
+        span=since(400),
+        most=60,
+    )
+    with pytest.raises(AssertionError, match="it asks for ever"):
+        reader.run()  # 300 pages of ties are read, once the order is known
+    assert reader.report.order_observed == "desc"
+
+
+def test_the_order_is_not_looked_for_where_a_checkpoint_knows_it():
+    rows = [*tied(150, 500), *[row(key) for key in range(501, 700)]]
+    place = row(400)
+    resume = Checkpoint(
+        scope="s",
+        order="asc",
+        key=place.created_at,
+        ids=frozenset({place.id}),
+        position=0,
+    )
+    reader = Reader(lambda window: page_of(rows, window), span=Span(resume=resume))
+    reader.walk.accept_page(page_of(rows, reader.walk.plan()))
+    assert reader.walk.plan().start < 100
