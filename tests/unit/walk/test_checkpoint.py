@@ -1,6 +1,7 @@
 """Checkpoints as text, and the place they are taken from."""
 
 import json
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -99,6 +100,12 @@ def test_what_is_no_text_is_a_type_error(given):
     kind = type(given).__name__
     with pytest.raises(TypeError, match=f"a checkpoint is text, not {kind}$"):
         Checkpoint.loads(given)
+
+
+def test_a_checkpoint_is_pickled_under_its_public_name():
+    pickled = pickle.dumps(a_checkpoint())
+    assert pickle.loads(pickled) == a_checkpoint()
+    assert b"canopy_async.checkpoint" not in pickled
 
 
 def test_a_checkpoint_of_nothing_but_a_scope_is_the_start_of_a_read():
