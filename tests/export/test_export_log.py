@@ -409,7 +409,7 @@ async def test_progress_counts_the_log_as_one(session, out):
 
 async def test_slices_are_read_side_by_side(server, connect, out):
     fill(server, 700, start=START + timedelta(days=9))
-    server.faults = Faults(latency=0.01)
+    server.faults = Faults(latency=0.03)
     await export_log(connect(concurrency=8), out)
     assert server.peak_in_flight > 4
     assert exported(out) == made(server)

@@ -454,9 +454,9 @@ async def test_memory_is_that_of_the_width_whatever_the_number_of_ids(server, se
     objects = []
 
     def ids():
-        for number in range(1, 1_001):
+        for number in range(1, 2_001):
             yield "idn_1"
-            if number % 200 == 0:
+            if number % 400 == 0:
                 server.reset_requests()  # its records are in the same process
                 gc.collect()
                 objects.append(len(gc.get_objects()))
@@ -464,5 +464,6 @@ async def test_memory_is_that_of_the_width_whatever_the_number_of_ids(server, se
     async for _ in session.fan_out(ids()):
         pass
     assert len(objects) == 5
-    # The first 200 fill what is kept once; a leak of one object each would be 600.
-    assert max(objects[1:]) - objects[1] < 300
+    # The first 400 fill what is kept once; a leak of one object each would be 1 200.
+    # How many requests are in flight when it is counted makes a difference of its own.
+    assert min(objects[-2:]) - min(objects[1:3]) < 500
