@@ -271,6 +271,7 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):
         return None
     state.gap.ties = TieRun(cover, plan.size.max_take)
+    state.gap.cut = plan.size.cut.most if tied == 1 else None
     return state.gap.ties
 
 
@@ -330,7 +331,7 @@ def _lost(state: ChainState[R], seek: Seek) -> Exception:
     if isinstance(cover, KeyCover):
         is_read_by_ties = ties is not None and ties.key == cover.key
         if is_read_by_ties or (seek.is_amid_run and len(cover.ids_at_key) > 1):
-            return unproven_ties()
+            return unproven_ties(state)
         if cover.order is None:
             return UnorderedListError(
                 "the rows that were read are gone, and had one created_at: nothing"

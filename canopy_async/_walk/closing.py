@@ -4,7 +4,7 @@ As a rule the proof is complete, and the walk is done. Rows that were accepted i
 a run of ties that no window bridges are proven only if the list held still. Three
 things show that: as many rows were accepted as there are positions from the first of
 them to the last, each page counted as many rows as page 1 did, and page 1, asked for
-again, is as it was.
+again, shows the keys that it showed at first.
 """
 
 from typing import TypeVar
@@ -14,7 +14,11 @@ from canopy_async._walk.proving import OpenPhase
 from canopy_async._walk.state import ChainState
 from canopy_async._walk.view import Row, View
 from canopy_async._walk.window import Window
-from canopy_async.errors import UnorderedListError, UnprovenTiesError
+from canopy_async.errors import (
+    IncompleteReadError,
+    UnorderedListError,
+    UnprovenTiesError,
+)
 
 __all__ = ["Closing", "conclude", "unproven_ties"]
 
@@ -27,6 +31,8 @@ def conclude(state: ChainState[R]) -> Phase[R]:
     Raises:
         UnprovenTiesError: Rows were accepted inside of a run of ties, and the list
             moved; or the checkpoint that was resumed from is of such a read.
+        IncompleteReadError: Rows were accepted by a shared row because the pages of the
+            server seem to be too small, and the list moved.
         UnorderedListError: Rows are missing in a list that seems to hold still.
     """
     state.plan.forget_all()
@@ -37,7 +43,7 @@ def conclude(state: ChainState[R]) -> Phase[R]:
     if not state.gap.leans_on_ties:
         return _completed(state)
     if not state.ledger.steady or not state.adds_up:
-        raise unproven_ties()
+        raise unproven_ties(state)
     return Closing(state)
 
 
@@ -55,7 +61,7 @@ class Closing(OpenPhase[R]):
     def _step(self, view: View[R] | None) -> Step[R]:
         state = self._state
         if view is None or not state.ledger.steady or not state.head.is_still(view):
-            raise unproven_ties()
+            raise unproven_ties(state)
         return Step((), _completed(state))
 
     def _ask_for_fewer(self, take: int) -> Step[R] | None:
@@ -65,7 +71,7 @@ class Closing(OpenPhase[R]):
             UnprovenTiesError: Always.
         """
         del take
-        raise unproven_ties()
+        raise unproven_ties(self._state)
 
 
 def _completed(state: ChainState[R]) -> Phase[R]:
@@ -73,8 +79,18 @@ def _completed(state: ChainState[R]) -> Phase[R]:
     return Done[R]()
 
 
-def unproven_ties() -> UnprovenTiesError:
-    """Return the error of a run of ties that can't be proven."""
+def unproven_ties(state: ChainState[R]) -> IncompleteReadError:
+    """Return the error of rows that were accepted by a shared row, and are not proven.
+
+    Args:
+        state: The state that all phases share.
+    """
+    if state.gap.cut is not None:
+        return IncompleteReadError(
+            f"the server seems to send at most {state.gap.cut} rows per page, as pages"
+            " were shorter than its counts said. No page of so few rows shows the rows"
+            " on both sides of one that was read, and the list moved meanwhile"
+        )
     return UnprovenTiesError(
         "more rows share one created_at than a page shows together with what comes"
         " before and after them, and the list moved while they were read"

@@ -87,7 +87,7 @@ class Planner:
         if not self._windows:
             # No window is in flight: the plan goes on from where the cover is, not from
             # where it was expected to be.
-            self._end = covered
+            self._end = max(self.overlap + 1, covered)
         elif self._end >= horizon or self.size.cut.is_suspected:
             return None
         bound = self._end - self.overlap

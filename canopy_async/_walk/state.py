@@ -68,12 +68,15 @@ class Gap(Generic[R]):
         has_sampled: Whether rows of a run of ties were missing, and were looked for in
             the middle of the run. From then on, a view may share no row with the view
             before it, and the server is known to keep no fixed order.
+        cut: The inferred page size that makes a run of a single row, as no page of that
+            size shows the rows on both sides of it. None for a run of several rows.
     """
 
     held: View[R] | None = None
     ties: TieRun[R] | None = None
     leans_on_ties: bool = False
     has_sampled: bool = False
+    cut: int | None = None
 
 
 @attrs.define(eq=False)

@@ -28,6 +28,13 @@ def test_pages_end_where_a_limit_is_reached(order):
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("size", [2, 3, 4, 8])
+def test_a_server_of_few_rows_per_page_is_read_whole(size, order):
+    rows = log(30, order)
+    assert_all(read(rows, take=100, cut=size, said=size), rows, Proof.FENCE)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
 def test_pages_end_behind_a_bound(order):
     rows = log(200, order)
     bound = Span(until=row(50).created_at)
