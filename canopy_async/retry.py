@@ -26,6 +26,12 @@ _RETRIED: Final = COOLDOWN_STATUSES | {
     HTTPStatus.GATEWAY_TIMEOUT,
 }
 
+_LEAST_LEFT: Final = 0.001
+"""The least seconds until the deadline that are waited for.
+
+A wait until the deadline may end a moment before it, by rounding. Another wait of so
+short a time would be no pause at all."""
+
 
 # Only the wait generators of backoff are used, not its decorators: the decorators call
 # asyncio.iscoroutinefunction, which is deprecated since Python 3.14.
@@ -104,7 +110,7 @@ class RetryPolicy:
         if self.attempts is not None and failures >= self.attempts:
             return None
         left = self.deadline - elapsed
-        if left <= 0 or not _is_transient(error):
+        if left < _LEAST_LEFT or not _is_transient(error):
             return None
         floor = 0.0
         throttled = False

@@ -1,7 +1,7 @@
 """`BaseSession`: the life of a session, and its limits; it reads nothing."""
 
 from datetime import datetime
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 from canopy_async._session.settings import SessionParts
 from canopy_async._transport.session_stats import SessionStats
@@ -30,6 +30,17 @@ class BaseSession(Closeable):
         # `__init__` may have failed before these were set, and a traceback shows them.
         account, base_url = vars(self).get("_account"), vars(self).get("_base_url")
         return f"CanopySession({account!r}, base_url={base_url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            "a CanopySession can't be copied or pickled, as it has connections and a"
+            " token: make one session in each process"
+        )
 
     @property
     def account(self) -> str:

@@ -1,7 +1,6 @@
 """Expiries: the requests that wait in an outage, by the end of their patience."""
 
 from heapq import heappop, heappush
-from itertools import count
 from typing import Final
 
 from canopy_async._transport.turns import Ticket
@@ -25,7 +24,7 @@ class Expiries:
     def __init__(self, patience: float) -> None:
         self.patience: Final = patience
         self._entries: Final[list[tuple[float, int, Ticket]]] = []
-        self._numbers: Final = count()
+        self._added = 0
 
     def add(self, ticket: Ticket, since: float) -> None:
         """Let a request that waits give up when its patience is over.
@@ -34,7 +33,8 @@ class Expiries:
             ticket: Of the request.
             since: When its trouble began.
         """
-        heappush(self._entries, (since + self.patience, next(self._numbers), ticket))
+        self._added += 1
+        heappush(self._entries, (since + self.patience, self._added, ticket))
 
     def next(self) -> float:
         """Return the first instant at which a request gives up, or `NEVER`."""

@@ -11,7 +11,6 @@ Nothing here does I/O or looks at a clock.
 import asyncio
 from collections import deque
 from heapq import heappop, heappush
-from itertools import count
 from typing import Final, TypeAlias
 
 __all__ = ["ReadQueue", "RoundRobin", "Ticket"]
@@ -129,7 +128,7 @@ class ReadQueue:
     def __init__(self, turns: RoundRobin) -> None:
         self._turns: Final = turns
         self._waiting: Final[list[_Entry]] = []
-        self._numbers: Final = count(1)
+        self._numbered = 0
         self._enlisted = False
         self._held = 0
 
@@ -146,13 +145,17 @@ class ReadQueue:
                 later one goes first: the reader asks for a page because it waits
                 for that page now.
         """
-        number = next(self._numbers)
+        number = self._next_number()
         rank = (0, -number) if urgent else (1, number)
         return Ticket(self, rank, urgent=urgent)
 
+    def _next_number(self) -> int:
+        self._numbered += 1
+        return self._numbered
+
     def push(self, ticket: Ticket) -> None:
         """Let a request wait for its turn; its ``waiter`` was set."""
-        entry = (ticket.rank, next(self._numbers), ticket, ticket.waiter)
+        entry = (ticket.rank, self._next_number(), ticket, ticket.waiter)
         heappush(self._waiting, entry)
         if not self._enlisted:
             self._enlisted = True

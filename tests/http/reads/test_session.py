@@ -207,7 +207,7 @@ def test_a_session_that_failed_to_be_made_can_be_shown_in_a_traceback():
 
 def test_a_session_does_not_travel():
     for travel in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="make one session in each process"):
             travel(at_home())
 
 

@@ -20,7 +20,8 @@ def test_details_are_shown_or_said_to_be_nested_too_deeply_however_deep_they_are
     shown = {
         error_with_details(depth).details for depth in range(limit - 300, limit + 100)
     }
-    assert () in shown  # too deep to be read: nothing is known of the envelope
+    if sys.version_info < (3, 12):  # later versions read details of any depth
+        assert () in shown  # too deep to be read: nothing is known of the envelope
     others = {detail for details in shown for detail in details}
     assert others
     assert all(set(text) <= set("[]…") or "nested" in text for text in others)

@@ -216,3 +216,9 @@ def test_waits_need_nothing_of_backoff_that_python_deprecates(monkeypatch):
     assert policy.delay_for(error, 3) is not None
     assert policy.probe_wait(2) >= 0
     assert "backoff" in sys.modules
+
+
+def test_a_deadline_that_is_missed_by_rounding_only_is_over():
+    policy = RetryPolicy(deadline=5)
+    assert policy.delay_for(error(500), 9, elapsed=5 - 1e-12) is None
+    assert policy.delay_for(error(500), 9, elapsed=4.9) is not None
