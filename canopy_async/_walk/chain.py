@@ -15,8 +15,9 @@ from canopy_async._walk.opening import Opening
 from canopy_async._walk.phase import Done, Phase, Step
 from canopy_async._walk.reading import Reading
 from canopy_async._walk.span import WHOLE, Span
-from canopy_async._walk.state import ChainState, Wanted
+from canopy_async._walk.state import ChainState
 from canopy_async._walk.view import Row
+from canopy_async._walk.wanted import Wanted
 from canopy_async._walk.window import Window
 from canopy_async.models import Page
 from canopy_async.report import ReadReport

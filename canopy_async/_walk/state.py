@@ -12,15 +12,15 @@ from canopy_async._walk.ledger import Ledger
 from canopy_async._walk.list_end import ListEnd
 from canopy_async._walk.page_size import SURE_TAKE
 from canopy_async._walk.planner import Planner
-from canopy_async._walk.span import Span
 from canopy_async._walk.ties import TieRun
 from canopy_async._walk.view import Row, View, check_page
+from canopy_async._walk.wanted import Wanted
 from canopy_async._walk.window import Window
 from canopy_async.errors import RequestBudgetError, UnorderedListError
 from canopy_async.models import Page
 from canopy_async.report import Proof, ReadReport, weakest
 
-__all__ = ["ChainState", "Wanted"]
+__all__ = ["ChainState"]
 
 R = TypeVar("R", bound=Row)
 
@@ -31,28 +31,6 @@ cover again."""
 _MOST_BARREN_AT_ALL: Final = 160
 """The most answers in a row without a new row. Finding the order, closing a gap and
 sampling a run of ties take 40 each at most."""
-
-
-@attrs.frozen(kw_only=True)
-class Wanted:
-    """The rows that are wanted of a list, and how the server was asked for them.
-
-    Attributes:
-        take: Rows per page at most, for the windows of the plan.
-        limit: Rows to hand out at most, None for no limit.
-        order: The order that the server is asked for.
-        sort_by: The column that the server is asked to sort by.
-        span: The part of the list that is wanted.
-        accept_unordered: Whether a list that is not sorted by ``created_at`` is read
-            by the shared-id certificate instead of raising.
-    """
-
-    take: int
-    limit: int | None
-    order: str | None
-    sort_by: str | None
-    span: Span
-    accept_unordered: bool
 
 
 @attrs.define(eq=False)
