@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 import attrs
 
@@ -18,10 +18,11 @@ from canopy_async._tables.columns import EventsOfOne
 from canopy_async._transport.server_clock import check_is_over
 from canopy_async.checkpoint import Checkpoint
 from canopy_async.errors import CanopyError, CheckpointError, ExportError
+from canopy_async.export.chunk_writer import ChunkWriter
 from canopy_async.export.clock import Clock
 from canopy_async.export.directory import ExportDirectory
 from canopy_async.export.journal import Journal
-from canopy_async.export.manifest_records import Commit, Header
+from canopy_async.export.manifest_records import Header
 from canopy_async.export.one_thread import OneThread, finished
 from canopy_async.export.pending import OpenLog, Pending
 from canopy_async.export.progress import ExportProgress
@@ -30,11 +31,6 @@ from canopy_async.models import AuditEvent
 from canopy_async.session import CanopySession
 
 __all__ = ["LogReader", "ReadLimits", "Reading"]
-
-LEAST_ROW_BYTES: Final = 100
-"""The least size of a row in a file, in bytes.
-
-A chunk gets no more rows than may fit into a file of the maximal size."""
 
 MAX_ENDED: Final = 10_000
 """The number of ended identities at which a commit is due."""
@@ -137,14 +133,15 @@ class LogReader:
     ) -> None:
         self._session: Final = session
         self._target: Final = target
-        self._thread: Final = thread
         self._header: Final = header
         query = header.query
         self._query: Final = attrs.evolve(query, until=limits.until or query.until)
         formats = FORMATS if header.log_key is None else LOG_FORMATS
-        self._format: Final = formats[header.format]
-        self._most_rows: Final = min(
-            self._format.chunk_rows, max(1, limits.max_file_bytes // LEAST_ROW_BYTES)
+        self._chunks: Final = ChunkWriter(
+            target,
+            thread,
+            written_as=formats[header.format],
+            max_file_bytes=limits.max_file_bytes,
         )
         self._journal: Final = journal
         self._limits: Final = limits
@@ -153,9 +150,6 @@ class LogReader:
         self._logs: Final[dict[str, OpenLog]] = {}
         self._resume: Final[dict[str, str | None]] = {}
         self._since: Final[dict[str, datetime | None]] = {}
-        self._chunk: list[Any] = []
-        self._chunk_rows = 0
-        self._writing: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._events = 0
         self._late = 0
@@ -247,8 +241,8 @@ class LogReader:
     async def _read_all(self, reading: Reading) -> None:
         try:
             while not await self._read_until_due(reading):
-                if self._is_chunk_full:
-                    await self._start_writing()
+                if self._chunks.is_full:
+                    await self._chunks.start_writing()
                 if self._is_commit_due:
                     await self._commit_if_possible(reading)
                 self._tell(reading)
@@ -277,7 +271,7 @@ class LogReader:
                     # Added without an await before it: the fan-out's checkpoints
                     # include this batch from now on, and so must the next commit.
                     self._add(self._logs[batch.identity_id], batch.events)
-                    if self._is_chunk_full or self._is_commit_due:
+                    if self._chunks.is_full or self._is_commit_due:
                         return False
                     self._tell(reading)
         except TimeoutError:
@@ -287,21 +281,12 @@ class LogReader:
         return True
 
     @property
-    def _is_chunk_full(self) -> bool:
-        return self._chunk_rows >= self._most_rows
-
-    @property
     def _is_commit_due(self) -> bool:
         return (
             self._target.bytes_under_way >= self._limits.max_file_bytes
             or self._pending.ended >= MAX_ENDED
             or asyncio.get_running_loop().time() >= self._deadline
         )
-
-    async def _start_writing(self) -> None:
-        """Let the thread write the chunk, once it has written the one before."""
-        await self._wait_for_writing()
-        self._writing = self._thread.start(self._target.write, *self._take_chunk())
 
     def _check_until(self) -> None:
         """Check ``until`` against the server's clock, once a response told the time.
@@ -323,9 +308,7 @@ class LogReader:
         new = log.take(events)
         if new:
             self._pending.add(log)
-            # Encoded now, while the rows are in the processor's cache.
-            self._chunk.append(self._format.encode(self._page(log.identity_id, new)))
-            self._chunk_rows += len(new)
+            self._chunks.add(self._page(log.identity_id, new))
             self._events += len(new)
             self._late += log.look_back.late - late
 
@@ -342,41 +325,22 @@ class LogReader:
 
     async def _commit(self, reading: Reading) -> None:
         """Commit all events that were read so far."""
-        await self._wait_for_writing()
+        await self._chunks.written()
         self._reset_deadline()
         if not self._pending:
             return
         # No await between these two, so that the rows fit the commit.
         commit = self._pending.take(reading.checkpoints, self.clock.now())
-        chunk, rows = self._take_chunk()
-        work = self._thread.start(self._write_and_commit, chunk, rows, commit)
+        work = self._chunks.start_commit(commit)
         try:
             await finished(work)
         finally:
             if work.exception() is None:  # it was committed, even if this is cancelled
                 self._journal.add(commit)
 
-    def _write_and_commit(
-        self, chunk: Sequence[Any], rows: int, commit: Commit
-    ) -> None:
-        if chunk:
-            self._target.write(chunk, rows)
-        self._target.commit(commit)
-
-    def _take_chunk(self) -> tuple[Sequence[Any], int]:
-        pages, rows = self._chunk, self._chunk_rows
-        self._chunk, self._chunk_rows = [], 0
-        return [self._format.pack(pages)] if pages else [], rows
-
     def _reset_deadline(self) -> None:
         now = asyncio.get_running_loop().time()
         self._deadline = now + self._limits.commit_every
-
-    async def _wait_for_writing(self) -> None:
-        """Wait until the chunk that is being written is written."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            await finished(writing)
 
     def _tell(self, reading: Reading) -> None:
         if self._on_progress is None:

@@ -387,7 +387,7 @@ async def test_the_schema_does_not_depend_on_the_rows(server, session, out):
 
 async def test_row_groups_have_their_size(server, session, out, monkeypatch):
     monkeypatch.setattr("canopy_async.export.writers.parquet.ROW_GROUP_ROWS", 500)
-    monkeypatch.setattr("canopy_async.export.log_reader.LEAST_ROW_BYTES", 10_000)
+    monkeypatch.setattr("canopy_async.export.chunk_writer._LEAST_ROW_BYTES", 10_000)
     server.seed_events("a", 1_300)
     await export(session, ["a"], out, format="parquet", max_file_bytes=1_000_000)
     metadata = parquet.read_metadata(out / "events-00001.parquet")
