@@ -18,6 +18,11 @@ from typer.testing import CliRunner
 
 from canopy_async.cli.app import app
 
+unmeasured = pytest.mark.skipif(
+    "COVERAGE_PROCESS_START" in os.environ,
+    reason="coverage loads modules and catches SIGTERM in each process",
+)
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes")
 
 SLOW = ("aiohttp", "pyarrow", "asyncio", "sqlite3", "msgspec", "canopy_async.session")
@@ -43,6 +48,7 @@ def ended(*arguments, **options):
     )
 
 
+@unmeasured
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
@@ -159,6 +165,7 @@ main()
 """
 
 
+@unmeasured
 @pytest.mark.parametrize("arguments", [["verify", "out"], ["report", "out"]])
 async def test_sigterm_ends_verify_and_report_with_a_status_of_their_own(arguments):
     # Killed by the signal itself, the status would be negative; and process 1 of a
@@ -214,6 +221,7 @@ async def first_process(*arguments):
         await process.wait()
 
 
+@unmeasured
 @pytest.mark.parametrize(
     ("program", "arguments", "cleaned"),
     [
