@@ -5,18 +5,21 @@ list as it is when the server answers. While a read goes on, the list moves: row
 added at one end, removed at the other, or appear and vanish in between. So page 3 may
 begin further on than page 2 ended, and the rows between them are in no page that was
 read. The counts of the server do not show this: one row added and one row removed leave
-a count as it was. A walk reads such a list with many requests in flight. It hands out a
-row only where it is proven that no row before it was skipped.
+a count as it was. A walk reads such a list with many requests in flight. As a rule, it
+hands out a row only where it is proven that no row before it was skipped. Where pages
+can't overlap (`fence`), and inside of long runs of ties (`ties`), it hands out rows
+first, and proves them at the end or raises an error. `plain` proves nothing.
 
 **The theorem.** Each row has a key, its ``created_at``, which never changes, and the
-server sorts the list by key. Say that the walk has handed out every row up to some key,
-the *cover*. Now a page comes. Its number does not matter, nor when it was served. If
+server sorts the list by key. Say that the walk has handed out every row that comes
+before some key, and knows which rows of that key it has handed out: this is the
+*cover*. Now a page comes. Its number does not matter, nor when it was served. If
 its first row lies strictly before the cover, or if it is page 1, then the page holds
 all rows from the cover to its own last row: a page is one piece of a sorted list, so no
 row can be missing inside of it. The rows of the page that were not handed out yet are
 handed out, and the cover moves to the key of the page's last row. Comparing the key of
-the page's first row with the cover is the whole proof. What was added or removed
-between two answers does not enter.
+the page's first row with the cover is the whole proof. It does not matter what was
+added or removed between two answers.
 
 An example, newest first. The last row that was handed out is of 12:05, so the cover is
 12:05::
@@ -97,7 +100,8 @@ nothing, it raises an error, and does not guess.
 - *Bound*: the last key that is wanted.
 - *Steady*: said of a list whose answers all counted as many rows as page 1 did.
 - *Fence*: page 1, asked for again at the end where pages can't overlap.
-- *Barren*: said of an answer that brings no new row.
+- *Barren*: said of an answer that brings no new row. *Patience* counts such answers
+  that come one after the other.
 - *Evidence* and *hint*: a proof rests on evidence only (`Cover`, `Recent`). A hint
   (`Position`, a count) decides where to look next, and may be wrong.
 

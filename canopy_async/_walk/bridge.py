@@ -210,7 +210,7 @@ class FindingEnd(_Bridging[R]):
         self._ask(plan_window(self._counted + pace - OVERLAP, plan.size.take))
 
     def _step(self, view: View[R] | None) -> Step[R]:
-        del view  # `_on_view` has told the cover whether the view shows the end
+        del view  # `OpenPhase._on_view` told the cover whether the view shows the end
         state = self._state
         if state.cover.is_past_bound:
             return Step((), conclude(state))
@@ -262,6 +262,8 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     if state.gap.ties is not None and state.gap.ties.key == cover.key:
         return state.gap.ties
     tied, place = len(cover.ids_at_key), cover.position.place
+    # A bridge begins before the run and ends after it. If even the largest such window
+    # ends inside of the run, no window can bridge it.
     window = plan_window(place - 1, plan.size.max_take)
     is_filled = window.end <= place + tied and state.ledger.steady
     if is_filled and plan.size.is_certain:
@@ -271,6 +273,7 @@ def _ties_here(state: ChainState[R], fills: int) -> TieRun[R] | None:
     if not (is_filled or tied >= plan.size.max_take or fills >= _MAX_FILLS):
         return None
     state.gap.ties = TieRun(cover, plan.size.max_take)
+    # One row is no run: then an inferred page size is too small.
     state.gap.cut = plan.size.cut.most if tied == 1 else None
     return state.gap.ties
 

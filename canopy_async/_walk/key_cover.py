@@ -13,8 +13,8 @@ after c.
 
 Proof. The view is one piece of a list that is sorted by key. So it holds every row that
 was in the list at its instant with a key between its first and its last key, and thus
-all rows from c to its last row. When the view was served, what was inserted or deleted
-meanwhile, and how ties were ordered does not enter.
+all rows from c to its last row. Three things do not matter: when the view was served,
+what was inserted or deleted meanwhile, and how the server ordered ties.
 """
 
 from datetime import datetime
