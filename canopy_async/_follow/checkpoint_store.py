@@ -63,7 +63,7 @@ SELECT 1, count(*), count(*) > 0 FROM checkpoints
 _LISTED: Final = "SELECT first_run_listed FROM state"
 _ADD_TO_FIRST_RUN: Final = """
 INSERT OR IGNORE INTO first_run
-SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM checkpoints WHERE identity_id = ?1)
+SELECT :id WHERE NOT EXISTS (SELECT 1 FROM checkpoints WHERE identity_id = :id)
 """
 _MOVE: Final = "PRAGMA wal_checkpoint(FULL)"
 _UPSERT: Final = """
@@ -219,7 +219,7 @@ class CheckpointStore(Closeable):
         database = self._open()
         database.execute("BEGIN")
         try:
-            rows = ((identity_id,) for identity_id in identity_ids)
+            rows = ({"id": identity_id} for identity_id in identity_ids)
             database.executemany(_ADD_TO_FIRST_RUN, rows)
             database.execute("UPDATE state SET first_run_listed = 1")
         except BaseException:
