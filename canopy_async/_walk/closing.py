@@ -68,7 +68,7 @@ class Closing(OpenPhase[R]):
         """Raise: a page of fewer rows can't show that page 1 held still.
 
         Raises:
-            UnprovenTiesError: Always.
+            IncompleteReadError: Always, as by `unproven_ties`.
         """
         del take
         raise unproven_ties(self._state)

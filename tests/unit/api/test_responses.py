@@ -32,7 +32,7 @@ from canopy_async.models import CursorPage, Page
 
 AUDIT = audit_endpoint("acme", "idn_1")
 LOG = account_log_endpoint("acme")
-LARGE = 256 * 1024
+LARGE = 128 * 1024
 
 
 def answer(body, *, redact=lambda text, most: text[:most], **headers):
